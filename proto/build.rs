@@ -1,0 +1,13 @@
+//! Compiles the contract with protox, so that no protoc need be installed, and keeps the descriptor for reflection.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use protox::prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(["usher/agent/v1/agent.proto"], ["proto"])?;
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("usher.agent.v1.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! Machine-readable reasons of a refusal: the `reason` of the `google.rpc.ErrorInfo` in an error's details.
+//!
+//! The gRPC code tells what kind of caller can mend it; the reason tells exactly what forbade the call. The message beside
+//! them is for people and may change; these names may not.
+
+/// The `domain` of every `ErrorInfo` that an agent sends.
+pub const DOMAIN: &str = "agent.usher.dev";
+
+/// The caller's certificate is signed by the right CA, but no name in it is in the allow-list. PERMISSION_DENIED.
+pub const NOT_LISTED: &str = "NOT_LISTED";
+/// The caller is a viewer and the call changes something. PERMISSION_DENIED.
+pub const ROLE_TOO_LOW: &str = "ROLE_TOO_LOW";
+/// The unit is not in the agent's configuration. PERMISSION_DENIED.
+pub const UNIT_NOT_ALLOWED: &str = "UNIT_NOT_ALLOWED";
+/// A field that must be set is empty or malformed; metadata `field` names it. INVALID_ARGUMENT.
+pub const BAD_REQUEST: &str = "BAD_REQUEST";
+/// The epoch is lower than the highest that the agent has seen; metadata `epoch` holds that one. ABORTED.
+pub const STALE_EPOCH: &str = "STALE_EPOCH";
+/// Another operation runs on this node; metadata `operation_id` names it. FAILED_PRECONDITION.
+pub const BUSY: &str = "BUSY";
+/// The unit's InvocationID is not the expected one; metadata `invocation_id` holds the present one. FAILED_PRECONDITION.
+pub const INVOCATION_MISMATCH: &str = "INVOCATION_MISMATCH";
+/// The boot id is not the expected one; metadata `boot_id` holds the present one. FAILED_PRECONDITION.
+pub const BOOT_MISMATCH: &str = "BOOT_MISMATCH";
+/// The operation id was used before for another request. ALREADY_EXISTS.
+pub const OPERATION_ID_REUSED: &str = "OPERATION_ID_REUSED";
+/// A hold file lies on the node; metadata `hold` is its first line. FAILED_PRECONDITION.
+pub const HELD: &str = "HELD";
+/// A block inhibitor or a logged-in user forbids the reboot; metadata `blockers` lists them. FAILED_PRECONDITION.
+pub const INHIBITED: &str = "INHIBITED";
+/// The node was rebooted as often as it may be within a day. RESOURCE_EXHAUSTED.
+pub const REBOOT_BUDGET: &str = "REBOOT_BUDGET";
+/// No operation with this id is known. NOT_FOUND.
+pub const NO_SUCH_OPERATION: &str = "NO_SUCH_OPERATION";
+/// systemd knows no such unit. NOT_FOUND.
+pub const NO_SUCH_UNIT: &str = "NO_SUCH_UNIT";
+/// systemd or logind could not be reached, or refused the agent; the message has its words. UNAVAILABLE.
+pub const SYSTEMD_UNAVAILABLE: &str = "SYSTEMD_UNAVAILABLE";
+/// The agent could not store the operation, so it did not start it. UNAVAILABLE.
+pub const STATE_UNAVAILABLE: &str = "STATE_UNAVAILABLE";
