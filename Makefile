@@ -1,0 +1,33 @@
+# Thin: each target says in one line what it does, and the work is done where it belongs.
+.PHONY: help demo test bed bed-down bench lint build packages
+
+help:           ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+build:          ## Build usher and usher-agent, as shipped
+	cargo build --locked --release -p usher-agent -p usher-coordinator
+
+demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds after the build
+	cargo run --locked --quiet -p usher-testkit --bin sandbox -- demo
+
+packages:       ## Install the Debian packages that the real machines need
+	./tests/machines/packages.sh
+
+lint:           ## Formatting, clippy, docs, licences
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	./tests/deny.sh
+
+test: packages lint build  ## Every test: unit, doubles, the real API server, the real machines
+	cargo test --locked --workspace
+	cargo test --locked -p usher-testkit --features machines --test conformance_real --test bed -- --test-threads=1
+
+bed: packages build  ## Start five real machines with a real cluster, and say how to use them
+	cargo run --locked --quiet -p usher-testkit --bin bed -- up
+
+bed-down:       ## End the machines of `make bed`
+	cargo run --locked --quiet -p usher-testkit --bin bed -- down
+
+bench: packages build  ## Measure on the real machines; writes target/bench/results.json
+	cargo bench --locked -p usher-testkit --features machines

@@ -1,0 +1,110 @@
+//! The Kubernetes API: the only module, with [`crate::drain`], that knows kube's types. Everything else sees plain data.
+//!
+//! Requests survive the restart of an apiserver: reads, and writes that are safe to repeat, are tried again while no
+//! server answers, until a deadline. A balancer that does not retry breaks the odd connection in every roll.
+
+mod apiservers;
+mod connect;
+mod elections;
+mod error;
+mod leases;
+mod lock;
+mod nodes;
+mod pods;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+pub use self::{
+    apiservers::Readiness,
+    connect::{Access, ConnectError},
+    elections::{Elections, NoLeader},
+    error::ClusterError,
+    leases::LeaseName,
+    lock::{Lock, LockError, LockHolder, LockRequest},
+    nodes::{CordonMark, Cordoned, FieldWriter, NodeFacts, Uncordoned},
+};
+
+/// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
+/// that is gone after its checks' interval times their count.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two tries of one request.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// A connection to one cluster's API.
+#[derive(Clone)]
+pub struct Cluster {
+    client: kube::Client,
+    /// What the operator calls the cluster.
+    name: Arc<str>,
+    /// The URL of the API, for people.
+    server: Arc<str>,
+    /// How single apiservers are reached past the balancer. None in tests: the same client then stands for all.
+    direct: Option<Arc<kube::Config>>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.name).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// A cluster behind any client, for example an API server in memory.
+    pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
+        Self { client, name: name.into(), server: server.into(), direct: None }
+    }
+
+    /// What the operator calls the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL of the API.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The client, for the drain.
+    pub fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    /// The server's version, such as `v1.37.2`.
+    ///
+    /// # Errors
+    ///
+    /// If no apiserver answers.
+    pub async fn version(&self) -> Result<String, ClusterError> {
+        // Asked once and without patience: the first request of a command tells at once whether there is an API.
+        let version = self.client.apiserver_version().await;
+        version.map(|info| info.git_version).map_err(|source| self.error("ask for the server's version", source))
+    }
+
+    /// Repeats a request that is safe to repeat while no apiserver takes it.
+    async fn patiently<T, F>(&self, doing: &str, mut request: impl FnMut() -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(source) => {
+                    let error = self.error(doing, source);
+                    if !error.is_passing() || Instant::now() >= deadline {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "trying again");
+                    sleep(error.retry_after().unwrap_or(RETRY_PAUSE)).await;
+                }
+            }
+        }
+    }
+
+    fn error(&self, doing: &str, source: kube::Error) -> ClusterError {
+        ClusterError::new(doing, &self.server, source)
+    }
+}

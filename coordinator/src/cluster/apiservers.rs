@@ -1,0 +1,104 @@
+//! Single apiservers, past the balancer: is each of them ready?
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::{Cluster, ClusterError};
+
+/// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
+const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one apiserver says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum Readiness {
+    /// `/readyz` answered 200. The check of etcd is part of it.
+    Ready,
+    /// It answered, with something else.
+    NotReady {
+        /// The server's words, the failed checks among them.
+        message: String,
+    },
+    /// It did not answer.
+    Unreachable {
+        /// Why.
+        message: String,
+    },
+}
+
+impl Readiness {
+    /// Whether `/readyz` answered 200.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+impl std::fmt::Display for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::NotReady { message } => write!(f, "not ready: {message}"),
+            Self::Unreachable { message } => write!(f, "no answer: {message}"),
+        }
+    }
+}
+
+impl Cluster {
+    /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.
+    pub async fn readyz(&self, url: &str) -> Readiness {
+        let client = match self.direct_client(url) {
+            Ok(client) => client,
+            Err(error) => return Readiness::Unreachable { message: error },
+        };
+        let request = match http::Request::get("/readyz").body(Vec::new()) {
+            Ok(request) => request,
+            Err(error) => return Readiness::Unreachable { message: error.to_string() },
+        };
+        match timeout(READYZ_TIMEOUT, client.request_text(request)).await {
+            Ok(Ok(_)) => Readiness::Ready,
+            Ok(Err(source)) => match self.error("ask /readyz", source) {
+                ClusterError::Answered { code, message, .. } => {
+                    Readiness::NotReady { message: format!("{code} {}", failed_checks(&message)) }
+                }
+                error => Readiness::Unreachable { message: chain(&error) },
+            },
+            Err(_) => Readiness::Unreachable { message: format!("nothing within {}s", READYZ_TIMEOUT.as_secs()) },
+        }
+    }
+
+    fn direct_client(&self, url: &str) -> Result<kube::Client, String> {
+        let Some(config) = &self.direct else { return Ok(self.client.clone()) };
+        let mut config = kube::Config::clone(config);
+        config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+        // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
+        kube::Client::try_from(config).map_err(|error| error.to_string())
+    }
+}
+
+/// `/readyz` answers a failure with a line for each check; only those that failed matter here.
+fn failed_checks(body: &str) -> String {
+    let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
+    if failed.is_empty() { body.lines().next().unwrap_or_default().to_owned() } else { failed.join(", ") }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failed_checks;
+
+    #[test]
+    fn only_the_failed_checks_of_a_verbose_answer_are_shown() {
+        let body = "[+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\n[-]shutdown failed: reason withheld\nreadyz check failed";
+        assert_eq!(failed_checks(body), "etcd failed: reason withheld, shutdown failed: reason withheld");
+        assert_eq!(failed_checks("Unauthorized"), "Unauthorized");
+    }
+}

@@ -1,0 +1,156 @@
+//! From a kubeconfig and kubectl's flags to a connection.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::Cluster;
+
+/// A new connection is refused or taken at once within a data centre.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than a watch is asked to last (20 s), so that only a dead connection runs into it.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the operator wants to reach the API: the cluster file's `[api]` and kubectl's global flags, which win.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Path of the kubeconfig; unset means `$KUBECONFIG`, `~/.kube/config`, then the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `--cluster`: a cluster of the kubeconfig.
+    pub cluster: Option<String>,
+    /// `--user`: a user of the kubeconfig.
+    pub user: Option<String>,
+    /// `--server`: the API's URL.
+    pub server: Option<String>,
+    /// `--token`.
+    pub token: Option<String>,
+    /// `--as`.
+    pub impersonate: Option<String>,
+    /// `--as-group`.
+    pub impersonate_groups: Vec<String>,
+    /// `--as-uid`.
+    pub impersonate_uid: Option<String>,
+    /// `--certificate-authority`.
+    pub certificate_authority: Option<PathBuf>,
+    /// `--tls-server-name`.
+    pub tls_server_name: Option<String>,
+    /// `--insecure-skip-tls-verify`.
+    pub insecure_skip_tls_verify: bool,
+    /// `--request-timeout`.
+    pub request_timeout: Option<Duration>,
+}
+
+/// The connection could not even be described; nothing was contacted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No kubeconfig, or a broken one.
+    #[error("cannot read the kubeconfig")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
+    /// Neither a kubeconfig nor a service account.
+    #[error(
+        "found neither a kubeconfig nor a service account (set --kubeconfig, $KUBECONFIG or [api] in the cluster file)"
+    )]
+    Nothing,
+    /// `--server` is no URL.
+    #[error("{server:?} is no URL of an API server")]
+    Server {
+        /// As given.
+        server: String,
+        /// What is wrong with it.
+        source: http::uri::InvalidUri,
+    },
+    /// The client could not be made, for example of a certificate that does not parse.
+    #[error("cannot make a client from the kubeconfig")]
+    Client(#[source] kube::Error),
+    /// The CA file of `--certificate-authority` could not be read.
+    #[error("cannot read {}", path.display())]
+    CertificateAuthority {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Cluster {
+    /// Connects by `access`. `name` is what the operator calls the cluster; unset, it is what the kubeconfig calls it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no usable kubeconfig. Whether the API answers is not tried here.
+    pub async fn connect(name: Option<&str>, access: &Access) -> Result<Self, ConnectError> {
+        let (mut config, found) = load(access).await?;
+        // kube would retry a 429 by itself, 15 times: "blocked by a budget" must be seen at once.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(access.request_timeout.filter(|limit| !limit.is_zero()).unwrap_or(READ_TIMEOUT));
+        config.reset_reader_on_write = true;
+        let client = kube::Client::try_from(config.clone()).map_err(ConnectError::Client)?;
+        let server = config.cluster_url.to_string();
+        Ok(Self {
+            client,
+            name: name.map(str::to_owned).or(found).unwrap_or_else(|| "kubernetes".to_owned()).into(),
+            server: server.trim_end_matches('/').into(),
+            direct: Some(Arc::new(config)),
+        })
+    }
+}
+
+/// The configuration and the name of the cluster in the kubeconfig.
+async fn load(access: &Access) -> Result<(kube::Config, Option<String>), ConnectError> {
+    let options = KubeConfigOptions {
+        context: access.context.clone(),
+        cluster: access.cluster.clone(),
+        user: access.user.clone(),
+    };
+    let file = match &access.kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path).map_err(ConnectError::Kubeconfig)?),
+        None => Kubeconfig::read().ok(),
+    };
+    let (mut config, name) = match file {
+        Some(file) => {
+            let name = cluster_name(&file, &options);
+            let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+            (config.map_err(ConnectError::Kubeconfig)?, name)
+        }
+        None => match kube::Config::infer().await {
+            Ok(config) => (config, None),
+            Err(error) => {
+                // kube tells every place that it looked at, twice over.
+                tracing::debug!(%error, "no way to an API");
+                return Err(ConnectError::Nothing);
+            }
+        },
+    };
+    if let Some(server) = &access.server {
+        let parsed = server.parse().map_err(|source| ConnectError::Server { server: server.clone(), source });
+        config.cluster_url = parsed?;
+    }
+    if let Some(token) = &access.token {
+        config.auth_info.token = Some(token.clone().into());
+    }
+    if let Some(path) = &access.certificate_authority {
+        std::fs::metadata(path).map_err(|source| ConnectError::CertificateAuthority { path: path.clone(), source })?;
+        config.root_cert_file = Some(path.clone());
+    }
+    config.tls_server_name = access.tls_server_name.clone().or(config.tls_server_name);
+    config.accept_invalid_certs |= access.insecure_skip_tls_verify;
+    config.auth_info.impersonate = access.impersonate.clone().or(config.auth_info.impersonate);
+    config.auth_info.impersonate_uid = access.impersonate_uid.clone().or(config.auth_info.impersonate_uid);
+    if !access.impersonate_groups.is_empty() {
+        config.auth_info.impersonate_groups = Some(access.impersonate_groups.clone());
+    }
+    Ok((config, name))
+}
+
+fn cluster_name(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<String> {
+    if let Some(cluster) = &options.cluster {
+        return Some(cluster.clone());
+    }
+    let wanted = options.context.as_ref().or(file.current_context.as_ref())?;
+    let named = file.contexts.iter().find(|context| &context.name == wanted)?;
+    named.context.as_ref().map(|context| context.cluster.clone())
+}

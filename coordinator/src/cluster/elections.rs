@@ -1,0 +1,294 @@
+//! Elections under watch: a task reads their records twice a second, for as long as an operation lasts, so that "does the
+//! holder renew?" is known at any moment without waiting for the answer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{Cluster, ClusterError, LeaseName, PATIENCE, leases::Record};
+use crate::leader::{Holder, Known, Leadership};
+
+/// A living holder renews each 2 s by default (client-go's retryPeriod).
+const READ_EVERY: Duration = Duration::from_millis(500);
+
+/// More than two renewals: a holder last seen to renew longer ago than this must show another one.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The elections of a site's components, under watch until dropped.
+#[derive(Debug)]
+pub struct Elections {
+    readings: watch::Receiver<Readings>,
+    read_now: Arc<Notify>,
+    machines: Vec<Known>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Readings {
+    /// How often all records have been read.
+    rounds: u64,
+    seen: BTreeMap<LeaseName, Observation>,
+    /// Why the last round failed, if it did.
+    error: Option<ClusterError>,
+}
+
+/// What was seen of one election so far.
+#[derive(Debug, Clone)]
+struct Observation {
+    record: Option<Record>,
+    /// When this holder was seen first, with the renewal it had then.
+    since: Instant,
+    /// When it was seen to renew, after that.
+    renewed: Option<Instant>,
+}
+
+impl Observation {
+    fn first(record: Option<Record>, now: Instant) -> Self {
+        Self { record, since: now, renewed: None }
+    }
+
+    /// What is known after reading `record`.
+    fn then(self, record: Option<Record>, now: Instant) -> Self {
+        match (&self.record, &record) {
+            (Some(before), Some(after)) if before.holder == after.holder => {
+                let renewed = if before.renewed == after.renewed { self.renewed } else { Some(now) };
+                Self { record, renewed, ..self }
+            }
+            (None, None) => self,
+            _ => Self::first(record, now),
+        }
+    }
+
+    /// Who leads, as far as it is certain; None while a holder has neither renewed nor had its time to.
+    fn judge(&self, machines: &[Known], now: Instant) -> Option<Leadership> {
+        let Some(record) = &self.record else { return Some(Leadership::Absent) };
+        if record.holder.is_empty() {
+            return Some(Leadership::Free);
+        }
+        let silent = now - self.renewed.unwrap_or(self.since);
+        match self.renewed {
+            Some(_) if silent <= FRESH => Some(Leadership::Held(record.holder(machines))),
+            _ if silent > record.duration => Some(Leadership::Stale(record.holder(machines))),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Elections {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Elections {
+    /// Begins to watch `leases`, naming holders by `machines`.
+    pub fn watch(cluster: Cluster, leases: Vec<LeaseName>, machines: Vec<Known>) -> Self {
+        let (sender, readings) = watch::channel(Readings::default());
+        let read_now = Arc::new(Notify::new());
+        let task = tokio::spawn(read_on(cluster, leases, sender, Arc::clone(&read_now)));
+        Self { readings, read_now, machines, task }
+    }
+
+    /// Reads every record again now, then says who leads each election.
+    ///
+    /// Takes as long as one read when all holders are known to live, two seconds when they are new to us, and up to the
+    /// lease's own duration (15 s by default) when one does not renew.
+    ///
+    /// # Errors
+    ///
+    /// If the records could not be read for longer than the restart of an apiserver explains.
+    pub async fn leaderships(&self) -> Result<BTreeMap<LeaseName, Leadership>, ClusterError> {
+        let mut readings = self.readings.clone();
+        let asked_at = readings.borrow_and_update().rounds;
+        self.read_now.notify_one();
+        let mut deadline = Instant::now() + PATIENCE;
+        loop {
+            {
+                let current = readings.borrow_and_update();
+                let now = Instant::now();
+                if current.rounds > asked_at {
+                    let judged: Option<BTreeMap<_, _>> = current
+                        .seen
+                        .iter()
+                        .map(|(name, seen)| Some((name.clone(), seen.judge(&self.machines, now)?)))
+                        .collect();
+                    if let Some(judged) = judged {
+                        return Ok(judged);
+                    }
+                    // Reading works; a silent holder is judged when its time is up.
+                    if current.error.is_none() {
+                        deadline = now + PATIENCE;
+                    }
+                }
+            }
+            if timeout_at(deadline, readings.changed()).await.is_err() {
+                return Err(self.take_error());
+            }
+        }
+    }
+
+    /// As [`Self::leaderships`], for one of them.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn leadership(&self, name: &LeaseName) -> Result<Leadership, ClusterError> {
+        self.leaderships().await.map(|mut all| all.remove(name).unwrap_or(Leadership::Absent))
+    }
+
+    /// Waits until a holder other than `except` renews.
+    ///
+    /// # Errors
+    ///
+    /// [`NoLeader`] with what was seen last, if the time passes; or what keeps the records from being read.
+    pub async fn await_leader(
+        &self,
+        name: &LeaseName,
+        except: Option<&str>,
+        within: Duration,
+    ) -> Result<Holder, NoLeader> {
+        let mut readings = self.readings.clone();
+        let deadline = Instant::now() + within;
+        loop {
+            {
+                let current = readings.borrow_and_update();
+                if let Some(Leadership::Held(holder)) =
+                    current.seen.get(name).and_then(|seen| seen.judge(&self.machines, Instant::now()))
+                    && except != Some(holder.identity.as_str())
+                {
+                    return Ok(holder);
+                }
+            }
+            if timeout_at(deadline, readings.changed()).await.is_err() {
+                let last = readings.borrow().seen.get(name).and_then(|seen| seen.record.clone());
+                return Err(NoLeader { within, last: last.map(|record| record.holder) });
+            }
+        }
+    }
+
+    /// The identity that holds an election now, by a read of its own; empty if nobody does.
+    pub fn holder_identity(&self, name: &LeaseName) -> String {
+        let readings = self.readings.borrow();
+        let record = readings.seen.get(name).and_then(|seen| seen.record.as_ref());
+        record.map(|record| record.holder.clone()).unwrap_or_default()
+    }
+
+    fn take_error(&self) -> ClusterError {
+        let problem = match &self.readings.borrow().error {
+            Some(error) => crate::words::chain(error),
+            None => format!("no reading within {}s", PATIENCE.as_secs()),
+        };
+        ClusterError::Malformed { doing: "read the leases".into(), problem }
+    }
+}
+
+/// Nobody was seen to lead in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no new holder renewed it within {}s", within.as_secs())]
+pub struct NoLeader {
+    /// How long was waited.
+    pub within: Duration,
+    /// The identity written down last; None if there is no record, empty if nobody holds it.
+    pub last: Option<String>,
+}
+
+async fn read_on(cluster: Cluster, leases: Vec<LeaseName>, sender: watch::Sender<Readings>, read_now: Arc<Notify>) {
+    loop {
+        let read = futures::future::join_all(leases.iter().map(|name| cluster.record(name))).await;
+        let now = Instant::now();
+        sender.send_modify(|readings| {
+            readings.error = None;
+            for (name, result) in leases.iter().zip(read) {
+                match result {
+                    Ok(record) => {
+                        let seen = match readings.seen.remove(name) {
+                            Some(before) => before.then(record, now),
+                            None => Observation::first(record, now),
+                        };
+                        readings.seen.insert(name.clone(), seen);
+                    }
+                    Err(source) => readings.error = Some(cluster.error(&format!("read the lease {name}"), source)),
+                }
+            }
+            if readings.error.is_none() {
+                readings.rounds += 1;
+            }
+        });
+        tokio::select! {
+            () = sleep(READ_EVERY) => {}
+            () = read_now.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const UUID: &str = "6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1";
+
+    fn record(holder: &str, renewed: i64) -> Option<Record> {
+        Some(Record {
+            holder: if holder.is_empty() { String::new() } else { format!("{holder}_{UUID}") },
+            preferred: None,
+            duration: Duration::from_secs(15),
+            acquired: None,
+            renewed: Timestamp::from_second(renewed).ok(),
+            transitions: 1,
+        })
+    }
+
+    /// Reads each (second, record) and says what is known at the last second.
+    fn after(readings: &[(u64, Option<Record>)]) -> Option<String> {
+        let begin = Instant::now();
+        let at = |second: u64| begin + Duration::from_secs(second);
+        let mut seen: Option<Observation> = None;
+        for (second, record) in readings {
+            seen = Some(match seen {
+                Some(seen) => seen.then(record.clone(), at(*second)),
+                None => Observation::first(record.clone(), at(*second)),
+            });
+        }
+        let machines = [Known { machine: "cp1".into(), names: vec!["cp1".into()] }];
+        let (last, _) = readings.last()?;
+        Some(match seen?.judge(&machines, at(*last))? {
+            Leadership::Held(holder) => format!("held by {}", holder.machine.unwrap_or(holder.identity)),
+            Leadership::Stale(_) => "stale".into(),
+            Leadership::Free => "free".into(),
+            Leadership::Absent => "absent".into(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_leads_once_it_is_seen_to_renew_whatever_its_clock_says() {
+        let hour = 3600;
+        for (what, readings, expected) in [
+            ("renews", vec![(0, record("cp1", 100)), (2, record("cp1", 102))], Some("held by cp1")),
+            (
+                "renews, its clock an hour ahead",
+                vec![(0, record("cp1", hour)), (2, record("cp1", hour + 2))],
+                Some("held by cp1"),
+            ),
+            ("renews, its clock set back", vec![(0, record("cp1", hour)), (2, record("cp1", 5))], Some("held by cp1")),
+            ("read once", vec![(0, record("cp1", 100))], None),
+            ("silent for less than its lease", vec![(0, record("cp1", 100)), (14, record("cp1", 100))], None),
+            ("silent for longer", vec![(0, record("cp1", 100)), (16, record("cp1", 100))], Some("stale")),
+            (
+                "renewed, then fell silent",
+                vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (18, record("cp1", 2))],
+                Some("stale"),
+            ),
+            ("released", vec![(0, record("cp1", 100)), (1, record("", 101))], Some("free")),
+            ("changed hands a moment ago", vec![(0, record("", 100)), (1, record("cp1", 101))], None),
+            ("neither Lease nor annotation", vec![(0, None)], Some("absent")),
+        ] {
+            assert_eq!(after(&readings).as_deref(), expected, "{what}");
+        }
+    }
+}

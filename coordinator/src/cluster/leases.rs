@@ -1,0 +1,166 @@
+//! The records of elections: reading them, and freeing one for a holder that was stopped.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Endpoints};
+use kube::{Api, api::PostParams};
+use serde::{Deserialize, Serialize};
+
+use super::{Cluster, ClusterError};
+use crate::leader::{Holder, Known, machine_of};
+
+/// The annotation of elections before Kubernetes 1.20.
+const LEGACY_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
+
+/// Where kubelets renew their heartbeats.
+const NODE_LEASES: &str = "kube-node-lease";
+
+/// client-go's default, used when a lease does not say how long it lasts.
+const DEFAULT_LEASE: Duration = Duration::from_secs(15);
+
+/// Where an election's record lives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LeaseName {
+    /// The namespace, mostly `kube-system`.
+    pub namespace: String,
+    /// The Lease's name; on old clusters also that of the Endpoints with the annotation.
+    pub name: String,
+}
+
+impl std::fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// An election's record at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Empty if nobody holds it.
+    pub(super) holder: String,
+    pub(super) preferred: Option<String>,
+    pub(super) duration: Duration,
+    pub(super) acquired: Option<Timestamp>,
+    pub(super) renewed: Option<Timestamp>,
+    pub(super) transitions: u64,
+}
+
+/// The JSON within the legacy annotation. Its fields are spelled unlike those of a Lease: leade**r**Transitions.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LegacyRecord {
+    #[serde(default)]
+    holder_identity: String,
+    #[serde(default)]
+    lease_duration_seconds: u64,
+    acquire_time: Option<Timestamp>,
+    renew_time: Option<Timestamp>,
+    #[serde(default)]
+    leader_transitions: u64,
+}
+
+impl Record {
+    fn from_lease(lease: Lease) -> Self {
+        let spec = lease.spec.unwrap_or_default();
+        Self {
+            holder: spec.holder_identity.unwrap_or_default(),
+            preferred: spec.preferred_holder.filter(|preferred| !preferred.is_empty()),
+            duration: seconds(spec.lease_duration_seconds.unwrap_or_default().try_into().unwrap_or_default()),
+            acquired: spec.acquire_time.map(|time| time.0),
+            renewed: spec.renew_time.map(|time| time.0),
+            transitions: spec.lease_transitions.unwrap_or_default().try_into().unwrap_or_default(),
+        }
+    }
+
+    fn from_annotation(endpoints: &Endpoints) -> Option<Self> {
+        let annotations = endpoints.metadata.annotations.as_ref()?;
+        let legacy: LegacyRecord = serde_json::from_str(annotations.get(LEGACY_ANNOTATION)?).ok()?;
+        Some(Self {
+            holder: legacy.holder_identity,
+            preferred: None,
+            duration: seconds(legacy.lease_duration_seconds),
+            acquired: legacy.acquire_time,
+            renewed: legacy.renew_time,
+            transitions: legacy.leader_transitions,
+        })
+    }
+
+    /// The holder for people and for the plan.
+    pub(super) fn holder(&self, machines: &[Known]) -> Holder {
+        let machine = |identity: &str| machine_of(identity, machines).map(str::to_owned);
+        Holder {
+            machine: machine(&self.holder),
+            identity: self.holder.clone(),
+            preferred: self
+                .preferred
+                .as_deref()
+                .map(|preferred| machine(preferred).unwrap_or_else(|| preferred.into())),
+            acquired: self.acquired,
+            renewed: self.renewed,
+            transitions: self.transitions,
+        }
+    }
+}
+
+fn seconds(number: u64) -> Duration {
+    if number == 0 { DEFAULT_LEASE } else { Duration::from_secs(number) }
+}
+
+impl Cluster {
+    /// Frees a lease in the name of a holder that was stopped and did not do it itself, so that others need not wait for
+    /// its expiry. Answers whether it was freed; false means that somebody else holds it already.
+    ///
+    /// It writes what client-go writes on a release: no holder and a duration of one second. The write carries the
+    /// resourceVersion that was read, so it cannot undo what another candidate wrote in between.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer, or forbids writing the lease.
+    pub async fn free_lease(&self, name: &LeaseName, holder: &str) -> Result<bool, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), &name.namespace);
+        let params = PostParams::default();
+        loop {
+            let mut lease = self.patiently(&format!("read the lease {name}"), || api.get(&name.name)).await?;
+            let spec = lease.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() != Some(holder) {
+                return Ok(false);
+            }
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            let written =
+                self.patiently(&format!("free the lease {name}"), || api.replace(&name.name, &params, &lease)).await;
+            match written {
+                Ok(_) => return Ok(true),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// When the kubelet of `node` renewed its heartbeat lease last, by the node's own clock; None if there is no such lease.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn node_lease_renewed(&self, node: &str) -> Result<Option<Timestamp>, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), NODE_LEASES);
+        let lease = self.patiently(&format!("read the heartbeat of {node}"), || api.get_opt(node)).await?;
+        Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time).map(|time| time.0))
+    }
+
+    /// The record of an election: the Lease, or the annotation of old clusters if there is no Lease.
+    pub(super) async fn record(&self, name: &LeaseName) -> kube::Result<Option<Record>> {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &name.namespace);
+        if let Some(lease) = leases.get_opt(&name.name).await? {
+            return Ok(Some(Record::from_lease(lease)));
+        }
+        let endpoints: Api<Endpoints> = Api::namespaced(self.client.clone(), &name.namespace);
+        match endpoints.get_opt(&name.name).await {
+            Ok(found) => Ok(found.as_ref().and_then(Record::from_annotation)),
+            // The minimal role lets usher read leases alone; without a Lease there is then nothing to be read.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

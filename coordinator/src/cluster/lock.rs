@@ -1,0 +1,332 @@
+//! The cluster's lock: one operation that changes machines at a time.
+//!
+//! A Lease whose holder renews it while it works. Each taking raises `leaseTransitions`, which is the epoch that every call
+//! to an agent carries: an agent that has seen a higher one refuses, so a coordinator that lost the lock without noticing
+//! can do nothing. Releasing leaves the Lease in place, without a holder, so that the epoch only ever rises.
+//!
+//! A lock whose holder died is taken over after nobody has renewed it for its duration, as watched from here.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{Api, api::PostParams, core::ObjectMeta};
+use serde::Serialize;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{Cluster, ClusterError};
+
+/// Where the lock lives: beside the components' own leases, where every cluster has a namespace.
+const NAMESPACE: &str = "kube-system";
+const NAME: &str = "usher";
+
+/// Long enough to ride out the restart of every apiserver behind a slow balancer, short enough that a crashed coordinator
+/// blocks nobody for long.
+const DURATION: Duration = Duration::from_secs(60);
+
+/// Six tries within the duration.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// After a failed renewal, and while watching whether another holder lives.
+const RETRY_EVERY: Duration = Duration::from_secs(2);
+
+/// Without a renewal for this long, another may soon take the lock: nothing irreversible is begun any more.
+const LOST_AFTER: Duration = Duration::from_secs(45);
+
+const REASON: &str = "usher.dev/reason";
+const TASK: &str = "usher.dev/task";
+const OPERATION: &str = "usher.dev/operation";
+
+/// Who wants the lock, and why.
+#[derive(Debug, Clone)]
+pub struct LockRequest {
+    /// The operation's id.
+    pub operation: String,
+    /// The person, as user@host.
+    pub requester: String,
+    /// Why.
+    pub reason: String,
+    /// The ticket, if any.
+    pub task_id: Option<String>,
+    /// The epoch must be higher than this: the highest that any agent has seen.
+    pub above_epoch: u64,
+}
+
+/// Who holds the lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LockHolder {
+    /// The operation's id.
+    pub operation: String,
+    /// The person, as user@host.
+    pub requester: String,
+    /// Why.
+    pub reason: String,
+    /// The ticket, if any.
+    pub task_id: Option<String>,
+    /// When it was taken, by the holder's clock.
+    pub acquired: Option<Timestamp>,
+    /// When it was renewed last, by the holder's clock.
+    pub renewed: Option<Timestamp>,
+}
+
+/// The lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another operation holds it and is alive.
+    #[error("the lock is held by {} (operation {}, {:?})", .0.requester, .0.operation, .0.reason)]
+    Held(Box<LockHolder>),
+    /// The API said otherwise.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+/// The lock, held. Renewed in the background until it is released or lost.
+#[derive(Debug)]
+pub struct Lock {
+    cluster: Cluster,
+    epoch: u64,
+    holder: String,
+    lost: Arc<AtomicBool>,
+    renewal: JoinHandle<()>,
+}
+
+impl Lock {
+    /// The epoch for calls to agents.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Whether it is still ours. False as soon as another holder was seen, or once it could not be renewed for so long that
+    /// another may have taken it.
+    pub fn is_held(&self) -> bool {
+        !self.lost.load(Ordering::Acquire)
+    }
+
+    /// Gives the lock back. A lock that was lost is left alone.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer; the lock then expires by itself.
+    pub async fn release(self) -> Result<(), ClusterError> {
+        self.renewal.abort();
+        let api = self.cluster.locks();
+        loop {
+            let mut lease = self.cluster.patiently("release the lock", || api.get(NAME)).await?;
+            let spec = lease.spec.get_or_insert_default();
+            if spec.holder_identity.as_deref() != Some(self.holder.as_str()) {
+                return Ok(());
+            }
+            spec.holder_identity = Some(String::new());
+            let released = self.cluster.patiently("release the lock", || {
+                let lease = lease.clone();
+                let api = api.clone();
+                async move { api.replace(NAME, &PostParams::default(), &lease).await }
+            });
+            match released.await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+impl Cluster {
+    /// Who holds the lock now; None if nobody does. Whether the holder lives is not watched for.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn lock_holder(&self) -> Result<Option<LockHolder>, ClusterError> {
+        let api = self.locks();
+        let lease = self.patiently("read the lock", || api.get_opt(NAME)).await?;
+        Ok(lease.as_ref().and_then(holder_of))
+    }
+
+    /// Takes the lock, or says who holds it. A holder that does not renew for the lock's duration is taken to be dead.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`] within seconds if the holder lives; else what the API says.
+    pub async fn acquire_lock(&self, request: &LockRequest) -> Result<Lock, LockError> {
+        let mut watched: Option<(Lease, Instant)> = None;
+        loop {
+            let current = self.patiently("read the lock", || {
+                let api = self.locks();
+                async move { api.get_opt(NAME).await }
+            });
+            let current = current.await?;
+            if let Some(lease) = &current
+                && let Some(holder) = holder_of(lease)
+            {
+                match &watched {
+                    // Seen renewing, or taken by another in the meantime: alive.
+                    Some((before, _)) if renewal_of(before) != renewal_of(lease) => {
+                        return Err(LockError::Held(Box::new(holder)));
+                    }
+                    Some((_, since)) if since.elapsed() <= DURATION => {
+                        sleep(RETRY_EVERY).await;
+                        continue;
+                    }
+                    Some(_) => {
+                        tracing::warn!(holder = holder.requester, "taking over a lock that is no longer renewed")
+                    }
+                    None => {
+                        // Clocks that agree show a fresh renewal at once; refusing on their word is the safe side.
+                        if seems_fresh(&holder) {
+                            return Err(LockError::Held(Box::new(holder)));
+                        }
+                        watched = Some((lease.clone(), Instant::now()));
+                        continue;
+                    }
+                }
+            }
+            match self.take(current, request).await {
+                Ok(lock) => return Ok(lock),
+                // Somebody else was faster: look again at who it is.
+                Err(error) if error.is_conflict() => watched = None,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn take(&self, current: Option<Lease>, request: &LockRequest) -> Result<Lock, ClusterError> {
+        let api = self.locks();
+        let exists = current.is_some();
+        let mut lease = current.unwrap_or_else(|| Lease {
+            metadata: ObjectMeta {
+                name: Some(NAME.into()),
+                namespace: Some(NAMESPACE.into()),
+                ..ObjectMeta::default()
+            },
+            ..Lease::default()
+        });
+        let before = lease.spec.take().and_then(|spec| spec.lease_transitions).unwrap_or_default();
+        let epoch = u64::try_from(before).unwrap_or_default().max(request.above_epoch).saturating_add(1);
+        let holder = format!("{}/{}", request.requester, request.operation);
+        let now = MicroTime(Timestamp::now());
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(holder.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(i32::try_from(epoch).unwrap_or(i32::MAX)),
+            ..LeaseSpec::default()
+        });
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.insert(OPERATION.into(), request.operation.clone());
+        annotations.insert(REASON.into(), request.reason.clone());
+        match &request.task_id {
+            Some(task) => annotations.insert(TASK.into(), task.clone()),
+            None => annotations.remove(TASK),
+        };
+        // Not repeated: a write whose answer was lost conflicts with itself, and is then found to be ours by its holder.
+        let written = match exists {
+            true => api.replace(NAME, &PostParams::default(), &lease).await,
+            false => api.create(&PostParams::default(), &lease).await,
+        };
+        if let Err(source) = written {
+            let error = self.error("take the lock", source);
+            let found = self.patiently("read the lock", || api.get_opt(NAME)).await?;
+            let ours = found.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
+            if ours.as_deref() != Some(holder.as_str()) {
+                return Err(error);
+            }
+        }
+        let lost = Arc::new(AtomicBool::new(false));
+        let renewal = tokio::spawn(renew(self.clone(), holder.clone(), Arc::clone(&lost)));
+        Ok(Lock { cluster: self.clone(), epoch, holder, lost, renewal })
+    }
+
+    fn locks(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+}
+
+/// Renews the lock until it is seen in other hands, or was not renewed for its whole duration.
+async fn renew(cluster: Cluster, holder: String, lost: Arc<AtomicBool>) {
+    let api = cluster.locks();
+    let mut renewed = Instant::now();
+    let mut pause = RENEW_EVERY;
+    loop {
+        sleep(pause).await;
+        match renew_once(&api, &holder).await {
+            Ok(true) => {
+                renewed = Instant::now();
+                pause = RENEW_EVERY;
+            }
+            Ok(false) => {
+                tracing::error!("the lock is in other hands");
+                lost.store(true, Ordering::Release);
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the lock was not renewed");
+                pause = RETRY_EVERY;
+            }
+        }
+        lost.store(renewed.elapsed() > LOST_AFTER, Ordering::Release);
+    }
+}
+
+/// Answers false if somebody else holds it.
+async fn renew_once(api: &Api<Lease>, holder: &str) -> kube::Result<bool> {
+    let mut lease = api.get(NAME).await?;
+    let spec = lease.spec.get_or_insert_default();
+    if spec.holder_identity.as_deref() != Some(holder) {
+        return Ok(false);
+    }
+    spec.renew_time = Some(MicroTime(Timestamp::now()));
+    api.replace(NAME, &PostParams::default(), &lease).await.map(|_| true)
+}
+
+fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {
+    let spec = lease.spec.as_ref();
+    (
+        spec.and_then(|spec| spec.holder_identity.as_deref()),
+        spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
+    )
+}
+
+fn seems_fresh(holder: &LockHolder) -> bool {
+    holder.renewed.is_some_and(|renewed| {
+        let age = Timestamp::now().duration_since(renewed).unsigned_abs();
+        age < DURATION / 2
+    })
+}
+
+fn holder_of(lease: &Lease) -> Option<LockHolder> {
+    let spec = lease.spec.as_ref()?;
+    let identity = spec.holder_identity.as_deref().filter(|identity| !identity.is_empty())?;
+    let none = BTreeMap::new();
+    let annotations = lease.metadata.annotations.as_ref().unwrap_or(&none);
+    let (requester, operation) = identity.rsplit_once('/').unwrap_or((identity, ""));
+    Some(LockHolder {
+        operation: operation.to_owned(),
+        requester: requester.to_owned(),
+        reason: annotations.get(REASON).cloned().unwrap_or_default(),
+        task_id: annotations.get(TASK).cloned(),
+        acquired: spec.acquire_time.as_ref().map(|time| time.0),
+        renewed: spec.renew_time.as_ref().map(|time| time.0),
+    })
+}

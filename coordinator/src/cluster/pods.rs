@@ -1,0 +1,40 @@
+//! The pods that belong to a node itself: of DaemonSets, and static ones.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt as _, api::ListParams};
+
+use super::{Cluster, ClusterError};
+
+/// The annotation of a static pod's mirror.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+impl Cluster {
+    /// The node's own pods (of DaemonSets, and mirrors of static pods) that are not Ready, as `namespace/name`.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn own_pods_not_ready(&self, node: &str) -> Result<Vec<String>, ClusterError> {
+        let api: Api<Pod> = Api::all(self.client.clone());
+        let params = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let pods = self.patiently(&format!("list the pods of {node}"), || api.list(&params)).await?;
+        let waiting = pods.iter().filter(|pod| is_nodes_own(pod) && !is_finished(pod) && !is_ready(pod));
+        Ok(waiting.map(|pod| format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())).collect())
+    }
+}
+
+fn is_nodes_own(pod: &Pod) -> bool {
+    pod.annotations().contains_key(MIRROR_ANNOTATION)
+        || pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == "DaemonSet")
+}
+
+/// A pod that graceful node shutdown ended stays behind as Failed; its DaemonSet makes another.
+fn is_finished(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded")) || pod.metadata.deletion_timestamp.is_some()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}

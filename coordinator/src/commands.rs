@@ -1,0 +1,98 @@
+//! What the commands do. Each one reads what it needs, and either shows it or plans and runs an operation.
+
+mod agent;
+mod change;
+mod config;
+mod confirm;
+mod failure;
+mod identity;
+mod nodes;
+mod restart;
+mod status;
+mod version;
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use self::failure::Failure;
+use crate::{
+    cli::{Cli, Command, ConfigCommand, Global},
+    cluster::{Access, Cluster},
+    config as cluster_file,
+    exit::Exit,
+    output,
+    site::Site,
+    world::World,
+};
+
+/// Runs what was typed, to its end, and says how it ended.
+pub async fn run(cli: Cli) -> Exit {
+    let Cli { global, command } = cli;
+    let ended = match command {
+        Command::Status => status::status(&global).await,
+        Command::Nodes => nodes::nodes(&global).await,
+        Command::Leaders => status::leaders(&global).await,
+        Command::Restart(arguments) => restart::restart(&global, arguments).await,
+        Command::Reboot(arguments) => nodes::reboot(&global, arguments).await,
+        Command::Cordon(arguments) => nodes::cordon(&global, arguments).await,
+        Command::Uncordon(arguments) => nodes::uncordon(&global, arguments).await,
+        Command::Drain(arguments) => nodes::drain(&global, arguments).await,
+        Command::Agent(command) => agent::run(&global, command).await,
+        Command::Config(ConfigCommand::Check) => config::check(&global).await,
+        Command::Completion { shell } => Ok(completion(shell)),
+        Command::Version => version::version(&global).await,
+    };
+    ended.unwrap_or_else(|failure| {
+        output::progress(&failure.to_string());
+        failure.exit
+    })
+}
+
+fn completion(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "usher", &mut script);
+    output::result(&String::from_utf8_lossy(&script));
+    Exit::Done
+}
+
+/// The site, from the cluster file that the flags or the environment name, else from its usual places.
+fn site(global: &Global) -> Result<Site, Failure> {
+    Ok(match cluster_file::locate(global.cluster_file.as_deref()) {
+        Some(path) => cluster_file::load(&path)?,
+        None => cluster_file::defaults()?,
+    })
+}
+
+/// A connection to the site's cluster.
+async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Failure> {
+    let access = Access {
+        kubeconfig: global.kubeconfig.clone().or_else(|| site.api.kubeconfig.clone()),
+        context: global.context.clone().or_else(|| site.api.context.clone()),
+        cluster: global.cluster.clone(),
+        user: global.user.clone(),
+        server: global.server.clone(),
+        token: global.token.clone(),
+        impersonate: global.impersonate.clone(),
+        impersonate_groups: global.impersonate_groups.clone(),
+        impersonate_uid: global.impersonate_uid.clone(),
+        certificate_authority: global.certificate_authority.clone(),
+        tls_server_name: global.tls_server_name.clone(),
+        insecure_skip_tls_verify: global.insecure_skip_tls_verify,
+        request_timeout: global.request_timeout,
+    };
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?)
+}
+
+/// The world of a command that needs the API.
+async fn world(global: &Global) -> Result<World, Failure> {
+    let site = site(global)?;
+    let cluster = cluster(global, &site).await?;
+    // The first request: with the API down this command ends within seconds instead of trying for half a minute.
+    cluster.version().await?;
+    Ok(World::open(site, cluster).await?)
+}
+
+fn display(path: Option<&Path>) -> String {
+    path.map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string())
+}

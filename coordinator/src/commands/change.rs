@@ -1,0 +1,241 @@
+//! The way of every change: facts, plan, confirmation, lock, run, report.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::{confirm::confirm, failure::Failure, identity};
+use crate::{
+    cli::{Change, Global},
+    cluster::{Lock, LockRequest},
+    drain,
+    event::{Events, Kind},
+    exit::Exit,
+    interrupt::Interrupt,
+    inventory::Inventory,
+    leader::Leadership,
+    output::{self, Format},
+    plan::{self, Plan, Request},
+    progress,
+    report::{self, Report},
+    runner::{Outcome, Run},
+    step::Step,
+    steps::{Mandate, Policy},
+    words,
+    world::{Scope, World},
+};
+
+/// A change that the operator wants.
+pub(super) struct Wanted {
+    /// The command: `restart`, `reboot`, …
+    pub(super) command: &'static str,
+    pub(super) request: Request,
+    pub(super) policy: Policy,
+    pub(super) scope: Scope,
+    /// Cordon and uncordon are one write each and need no lock.
+    pub(super) locked: bool,
+}
+
+/// Plans it, asks, runs it, reports.
+pub(super) async fn carry_out(
+    global: &Global,
+    world: &World,
+    change: &Change,
+    wanted: Wanted,
+) -> Result<Exit, Failure> {
+    let dry = if change.dry_run { " · nothing is changed by a dry run" } else { "" };
+    output::progress(&format!("{} · {}{dry}", world.cluster.name(), world.cluster.server()));
+    let facts = world.facts(&wanted.scope).await?;
+    let plan = plan::make(&wanted.request, &[], &facts, &world.site)?;
+    if change.dry_run {
+        return show(global, world, &wanted, &plan).await;
+    }
+    if plan.turns.is_empty() {
+        output::result("nothing to do");
+        return Ok(Exit::Done);
+    }
+    output::progress(&plan.to_text(&world.site));
+    for line in drain_lines(world, &wanted, &plan).await {
+        output::progress(&line);
+    }
+    confirm(world.cluster.name(), change.yes)?;
+
+    let operation = identity::operation();
+    let reason = change.reason.clone().unwrap_or_default();
+    let lock = match wanted.locked {
+        true => Some(acquire(world, change, &operation, &facts).await?),
+        false => None,
+    };
+    // What was true when the operator was asked may not be now; from here on nobody else's usher changes anything.
+    let planned = match world.facts(&wanted.scope).await {
+        Ok(facts) => {
+            plan::make(&wanted.request, &[], &facts, &world.site).map(|plan| (plan, facts)).map_err(Failure::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    let (plan, facts) = match planned {
+        Ok(planned) => planned,
+        Err(failure) => {
+            release(lock).await;
+            return Err(failure);
+        }
+    };
+    let mandate = Mandate::new(
+        operation,
+        wanted.command,
+        reason,
+        change.task_id.clone(),
+        identity::requester(),
+        lock.as_ref().map(Lock::epoch).unwrap_or_default(),
+    );
+    let exit = run(global, world, &wanted, &mandate, lock.as_ref(), plan, &facts).await;
+    release(lock).await;
+    exit
+}
+
+async fn acquire(world: &World, change: &Change, operation: &str, facts: &Inventory) -> Result<Lock, Failure> {
+    let request = LockRequest {
+        operation: operation.to_owned(),
+        requester: identity::requester(),
+        reason: change.reason.clone().unwrap_or_default(),
+        task_id: change.task_id.clone(),
+        above_epoch: facts.highest_epoch(),
+    };
+    Ok(world.cluster.acquire_lock(&request).await?)
+}
+
+async fn release(lock: Option<Lock>) {
+    if let Some(lock) = lock
+        && let Err(error) = lock.release().await
+    {
+        output::progress(&format!(
+            "Warning: the lock was not given back and expires by itself: {}",
+            words::chain(&error)
+        ));
+    }
+}
+
+/// The plan of a dry run.
+async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan) -> Result<Exit, Failure> {
+    match global.output {
+        Format::Json | Format::Yaml => output::result(&output::structured(plan, global.output)?),
+        Format::Table | Format::Wide => {
+            output::result(&plan.to_text(&world.site));
+            for line in drain_lines(world, wanted, plan).await {
+                output::result(&line);
+            }
+            if matches!(wanted.request, Request::Restart(_)) && plan.turns.len() > 1 {
+                output::result("The order follows the leaders: it is read again before each machine.");
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What the drains of a plan would find, a line a node. Best effort: the drain itself looks again.
+async fn drain_lines(world: &World, wanted: &Wanted, plan: &Plan) -> Vec<String> {
+    let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
+    let mut lines = Vec::new();
+    for turn in drained {
+        match drain::preview(world.cluster.client(), &turn.machine, &wanted.policy.drain).await {
+            Ok(preview) => lines.push(format!("{}: {preview}", turn.machine)),
+            Err(error) => lines.push(format!("{}: {}", turn.machine, words::chain(&error))),
+        }
+    }
+    lines
+}
+
+async fn run(
+    global: &Global,
+    world: &World,
+    wanted: &Wanted,
+    mandate: &Mandate,
+    lock: Option<&Lock>,
+    plan: Plan,
+    before: &Inventory,
+) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen(|| {
+        output::progress("stopping before the next step that changes something (again: leave at once) …");
+    })
+    .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))?;
+    let (events, stream) = Events::new();
+    let reading = tokio::spawn(progress::show(global.progress, stream));
+    let begun = Instant::now();
+    events.send(Kind::Began {
+        operation: mandate.operation.clone(),
+        command: mandate.command.to_owned(),
+        cluster: world.cluster.name().to_owned(),
+        reason: mandate.reason.clone(),
+    });
+    let running = Run {
+        world,
+        request: &wanted.request,
+        mandate,
+        policy: &wanted.policy,
+        scope: &wanted.scope,
+        lock,
+        interrupt: &interrupt,
+        events: &events,
+    };
+    let outcome = tokio::select! {
+        outcome = running.to_end(plan) => outcome,
+        () = interrupt.insisted() => {
+            drop(events);
+            let _ = reading.await;
+            return Err(Failure::new(Exit::Interrupted, "left at once: the machine in its turn may be half done")
+                .line("see how things are: usher status"));
+        }
+    };
+    let took = begun.elapsed();
+    let (mut summary, next) = report::summary(&wanted.request, &outcome, took, &mandate.reason);
+    if outcome.exit == Exit::Done && matches!(wanted.request, Request::Restart(_)) {
+        summary.push_str(&leaders_now(world, wanted, before).await);
+    }
+    events.send(Kind::Ended { exit: outcome.exit, message: summary.clone() });
+    drop(events);
+    let read = reading.await.unwrap_or_default();
+    let pods = whereabouts(world, &outcome).await;
+    let report = Report {
+        operation: mandate.operation.clone(),
+        cluster: world.cluster.name().to_owned(),
+        exit: outcome.exit,
+        exit_code: outcome.exit.code(),
+        summary,
+        details: outcome.details,
+        next,
+        took: took.as_secs_f64(),
+        turns: report::turns(&read),
+        pods,
+    };
+    match global.output {
+        Format::Json | Format::Yaml => output::result(&output::structured(&report, global.output)?),
+        Format::Table | Format::Wide if report.exit == Exit::Done => output::result(&report.to_text()),
+        Format::Table | Format::Wide => output::progress(&report.to_text()),
+    }
+    Ok(report.exit)
+}
+
+/// Who leads after a roll, compared with before.
+async fn leaders_now(world: &World, wanted: &Wanted, before: &Inventory) -> String {
+    let Ok(after) = world.facts(&wanted.scope).await else { return String::new() };
+    let machine = |leadership: &Leadership| leadership.machine().unwrap_or("nobody").to_owned();
+    let leaders: Vec<_> =
+        after.leaders.iter().map(|(component, leadership)| format!("{component} {}", machine(leadership))).collect();
+    let moved = after
+        .leaders
+        .iter()
+        .any(|(component, leadership)| before.leaders.get(component).map(machine) != Some(machine(leadership)));
+    let how = if moved { "Leaders now" } else { "Leaders as before" };
+    if leaders.is_empty() { String::new() } else { format!(" {how}: {}.", leaders.join(", ")) }
+}
+
+/// Where the pods of each drained machine run now.
+async fn whereabouts(world: &World, outcome: &Outcome) -> BTreeMap<String, drain::Whereabouts> {
+    let mut found = BTreeMap::new();
+    for (machine, moved) in &outcome.moved {
+        if let Ok(found_now) = drain::whereabouts(world.cluster.client(), moved).await {
+            found.insert(machine.clone(), found_now);
+        }
+    }
+    found
+}

@@ -1,0 +1,124 @@
+//! `usher nodes`, and what is done to nodes: cordon, uncordon, drain, reboot.
+
+use std::time::Duration;
+
+use super::{
+    change::{Wanted, carry_out},
+    failure::Failure,
+    identity, status, world,
+};
+use crate::{
+    cli::{Drain, Eviction, Global, OnNodes, Reboot, Targets},
+    drain::DrainOptions,
+    exit::Exit,
+    plan::{RebootRequest, Refusal, Request},
+    steps::Policy,
+    world::{Scope, World},
+};
+
+pub(super) async fn nodes(global: &Global) -> Result<Exit, Failure> {
+    let world = world(global).await?;
+    let facts = world.facts(&Scope { all: true, ..Scope::default() }).await?;
+    status::print_machines(global, &facts)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn cordon(global: &Global, arguments: OnNodes) -> Result<Exit, Failure> {
+    let world = world(global).await?;
+    let nodes = targets(&world, arguments.targets, &[]).await?;
+    let wanted = plain("cordon", Request::Cordon(nodes));
+    carry_out(global, &world, &arguments.change, wanted).await
+}
+
+pub(super) async fn uncordon(global: &Global, arguments: OnNodes) -> Result<Exit, Failure> {
+    let world = world(global).await?;
+    let nodes = targets(&world, arguments.targets, &[]).await?;
+    let wanted = plain("uncordon", Request::Uncordon(nodes));
+    carry_out(global, &world, &arguments.change, wanted).await
+}
+
+pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Failure> {
+    let world = world(global).await?;
+    let nodes = targets(&world, arguments.targets, &[]).await?;
+    let wanted = Wanted {
+        policy: Policy { drain: options(&arguments.eviction, &world), ..no_policy() },
+        locked: true,
+        ..plain("drain", Request::Drain(nodes))
+    };
+    carry_out(global, &world, &arguments.change, wanted).await
+}
+
+pub(super) async fn reboot(global: &Global, arguments: Reboot) -> Result<Exit, Failure> {
+    let Reboot { targets: named, impolite, keep_cordoned, override_blocker, handover, eviction, change } = arguments;
+    let world = world(global).await?;
+    let machines = targets(&world, named, world.control_plane()).await?;
+    let control_plane = machines.iter().any(|machine| world.control_plane().contains(machine));
+    let scope = Scope { control_plane, machines: machines.iter().cloned().collect(), all: false };
+    let wanted = Wanted {
+        command: "reboot",
+        policy: Policy {
+            drain: options(&eviction, &world),
+            override_blockers: override_blocker.clone(),
+            without_leader: Vec::new(),
+        },
+        request: Request::Reboot(RebootRequest {
+            machines,
+            impolite,
+            keep_cordoned,
+            handover: handover.unwrap_or(world.site.defaults.handover),
+            override_blockers: override_blocker,
+        }),
+        scope,
+        locked: true,
+    };
+    carry_out(global, &world, &change, wanted).await
+}
+
+fn plain(command: &'static str, request: Request) -> Wanted {
+    Wanted { command, request, policy: no_policy(), scope: Scope::default(), locked: false }
+}
+
+fn no_policy() -> Policy {
+    Policy { drain: DrainOptions::default(), override_blockers: Vec::new(), without_leader: Vec::new() }
+}
+
+fn options(eviction: &Eviction, world: &World) -> DrainOptions {
+    DrainOptions {
+        timeout: eviction.drain_timeout.map_or(world.site.defaults.drain_timeout, unlimited),
+        grace_seconds: u32::try_from(eviction.grace_period).ok(),
+        force: eviction.force,
+        delete_empty_dir_data: eviction.delete_emptydir_data,
+        ..DrainOptions::default()
+    }
+}
+
+/// kubectl takes 0 for "no limit".
+fn unlimited(limit: Duration) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    if limit.is_zero() { YEAR } else { limit }
+}
+
+/// The nodes that were named or selected. All are looked up before the first is touched; `also` are names that need not be
+/// Nodes. Names may be written as kubectl does: `node/w1`.
+async fn targets(world: &World, targets: Targets, also: &[String]) -> Result<Vec<String>, Failure> {
+    let Targets { nodes: named, selector } = targets;
+    if let Some(selector) = selector {
+        let found: Vec<_> = world.cluster.nodes_matching(&selector).await?.into_keys().collect();
+        return if found.is_empty() { Err(identity::nothing_selected(&selector).into()) } else { Ok(found) };
+    }
+    let known = world.cluster.nodes().await?;
+    let mut names: Vec<String> = Vec::new();
+    for name in named {
+        let name = ["node/", "nodes/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(&name).to_owned();
+        if !known.contains_key(&name) && !also.contains(&name) {
+            let what = if also.is_empty() { "a Node" } else { "a Node or a control-plane machine" };
+            return Err(Refusal::new(format!("{name} is not {what} of this cluster"))
+                .hint("see them: usher nodes")
+                .into());
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,143 @@
+//! Why a node is not drained.
+
+use std::{fmt, time::Duration};
+
+use super::{RefusedPod, Remains, classify};
+use crate::words::{count, took};
+
+/// Why a node is not drained.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// Pods on the node forbid it. If none was [moved](Remains::moved), nothing was evicted.
+    #[error("{}", Forbidden(node, pods))]
+    Refused {
+        /// The node.
+        node: String,
+        /// The pods, with kubectl's words for each.
+        pods: Vec<RefusedPod>,
+        /// What had happened before: pods that forbid it may come late.
+        remains: Box<Remains>,
+    },
+    /// Some pods can never be evicted as things stand; all others have gone or wait for a budget.
+    #[error("{node} cannot be drained: {}", failures(remains))]
+    Failed {
+        /// The node.
+        node: String,
+        /// Where things are.
+        remains: Box<Remains>,
+    },
+    /// It was not done in time.
+    #[error("{node} is not drained after {}: {}", took(*waited), left(remains))]
+    TimedOut {
+        /// The node.
+        node: String,
+        /// The whole time.
+        waited: Duration,
+        /// Where things are.
+        remains: Box<Remains>,
+    },
+    /// The API refused a question that must be answered before or during the drain.
+    #[error("cannot {doing}: {message}")]
+    Api {
+        /// What usher was doing, as "list the pods on w1".
+        doing: String,
+        /// The server's words.
+        message: String,
+        /// What had happened before.
+        remains: Box<Remains>,
+    },
+}
+
+impl DrainError {
+    /// Where things are: what has gone, what has not, and why.
+    pub fn remains(&self) -> &Remains {
+        match self {
+            Self::Refused { remains, .. }
+            | Self::Failed { remains, .. }
+            | Self::TimedOut { remains, .. }
+            | Self::Api { remains, .. } => remains,
+        }
+    }
+
+    /// Whether no eviction has happened: the node is as it was.
+    pub fn nothing_was_evicted(&self) -> bool {
+        let Remains { moved, leaving, .. } = self.remains();
+        moved.is_empty() && leaving.is_empty()
+    }
+}
+
+/// The refusal as kubectl writes it: a line for each reason.
+struct Forbidden<'a>(&'a str, &'a [RefusedPod]);
+
+impl fmt::Display for Forbidden<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(node, pods) = self;
+        let said = pods.iter().map(|refused| (&refused.pod, refused.message.as_str()));
+        write!(
+            f,
+            "{} on {node} {} a drain",
+            count(pods.len(), "pod"),
+            if pods.len() == 1 { "forbids" } else { "forbid" }
+        )?;
+        classify::grouped(said).into_iter().try_for_each(|line| write!(f, "\ncannot delete {line}"))
+    }
+}
+
+fn failures(remains: &Remains) -> String {
+    let failures: Vec<_> = remains.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message)).collect();
+    failures.join("; ")
+}
+
+/// What is left on the node, the reasons that are known first.
+fn left(remains: &Remains) -> String {
+    let blocked = remains.blocked.iter().map(|blocked| format!("{}: {}", blocked.pod, blocked.message));
+    let failed = remains.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
+    let leaving = remains.leaving.iter().map(|pod| format!("{pod} was told to go and has not ended"));
+    let waiting = remains.waiting.iter().map(|pod| format!("{pod} could not be evicted yet"));
+    let left: Vec<_> = blocked.chain(failed).chain(leaving).chain(waiting).collect();
+    if left.is_empty() { "its pods could not be listed".into() } else { left.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain::{BlockedPod, PodRef};
+
+    fn pod(name: &str) -> PodRef {
+        PodRef { namespace: "web".into(), name: name.into(), uid: name.into() }
+    }
+
+    #[test]
+    fn a_refusal_reads_as_kubectls() {
+        let refused = |name, message: &str| RefusedPod { pod: pod(name), message: message.into() };
+        let error = DrainError::Refused {
+            node: "w1".into(),
+            pods: vec![refused("a", "Pods with x"), refused("b", "Pods with y"), refused("c", "Pods with x")],
+            remains: Box::default(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "3 pods on w1 forbid a drain\ncannot delete Pods with x: web/a, web/c\ncannot delete Pods with y: web/b"
+        );
+        assert!(error.nothing_was_evicted());
+    }
+
+    #[test]
+    fn a_timeout_names_what_is_left() {
+        let blocked = BlockedPod {
+            pod: pod("a"),
+            budget: Some("web".into()),
+            message: "The disruption budget web needs 8 healthy pods and has 8 currently".into(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let remains = Remains { blocked: vec![blocked], leaving: vec![pod("b")], ..Remains::default() };
+        let error =
+            DrainError::TimedOut { node: "w1".into(), waited: Duration::from_secs(600), remains: Box::new(remains) };
+        assert_eq!(
+            error.to_string(),
+            "w1 is not drained after 10m0s: web/a: The disruption budget web needs 8 healthy pods and has 8 currently; \
+             web/b was told to go and has not ended"
+        );
+        assert!(!error.nothing_was_evicted());
+    }
+}

@@ -1,0 +1,218 @@
+//! One eviction: the request, and what its answer means.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::{core::v1::Pod, policy::v1::Eviction},
+    apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions},
+};
+use kube::{
+    Api, Client,
+    api::PostParams,
+    core::{Status, response::StatusDetails},
+};
+use tokio::time::timeout;
+
+use super::{PodRef, patience};
+
+/// The apiserver itself gives up after 34 s.
+const CALL: Duration = Duration::from_secs(40);
+
+/// What the causes of a Status say when a budget forbids an eviction, and when the namespace is being deleted.
+const BUDGET: &str = "DisruptionBudget";
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The pod was told to go.
+    Accepted,
+    /// This pod is no more; there may be another one of its name.
+    Gone,
+    /// A budget forbids it for now.
+    Blocked { budget: Option<String>, message: String, retry_after: Duration },
+    /// The pod's namespace is being deleted, so that nothing can be created in it, not even an eviction. Its pods are on
+    /// their way out or will be.
+    NamespaceTerminating,
+    /// The server is busy, starting, stopping or not there: the same question may be answered later.
+    Later { message: String, retry_after: Duration },
+    /// The answer will stay the same.
+    Failed { message: String },
+}
+
+/// Asks the server to evict exactly this pod.
+pub(super) async fn evict(client: &Client, pod: &PodRef, grace_seconds: Option<u32>) -> Outcome {
+    // kube's own `Api::evict` sends options under a name that Kubernetes does not know, and so loses UID and grace.
+    let eviction = Eviction {
+        metadata: ObjectMeta {
+            name: Some(pod.name.clone()),
+            namespace: Some(pod.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        delete_options: Some(DeleteOptions {
+            grace_period_seconds: grace_seconds.map(i64::from),
+            preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), ..Preconditions::default() }),
+            ..DeleteOptions::default()
+        }),
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
+    let params = PostParams::default();
+    let call = pods.create_subresource::<_, Status>("eviction", &pod.name, &params, &eviction);
+    match timeout(CALL, call).await {
+        Ok(Ok(_)) => Outcome::Accepted,
+        Ok(Err(error)) => outcome(&error),
+        Err(_) => Outcome::Later { message: "the API did not answer".into(), retry_after: Duration::ZERO },
+    }
+}
+
+fn outcome(error: &kube::Error) -> Outcome {
+    let message = patience::words(error);
+    let kube::Error::Api(status) = error else {
+        return Outcome::Later { message, retry_after: Duration::ZERO };
+    };
+    let details = status.details.as_ref();
+    let retry_after = Duration::from_secs(details.map_or(0, |details| details.retry_after_seconds).into());
+    match status.code {
+        404 => Outcome::Gone,
+        409 if is_uid_conflict(status) => Outcome::Gone,
+        409 => Outcome::Later { message, retry_after },
+        429 => match cause(details, BUDGET) {
+            Some(words) => Outcome::Blocked { budget: budget_in(words), message: said(words, &message), retry_after },
+            None => Outcome::Later { message, retry_after },
+        },
+        403 if cause(details, NAMESPACE_TERMINATING).is_some() => Outcome::NamespaceTerminating,
+        // More than one budget matches the pod; other 500s are the server's own trouble.
+        500 if message.contains("more than one PodDisruptionBudget") => Outcome::Failed { message },
+        _ if patience::is_passing(error) => Outcome::Later { message, retry_after },
+        _ => Outcome::Failed { message },
+    }
+}
+
+/// The server's words for "there is a pod of this name, but not the one with this UID".
+fn is_uid_conflict(status: &Status) -> bool {
+    status.message.contains("UID in precondition")
+        || status.message.contains("The object might have been deleted and then recreated")
+}
+
+fn cause<'d>(details: Option<&'d StatusDetails>, reason: &str) -> Option<&'d str> {
+    details?.causes.iter().find(|cause| cause.reason == reason).map(|cause| cause.message.as_str())
+}
+
+/// The budget's name in `The disruption budget NAME needs …`: all of the server's texts begin like this.
+fn budget_in(words: &str) -> Option<String> {
+    words.strip_prefix("The disruption budget ")?.split_whitespace().next().map(str::to_owned)
+}
+
+/// The cause's words say more than the message; old servers leave them out.
+fn said(words: &str, message: &str) -> String {
+    if words.is_empty() { message.to_owned() } else { words.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::response::StatusCause;
+
+    use super::*;
+
+    fn answer(code: u16, message: &str, cause: Option<(&str, &str)>, retry_after_seconds: u32) -> Outcome {
+        let causes = cause.map(|(reason, message)| StatusCause {
+            reason: reason.into(),
+            message: message.into(),
+            field: String::new(),
+        });
+        let details = StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: causes.into_iter().collect(),
+            retry_after_seconds,
+        };
+        outcome(&kube::Error::Api(Status::failure(message, "").with_code(code).with_details(details).boxed()))
+    }
+
+    fn later(message: &str, seconds: u64) -> Outcome {
+        Outcome::Later { message: message.into(), retry_after: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn each_answer_of_the_server_has_its_meaning() {
+        let violates = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let needs = "The disruption budget web needs 8 healthy pods and has 8 currently";
+        let processed = "The disruption budget web is still being processed by the server.";
+        let failed = |message: &str| Outcome::Failed { message: message.into() };
+        let table = [
+            ((404, "pods \"a\" not found", None, 0), Outcome::Gone),
+            (
+                (
+                    409,
+                    "Operation cannot be fulfilled on Pod \"a\": the UID in the precondition (u1) does not match the UID in \
+                     record (u2). The object might have been deleted and then recreated",
+                    None,
+                    0,
+                ),
+                Outcome::Gone,
+            ),
+            ((409, "the object has been modified", None, 0), later("the object has been modified", 0)),
+            (
+                (429, violates, Some((BUDGET, needs)), 0),
+                Outcome::Blocked { budget: Some("web".into()), message: needs.into(), retry_after: Duration::ZERO },
+            ),
+            (
+                (429, violates, Some((BUDGET, processed)), 10),
+                Outcome::Blocked {
+                    budget: Some("web".into()),
+                    message: processed.into(),
+                    retry_after: Duration::from_secs(10),
+                },
+            ),
+            (
+                (429, violates, Some((BUDGET, "")), 0),
+                Outcome::Blocked { budget: None, message: violates.into(), retry_after: Duration::ZERO },
+            ),
+            // Priority and fairness, and a server that shuts down, answer in plain text.
+            (
+                (429, "Too many requests, please try again later.", None, 0),
+                later("Too many requests, please try again later.", 0),
+            ),
+            ((429, "the watch cache is not ready", None, 2), later("the watch cache is not ready", 2)),
+            (
+                (403, "forbidden", Some((NAMESPACE_TERMINATING, "namespace web is being terminated")), 0),
+                Outcome::NamespaceTerminating,
+            ),
+            (
+                (403, "forbidden: not yet ready to handle request", None, 0),
+                later("forbidden: not yet ready to handle request", 0),
+            ),
+            ((403, "pods \"a\" is forbidden", None, 0), failed("pods \"a\" is forbidden")),
+            (
+                (
+                    500,
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                    None,
+                    0,
+                ),
+                failed(
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                ),
+            ),
+            ((500, "etcdserver: leader changed", None, 0), later("etcdserver: leader changed", 0)),
+            (
+                (503, "the server is currently unable to handle the request", None, 1),
+                later("the server is currently unable to handle the request", 1),
+            ),
+            ((504, "timeout", None, 10), later("timeout", 10)),
+            ((400, "bad request", None, 0), failed("bad request")),
+            ((422, "invalid", None, 0), failed("invalid")),
+        ];
+        for ((code, message, cause, retry_after), expected) in table {
+            assert_eq!(answer(code, message, cause, retry_after), expected, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_asked_again() {
+        let refused = kube::Error::Service(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        assert_eq!(outcome(&refused), later("connection refused", 0));
+    }
+}

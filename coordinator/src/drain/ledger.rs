@@ -1,0 +1,278 @@
+//! The books of a drain: which pod is where, and what is to be done next. No I/O.
+//!
+//! ```text
+//!            ┌────────── refused for now ──────────┐
+//!            ▼                                     │
+//!  taken → Due ──── call ────→ Calling ────────────┤
+//!            │                   ├─ accepted ──→ Leaving ──┐
+//!            │                   └─ for good ──→ Failed    │
+//!            └───────────── the watch: it has gone ────────┴──→ moved
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    BlockedPod, DrainProgress, FailedPod, MovedPod, PodRef, Remains, StayReason, StayingPod, evict::Outcome,
+    pods::PodFacts,
+};
+
+/// Between two tries of an eviction that a budget forbids: budgets are counted anew when a pod elsewhere becomes ready, and
+/// an operator looks at a clock in seconds.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two tries while the server is busy or away. Grows with each try up to the second one, so that an apiserver that
+/// comes back is not met by all pods at once forever.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// Between two tries in a namespace that is being deleted: its controller works through it within seconds.
+const TERMINATING_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Entry {
+    facts: PodFacts,
+    state: State,
+    /// Tries in a row to which the server gave no real answer.
+    unanswered: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    /// To be evicted at `at`; `blocked` since a budget forbade it and as long as nothing else was answered.
+    Due { at: Instant, blocked: Option<Blocked> },
+    /// The eviction is in flight.
+    Calling { blocked: Option<Blocked> },
+    /// It was told to go.
+    Leaving,
+    /// It cannot be evicted.
+    Failed { message: String },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Blocked {
+    budget: Option<String>,
+    message: String,
+    since: Timestamp,
+}
+
+/// The books of one node's drain, by the UIDs of its pods.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: BTreeMap<String, Entry>,
+    moved: Vec<MovedPod>,
+    /// UIDs of pods that are no more. The watch lags behind the lists, and may still speak of them.
+    past: BTreeSet<String>,
+    stayed: BTreeMap<String, StayingPod>,
+    warnings: Vec<String>,
+    trouble: Option<String>,
+}
+
+impl Ledger {
+    /// Whether this very pod is, or was, in the books.
+    pub(super) fn knows(&self, uid: &str) -> bool {
+        self.entries.contains_key(uid) || self.stayed.contains_key(uid) || self.past.contains(uid)
+    }
+
+    /// Takes a pod that is to be evicted, now.
+    pub(super) fn take(&mut self, facts: PodFacts, now: Instant) {
+        let state = State::Due { at: now, blocked: None };
+        self.entries.insert(facts.pod.uid.clone(), Entry { facts, state, unanswered: 0 });
+    }
+
+    /// Takes a pod that stays.
+    pub(super) fn leave_alone(&mut self, pod: StayingPod) {
+        self.stayed.insert(pod.pod.uid.clone(), pod);
+    }
+
+    /// Takes what was let pass, in kubectl's words.
+    pub(super) fn warn(&mut self, lines: Vec<String>) {
+        self.warnings.extend(lines);
+    }
+
+    /// The watch has shown a pod that is in the books.
+    pub(super) fn seen(&mut self, mut facts: PodFacts) {
+        if let Some(entry) = self.entries.get_mut(&facts.pod.uid) {
+            // Whoever told it to go, it goes.
+            if facts.deletion.is_some() && matches!(entry.state, State::Due { blocked: Some(_), .. }) {
+                entry.state = State::Leaving;
+            }
+            // The kubelet shortens the grace to nothing at the end, which hides when it began.
+            if let (Some(before), Some(now)) = (entry.facts.deletion, &mut facts.deletion) {
+                now.asked = now.asked.min(before.asked);
+            }
+            entry.facts = facts;
+        }
+    }
+
+    /// A pod is no more.
+    pub(super) fn gone(&mut self, uid: &str) {
+        self.stayed.remove(uid);
+        self.past.insert(uid.to_owned());
+        if let Some(Entry { facts, .. }) = self.entries.remove(uid) {
+            let asked = facts.deletion.map(|deletion| deletion.asked);
+            self.moved.push(MovedPod { pod: facts.pod, owner: facts.owner, asked });
+        }
+    }
+
+    /// Waits no longer for pods whose grace ended longer than `limit` ago.
+    pub(super) fn skip_overdue(&mut self, limit: Duration, clock: Timestamp) {
+        let overdue = |entry: &&Entry| entry.state == State::Leaving && entry.facts.is_overdue(limit, clock);
+        let overdue: Vec<_> = self.entries.values().filter(overdue).map(|entry| entry.facts.pod.clone()).collect();
+        for pod in overdue {
+            self.entries.remove(&pod.uid);
+            self.leave_alone(StayingPod { pod, reason: StayReason::LongDeleted });
+        }
+    }
+
+    /// A whole list has been read: what is not in it is no more.
+    pub(super) fn reconcile(&mut self, listed: impl IntoIterator<Item = PodFacts>) {
+        let listed: BTreeMap<_, _> = listed.into_iter().map(|facts| (facts.pod.uid.clone(), facts)).collect();
+        let known = self.entries.keys().chain(self.stayed.keys());
+        let missing: Vec<_> = known.filter(|uid| !listed.contains_key(*uid)).cloned().collect();
+        missing.iter().for_each(|uid| self.gone(uid));
+        listed.into_values().for_each(|facts| self.seen(facts));
+    }
+
+    /// The next pod whose time has come; its call is in flight from now on.
+    pub(super) fn next_call(&mut self, now: Instant) -> Option<PodRef> {
+        let due = |entry: &&mut Entry| matches!(entry.state, State::Due { at, .. } if at <= now);
+        let entry = self.entries.values_mut().filter(due).min_by_key(|entry| match entry.state {
+            State::Due { at, .. } => at,
+            _ => now,
+        })?;
+        if let State::Due { blocked, .. } = &mut entry.state {
+            entry.state = State::Calling { blocked: blocked.take() };
+        }
+        Some(entry.facts.pod.clone())
+    }
+
+    /// When the next call is due, if one is put off.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let due = self.entries.values().filter_map(|entry| match entry.state {
+            State::Due { at, .. } => Some(at),
+            _ => None,
+        });
+        due.min()
+    }
+
+    /// The answer to a pod's eviction.
+    pub(super) fn answered(&mut self, uid: &str, outcome: Outcome, now: Instant, clock: Timestamp) {
+        if outcome == Outcome::Gone {
+            self.gone(uid);
+        }
+        // The watch may have been faster.
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        let blocked = match &mut entry.state {
+            State::Calling { blocked } => blocked.take(),
+            _ => None,
+        };
+        let unanswered = std::mem::take(&mut entry.unanswered);
+        let mut trouble = None;
+        entry.state = match outcome {
+            Outcome::Accepted | Outcome::Gone => State::Leaving,
+            Outcome::Blocked { budget, message, retry_after } => State::Due {
+                at: now + retry_after.max(BLOCKED_PAUSE),
+                blocked: Some(Blocked { budget, message, since: blocked.map_or(clock, |before| before.since) }),
+            },
+            Outcome::NamespaceTerminating if entry.facts.deletion.is_some() => State::Leaving,
+            Outcome::NamespaceTerminating => State::Due { at: now + TERMINATING_PAUSE, blocked },
+            Outcome::Later { message, retry_after } => {
+                entry.unanswered = unanswered + 1;
+                trouble = Some(message);
+                State::Due { at: now + retry_after.max(pause(unanswered)), blocked }
+            }
+            Outcome::Failed { message } => State::Failed { message },
+        };
+        self.trouble = trouble;
+    }
+
+    /// The API could not be asked, or could be again.
+    pub(super) fn trouble(&mut self, words: Option<String>) {
+        self.trouble = words;
+    }
+
+    /// Whether every pod that can be evicted has gone, as far as is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether some pod has failed for good and nothing is left to be done for the others but to wait for budgets.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let failed = self.entries.values().any(|entry| matches!(entry.state, State::Failed { .. }));
+        let settled = |entry: &Entry| matches!(entry.state, State::Failed { .. } | State::Due { blocked: Some(_), .. });
+        failed && self.entries.values().all(settled)
+    }
+
+    pub(super) fn progress(&self) -> DrainProgress {
+        let leaving = self.entries.values().filter(|entry| entry.state == State::Leaving).count();
+        DrainProgress {
+            total: self.entries.len() + self.moved.len(),
+            gone: self.moved.len(),
+            leaving,
+            blocked: self.blocked(),
+            failed: self.failed(),
+            staying: self.stayed.len(),
+            warnings: self.warnings.clone(),
+            trouble: self.trouble.clone(),
+        }
+    }
+
+    pub(super) fn remains(&self) -> Remains {
+        let pods = |wanted: fn(&State) -> bool| {
+            let entries = self.entries.values().filter(|entry| wanted(&entry.state));
+            let mut pods: Vec<_> = entries.map(|entry| entry.facts.pod.clone()).collect();
+            pods.sort();
+            pods
+        };
+        Remains {
+            moved: self.moved.clone(),
+            leaving: pods(|state| *state == State::Leaving),
+            blocked: self.blocked(),
+            failed: self.failed(),
+            waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::Calling { blocked: None })),
+        }
+    }
+
+    fn blocked(&self) -> Vec<BlockedPod> {
+        let blocked = self.entries.values().filter_map(|entry| match &entry.state {
+            State::Due { blocked: Some(blocked), .. } | State::Calling { blocked: Some(blocked) } => {
+                let Blocked { budget, message, since } = blocked.clone();
+                Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since })
+            }
+            _ => None,
+        });
+        let mut blocked: Vec<_> = blocked.collect();
+        blocked.sort_by(|a, b| a.pod.cmp(&b.pod));
+        blocked
+    }
+
+    fn failed(&self) -> Vec<FailedPod> {
+        let failed = self.entries.values().filter_map(|entry| match &entry.state {
+            State::Failed { message } => Some(FailedPod { pod: entry.facts.pod.clone(), message: message.clone() }),
+            _ => None,
+        });
+        let mut failed: Vec<_> = failed.collect();
+        failed.sort_by(|a, b| a.pod.cmp(&b.pod));
+        failed
+    }
+
+    /// The books of a drain that is done.
+    pub(super) fn close(self, took: Duration) -> super::Drained {
+        let mut stayed: Vec<_> = self.stayed.into_values().collect();
+        stayed.sort_by(|a, b| a.pod.cmp(&b.pod));
+        super::Drained { moved: self.moved, stayed, warnings: self.warnings, took }
+    }
+}
+
+fn pause(unanswered: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(unanswered)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

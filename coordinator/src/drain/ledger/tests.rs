@@ -1,0 +1,237 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::drain::pods::{Deletion, Phase};
+
+fn facts(name: &str) -> PodFacts {
+    PodFacts {
+        pod: PodRef { namespace: "web".into(), name: name.into(), uid: name.into() },
+        owner: None,
+        labels: BTreeMap::new(),
+        phase: Phase::Running,
+        is_mirror: false,
+        has_empty_dir: false,
+        deletion: None,
+        created: None,
+        node: None,
+    }
+}
+
+fn leaving(name: &str, asked: i64) -> PodFacts {
+    let asked = clock(asked);
+    PodFacts { deletion: Some(Deletion { asked, due: asked }), ..facts(name) }
+}
+
+fn clock(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn blocked(message: &str) -> Outcome {
+    Outcome::Blocked { budget: Some("web".into()), message: message.into(), retry_after: Duration::ZERO }
+}
+
+fn later(seconds: u64) -> Outcome {
+    Outcome::Later { message: "busy".into(), retry_after: Duration::from_secs(seconds) }
+}
+
+fn books(names: &[&str], now: Instant) -> Ledger {
+    let mut ledger = Ledger::default();
+    names.iter().for_each(|name| ledger.take(facts(name), now));
+    ledger
+}
+
+fn after(ledger: &Ledger, now: Instant) -> Option<Duration> {
+    ledger.next_due().map(|due| due - now)
+}
+
+#[test]
+fn a_pod_is_called_told_to_go_and_gone() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    assert_eq!(ledger.next_call(now).unwrap().name, "a");
+    assert_eq!(ledger.next_call(now), None);
+    ledger.answered("a", Outcome::Accepted, now, clock(0));
+    assert_eq!(ledger.progress().leaving, 1);
+    ledger.seen(leaving("a", 7));
+    ledger.gone("a");
+    assert!(ledger.is_empty());
+    assert_eq!(ledger.progress().gone, 1);
+    assert_eq!(ledger.close(Duration::ZERO).moved[0].asked, Some(clock(7)));
+}
+
+#[test]
+fn the_first_request_to_go_counts_though_the_kubelet_asks_again_at_the_end() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.seen(leaving("a", 7));
+    ledger.seen(leaving("a", 37));
+    ledger.gone("a");
+    assert_eq!(ledger.close(Duration::ZERO).moved[0].asked, Some(clock(7)));
+}
+
+#[test]
+fn a_blocked_pod_is_tried_each_second_and_blocked_since_the_first_refusal() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    for (second, words) in [(10, "needs 8, has 8"), (11, "needs 8, has 7")] {
+        ledger.next_call(now + BLOCKED_PAUSE).unwrap();
+        ledger.answered("a", blocked(words), now, clock(second));
+        assert_eq!(after(&ledger, now), Some(BLOCKED_PAUSE));
+        assert_eq!(ledger.next_call(now), None);
+        let [pod] = &ledger.progress().blocked[..] else { panic!() };
+        assert_eq!((pod.message.as_str(), pod.since, pod.budget.as_deref()), (words, clock(10), Some("web")));
+    }
+    // It stays blocked while it is asked again.
+    ledger.next_call(now + BLOCKED_PAUSE).unwrap();
+    assert_eq!(ledger.progress().blocked.len(), 1);
+    ledger.answered("a", Outcome::Accepted, now, clock(12));
+    assert_eq!(ledger.progress().blocked, []);
+}
+
+#[test]
+fn a_server_that_names_a_time_is_asked_after_it() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now);
+    ledger.answered("a", later(10), now, clock(0));
+    assert_eq!(after(&ledger, now), Some(Duration::from_secs(10)));
+    assert_eq!(ledger.progress().trouble.as_deref(), Some("busy"));
+}
+
+#[test]
+fn pauses_grow_while_nobody_answers_and_begin_anew_after_an_answer() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    let mut ask = |outcome| {
+        ledger.next_call(now + Duration::from_secs(3600)).unwrap();
+        ledger.answered("a", outcome, now, clock(0));
+        ledger.next_due().unwrap() - now
+    };
+    let milliseconds = Duration::from_millis;
+    assert_eq!([ask(later(0)), ask(later(0)), ask(later(0)), ask(later(0))], [500, 1000, 2000, 4000].map(milliseconds));
+    assert_eq!(ask(later(0)), LONGEST_PAUSE);
+    assert_eq!(ask(blocked("x")), BLOCKED_PAUSE);
+    assert_eq!(ask(later(0)), FIRST_PAUSE);
+}
+
+#[test]
+fn a_pod_in_a_namespace_that_ends_is_waited_for_once_it_is_told_to_go() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now);
+    ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
+    assert_eq!(after(&ledger, now), Some(TERMINATING_PAUSE));
+    ledger.seen(leaving("a", 1));
+    ledger.next_call(now + TERMINATING_PAUSE);
+    ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
+    assert_eq!((after(&ledger, now), ledger.progress().leaving), (None, 1));
+}
+
+#[test]
+fn a_blocked_pod_that_somebody_else_deletes_is_leaving() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now);
+    ledger.answered("a", blocked("x"), now, clock(0));
+    ledger.seen(leaving("a", 1));
+    assert_eq!((ledger.progress().leaving, ledger.next_due()), (1, None));
+}
+
+#[test]
+fn a_failed_pod_lets_the_others_finish_and_then_ends_the_drain() {
+    let now = Instant::now();
+    let mut ledger = books(&["a", "b", "c"], now);
+    for _ in 0..3 {
+        ledger.next_call(now);
+    }
+    ledger.answered("a", Outcome::Failed { message: "more than one budget".into() }, now, clock(0));
+    assert!(!ledger.is_hopeless());
+    ledger.answered("b", blocked("x"), now, clock(0));
+    ledger.answered("c", Outcome::Accepted, now, clock(0));
+    assert!(!ledger.is_hopeless(), "c has not gone yet");
+    ledger.gone("c");
+    assert!(ledger.is_hopeless());
+    let Remains { moved, blocked, failed, .. } = ledger.remains();
+    assert_eq!((moved.len(), blocked.len(), failed[0].pod.name.as_str()), (1, 1, "a"));
+}
+
+#[test]
+fn blocked_pods_alone_are_never_hopeless() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now);
+    ledger.answered("a", blocked("x"), now, clock(0));
+    assert!(!ledger.is_hopeless());
+}
+
+#[test]
+fn what_a_new_list_lacks_has_gone_and_an_answer_may_come_after_the_end() {
+    let now = Instant::now();
+    let mut ledger = books(&["a", "b"], now);
+    let stays = StayingPod { pod: facts("d").pod, reason: StayReason::DaemonSet };
+    ledger.leave_alone(stays);
+    ledger.next_call(now);
+    ledger.reconcile([facts("b")]);
+    ledger.answered("a", blocked("x"), now, clock(0));
+    assert_eq!(ledger.progress().gone, 1);
+    assert_eq!(ledger.progress().staying, 0);
+    // The watch may still speak of pods that a list has missed: they are not new.
+    assert!(ledger.knows("a") && ledger.knows("b") && ledger.knows("d"));
+}
+
+#[test]
+fn a_pod_whose_kubelet_is_gone_is_waited_for_only_so_long() {
+    let now = Instant::now();
+    let limit = Duration::from_secs(60);
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now);
+    ledger.answered("a", Outcome::Accepted, now, clock(0));
+    ledger.seen(leaving("a", 100));
+    ledger.skip_overdue(limit, clock(160));
+    assert!(!ledger.is_empty());
+    ledger.skip_overdue(limit, clock(161));
+    assert!(ledger.is_empty());
+    assert_eq!(ledger.close(Duration::ZERO).stayed[0].reason, StayReason::LongDeleted);
+}
+
+proptest! {
+    /// Whatever the server answers and the watch shows, in whatever order: no pod is lost from the books, none is called
+    /// twice at a time, and those that can go are in the end all called.
+    #[test]
+    fn the_books_always_balance(events in prop::collection::vec((0..4_usize, 0..9_u8), 0..80)) {
+        let names = ["a", "b", "c", "d"];
+        let start = Instant::now();
+        let mut now = start;
+        let mut ledger = books(&names, now);
+        let mut calling = std::collections::BTreeSet::new();
+        for (pod, event) in events {
+            let name = names[pod];
+            now += Duration::from_millis(300);
+            let answer = match event {
+                0 => Some(Outcome::Accepted),
+                1 => Some(blocked("x")),
+                2 => Some(later(1)),
+                3 => Some(Outcome::Gone),
+                4 => Some(Outcome::NamespaceTerminating),
+                5 => Some(Outcome::Failed { message: "no".into() }),
+                _ => None,
+            };
+            match answer {
+                Some(outcome) if calling.remove(name) => ledger.answered(name, outcome, now, clock(0)),
+                Some(_) => {}
+                None if event == 6 => ledger.gone(name),
+                None if event == 7 && ledger.knows(name) => ledger.seen(leaving(name, 1)),
+                None => {
+                    if let Some(called) = ledger.next_call(now) {
+                        prop_assert!(calling.insert(names[names.iter().position(|name| *name == called.name).unwrap()]));
+                    }
+                }
+            }
+            let progress = ledger.progress();
+            let Remains { moved, leaving, blocked, failed, waiting } = ledger.remains();
+            prop_assert_eq!(progress.total, names.len());
+            prop_assert_eq!(moved.len() + leaving.len() + blocked.len() + failed.len() + waiting.len(), names.len());
+            prop_assert_eq!(ledger.is_empty(), moved.len() == names.len());
+        }
+    }
+}

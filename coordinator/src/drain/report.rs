@@ -1,0 +1,138 @@
+//! What a drain tells while it runs and when it has ended.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::{Owner, PodRef};
+
+/// Where a drain is. Told whenever something has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainProgress {
+    /// Pods to be evicted, those included that have gone and those that came late.
+    pub total: usize,
+    /// Of those, pods that have gone.
+    pub gone: usize,
+    /// Pods whose eviction was accepted, and which have yet to end.
+    pub leaving: usize,
+    /// Pods whose eviction a budget forbids for now.
+    pub blocked: Vec<BlockedPod>,
+    /// Pods that can never be evicted as things stand.
+    pub failed: Vec<FailedPod>,
+    /// Pods that are left alone.
+    pub staying: usize,
+    /// What was let pass, in kubectl's words, as `ignoring DaemonSet-managed Pods: kube-system/proxy-x`.
+    pub warnings: Vec<String>,
+    /// Why the API could not be asked last, while it cannot.
+    pub trouble: Option<String>,
+}
+
+/// A pod that a disruption budget keeps for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockedPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// The budget, in the pod's namespace; `None` if the server did not name it.
+    pub budget: Option<String>,
+    /// The server's words, as "The disruption budget web needs 8 healthy pods and has 8 currently".
+    pub message: String,
+    /// Since when it has been refused without a break, by this machine's clock.
+    pub since: Timestamp,
+}
+
+/// A pod whose eviction failed for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// The server's words.
+    pub message: String,
+}
+
+/// A pod that forbids the drain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// Why, in kubectl's words.
+    pub message: String,
+}
+
+/// A pod that is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StayingPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// Why.
+    pub reason: StayReason,
+}
+
+/// Why a pod is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StayReason {
+    /// Its DaemonSet would bring it back to the same node.
+    DaemonSet,
+    /// The kubelet runs it from a file.
+    Mirror,
+    /// It was deleted long ago and its kubelet does not answer.
+    LongDeleted,
+}
+
+/// A pod that has gone from the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// What brings another one in its place.
+    pub owner: Option<Owner>,
+    /// When it was asked to go, by the server's clock, if that was seen.
+    pub asked: Option<Timestamp>,
+}
+
+/// A drained node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drained {
+    /// The pods that have gone, in the order in which they went.
+    pub moved: Vec<MovedPod>,
+    /// The pods that are still there, by right.
+    pub stayed: Vec<StayingPod>,
+    /// What was let pass, in kubectl's words.
+    pub warnings: Vec<String>,
+    /// How long it took.
+    #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+    pub took: Duration,
+}
+
+/// Where things are after a drain that did not succeed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remains {
+    /// The pods that have gone all the same.
+    pub moved: Vec<MovedPod>,
+    /// Pods whose eviction was accepted, and which had not ended.
+    pub leaving: Vec<PodRef>,
+    /// Pods that a budget kept.
+    pub blocked: Vec<BlockedPod>,
+    /// Pods that can never be evicted as things stand.
+    pub failed: Vec<FailedPod>,
+    /// Pods whose eviction was not answered yet, or put off by a busy server.
+    pub waiting: Vec<PodRef>,
+}
+
+fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.as_secs_f64().serialize(serializer)
+}

@@ -1,0 +1,246 @@
+//! The drain itself: one loop that owns the books, the watch and the calls in flight.
+
+use std::{pin::pin, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::ListParams,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::{
+    DrainError, DrainOptions, DrainProgress, Drained, RefusedPod, Remains, StayingPod,
+    classify::{Verdict, grouped, verdict},
+    daemon_sets::DaemonSets,
+    evict::evict,
+    ledger::Ledger,
+    patience::{Steady, is_passing, patiently, words},
+    pods::PodFacts,
+};
+
+/// The server ends each watch after this many seconds, and the client gives it up 5 s later: an apiserver that vanished
+/// without closing its connections is noticed within 25 s.
+const WATCH_SECONDS: u32 = 20;
+
+/// How often is looked for pods whose kubelet is gone, if they are not to be waited for.
+const OVERDUE_TICK: Duration = Duration::from_secs(1);
+
+/// Of a list, as kubectl's.
+const PAGE: u32 = 500;
+
+/// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
+///
+/// `progress` is told each time that something has changed. `client` must not retry by itself (`default_retry` off), or
+/// blocked pods are seen too late.
+///
+/// # Errors
+///
+/// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as nothing else is
+/// left than pods that cannot be evicted and pods that wait for a budget; [`DrainError::TimedOut`] after
+/// [`DrainOptions::timeout`]; [`DrainError::Api`] if the API refuses what a drain needs to know.
+pub async fn run(
+    client: &Client,
+    node: &str,
+    options: &DrainOptions,
+    progress: &mut (dyn FnMut(DrainProgress) + Send),
+) -> Result<Drained, DrainError> {
+    let started = Instant::now();
+    let mut drain = Drain { client, node, options, ledger: Ledger::default(), daemon_sets: DaemonSets::default() };
+    // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.
+    match timeout_at(started + options.timeout, drain.empty_the_node(progress)).await {
+        Ok(Ok(())) => Ok(drain.ledger.close(started.elapsed())),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(DrainError::TimedOut {
+            node: node.to_owned(),
+            waited: options.timeout,
+            remains: Box::new(drain.ledger.remains()),
+        }),
+    }
+}
+
+/// The pods of a node that are subject to a drain, in one consistent list.
+pub(super) async fn list(client: &Client, node: &str, options: &DrainOptions) -> Result<Vec<PodFacts>, kube::Error> {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let mut params = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(PAGE);
+    params.label_selector.clone_from(&options.pod_selector);
+    let mut found = Vec::new();
+    // A page whose token has expired is answered with 410, which passes: the whole list is read anew.
+    loop {
+        let page = pods.list(&params).await?;
+        found.extend(page.items.iter().map(PodFacts::of));
+        match page.metadata.continue_ {
+            Some(token) if !token.is_empty() => params = params.continue_token(&token),
+            _ => return Ok(found),
+        }
+    }
+}
+
+struct Drain<'a> {
+    client: &'a Client,
+    node: &'a str,
+    options: &'a DrainOptions,
+    ledger: Ledger,
+    daemon_sets: DaemonSets,
+}
+
+impl Drain<'_> {
+    async fn empty_the_node(&mut self, progress: &mut (dyn FnMut(DrainProgress) + Send)) -> Result<(), DrainError> {
+        let mut config = watcher::Config::default()
+            .fields(&format!("spec.nodeName={}", self.node))
+            .timeout(WATCH_SECONDS)
+            .page_size(PAGE);
+        config.label_selector.clone_from(&self.options.pod_selector);
+        let mut watch = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
+        let mut calls = FuturesUnordered::new();
+        let parallel = self.options.parallel.max(1);
+        let mut told = None;
+        // The pods of a list that is being read.
+        let mut listing = Vec::new();
+        let mut began = false;
+
+        loop {
+            if let Some(limit) = self.options.skip_wait_for_delete {
+                self.ledger.skip_overdue(limit, Timestamp::now());
+            }
+            let now = Instant::now();
+            while calls.len() < parallel
+                && let Some(pod) = self.ledger.next_call(now)
+            {
+                let (client, grace) = (self.client, self.options.grace_seconds);
+                calls.push(async move {
+                    let outcome = evict(client, &pod, grace).await;
+                    (pod.uid, outcome)
+                });
+            }
+            let state = self.ledger.progress();
+            if (began || state.trouble.is_some()) && told.as_ref() != Some(&state) {
+                progress(state.clone());
+                told = Some(state);
+            }
+            if began && self.ledger.is_empty() && self.is_really_empty().await? {
+                return Ok(());
+            }
+            if calls.is_empty() && self.ledger.is_hopeless() {
+                let remains = Box::new(self.ledger.remains());
+                return Err(DrainError::Failed { node: self.node.to_owned(), remains });
+            }
+
+            let put_off = self.ledger.next_due().filter(|_| calls.len() < parallel);
+            tokio::select! {
+                Some((uid, outcome)) = calls.next() => {
+                    self.ledger.answered(&uid, outcome, Instant::now(), Timestamp::now());
+                }
+                event = watch.try_next() => match event {
+                    Ok(Some(watcher::Event::Init)) => listing = Vec::new(),
+                    Ok(Some(watcher::Event::InitApply(pod))) => listing.push(PodFacts::of(&pod)),
+                    Ok(Some(watcher::Event::InitDone)) => {
+                        self.listed(std::mem::take(&mut listing)).await?;
+                        began = true;
+                    }
+                    Ok(Some(watcher::Event::Apply(pod))) => self.seen(PodFacts::of(&pod)).await?,
+                    Ok(Some(watcher::Event::Delete(pod))) => self.gone(&pod),
+                    // A watch begins again without end.
+                    Ok(None) => {}
+                    Err(error) => self.watch_failed(error)?,
+                },
+                () = sleep_until(put_off.unwrap_or(now)), if put_off.is_some() => {}
+                () = sleep(OVERDUE_TICK), if self.options.skip_wait_for_delete.is_some() => {}
+            }
+        }
+    }
+
+    async fn listed(&mut self, pods: Vec<PodFacts>) -> Result<(), DrainError> {
+        self.ledger.trouble(None);
+        self.ledger.reconcile(pods.iter().cloned());
+        self.admit(pods).await
+    }
+
+    async fn seen(&mut self, pod: PodFacts) -> Result<(), DrainError> {
+        self.ledger.trouble(None);
+        self.ledger.seen(pod.clone());
+        self.admit(vec![pod]).await
+    }
+
+    fn gone(&mut self, pod: &Pod) {
+        self.ledger.trouble(None);
+        self.ledger.gone(pod.metadata.uid.as_deref().unwrap_or_default());
+    }
+
+    /// Decides about pods that are new to the books. All of them or none: if one forbids the drain, none is taken.
+    async fn admit(&mut self, pods: Vec<PodFacts>) -> Result<(), DrainError> {
+        let (mut evict, mut stay, mut refused, mut warned) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for facts in pods {
+            if self.ledger.knows(&facts.pod.uid) {
+                continue;
+            }
+            let daemon_set = self.daemon_sets.of(self.client, &facts).await;
+            let pod = facts.pod.clone();
+            match verdict(&facts, daemon_set.as_ref(), self.options, Timestamp::now()) {
+                Verdict::Evict { warning } => {
+                    warned.extend(warning.map(|warning| (pod, warning)));
+                    evict.push(facts);
+                }
+                Verdict::Stay { reason, warning } => {
+                    warned.extend(warning.map(|warning| (pod.clone(), warning)));
+                    stay.push(StayingPod { pod, reason });
+                }
+                Verdict::Refuse { message } => refused.push(RefusedPod { pod, message }),
+            }
+        }
+        if !refused.is_empty() {
+            refused.sort_by(|a, b| a.pod.cmp(&b.pod));
+            let remains = Box::new(self.ledger.remains());
+            return Err(DrainError::Refused { node: self.node.to_owned(), pods: refused, remains });
+        }
+        self.ledger.warn(grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str()))));
+        stay.into_iter().for_each(|pod| self.ledger.leave_alone(pod));
+        evict.sort_by(|a, b| a.pod.cmp(&b.pod));
+        evict.into_iter().for_each(|facts| self.ledger.take(facts, Instant::now()));
+        Ok(())
+    }
+
+    /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
+    async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
+        let listed = patiently(|| list(self.client, self.node, self.options)).await;
+        let listed = listed.map_err(|error| self.refused_to_say(&error))?;
+        self.listed(listed).await?;
+        Ok(self.ledger.is_empty())
+    }
+
+    fn watch_failed(&mut self, error: watcher::Error) -> Result<(), DrainError> {
+        use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+        let error = match error {
+            InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => error,
+            WatchError(status) => kube::Error::Api(status),
+            NoResourceVersion => return Ok(()),
+        };
+        // The end of a watch's connection is no trouble by itself: the next one begins at once. Only a server that
+        // refuses for good ends the drain.
+        match &error {
+            kube::Error::Api(_) if !is_passing(&error) => Err(self.refused_to_say(&error)),
+            _ => {
+                self.ledger.trouble(Some(words(&error)));
+                Ok(())
+            }
+        }
+    }
+
+    fn refused_to_say(&self, error: &kube::Error) -> DrainError {
+        DrainError::Api {
+            doing: format!("list the pods on {}", self.node),
+            message: words(error),
+            remains: Box::new(self.ledger.remains()),
+        }
+    }
+}
+
+impl DrainError {
+    /// The API refused before anything was evicted.
+    pub(super) fn before_anything(doing: String, error: &kube::Error) -> Self {
+        Self::Api { doing, message: words(error), remains: Box::<Remains>::default() }
+    }
+}

@@ -1,0 +1,133 @@
+//! Where the pods that came in place of the moved ones run now.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, api::ListParams};
+use serde::Serialize;
+
+use super::{
+    DrainError, MovedPod,
+    pods::{Phase, PodFacts},
+};
+
+/// Where the successors of moved pods are. A best guess: the newest pods of the same controllers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Whereabouts {
+    /// How many run on, or are bound to, each node.
+    pub by_node: BTreeMap<String, usize>,
+    /// Successors that no node has been found for.
+    pub unscheduled: usize,
+    /// Moved pods without a successor: of ended jobs, of controllers that were scaled down, of nobody.
+    pub without_successor: usize,
+}
+
+/// Looks where the successors of the moved pods are now.
+///
+/// # Errors
+///
+/// [`DrainError::Api`] if the API does not answer or refuses.
+pub async fn whereabouts(client: &Client, moved: &[MovedPod]) -> Result<Whereabouts, DrainError> {
+    let mut namespaces: Vec<_> = moved.iter().map(|moved| moved.pod.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let mut present = Vec::new();
+    for namespace in namespaces {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let list = pods.list(&ListParams::default()).await;
+        let list =
+            list.map_err(|error| DrainError::before_anything(format!("list the pods in {namespace}"), &error))?;
+        present.extend(list.items.iter().map(PodFacts::of));
+    }
+    Ok(successors(moved, present))
+}
+
+fn successors(moved: &[MovedPod], mut present: Vec<PodFacts>) -> Whereabouts {
+    let mut whereabouts = Whereabouts::default();
+    let mut by_owner: BTreeMap<&str, Vec<&MovedPod>> = BTreeMap::new();
+    for pod in moved {
+        match &pod.owner {
+            Some(owner) => by_owner.entry(&owner.uid).or_default().push(pod),
+            None => whereabouts.without_successor += 1,
+        }
+    }
+    // The newest first: a controller makes a successor when its pod was told to go, after all that were there before.
+    present.sort_by_key(|pod| std::cmp::Reverse(pod.created));
+    for (owner, moved) in by_owner {
+        // Both times are the servers', so that our clock does not matter.
+        let first_asked = moved.iter().filter_map(|moved| moved.asked).min();
+        let is_successor = |pod: &&PodFacts| {
+            pod.owner.as_ref().is_some_and(|by| by.uid == owner)
+                && pod.deletion.is_none()
+                && pod.phase != Phase::Finished
+                && first_asked.is_none_or(|asked| pod.created.is_none_or(|created| created >= asked))
+        };
+        let found: Vec<_> = present.iter().filter(is_successor).take(moved.len()).collect();
+        whereabouts.without_successor += moved.len() - found.len();
+        for pod in found {
+            match &pod.node {
+                Some(node) => *whereabouts.by_node.entry(node.clone()).or_default() += 1,
+                None => whereabouts.unscheduled += 1,
+            }
+        }
+    }
+    whereabouts
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::drain::{Owner, PodRef};
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    fn owner(uid: &str) -> Option<Owner> {
+        Some(Owner { api_version: "apps/v1".into(), kind: "ReplicaSet".into(), name: uid.into(), uid: uid.into() })
+    }
+
+    fn moved(owner: Option<Owner>, asked: i64) -> MovedPod {
+        let pod = PodRef { namespace: "web".into(), name: "a".into(), uid: "u".into() };
+        MovedPod { pod, owner, asked: at(asked) }
+    }
+
+    fn present(owner: Option<Owner>, node: Option<&str>, created: i64) -> PodFacts {
+        PodFacts {
+            pod: PodRef { namespace: "web".into(), name: "b".into(), uid: "v".into() },
+            owner,
+            labels: BTreeMap::new(),
+            phase: Phase::Running,
+            is_mirror: false,
+            has_empty_dir: false,
+            deletion: None,
+            created: at(created),
+            node: node.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn successors_are_the_newest_pods_of_the_same_controller() {
+        let gone = [moved(owner("r1"), 100), moved(owner("r1"), 101), moved(owner("r2"), 100), moved(None, 100)];
+        let now = vec![
+            present(owner("r1"), Some("w9"), 50),
+            present(owner("r1"), Some("w2"), 101),
+            present(owner("r1"), Some("w3"), 102),
+            present(owner("r2"), Some("w9"), 99),
+            present(owner("r3"), Some("w9"), 105),
+            present(None, Some("w9"), 105),
+        ];
+        let found = successors(&gone, now);
+        assert_eq!(found.by_node, BTreeMap::from([("w2".into(), 1), ("w3".into(), 1)]));
+        assert_eq!((found.unscheduled, found.without_successor), (0, 2));
+    }
+
+    #[test]
+    fn a_successor_without_a_node_is_said() {
+        let found = successors(&[moved(owner("r1"), 100)], vec![present(owner("r1"), None, 100)]);
+        assert_eq!((found.unscheduled, found.without_successor), (1, 0));
+    }
+}

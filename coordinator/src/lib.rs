@@ -1,0 +1,34 @@
+//! usher: restarts and reboots the machines of a Kubernetes cluster the polite way.
+//!
+//! One way leads through the coordinator, with no way back up:
+//!
+//! ```text
+//! cli → commands → world (facts → inventory) → plan (pure) → runner → steps → { cluster | node } → events → { progress | report }
+//! ```
+//!
+//! `leader`, `plan`, `inventory` and `site` know neither kube nor tonic: kube's types stop at [`cluster`] and [`drain`],
+//! tonic's at [`node`].
+
+pub mod cli;
+pub mod cluster;
+pub mod command;
+pub mod commands;
+pub mod config;
+pub mod drain;
+pub mod event;
+pub mod exit;
+pub mod interrupt;
+pub mod inventory;
+pub mod leader;
+pub mod node;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod rotation;
+pub mod runner;
+pub mod site;
+pub mod step;
+pub mod steps;
+pub mod words;
+pub mod world;

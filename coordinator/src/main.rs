@@ -1,0 +1,52 @@
+//! The CLI `usher`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use usher_coordinator::{
+    cli::{Cli, Color},
+    commands,
+    exit::Exit,
+    output,
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A closed pipe is the reader's choice.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    match cli.global.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    log_to_stderr(cli.global.verbose);
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        output::progress("error: another TLS provider was installed first");
+        return Exit::Failed.into();
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::progress(&format!("error: cannot start: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    runtime.block_on(commands::run(cli)).into()
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "error,usher_coordinator=warn",
+        1 => "warn,usher_coordinator=debug",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("USHER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,95 @@
+//! The agents on the machines: found, trusted, asked, told.
+//!
+//! The only user of tonic and of the contract's generated types; everything that leaves this module is plain data.
+//!
+//! A machine that restarts its agent, loses its network or reboots is silent for a while, and that is expected: reads are
+//! repeated over a fresh connection, a change whose answer was lost is settled by its operation id, and following an
+//! operation attaches again until it has ended. One tonic channel stands for exactly one connection here, so that nothing
+//! is retried behind our back and every failure is seen where it happens.
+
+mod address;
+mod agent;
+mod answer;
+mod change;
+mod connect;
+mod convert;
+mod error;
+mod follow;
+mod trust;
+mod types;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rustls_pki_types::ServerName;
+
+pub use address::in_url;
+pub use agent::Agent;
+pub use error::{NodeError, Side};
+pub use types::{
+    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
+    OperationStep, Order, RebootBudget, Session, UnitStatus,
+};
+
+use crate::site::{AgentAccess, Site};
+use trust::Trust;
+
+/// How all agents of a site are reached.
+#[derive(Debug)]
+pub struct Agents {
+    access: AgentAccess,
+    internal_ips: BTreeMap<String, String>,
+    trust: Arc<Trust>,
+}
+
+impl Agents {
+    /// Reads the client's certificate, key and CA. Connects to nobody.
+    ///
+    /// `internal_ips` are the InternalIPs of the cluster's Nodes by name, for machines that the cluster file gives no
+    /// address. They may be empty, as they are when the API is down.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] if a file cannot be used.
+    pub fn new(site: &Site, internal_ips: BTreeMap<String, String>) -> Result<Self, NodeError> {
+        let trust = Trust::read(&site.agents)?;
+        Ok(Self { access: site.agents.clone(), internal_ips, trust: Arc::new(trust) })
+    }
+
+    /// The agent of a machine. Connects with the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] if no address is known for the machine, or its name fits in no certificate.
+    pub fn agent(&self, node: &str) -> Result<Agent, NodeError> {
+        let address = self.address(node)?;
+        let server_name = self.access.server_name.replace("{node}", node);
+        let server_name = ServerName::try_from(server_name.clone()).map_err(|_| NodeError::Config {
+            problem: format!("{node}: \"{server_name}\" cannot be a name in a certificate"),
+            advice: Some("Set agents.server_name in the cluster file.".into()),
+            source: None,
+        })?;
+        Ok(Agent::new(node.to_owned(), address, server_name, Arc::clone(&self.trust)))
+    }
+
+    /// Where the machine's agent listens, as `HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] if neither the cluster file nor the cluster knows an address.
+    pub fn address(&self, node: &str) -> Result<String, NodeError> {
+        address::of(&self.access, &self.internal_ips, node)
+    }
+
+    /// The machine's host as its agent's address has it: a name or an IP address, without brackets. In a URL it must pass
+    /// through [`in_url`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::address`].
+    pub fn host(&self, node: &str) -> Result<String, NodeError> {
+        Ok(address::host(&self.address(node)?).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

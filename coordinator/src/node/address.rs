@@ -1,0 +1,77 @@
+//! Where a machine's agent listens.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::NodeError;
+use crate::site::AgentAccess;
+
+/// The machine's own address, else the template for all, else its InternalIP and the common port.
+pub(super) fn of(
+    access: &AgentAccess,
+    internal_ips: &BTreeMap<String, String>,
+    node: &str,
+) -> Result<String, NodeError> {
+    if let Some(own) = access.addresses.get(node) {
+        return Ok(own.clone());
+    }
+    if let Some(template) = &access.address {
+        return Ok(template.replace("{node}", node));
+    }
+    match internal_ips.get(node) {
+        Some(ip) => Ok(format!("{}:{}", in_url(ip), access.port)),
+        None => Err(NodeError::Config {
+            problem: format!("{node}: the address of its agent is not known: no Node with an InternalIP has this name"),
+            advice: Some(format!("Name it in the cluster file: [agents.addresses] {node} = \"HOST:{}\"", access.port)),
+            source: None,
+        }),
+    }
+}
+
+/// The host of `HOST:PORT`, without the brackets of an IPv6 address.
+pub(super) fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// A host as it stands in a URL: IPv6 addresses in brackets, all else as it is.
+pub fn in_url(host: &str) -> Cow<'_, str> {
+    if host.contains(':') && !host.starts_with('[') { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn the_machines_own_address_wins_then_the_template_then_the_internal_ip() {
+        let mut access = config::defaults().unwrap().agents;
+        let ips = BTreeMap::from([("w1".to_owned(), "10.0.0.1".to_owned()), ("w6".to_owned(), "fd00::6".to_owned())]);
+        let found = |access: &AgentAccess, node| of(access, &ips, node);
+        assert_eq!(found(&access, "w1").unwrap(), "10.0.0.1:7470");
+        assert_eq!(found(&access, "w6").unwrap(), "[fd00::6]:7470");
+        let error = found(&access, "w2").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "w2: the address of its agent is not known: no Node with an InternalIP has this name"
+        );
+        assert_eq!(error.hint().unwrap(), "Name it in the cluster file: [agents.addresses] w2 = \"HOST:7470\"");
+
+        access.address = Some("{node}.example:7471".into());
+        assert_eq!(found(&access, "w1").unwrap(), "w1.example:7471");
+        access.addresses.insert("w1".into(), "192.0.2.1:7472".into());
+        assert_eq!(found(&access, "w1").unwrap(), "192.0.2.1:7472");
+    }
+
+    #[test]
+    fn the_host_of_an_address_stands_alone_or_in_a_url() {
+        for (address, bare, url) in [
+            ("10.0.0.1:7470", "10.0.0.1", "10.0.0.1"),
+            ("w1.example:7470", "w1.example", "w1.example"),
+            ("[fd00::1]:7470", "fd00::1", "[fd00::1]"),
+        ] {
+            assert_eq!(host(address), bare);
+            assert_eq!(in_url(host(address)), url);
+        }
+    }
+}

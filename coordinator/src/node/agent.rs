@@ -1,0 +1,184 @@
+//! The agent of one machine, and what can be read from it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use rustls_pki_types::ServerName;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
+};
+use tonic::{Response, Status, transport::Channel};
+use usher_proto::v1::{GetNodeRequest, GetOperationRequest, ListOperationsRequest, node_info_client::NodeInfoClient};
+
+use super::{
+    NodeError, NodeStatus, Operation,
+    answer::{Lost, NoResult},
+    connect::{self, ConnectError, Ours},
+    error::Cause,
+    trust::Trust,
+};
+
+/// Agents answer every call but a watch at once: they store, start, and answer.
+pub(super) const CALL: Duration = Duration::from_secs(10);
+
+/// How long a connection is tried. An agent that is being restarted is back within a fraction of it.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Between two tries of a connection that was refused.
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The agent of one machine. Cheap to clone; clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) node: String,
+    pub(super) address: String,
+    server_name: ServerName<'static>,
+    trust: Arc<Trust>,
+    /// The connection in use. Taken out as soon as a call on it was lost.
+    channel: Mutex<Option<Channel>>,
+}
+
+impl Agent {
+    pub(super) fn new(node: String, address: String, server_name: ServerName<'static>, trust: Arc<Trust>) -> Self {
+        Self { inner: Arc::new(Inner { node, address, server_name, trust, channel: Mutex::new(None) }) }
+    }
+
+    /// The machine's name.
+    pub fn node(&self) -> &str {
+        &self.inner.node
+    }
+
+    /// `HOST:PORT` at which the agent is asked.
+    pub fn address(&self) -> &str {
+        &self.inner.address
+    }
+
+    /// What the machine and its units are like now.
+    ///
+    /// # Errors
+    ///
+    /// If the agent is not there, is not trusted or does not trust us, or refuses.
+    pub async fn status(&self) -> Result<NodeStatus, NodeError> {
+        let answer = self.read(|channel| async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await });
+        answer.await?.node.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// One operation, running or past.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; refused with `NO_SUCH_OPERATION` if the agent does not know the id.
+    pub async fn operation(&self, id: &str) -> Result<Operation, NodeError> {
+        let request = GetOperationRequest { operation_id: id.to_owned() };
+        let answer = self.read(move |channel| {
+            let request = request.clone();
+            async move { NodeInfoClient::new(channel).get_operation(request).await }
+        });
+        answer.await?.operation.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// The machine's operations, newest first, at most `limit` of them (0: as many as the agent thinks right).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`].
+    pub async fn operations(&self, limit: u32) -> Result<Vec<Operation>, NodeError> {
+        let read = self.read(move |channel| async move {
+            NodeInfoClient::new(channel).list_operations(ListOperationsRequest { limit }).await
+        });
+        Ok(read.await?.operations.into_iter().map(Into::into).collect())
+    }
+
+    /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
+    /// hand turns out to be dead.
+    async fn read<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, NodeError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let started = Instant::now();
+        loop {
+            let (channel, reused) = self.inner.channel(CONNECT).await?;
+            match self.inner.call(call(channel)).await {
+                Err(NoResult::Lost(_)) if reused => {}
+                Err(error) => return Err(self.inner.failed(error, started.elapsed())),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// The connection at hand, or a new one made within `limit`; and whether it was at hand.
+    pub(super) async fn channel(&self, limit: Duration) -> Result<(Channel, bool), NodeError> {
+        let mut at_hand = self.channel.lock().await;
+        if let Some(channel) = &*at_hand {
+            return Ok((channel.clone(), true));
+        }
+        let channel = self.connect(limit).await?;
+        *at_hand = Some(channel.clone());
+        Ok((channel, false))
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<Channel, NodeError> {
+        let started = Instant::now();
+        let trust = self.trust.current();
+        loop {
+            let left = limit.saturating_sub(started.elapsed());
+            match connect::open(&self.address, &self.server_name, Arc::clone(&trust.tls), left).await {
+                Ok(channel) => return Ok(channel),
+                Err(ConnectError::NotTrusted { by, error }) => {
+                    let server_name = self.server_name.to_str();
+                    let ours = Ours { node: &self.node, server_name: &server_name, subject: &trust.subject };
+                    return Err(NodeError::NotTrusted {
+                        node: self.node.clone(),
+                        address: self.address.clone(),
+                        by,
+                        advice: connect::advice(&error, &ours),
+                        source: Box::new(error),
+                    });
+                }
+                Err(_) if started.elapsed() + CONNECT_PAUSE < limit => sleep(CONNECT_PAUSE).await,
+                Err(error) => return Err(self.unreachable(error.into_cause(), started.elapsed())),
+            }
+        }
+    }
+
+    /// Awaits an answer for at most [`CALL`]. A connection on which it was lost is not used again.
+    pub(super) async fn call<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, NoResult> {
+        let answer = match timeout(CALL, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(status.into()),
+            Err(_) => Err(NoResult::Lost(Lost::Late(CALL))),
+        };
+        if let Err(NoResult::Lost(_)) = answer {
+            self.forget_channel().await;
+        }
+        answer
+    }
+
+    pub(super) async fn forget_channel(&self) {
+        self.channel.lock().await.take();
+    }
+
+    pub(super) fn failed(&self, error: NoResult, waited: Duration) -> NodeError {
+        match error {
+            NoResult::Lost(lost) => self.lost(lost, waited),
+            NoResult::Refused { reason, message, metadata } => {
+                NodeError::Refused { node: self.node.clone(), reason, message, metadata }
+            }
+        }
+    }
+
+    pub(super) fn lost(&self, lost: Lost, waited: Duration) -> NodeError {
+        self.unreachable(Box::new(lost), waited)
+    }
+
+    fn unreachable(&self, source: Cause, waited: Duration) -> NodeError {
+        NodeError::Unreachable { node: self.node.clone(), address: self.address.clone(), waited, source }
+    }
+}

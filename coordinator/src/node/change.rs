@@ -1,0 +1,184 @@
+//! Calls that change something: at most once, whatever happens to the answer.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tonic::{Response, Status, transport::Channel};
+use usher_proto::{
+    reason,
+    v1::{
+        GetOperationRequest, Operation as WireOperation, RebootNodeRequest, RestartUnitRequest, StartUnitRequest,
+        StopUnitRequest, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
+    },
+};
+
+use super::{
+    Agent, NodeError, Operation, Order,
+    agent::Inner,
+    answer::{Lost, NoResult},
+    error::Cause,
+};
+
+/// How long a connection is tried before the first attempt, when giving up means that nothing has happened.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a lost answer is asked for. Longer than an agent's restart and a machine's hiccup; a machine that reboots
+/// takes longer, but for that there is [`Agent::follow`].
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// One try of a connection while an answer is being asked for.
+const SETTLE_CONNECT: Duration = Duration::from_secs(2);
+
+/// Between two such tries.
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Agent {
+    /// Restarts a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Refused`], [`NodeError::NotTrusted`] or [`NodeError::Unreachable`] if nothing was done;
+    /// [`NodeError::AnswerLost`] if that cannot be told.
+    pub async fn restart_unit(
+        &self,
+        order: &Order,
+        unit: &str,
+        expected_invocation_id: &str,
+    ) -> Result<Operation, NodeError> {
+        let request = RestartUnitRequest {
+            order: Some(order.into()),
+            unit: unit.to_owned(),
+            expected_invocation_id: expected_invocation_id.to_owned(),
+        };
+        let send = |channel| {
+            let request = request.clone();
+            async move {
+                let answer = NodeControlClient::new(channel).restart_unit(request).await?;
+                Ok(answer.map(|answer| answer.operation))
+            }
+        };
+        self.inner.change(&order.operation_id, send).await
+    }
+
+    /// Stops a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::restart_unit`].
+    pub async fn stop_unit(
+        &self,
+        order: &Order,
+        unit: &str,
+        expected_invocation_id: &str,
+    ) -> Result<Operation, NodeError> {
+        let request = StopUnitRequest {
+            order: Some(order.into()),
+            unit: unit.to_owned(),
+            expected_invocation_id: expected_invocation_id.to_owned(),
+        };
+        let send = |channel| {
+            let request = request.clone();
+            async move {
+                let answer = NodeControlClient::new(channel).stop_unit(request).await?;
+                Ok(answer.map(|answer| answer.operation))
+            }
+        };
+        self.inner.change(&order.operation_id, send).await
+    }
+
+    /// Starts a unit; an active one is left alone. The operation is started, not awaited.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::restart_unit`].
+    pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Operation, NodeError> {
+        let request = StartUnitRequest { order: Some(order.into()), unit: unit.to_owned() };
+        let send = |channel| {
+            let request = request.clone();
+            async move {
+                let answer = NodeControlClient::new(channel).start_unit(request).await?;
+                Ok(answer.map(|answer| answer.operation))
+            }
+        };
+        self.inner.change(&order.operation_id, send).await
+    }
+
+    /// Reboots the machine that is believed to run the boot `expected_boot_id`. `override_blockers` are the inhibitors and
+    /// users that are not respected. The agent answers before it reboots.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::restart_unit`]. After [`NodeError::AnswerLost`] the machine may be rebooting: follow the operation.
+    pub async fn reboot(
+        &self,
+        order: &Order,
+        expected_boot_id: &str,
+        override_blockers: &[String],
+    ) -> Result<Operation, NodeError> {
+        let request = RebootNodeRequest {
+            order: Some(order.into()),
+            expected_boot_id: expected_boot_id.to_owned(),
+            override_blockers: override_blockers.to_vec(),
+        };
+        let send = |channel| {
+            let request = request.clone();
+            async move {
+                let answer = NodeControlClient::new(channel).reboot_node(request).await?;
+                Ok(answer.map(|answer| answer.operation))
+            }
+        };
+        self.inner.change(&order.operation_id, send).await
+    }
+}
+
+impl Inner {
+    /// Sends a change. If its answer is lost, the agent is asked for the operation by its id; only if it does not know it
+    /// is the change sent again, under the same id, which the agent would answer with the first one's state.
+    async fn change<F>(&self, id: &str, send: impl Fn(Channel) -> F) -> Result<Operation, NodeError>
+    where
+        F: Future<Output = Result<Response<Option<WireOperation>>, Status>>,
+    {
+        let (channel, _) = self.channel(CONNECT).await?;
+        let started = Instant::now();
+        let mut lost: Cause = match self.call(send(channel)).await {
+            Ok(Some(operation)) => return Ok(operation.into()),
+            Ok(None) => Box::new(Lost::Empty),
+            Err(NoResult::Lost(lost)) => Box::new(lost),
+            Err(refused) => return Err(self.failed(refused, started.elapsed())),
+        };
+
+        let lost_at = Instant::now();
+        while lost_at.elapsed() < SETTLE {
+            match self.settle(id, &send).await {
+                Ok(operation) => return Ok(operation),
+                Err(NodeError::Unreachable { source, .. } | NodeError::NotTrusted { source, .. }) => lost = source,
+                Err(error) if error.is_passing_refusal() => lost = Box::new(error),
+                Err(error) => return Err(error),
+            }
+            sleep(SETTLE_PAUSE).await;
+        }
+        Err(NodeError::AnswerLost { node: self.node.clone(), operation_id: id.to_owned(), source: lost })
+    }
+
+    async fn settle<F>(&self, id: &str, send: &impl Fn(Channel) -> F) -> Result<Operation, NodeError>
+    where
+        F: Future<Output = Result<Response<Option<WireOperation>>, Status>>,
+    {
+        let (channel, _) = self.channel(SETTLE_CONNECT).await?;
+        let started = Instant::now();
+        let request = GetOperationRequest { operation_id: id.to_owned() };
+        let known = self.call(NodeInfoClient::new(channel.clone()).get_operation(request)).await;
+        let answer = match known {
+            Ok(answer) => Ok(answer.operation),
+            Err(NoResult::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
+                self.call(send(channel)).await
+            }
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(Some(operation)) => Ok(operation.into()),
+            Ok(None) => Err(self.lost(Lost::Empty, started.elapsed())),
+            Err(error) => Err(self.failed(error, started.elapsed())),
+        }
+    }
+}

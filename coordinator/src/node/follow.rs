@@ -1,0 +1,172 @@
+//! Waiting for an operation to end and for a machine to come back, over however many connections it takes.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use usher_proto::v1::{WatchOperationRequest, node_info_client::NodeInfoClient};
+
+use super::{
+    Agent, NodeError, NodeStatus, Operation, OperationStep,
+    agent::Inner,
+    answer::{Lost, NoResult},
+    error::Cause,
+};
+
+/// One try of a connection to a machine that may be down. A machine that comes up answers the try after that in which it
+/// did, so this and the pause are what waiting may add to its own boot.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Between two tries of a machine that does not answer.
+const ABSENT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Between two looks at a machine that still runs its old boot.
+const PRESENT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a machine that was seen before may show a certificate that is not believed: after a boot its clock may be wrong
+/// until it has asked the time, and a certificate then seems expired or not valid yet.
+const DISTRUST: Duration = Duration::from_secs(60);
+
+impl Agent {
+    /// Follows an operation until it has ended, and tells each of its steps once, in order.
+    ///
+    /// A lost connection, an agent that is restarted and a machine that reboots are waited for: it attaches again. An
+    /// operation that ended badly is a result, not an error: see [`Operation::state`].
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::TimedOut`] after `timeout`; [`NodeError::Refused`] if the agent does not know the operation or us;
+    /// [`NodeError::NotTrusted`] if that lasts.
+    pub async fn follow(
+        &self,
+        id: &str,
+        timeout: Duration,
+        mut on_step: impl FnMut(&OperationStep) + Send,
+    ) -> Result<Operation, NodeError> {
+        let deadline = Instant::now() + timeout;
+        let mut told = 0;
+        let mut absence = Absence::default();
+        loop {
+            let error = match timeout_at(deadline, self.inner.follow_once(id, &mut told, &mut on_step)).await {
+                Ok(Ok(operation)) => return Ok(operation),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(absence.timed_out(self, format!("operation {id} has not ended"), timeout)),
+            };
+            absence.note(error)?;
+            if Instant::now() + ABSENT_PAUSE >= deadline {
+                return Err(absence.timed_out(self, format!("operation {id} has not ended"), timeout));
+            }
+            sleep(ABSENT_PAUSE).await;
+        }
+    }
+
+    /// Waits until the machine answers with another boot id than `old_boot_id`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::follow`].
+    pub async fn await_boot(&self, old_boot_id: &str, timeout: Duration) -> Result<NodeStatus, NodeError> {
+        let deadline = Instant::now() + timeout;
+        let mut absence = Absence::default();
+        let mut same_boot = false;
+        loop {
+            let pause = match timeout_at(deadline, self.inner.look()).await {
+                Ok(Ok(status)) if status.boot_id != old_boot_id => return Ok(status),
+                Ok(Ok(_)) => {
+                    same_boot = true;
+                    absence = Absence::default();
+                    PRESENT_PAUSE
+                }
+                Ok(Err(error)) => {
+                    same_boot = false;
+                    absence.note(error)?;
+                    ABSENT_PAUSE
+                }
+                Err(_) => deadline.saturating_duration_since(Instant::now()),
+            };
+            if Instant::now() + pause >= deadline {
+                let what = if same_boot { "still runs the boot that it was to leave" } else { "has not answered" };
+                return Err(absence.timed_out(self, what.to_owned(), timeout));
+            }
+            sleep(pause).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Attaches, and stays until the operation has ended or the connection is lost.
+    async fn follow_once(
+        &self,
+        id: &str,
+        told: &mut usize,
+        on_step: &mut (impl FnMut(&OperationStep) + Send),
+    ) -> Result<Operation, NodeError> {
+        let started = Instant::now();
+        let (channel, _) = self.channel(CONNECT).await?;
+        let request = WatchOperationRequest { operation_id: id.to_owned() };
+        let mut client = NodeInfoClient::new(channel);
+        let lost = match self.call(client.watch_operation(request)).await {
+            Err(error) => return Err(self.failed(error, started.elapsed())),
+            Ok(mut stream) => loop {
+                match stream.message().await.map_err(NoResult::from) {
+                    Ok(Some(message)) => {
+                        let Some(operation) = message.operation.map(Operation::from) else { break Lost::Empty };
+                        for step in operation.steps.iter().skip(*told) {
+                            on_step(step);
+                        }
+                        *told = operation.steps.len().max(*told);
+                        if operation.has_ended() {
+                            return Ok(operation);
+                        }
+                    }
+                    Ok(None) => break Lost::StreamEnded,
+                    Err(NoResult::Lost(lost)) => break lost,
+                    Err(refused) => return Err(self.failed(refused, started.elapsed())),
+                }
+            },
+        };
+        self.forget_channel().await;
+        Err(self.lost(lost, Duration::ZERO))
+    }
+
+    async fn look(&self) -> Result<NodeStatus, NodeError> {
+        let started = Instant::now();
+        let (channel, _) = self.channel(CONNECT).await?;
+        let request = usher_proto::v1::GetNodeRequest {};
+        match self.call(NodeInfoClient::new(channel).get_node(request)).await {
+            Ok(answer) => answer.node.map(Into::into).ok_or_else(|| self.lost(Lost::Empty, started.elapsed())),
+            Err(error) => Err(self.failed(error, started.elapsed())),
+        }
+    }
+}
+
+/// Why the machine could not be asked, since it last could.
+#[derive(Debug, Default)]
+struct Absence {
+    last: Option<Cause>,
+    distrusted_since: Option<Instant>,
+}
+
+impl Absence {
+    /// Takes an error that may pass, and gives back one that will not.
+    fn note(&mut self, error: NodeError) -> Result<(), NodeError> {
+        match error {
+            NodeError::Unreachable { source, .. } => {
+                self.distrusted_since = None;
+                self.last = Some(source);
+            }
+            NodeError::NotTrusted { .. } => {
+                if self.distrusted_since.get_or_insert_with(Instant::now).elapsed() > DISTRUST {
+                    return Err(error);
+                }
+                self.last = Some(Box::new(error));
+            }
+            error if error.is_passing_refusal() => self.last = Some(Box::new(error)),
+            error => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn timed_out(self, agent: &Agent, what: String, waited: Duration) -> NodeError {
+        NodeError::TimedOut { node: agent.node().to_owned(), what, waited, source: self.last }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who we are to the agents, and whom we believe to be one.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject},
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::NodeError;
+use crate::site::AgentAccess;
+
+/// gRPC is HTTP/2, and agents insist on its being negotiated.
+const HTTP_2: &[u8] = b"h2";
+
+/// The client's certificate, its key, and the CA of the agents.
+#[derive(Debug)]
+pub(super) struct Trust {
+    files: Files,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug, Clone)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    ca: PathBuf,
+}
+
+/// What the files said when they were last read.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    pub(super) tls: Arc<ClientConfig>,
+    /// The subject of our certificate, as `CN=cumin1001`.
+    pub(super) subject: String,
+}
+
+impl Trust {
+    pub(super) fn read(access: &AgentAccess) -> Result<Self, NodeError> {
+        let files = Files { certificate: access.certificate.clone(), key: access.key.clone(), ca: access.ca.clone() };
+        let current = Mutex::new(files.read()?);
+        Ok(Self { files, current })
+    }
+
+    /// For a new connection. The files are read again each time, since certificates are renewed while a roll of many nodes
+    /// runs; while they are broken, what they said before is used.
+    pub(super) fn current(&self) -> Current {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.files.read() {
+            Ok(read) => *current = read,
+            Err(error) => tracing::warn!(error = crate::words::chain(&error), "keeping the certificates read before"),
+        }
+        current.clone()
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Current, NodeError> {
+        let chain: Vec<CertificateDer<'static>> =
+            certificates("the client certificate", "certificate", &self.certificate)?;
+        let subject = chain.first().map(subject).unwrap_or_default();
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| unusable("the client key", "key", &self.key, error))?;
+        let mut roots = RootCertStore::empty();
+        for authority in certificates("the agents' CA", "ca", &self.ca)? {
+            roots.add(authority).map_err(|error| unusable("the agents' CA", "ca", &self.ca, error))?;
+        }
+        // The provider is named, so that no other crate's choice of a default matters.
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
+            .map_err(|error| unusable("the client certificate", "certificate", &self.certificate, error))?;
+        tls.alpn_protocols.push(HTTP_2.to_vec());
+        Ok(Current { tls: Arc::new(tls), subject })
+    }
+}
+
+fn certificates(what: &str, key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> {
+    let read = || -> Result<Vec<_>, pem::Error> {
+        let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+        if certificates.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certificates) }
+    };
+    read().map_err(|error| unusable(what, key, path, error))
+}
+
+fn subject(certificate: &CertificateDer<'_>) -> String {
+    match X509Certificate::from_der(certificate) {
+        Ok((_, certificate)) => certificate.subject().to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn unusable(what: &str, key: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> NodeError {
+    NodeError::Config {
+        problem: format!("cannot use {what} in {}", path.display()),
+        advice: Some(format!("agents.{key} in the cluster file names it.")),
+        source: Some(Box::new(error)),
+    }
+}

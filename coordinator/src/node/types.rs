@@ -1,0 +1,298 @@
+//! What agents tell, as plain data. The names are those of the contract, which explains them in full.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// Who asks for a change, why, and under which lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// The idempotency key: 1 to 64 characters of `[A-Za-z0-9._-]`.
+    pub operation_id: String,
+    /// The transitions of the coordinator's lock; agents refuse a lower one than they have seen.
+    pub epoch: u64,
+    /// Why, in the operator's words; never empty.
+    pub reason: String,
+    /// The ticket this belongs to.
+    pub task_id: Option<String>,
+    /// The person, as `user@host`.
+    pub requester: String,
+    /// Check everything and change nothing.
+    pub dry_run: bool,
+}
+
+/// A machine as its agent sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The name in the agent's configuration.
+    pub name: String,
+    /// The machine's host name.
+    pub hostname: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Changes with each boot, and only then.
+    pub boot_id: String,
+    /// When this boot began.
+    pub booted_at: Option<Timestamp>,
+    /// The kernel that runs.
+    pub kernel_running: String,
+    /// The newest kernel that is installed, if the agent found one.
+    pub kernel_installed: Option<String>,
+    /// An update waits for a reboot.
+    pub reboot_required: bool,
+    /// The packages that ask for it.
+    pub reboot_packages: Vec<String>,
+    /// The units of the agent's configuration.
+    pub units: Vec<UnitStatus>,
+    /// Inhibitors of a shutdown.
+    pub inhibitors: Vec<Inhibitor>,
+    /// Logged-in users.
+    pub sessions: Vec<Session>,
+    /// Lock files of configuration management that exist.
+    pub lock_files: Vec<String>,
+    /// A hold file that forbids changes.
+    pub hold: Option<Hold>,
+    /// Reboots of the last 24 hours.
+    pub reboot_budget: RebootBudget,
+    /// The highest epoch that the agent has seen.
+    pub highest_epoch: u64,
+    /// Until when the agent's certificate is valid.
+    pub certificate_not_after: Option<Timestamp>,
+    /// The operation that runs now.
+    pub current_operation: Option<Operation>,
+    /// The agent's clock when it answered.
+    pub now: Option<Timestamp>,
+    /// What is wrong without keeping the agent from answering.
+    pub warnings: Vec<String>,
+}
+
+impl NodeStatus {
+    /// The unit with this name, if the agent manages it.
+    pub fn unit(&self, name: &str) -> Option<&UnitStatus> {
+        self.units.iter().find(|unit| unit.name == name)
+    }
+}
+
+/// A systemd unit, in systemd's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitStatus {
+    /// Name with suffix.
+    pub name: String,
+    /// `loaded`, `not-found`, …
+    pub load_state: String,
+    /// `active`, `failed`, …
+    pub active_state: String,
+    /// `running`, `dead`, …
+    pub sub_state: String,
+    /// New with each start; `None` if the unit did not run in this boot.
+    pub invocation_id: Option<String>,
+    /// Automatic restarts since it was last started by hand.
+    pub restarts: u32,
+    /// Its main process; 0 if none runs.
+    pub main_pid: u32,
+    /// When it became active last.
+    pub active_since: Option<Timestamp>,
+    /// Result of the last run: `success`, `exit-code`, …
+    pub result: String,
+    /// The URL that is probed after a start.
+    pub probe_url: Option<String>,
+    /// The unit file changed on disk since systemd read it.
+    pub needs_daemon_reload: bool,
+}
+
+impl UnitStatus {
+    /// Whether systemd calls it active.
+    pub fn is_active(&self) -> bool {
+        self.active_state == "active"
+    }
+}
+
+/// An inhibitor of a shutdown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inhibitor {
+    /// What it inhibits, as `shutdown:sleep`.
+    pub what: String,
+    /// Who holds it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// `block` or `delay`.
+    pub mode: String,
+    /// User of the process that holds it.
+    pub uid: u32,
+    /// The process.
+    pub pid: u32,
+}
+
+/// A logged-in user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// login1's id of the session.
+    pub id: String,
+    /// The user's name.
+    pub user: String,
+    /// The user's number.
+    pub uid: u32,
+}
+
+/// A file on the machine that forbids changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The file.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+    /// When it was written.
+    pub since: Option<Timestamp>,
+}
+
+/// Reboots through the agent within the last 24 hours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RebootBudget {
+    /// How many there were.
+    pub used: u32,
+    /// How many there may be.
+    pub allowed: u32,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OperationKind {
+    /// Something this usher does not know, from a newer agent.
+    #[default]
+    Unknown,
+    /// Restarts a unit.
+    RestartUnit,
+    /// Stops a unit.
+    StopUnit,
+    /// Starts a unit.
+    StartUnit,
+    /// Reboots the machine.
+    RebootNode,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OperationState {
+    /// It has not ended.
+    #[default]
+    Running,
+    /// It did what was asked, with proof.
+    Succeeded,
+    /// It did not; [`Operation::failure`] says why.
+    Failed,
+}
+
+/// A durable, named change of one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// The caller's id for it.
+    pub id: String,
+    /// What it does.
+    pub kind: OperationKind,
+    /// The unit, unless it is a reboot.
+    pub unit: Option<String>,
+    /// How far it is.
+    pub state: OperationState,
+    /// Who asked for it and why.
+    pub order: Order,
+    /// The names in the caller's certificate.
+    pub caller: Vec<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What happened so far.
+    pub steps: Vec<OperationStep>,
+    /// The proof.
+    pub evidence: Evidence,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+impl Operation {
+    /// Whether nothing more will happen.
+    pub fn has_ended(&self) -> bool {
+        self.state != OperationState::Running
+    }
+
+    /// Whether it ended and did what was asked.
+    pub fn has_succeeded(&self) -> bool {
+        self.state == OperationState::Succeeded
+    }
+}
+
+/// One thing that happened in an operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStep {
+    /// When, by the agent's clock.
+    pub at: Option<Timestamp>,
+    /// A word for programs: `accepted`, `job`, `probe`, `healthy`, …
+    pub name: String,
+    /// The same for people.
+    pub message: String,
+}
+
+/// Identities before and after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The unit's InvocationID before.
+    pub invocation_id_before: Option<String>,
+    /// And after.
+    pub invocation_id_after: Option<String>,
+    /// The machine's boot id before.
+    pub boot_id_before: Option<String>,
+    /// And after.
+    pub boot_id_after: Option<String>,
+    /// How long the unit's own restart took, until its probe's first good answer.
+    #[serde(rename = "unitTookSeconds", serialize_with = "in_seconds")]
+    pub unit_took: Option<Duration>,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The kind, for programs.
+    pub kind: FailureKind,
+    /// The same for people.
+    pub message: String,
+    /// The last lines of the unit's journal, oldest first.
+    pub journal: Vec<String>,
+}
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureKind {
+    /// One that this usher does not know, from a newer agent.
+    #[default]
+    Unknown,
+    /// systemd's job did not end well, or the unit is not active after it.
+    Job,
+    /// The unit is active but did not become healthy in time.
+    Probe,
+    /// The agent was restarted before anything was done.
+    Interrupted,
+    /// systemd or logind could not be talked to; the evidence tells whether it was done.
+    Systemd,
+    /// The machine was told to reboot and still runs the same boot.
+    NotRebooted,
+}
+
+fn in_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
+}

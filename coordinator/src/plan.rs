@@ -1,0 +1,98 @@
+//! Plans: what to do, in which order, and what forbids it. Pure: from an [`Inventory`] to a value that can be printed.
+//!
+//! A plan is made before anything is touched. While it runs it is made again from fresh facts before each machine's turn,
+//! without the turns that are done, and its first turn is the next one: so the order follows the leaders, and each gate is
+//! checked right before the machine that it protects.
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod gates;
+mod order;
+mod reboot;
+mod restart;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use serde::Serialize;
+
+pub use self::{
+    gates::Refusal,
+    reboot::RebootRequest,
+    restart::{AssumedLeader, RestartRequest},
+};
+use crate::{inventory::Inventory, site::Site, step::Step};
+
+/// What the operator asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Restart components.
+    Restart(RestartRequest),
+    /// Reboot machines.
+    Reboot(RebootRequest),
+    /// Cordon nodes.
+    Cordon(Vec<String>),
+    /// Uncordon nodes.
+    Uncordon(Vec<String>),
+    /// Cordon and drain nodes.
+    Drain(Vec<String>),
+}
+
+/// What to do, turn by turn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// One machine after another.
+    pub turns: Vec<Turn>,
+    /// What the operator should know before saying yes.
+    pub warnings: Vec<String>,
+}
+
+/// What happens to one machine before the next one is touched.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// The machine.
+    pub machine: String,
+    /// The component that is restarted, if that is what the turn is for.
+    pub component: Option<String>,
+    /// The components that the machine leads at this time.
+    pub leads: Vec<String>,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// What identifies a turn among those of one request: they are done once each.
+pub type TurnId = (String, Option<String>);
+
+impl Turn {
+    /// The turn's identity.
+    pub fn id(&self) -> TurnId {
+        (self.machine.clone(), self.component.clone())
+    }
+}
+
+/// Plans what `request` asks for, without the turns that are done.
+///
+/// # Errors
+///
+/// [`Refusal`] if a gate forbids the next turn.
+pub fn make(request: &Request, done: &[TurnId], facts: &Inventory, site: &Site) -> Result<Plan, Refusal> {
+    match request {
+        Request::Restart(request) => restart::plan(request, done, facts, site),
+        Request::Reboot(request) => reboot::plan(request, done, facts, site),
+        Request::Cordon(nodes) => simple(nodes, done, &[Step::Cordon { keep: true }]),
+        Request::Uncordon(nodes) => simple(nodes, done, &[Step::Uncordon { only_ours: false }]),
+        Request::Drain(nodes) => {
+            reboot::gates_for_drain(nodes, done, facts)?;
+            simple(nodes, done, &[Step::Cordon { keep: true }, Step::Drain])
+        }
+    }
+}
+
+fn simple(nodes: &[String], done: &[TurnId], steps: &[Step]) -> Result<Plan, Refusal> {
+    let turn =
+        |node: &String| Turn { machine: node.clone(), component: None, leads: Vec::new(), steps: steps.to_vec() };
+    let turns = nodes.iter().map(turn).filter(|turn| !done.contains(&turn.id())).collect();
+    Ok(Plan { turns, warnings: Vec::new() })
+}

@@ -1,0 +1,124 @@
+//! A plain site of three control planes and two workers, for tests of plans.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    cluster::{NodeFacts, Readiness},
+    config,
+    inventory::{AgentFacts, Inventory, Machine},
+    leader::{Holder, Leadership},
+    node::{NodeStatus, RebootBudget, UnitStatus},
+    site::{LoadBalancer, PoolCommands, Site},
+};
+
+pub(crate) const CONTROL_PLANE: [&str; 3] = ["cp1", "cp2", "cp3"];
+
+/// The built-in defaults, with machines and depool commands.
+pub(crate) fn site() -> Site {
+    let command = |verb: &str| Some(vec!["lb".to_owned(), verb.to_owned(), "{node}".to_owned()]);
+    Site {
+        control_plane: CONTROL_PLANE.map(str::to_owned).to_vec(),
+        load_balancer: Some(LoadBalancer {
+            url: None,
+            commands: PoolCommands { depool: command("depool"), pool: command("pool"), check: None },
+            machines: BTreeMap::new(),
+            command_timeout: std::time::Duration::from_secs(30),
+            settle: std::time::Duration::ZERO,
+            shutdown_delay_covers_checks: false,
+        }),
+        ..config::defaults().unwrap()
+    }
+}
+
+pub(crate) fn holder(machine: &str) -> Holder {
+    Holder {
+        identity: format!("{machine}_6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1"),
+        machine: Some(machine.to_owned()),
+        preferred: None,
+        acquired: None,
+        renewed: None,
+        transitions: 1,
+    }
+}
+
+/// All is well: these two lead, every apiserver is ready, every agent answers, w1 and w2 are Ready.
+pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
+    let control_plane = CONTROL_PLANE.map(|name| Machine {
+        name: name.to_owned(),
+        control_plane: true,
+        node: None,
+        agent: agent(name, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]),
+    });
+    let workers = ["w1", "w2"].map(|name| Machine {
+        name: name.to_owned(),
+        control_plane: false,
+        node: Some(node(name)),
+        agent: agent(name, &[]),
+    });
+    Inventory {
+        machines: control_plane.into_iter().chain(workers).collect(),
+        leaders: BTreeMap::from([
+            ("kube-scheduler".to_owned(), Leadership::Held(holder(scheduler))),
+            ("kube-controller-manager".to_owned(), Leadership::Held(holder(manager))),
+        ]),
+        apiservers: CONTROL_PLANE.map(|name| (name.to_owned(), Readiness::Ready)).into(),
+    }
+}
+
+fn agent(name: &str, components: &[&str]) -> AgentFacts {
+    let unit = |component: &&str| UnitStatus {
+        name: format!("{component}.service"),
+        load_state: "loaded".into(),
+        active_state: "active".into(),
+        invocation_id: Some("0".repeat(32)),
+        ..UnitStatus::default()
+    };
+    AgentFacts::Answers {
+        status: Box::new(NodeStatus {
+            name: name.to_owned(),
+            boot_id: format!("boot-of-{name}"),
+            units: components.iter().map(unit).collect(),
+            reboot_budget: RebootBudget { used: 0, allowed: 4 },
+            ..NodeStatus::default()
+        }),
+    }
+}
+
+pub(crate) fn node(name: &str) -> NodeFacts {
+    NodeFacts {
+        name: name.to_owned(),
+        uid: format!("uid-of-{name}"),
+        control_plane: false,
+        hostnames: vec![name.to_owned()],
+        internal_ip: Some("10.0.0.1".into()),
+        ready: "True".into(),
+        ready_message: "KubeletReady".into(),
+        heartbeat: None,
+        troubles: Vec::new(),
+        boot_id: format!("boot-of-{name}"),
+        kernel: "6.1.0".into(),
+        unschedulable: false,
+        mark: None,
+        cordoned_by: None,
+        taints: Vec::new(),
+    }
+}
+
+impl Inventory {
+    /// What the agent of `machine` says, to be changed.
+    pub(crate) fn agent_mut(&mut self, machine: &str) -> &mut NodeStatus {
+        match &mut self.machine_mut(machine).agent {
+            AgentFacts::Answers { status } => status,
+            other => panic!("{machine}: {other:?}"),
+        }
+    }
+
+    /// The Node of `machine`, to be changed.
+    pub(crate) fn node_mut(&mut self, machine: &str) -> &mut NodeFacts {
+        self.machine_mut(machine).node.as_mut().unwrap()
+    }
+
+    pub(crate) fn machine_mut(&mut self, name: &str) -> &mut Machine {
+        self.machines.iter_mut().find(|machine| machine.name == name).unwrap()
+    }
+}

@@ -1,0 +1,113 @@
+//! In which order control-plane machines are touched: whoever leads goes last.
+
+use crate::{
+    inventory::Inventory,
+    leader::Leadership,
+    site::{Component, Role, Site},
+};
+
+/// How late a machine goes; machines of the same rank keep the site's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Its own apiserver is not ready: mending it first cannot make things worse, touching another first could.
+    Broken,
+    /// Leads nothing.
+    Follower,
+    /// Leads something whose lease is handed on within a second or two when it ends.
+    Leader,
+    /// Leads something that keeps its lease when it ends, unless it is handed over: the longest time without a leader.
+    LeaderThatKeeps,
+    /// Is about to lead the component that is restarted: its holder was asked to step down in favour of this machine.
+    Preferred,
+    /// Leads the component that is restarted.
+    LeaderOfThis,
+}
+
+/// The control-plane machines in the order in which `component` is to be restarted on them; for a reboot, which restarts
+/// everything, `component` is None.
+pub(super) fn leader_last<'a>(
+    machines: impl IntoIterator<Item = &'a str>,
+    component: Option<&Component>,
+    facts: &Inventory,
+    site: &Site,
+) -> Vec<&'a str> {
+    let mut ordered: Vec<&str> = machines.into_iter().collect();
+    ordered.sort_by_key(|machine| rank(machine, component, facts, site));
+    ordered
+}
+
+fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &Site) -> Rank {
+    if let Some(component) = component
+        && let Some(leadership) = facts.leaders.get(&component.name)
+    {
+        if leadership.holder().and_then(|holder| holder.machine.as_deref()) == Some(machine) {
+            return Rank::LeaderOfThis;
+        }
+        if leadership.holder().and_then(|holder| holder.preferred.as_deref()) == Some(machine) {
+            return Rank::Preferred;
+        }
+    }
+    if facts.apiservers.get(machine).is_some_and(|readiness| !readiness.is_ready()) {
+        return Rank::Broken;
+    }
+    let led = site
+        .components
+        .iter()
+        .filter(|other| facts.leaders.get(&other.name).and_then(Leadership::machine) == Some(machine));
+    led.map(|component| match component.role {
+        Role::Elected { keeps_lease: true, .. } => Rank::LeaderThatKeeps,
+        _ => Rank::Leader,
+    })
+    .max()
+    .unwrap_or(Rank::Follower)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::Readiness,
+        plan::fixtures::{facts, holder, site},
+    };
+
+    fn order(component: Option<&str>, scheduler: &str, manager: &str, change: impl FnOnce(&mut Inventory)) -> String {
+        let site = site();
+        let mut facts = facts(scheduler, manager);
+        change(&mut facts);
+        let component = component.map(|name| site.component(name).unwrap());
+        leader_last(["cp1", "cp2", "cp3"], component, &facts, &site).join(" ")
+    }
+
+    #[test]
+    fn the_leader_of_a_component_is_restarted_last_and_leaders_of_others_before_it() {
+        for (component, scheduler, manager, expected) in [
+            (Some("kube-scheduler"), "cp2", "cp3", "cp1 cp3 cp2"),
+            (Some("kube-controller-manager"), "cp2", "cp3", "cp1 cp2 cp3"),
+            (Some("kube-scheduler"), "cp1", "cp1", "cp2 cp3 cp1"),
+            (Some("kube-apiserver"), "cp1", "cp2", "cp3 cp1 cp2"),
+            (Some("kube-apiserver"), "cp2", "cp1", "cp3 cp2 cp1"),
+            (Some("kube-apiserver"), "cp3", "cp3", "cp1 cp2 cp3"),
+            (None, "cp1", "cp2", "cp3 cp1 cp2"),
+        ] {
+            assert_eq!(order(component, scheduler, manager, |_| {}), expected, "{component:?} {scheduler} {manager}");
+        }
+    }
+
+    #[test]
+    fn an_apiserver_that_is_not_ready_is_mended_first() {
+        let broken = |facts: &mut Inventory| {
+            facts.apiservers.insert("cp3".into(), Readiness::NotReady { message: "500".into() });
+        };
+        assert_eq!(order(Some("kube-apiserver"), "cp1", "cp2", broken), "cp3 cp1 cp2");
+    }
+
+    #[test]
+    fn a_preferred_holder_goes_just_before_the_leader() {
+        let preferred = |facts: &mut Inventory| {
+            let mut asked = holder("cp2");
+            asked.preferred = Some("cp1".into());
+            facts.leaders.insert("kube-scheduler".into(), Leadership::Held(asked));
+        };
+        assert_eq!(order(Some("kube-scheduler"), "cp2", "cp3", preferred), "cp3 cp1 cp2");
+    }
+}

@@ -1,0 +1,81 @@
+//! Progress as lines: for pipes and logs, and as JSON for programs.
+
+use std::collections::BTreeMap;
+
+use super::Reader;
+use crate::{
+    event::{Event, Kind},
+    output, words,
+};
+
+/// One line an event: time, machine, step, what.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    machines: BTreeMap<usize, String>,
+    /// What was said last of what a step waits for; the same words are not said again.
+    waiting: String,
+}
+
+impl Reader for Plain {
+    fn read(&mut self, event: &Event) {
+        if let Kind::TurnBegan { turn, machine, component } = &event.kind {
+            let subject = match component {
+                Some(component) => format!("{machine} {component}"),
+                None => machine.clone(),
+            };
+            self.machines.insert(*turn, subject);
+        }
+        if let Some(text) = self.text(&event.kind) {
+            output::progress(&format!("{} {text}", event.at.strftime("%H:%M:%SZ")));
+        }
+    }
+}
+
+impl Plain {
+    fn text(&mut self, kind: &Kind) -> Option<String> {
+        let subject = |turn: &usize| self.machines.get(turn).cloned().unwrap_or_default();
+        Some(match kind {
+            Kind::Began { operation, reason, .. } => format!("operation {operation} ({reason:?})"),
+            Kind::TurnBegan { turn, .. } => format!("{}: begins", subject(turn)),
+            Kind::Fact { turn, step, what } => format!("{}: {step}: {what}", subject(turn)),
+            Kind::Waiting { turn, step, what } => {
+                let text = format!("{}: {step}: {what}", subject(turn));
+                // Counting down is for terminals: a log wants to know what is waited for, once.
+                let stem: String = text.chars().filter(|char| !char.is_ascii_digit()).collect();
+                if stem == self.waiting {
+                    return None;
+                }
+                self.waiting = stem;
+                text
+            }
+            Kind::StepFailed { turn, step, message, details } => {
+                let mut text = format!("{}: {step}: FAILED: {message}", subject(turn));
+                for line in details {
+                    text.push_str("\n    ");
+                    text.push_str(line);
+                }
+                text
+            }
+            Kind::Undone { turn, step, what } => format!("{}: {step} taken back: {what}", subject(turn)),
+            Kind::TurnEnded { turn, done, took } => {
+                let state = if *done { "done" } else { "stopped" };
+                format!("{}: {state} after {}", subject(turn), words::took(std::time::Duration::from_secs_f64(*took)))
+            }
+            Kind::Warned { message } => format!("Warning: {message}"),
+            // The report says it.
+            Kind::StepBegan { .. } | Kind::Ended { .. } => return None,
+        })
+    }
+}
+
+/// One JSON object a line.
+#[derive(Debug)]
+pub(super) struct Json;
+
+impl Reader for Json {
+    fn read(&mut self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            output::progress(&line);
+        }
+    }
+}

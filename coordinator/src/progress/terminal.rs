@@ -1,0 +1,143 @@
+//! Progress on a terminal: what is done stands still, what happens now changes in place.
+//!
+//! A restart is one line a machine; the turn of a reboot is one line a step.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Reader;
+use crate::{
+    event::{Event, Kind},
+    output::{self, Mark},
+    words,
+};
+
+/// Often enough to look alive, seldom enough for a slow link.
+const TICK: Duration = Duration::from_millis(120);
+
+pub(super) struct Terminal {
+    bar: ProgressBar,
+    turns: BTreeMap<usize, TurnLine>,
+}
+
+/// What is known of a turn.
+#[derive(Debug, Default)]
+struct TurnLine {
+    machine: String,
+    component: Option<String>,
+    step: String,
+    facts: Vec<String>,
+    waiting: String,
+    failed: bool,
+}
+
+impl Terminal {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} · {elapsed}") {
+            bar.set_style(style.tick_chars("◐◓◑◒ "));
+        }
+        Self { bar, turns: BTreeMap::new() }
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| output::progress(line));
+    }
+
+    fn refresh(&self, turn: usize) {
+        let Some(line) = self.turns.get(&turn) else { return };
+        let now = if line.waiting.is_empty() { line.step.clone() } else { line.waiting.clone() };
+        let text = match line.is_joined() {
+            true => line.facts.iter().chain([&now]).cloned().collect::<Vec<_>>().join(" · "),
+            false => format!("{:<10} {now}", line.step),
+        };
+        self.bar.set_message(format!("{}  {}", line.machine, shortened(&text)));
+    }
+}
+
+impl TurnLine {
+    fn is_joined(&self) -> bool {
+        self.component.is_some()
+    }
+}
+
+/// A bar that wraps over two lines cannot be redrawn in place.
+fn shortened(text: &str) -> String {
+    const WIDTH: usize = 90;
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl Reader for Terminal {
+    fn read(&mut self, event: &Event) {
+        match &event.kind {
+            Kind::Began { .. } | Kind::Ended { .. } => self.bar.finish_and_clear(),
+            Kind::TurnBegan { turn, machine, component } => {
+                let joined = component.is_some();
+                let line = TurnLine { machine: machine.clone(), component: component.clone(), ..TurnLine::default() };
+                self.turns.insert(*turn, line);
+                if !joined {
+                    self.say(machine);
+                }
+                self.bar.reset();
+                self.bar.enable_steady_tick(TICK);
+                self.refresh(*turn);
+            }
+            Kind::StepBegan { turn, step } => {
+                if let Some(line) = self.turns.get_mut(turn) {
+                    line.step.clone_from(step);
+                    line.waiting.clear();
+                }
+                self.refresh(*turn);
+            }
+            Kind::Waiting { turn, what, .. } => {
+                if let Some(line) = self.turns.get_mut(turn) {
+                    line.waiting.clone_from(what);
+                }
+                self.refresh(*turn);
+            }
+            Kind::Fact { turn, step, what } => {
+                let Some(line) = self.turns.get_mut(turn) else { return };
+                line.waiting.clear();
+                if line.is_joined() {
+                    line.facts.push(what.clone());
+                    self.refresh(*turn);
+                } else {
+                    self.say(&format!("  {step:<10} {what}"));
+                }
+            }
+            Kind::StepFailed { turn, step, message, details } => {
+                let Some(line) = self.turns.get_mut(turn) else { return };
+                line.failed = true;
+                let text = match line.is_joined() {
+                    true => format!(
+                        "{} {}  {}",
+                        output::mark(Mark::Failed),
+                        line.machine,
+                        line.facts.iter().chain([message]).cloned().collect::<Vec<_>>().join(" · ")
+                    ),
+                    false => format!("  {step:<10} {} {message}", output::mark(Mark::Failed)),
+                };
+                self.say(&text);
+                for detail in details {
+                    self.say(&format!("      {detail}"));
+                }
+            }
+            Kind::Undone { step, what, .. } => self.say(&format!("  {step:<10} taken back: {what}")),
+            Kind::TurnEnded { turn, done, took } => {
+                self.bar.disable_steady_tick();
+                self.bar.finish_and_clear();
+                let Some(line) = self.turns.get(turn) else { return };
+                if line.is_joined() && *done {
+                    let took = words::took(Duration::from_secs_f64(*took));
+                    let facts = line.facts.join(" · ");
+                    output::progress(&format!("{} {}  {facts}  {took}", output::mark(Mark::Done), line.machine));
+                }
+            }
+            Kind::Warned { message } => self.say(&format!("Warning: {message}")),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Whether a load balancer sends new connections to an apiserver again.
+//!
+//! A balancer that passes TLS through shows the certificate of the apiserver behind it. So new connections are opened
+//! until one shows the certificate that the machine itself serves. That needs nothing of the balancer, and is what a
+//! client sees. It cannot be told if machines share a certificate, or if the balancer ends TLS itself.
+
+use std::{io, sync::Arc, time::Duration};
+
+use futures::future;
+use http::Uri;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring},
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use serde::{Serialize, Serializer};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::TlsConnector;
+
+/// One connection with its handshake.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Between two connections. With three machines in turn, one is met within a fraction of a second.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where `https://HOST` without a port leads.
+const HTTPS_PORT: u16 = 443;
+
+/// What new connections through the balancer showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "result")]
+pub enum Rotation {
+    /// The machine was met.
+    Seen {
+        /// After how many connections.
+        connections: usize,
+        /// And after what time.
+        #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+        took: Duration,
+    },
+    /// It was not met in time. A balancer that sends one client always to the same machine never shows the others.
+    NotSeen {
+        /// Connections that met other machines.
+        connections: usize,
+        /// Why the last connection failed, if one did.
+        failure: Option<String>,
+    },
+    /// Another machine serves the same certificate, so that meeting it proves nothing.
+    SharedCertificate {
+        /// The URL of that machine.
+        other: String,
+    },
+    /// The balancer shows a certificate that no machine serves: it ends TLS itself.
+    EndsTls,
+}
+
+/// Why the question could not be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RotationError {
+    /// A URL of the cluster file has no host.
+    #[error("\"{url}\" is no URL of an apiserver")]
+    BadUrl {
+        /// The URL.
+        url: String,
+    },
+    /// TLS cannot be set up in this process.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The machine's own apiserver does not show its certificate.
+    #[error("cannot see the certificate at {url}")]
+    NoCertificate {
+        /// The URL.
+        url: String,
+        /// What the system or TLS said.
+        source: io::Error,
+    },
+}
+
+/// Opens new connections to `balancer` until one is answered by the machine at `machine`, for at most `limit`.
+///
+/// All are URLs `https://HOST[:PORT]`. `others` are the other machines behind the balancer: those that do not answer are
+/// left out of the comparison.
+///
+/// # Errors
+///
+/// If a URL is none, or the machine itself does not answer.
+pub async fn await_in_rotation(
+    balancer: &str,
+    machine: &str,
+    others: &[String],
+    limit: Duration,
+) -> Result<Rotation, RotationError> {
+    let started = Instant::now();
+    let tls = TlsConnector::from(Arc::new(any_certificate().map_err(RotationError::Tls)?));
+    let balancer = Target::of(balancer)?;
+    let own = Target::of(machine)?.certificate(&tls).await;
+    let own = own.map_err(|source| RotationError::NoCertificate { url: machine.to_owned(), source })?;
+    let others = future::try_join_all(others.iter().map(|other| certificate_of(&tls, other))).await?;
+    let others: Vec<_> = others.into_iter().flatten().collect();
+    if let Some((other, _)) = others.iter().find(|(_, certificate)| *certificate == own) {
+        return Ok(Rotation::SharedCertificate { other: other.clone() });
+    }
+
+    let (mut met, mut strangers) = (0, 0);
+    let failure = loop {
+        let failure = match balancer.certificate(&tls).await {
+            Ok(shown) if shown == own => {
+                return Ok(Rotation::Seen { connections: met + 1, took: started.elapsed() });
+            }
+            Ok(shown) => {
+                met += 1;
+                strangers += usize::from(others.iter().all(|(_, certificate)| *certificate != shown));
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if started.elapsed() + PAUSE >= limit {
+            break failure;
+        }
+        sleep(PAUSE).await;
+    };
+    if met > 0 && strangers == met {
+        return Ok(Rotation::EndsTls);
+    }
+    Ok(Rotation::NotSeen { connections: met, failure })
+}
+
+async fn certificate_of(
+    tls: &TlsConnector,
+    url: &str,
+) -> Result<Option<(String, CertificateDer<'static>)>, RotationError> {
+    let certificate = Target::of(url)?.certificate(tls).await.ok();
+    Ok(certificate.map(|certificate| (url.to_owned(), certificate)))
+}
+
+/// Where to connect to, and the name to ask for.
+struct Target {
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+}
+
+impl Target {
+    fn of(url: &str) -> Result<Self, RotationError> {
+        let parse = || {
+            let uri: Uri = url.parse().ok()?;
+            let host = uri.host()?;
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
+            let name = ServerName::try_from(host.clone()).ok()?;
+            Some(Self { host, port: uri.port_u16().unwrap_or(HTTPS_PORT), name })
+        };
+        parse().ok_or_else(|| RotationError::BadUrl { url: url.to_owned() })
+    }
+
+    /// The certificate that a new connection is shown.
+    async fn certificate(&self, tls: &TlsConnector) -> io::Result<CertificateDer<'static>> {
+        let connect = async {
+            let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            let stream = tls.connect(self.name.clone(), tcp).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            shown.cloned().map(CertificateDer::into_owned).ok_or_else(|| io::Error::other("no certificate was shown"))
+        };
+        timeout(CONNECT, connect).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+}
+
+/// A client that looks at certificates without judging them. Nothing is ever sent over such a connection.
+fn any_certificate() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Believes every name and issuer. That the other side holds the certificate's key is still checked.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.as_secs_f64().serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! A site: what the cluster file says, validated, with every default filled in.
+//!
+//! Plain data. [`crate::config`] makes it from TOML and is the only place that knows about files, lines and keys.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+/// Everything usher knows about a site before it talks to anyone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Site {
+    /// The cluster's name, as the operator types it to confirm. Default: the kubeconfig context's cluster.
+    pub name: Option<String>,
+    /// How the Kubernetes API is reached.
+    pub api: ApiAccess,
+    /// The control-plane machines by name, in the order in which they are restarted when nothing else decides. Empty: the
+    /// Nodes with the label `node-role.kubernetes.io/control-plane`.
+    pub control_plane: Vec<String>,
+    /// How agents are reached.
+    pub agents: AgentAccess,
+    /// The control plane's components, in the order in which `usher status` shows them.
+    pub components: Vec<Component>,
+    /// The balancer before the apiservers, if one is described.
+    pub load_balancer: Option<LoadBalancer>,
+    /// Durations and counts that flags override.
+    pub defaults: Defaults,
+}
+
+/// Where the kubeconfig is and which context of it to use; unset means kubectl's own rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ApiAccess {
+    /// Path of the kubeconfig. Unset: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context within it. Unset: its current context.
+    pub context: Option<String>,
+}
+
+/// How an agent is found and how both sides prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentAccess {
+    /// Port of the agent when the address is the Node's InternalIP.
+    pub port: u16,
+    /// `HOST:PORT` with `{node}` for the machine's name, for all machines without an address of their own.
+    pub address: Option<String>,
+    /// `HOST:PORT` of single machines, by name. Wins over `address`.
+    pub addresses: BTreeMap<String, String>,
+    /// The name that the agent's certificate must carry (DNS SAN), with `{node}` for the machine's name.
+    pub server_name: String,
+    /// Client certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// CA that signed the agents' certificates, PEM.
+    pub ca: PathBuf,
+}
+
+/// A named unit of the control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Component {
+    /// The name operators use: `kube-scheduler`.
+    pub name: String,
+    /// The systemd unit on each control-plane machine.
+    pub unit: String,
+    /// What the component is to usher.
+    pub role: Role,
+}
+
+/// How a component takes part in the control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves the API; all instances are active. The URL of one instance without a path, with `{address}` for the host of
+    /// the machine (from its agent's address) and `{node}` for its name.
+    ApiServer {
+        /// For example `https://{address}:6443`.
+        url: String,
+    },
+    /// One instance leads, elected through a Lease.
+    Elected {
+        /// Namespace of the Lease and, on old clusters, of the Endpoints with the annotation.
+        namespace: String,
+        /// Name of the Lease.
+        lease: String,
+        /// Whether the component keeps its Lease when it ends on SIGTERM, so that a hand-over saves the wait for its
+        /// expiry. True for kube-controller-manager (up to 1.37 its release on exit is an alpha feature, off).
+        keeps_lease: bool,
+    },
+}
+
+/// The load balancer before the apiservers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadBalancer {
+    /// `https://HOST:PORT` that clients use; new connections to it show which apiservers are in rotation. Unset: no such check.
+    pub url: Option<String>,
+    /// The site's own commands, for every control-plane machine.
+    pub commands: PoolCommands,
+    /// Commands of single machines, by name; each that is set wins over `commands`.
+    pub machines: BTreeMap<String, PoolCommands>,
+    /// How long one command may take.
+    pub command_timeout: Duration,
+    /// How long connections already handed to the machine are given after `depool`.
+    pub settle: Duration,
+    /// The site vouches that the apiservers' shutdown delay outlasts the balancer's checks, so that no depool is needed.
+    pub shutdown_delay_covers_checks: bool,
+}
+
+/// Commands around each apiserver restart: arguments as a list, no shell, with `{node}` and `{address}` filled in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PoolCommands {
+    /// Takes the machine out of the pool.
+    pub depool: Option<Vec<String>>,
+    /// Puts it back.
+    pub pool: Option<Vec<String>>,
+    /// Exits with 0 if the machine is in the pool and serving, else with another code.
+    pub check: Option<Vec<String>>,
+}
+
+impl LoadBalancer {
+    /// The commands for one machine: its own where it has them, else those for all.
+    pub fn commands_for(&self, machine: &str) -> PoolCommands {
+        let own = self.machines.get(machine).cloned().unwrap_or_default();
+        PoolCommands {
+            depool: own.depool.or_else(|| self.commands.depool.clone()),
+            pool: own.pool.or_else(|| self.commands.pool.clone()),
+            check: own.check.or_else(|| self.commands.check.clone()),
+        }
+    }
+
+    /// Whether requests can be kept from `machine` while its apiserver is down.
+    pub fn can_depool(&self, machine: &str) -> bool {
+        self.commands_for(machine).depool.is_some()
+    }
+
+    /// Whether it can be seen that `machine` is back in rotation, or put there.
+    pub fn can_pool(&self, machine: &str) -> bool {
+        let commands = self.commands_for(machine);
+        commands.pool.is_some() || commands.check.is_some() || self.url.is_some()
+    }
+}
+
+/// What flags override.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Defaults {
+    /// Wait between an apiserver that is ready again and the next.
+    pub gap: Duration,
+    /// A leader must be seen to renew within this time.
+    pub lease_timeout: Duration,
+    /// How long a unit's restart with its probe may take, seen from here.
+    pub restart_timeout: Duration,
+    /// How long a drain may take.
+    pub drain_timeout: Duration,
+    /// How long a machine may take from the reboot call until its agent answers with a new boot id.
+    pub reboot_timeout: Duration,
+    /// How long a Node may take from its new boot to Ready.
+    pub ready_timeout: Duration,
+    /// For how long a rebooted Node must stay Ready before it is uncordoned.
+    pub settle: Duration,
+    /// Whether the Lease of a component that keeps it is handed over.
+    pub handover: bool,
+}
+
+impl Site {
+    /// The component with this name.
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name == name)
+    }
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            // Long enough for watches and kept connections to find another apiserver before the next one goes: client-go
+            // reconnects a broken watch within a few seconds, with jitter and back-off.
+            gap: Duration::from_secs(10),
+            // An expired lease is taken 13 to 23 s after its holder ended (leaseDuration 15 s, polled each 2 to 4.4 s).
+            lease_timeout: Duration::from_secs(60),
+            restart_timeout: Duration::from_secs(5 * 60),
+            drain_timeout: Duration::from_secs(10 * 60),
+            // Firmware of large servers alone takes minutes.
+            reboot_timeout: Duration::from_secs(20 * 60),
+            ready_timeout: Duration::from_secs(10 * 60),
+            // More than one node status interval (10 s) and one pass of the node-lifecycle controller (5 s).
+            settle: Duration::from_secs(15),
+            handover: true,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Cordon and uncordon, with the mark that tells ours from others'.
+
+use super::{Context, StepError};
+use crate::{
+    cluster::{Cordoned, Uncordoned},
+    step::Step,
+};
+
+pub(super) async fn cordon(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
+    remember_node(context).await?;
+    match context.world.cluster.cordon(context.machine(), &context.mandate.mark()).await? {
+        Cordoned::Now => {
+            context.fact(step, format!("cordoned by usher (operation {})", context.mandate.operation));
+        }
+        Cordoned::Before => context.fact(step, "already cordoned"),
+    }
+    Ok(())
+}
+
+pub(super) async fn uncordon(step: &Step, context: &mut Context<'_>, only_ours: bool) -> Result<(), StepError> {
+    let machine = context.machine().to_owned();
+    if only_ours {
+        // The mark may be of an earlier reboot that did not come so far; the plan decided that it is ours to take.
+        let mark = context.world.cluster.node(&machine).await?.mark;
+        let ours = mark.filter(|mark| mark.operation == context.mandate.operation || mark.command == "reboot");
+        let Some(mark) = ours else {
+            context.fact(step, "stays cordoned: the cordon is no longer usher's");
+            return Ok(());
+        };
+        return told(step, context, context.world.cluster.uncordon(&machine, Some(&mark.operation)).await?);
+    }
+    told(step, context, context.world.cluster.uncordon(&machine, None).await?)
+}
+
+fn told(step: &Step, context: &Context<'_>, outcome: Uncordoned) -> Result<(), StepError> {
+    context.fact(
+        step,
+        match outcome {
+            Uncordoned::Now => "schedulable again",
+            Uncordoned::Before => "already schedulable",
+            Uncordoned::NotOurs => "stays cordoned: the cordon is no longer usher's",
+        },
+    );
+    Ok(())
+}
+
+/// Uncordons if this operation cordoned.
+pub(super) async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
+    let machine = context.machine().to_owned();
+    let operation = context.mandate.operation.clone();
+    let outcome = context.world.cluster.uncordon(&machine, Some(&operation)).await.map_err(|error| {
+        StepError::from(error).hint(format!("{machine} may still be cordoned: usher uncordon {machine}"))
+    })?;
+    if outcome == Uncordoned::Now {
+        context.undone(step, format!("{machine} is schedulable again"));
+    }
+    Ok(())
+}
+
+/// Keeps what the Node was like before the turn, once.
+pub(super) async fn remember_node(context: &mut Context<'_>) -> Result<(), StepError> {
+    if context.state.node.is_none() {
+        context.state.node = Some(context.world.cluster.node(context.machine()).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The reboot itself: from the agent's answer to its answer with a new boot id.
+
+use tokio::time::Instant;
+
+use super::{Context, How, StepError};
+use crate::{
+    node::{NodeError, OperationState},
+    step::Step,
+    words,
+};
+
+pub(super) async fn reboot(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
+    let machine = context.machine().to_owned();
+    still_cordoned(context).await?;
+    let agent = context.world.agents.agent(&machine)?;
+    let before = agent.status().await?.boot_id;
+    let order = context.mandate.order();
+    let begun = Instant::now();
+
+    // Should the answer be lost, the machine may go down all the same: nothing is taken back before that is settled.
+    context.state.reboot_asked = true;
+    if let Err(error) = agent.reboot(&order, &before, &context.policy.override_blockers).await {
+        return match error {
+            NodeError::Refused { .. } => {
+                context.state.reboot_asked = false;
+                Err(error.into())
+            }
+            error => await_boot(step, context, &order.operation_id, &before, begun).await.map_err(|unknown| {
+                unknown.details([format!("the answer to the reboot call was lost: {}", words::chain(&error))])
+            }),
+        };
+    }
+    await_boot(step, context, &order.operation_id, &before, begun).await
+}
+
+async fn await_boot(
+    step: &Step,
+    context: &mut Context<'_>,
+    operation: &str,
+    before: &str,
+    begun: Instant,
+) -> Result<(), StepError> {
+    let machine = context.machine().to_owned();
+    let timeout = context.world.site.defaults.reboot_timeout;
+    context.state.boot_id = Some(before.to_owned());
+    context.waiting(step, format!("asked; waiting for a boot other than {}", words::short_id(before)));
+    let agent = context.world.agents.agent(&machine)?;
+    // The operation is the first to know that nothing will come of it; the new boot is the proof that something did.
+    let failed = async {
+        loop {
+            let operation = agent.follow(operation, timeout, |_| {}).await;
+            match operation {
+                Ok(operation) if operation.state == OperationState::Failed => return operation.failure,
+                Ok(_) => std::future::pending::<()>().await,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
+            }
+        }
+    };
+    let status = tokio::select! {
+        status = agent.await_boot(before, timeout) => status,
+        failure = failed => {
+            context.state.reboot_asked = false;
+            let message = failure.map(|failure| failure.message).unwrap_or_default();
+            return Err(StepError::failed(format!("{machine} was not rebooted: {message}")));
+        }
+    };
+    match status {
+        Ok(status) => {
+            let took = words::took(begun.elapsed());
+            context.fact(
+                step,
+                format!("boot {} → {} after {took}", words::short_id(before), words::short_id(&status.boot_id)),
+            );
+            Ok(())
+        }
+        Err(_) => Err(StepError::new(
+            How::Unknown,
+            format!(
+                "{machine} was told to reboot {} ago and has not answered with a new boot since",
+                words::took(begun.elapsed())
+            ),
+        )
+        .hint("look at its console")),
+    }
+}
+
+/// Right before the irreversible: is the Node still ours to reboot?
+async fn still_cordoned(context: &Context<'_>) -> Result<(), StepError> {
+    let drained = context.turn.steps.contains(&Step::Drain);
+    if !drained {
+        return Ok(());
+    }
+    let machine = context.machine();
+    if context.world.cluster.node(machine).await?.unschedulable {
+        return Ok(());
+    }
+    Err(StepError::failed(format!("{machine} was uncordoned by somebody else after its drain; it may have pods again"))
+        .hint(format!("if it shall be rebooted all the same, begin again: usher reboot {machine} -r REASON")))
+}

@@ -1,0 +1,3 @@
+module usher.dev/tests/machines/runc
+
+go 1.26
