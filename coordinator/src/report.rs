@@ -132,7 +132,8 @@ fn participle(request: &Request) -> &'static str {
 
 /// The command that does what is left.
 fn go_on(request: &Request, outcome: &Outcome, reason: &str) -> Option<String> {
-    let mut machines: Vec<_> = outcome.left.iter().map(|(machine, _)| machine.as_str()).collect();
+    let left = outcome.left.iter().filter(|(machine, _)| outcome.in_doubt.as_ref() != Some(machine));
+    let mut machines: Vec<_> = left.map(|(machine, _)| machine.as_str()).collect();
     let mut components: Vec<_> = outcome.left.iter().filter_map(|(_, component)| component.as_deref()).collect();
     machines.sort_unstable();
     machines.dedup();

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub done: Vec<TurnId>,
     /// Turns that are not, the one that failed among them.
     pub left: Vec<TurnId>,
+    /// The machine that was told to reboot and not proved to be back.
+    pub in_doubt: Option<String>,
     /// Pods that were moved, by the machine they left.
     #[serde(skip)]
     pub moved: BTreeMap<String, Vec<MovedPod>>,
@@ -76,6 +78,7 @@ impl Run<'_> {
     pub async fn to_end(self, first: Plan) -> Outcome {
         let mut done: Vec<TurnId> = Vec::new();
         let mut moved = BTreeMap::new();
+        let mut in_doubt = None;
         let mut plan = first;
         let (stop, left) = loop {
             let Some(turn) = plan.turns.first() else { break (None, Vec::new()) };
@@ -89,6 +92,7 @@ impl Run<'_> {
                 moved.insert(turn.machine.clone(), std::mem::take(&mut state.moved));
             }
             if let Err(stop) = result {
+                in_doubt = state.reboot_asked().then(|| turn.machine.clone());
                 break (Some(stop), left);
             }
             done.push(turn.id());
@@ -100,7 +104,7 @@ impl Run<'_> {
                 Err(stop) => break (Some(stop), left.into_iter().skip(1).collect()),
             };
         };
-        self.outcome(stop, done, left, moved)
+        Outcome { moved, in_doubt, ..outcome(stop, done, left) }
     }
 
     async fn plan_again(&self, done: &[TurnId]) -> Result<Plan, Stop> {
@@ -153,6 +157,8 @@ impl Run<'_> {
                 });
                 result = Err(match error.how {
                     How::Interrupted => Stop::Interrupted,
+                    // "Refused" promises that nothing was changed; after other steps that is no longer so.
+                    How::Refused if at > 0 => Stop::Failed(StepError { how: How::Failed, ..error }),
                     _ => Stop::Failed(error),
                 });
                 break;
@@ -168,39 +174,6 @@ impl Run<'_> {
         let took = begun.elapsed().as_secs_f64();
         self.events.send(Kind::TurnEnded { turn: number, done: result.is_ok(), took });
         result
-    }
-
-    fn outcome(
-        &self,
-        stop: Option<Stop>,
-        done: Vec<TurnId>,
-        left: Vec<TurnId>,
-        moved: BTreeMap<String, Vec<MovedPod>>,
-    ) -> Outcome {
-        let begun = !done.is_empty();
-        let (exit, message, details, hints) = match stop {
-            None => (Exit::Done, String::new(), Vec::new(), Vec::new()),
-            Some(Stop::Refused(refusal)) => {
-                let exit = if begun { Exit::Partly } else { Exit::Refused };
-                (exit, refusal.what, refusal.details, refusal.hints)
-            }
-            Some(Stop::Failed(error)) => {
-                let exit = match error.how {
-                    How::TimedOut | How::Unknown => Exit::TimedOut,
-                    _ if begun => Exit::Partly,
-                    How::Refused => Exit::Refused,
-                    _ => Exit::Failed,
-                };
-                (exit, error.message, error.details, error.hints)
-            }
-            Some(Stop::LockLost) => {
-                let exit = if begun { Exit::Partly } else { Exit::Failed };
-                let message = "the cluster's lock was lost: another operation may have begun".to_owned();
-                (exit, message, Vec::new(), vec!["see who holds it: usher status".to_owned()])
-            }
-            Some(Stop::Interrupted) => (Exit::Interrupted, "interrupted".to_owned(), Vec::new(), Vec::new()),
-        };
-        Outcome { exit, message, details, hints, done, left, moved }
     }
 }
 
@@ -225,4 +198,32 @@ impl Stop {
             }
         }
     }
+}
+
+/// What an end means to the operator.
+fn outcome(stop: Option<Stop>, done: Vec<TurnId>, left: Vec<TurnId>) -> Outcome {
+    let begun = !done.is_empty();
+    let (exit, message, details, hints) = match stop {
+        None => (Exit::Done, String::new(), Vec::new(), Vec::new()),
+        Some(Stop::Refused(refusal)) => {
+            let exit = if begun { Exit::Partly } else { Exit::Refused };
+            (exit, refusal.what, refusal.details, refusal.hints)
+        }
+        Some(Stop::Failed(error)) => {
+            let exit = match error.how {
+                How::TimedOut | How::Unknown => Exit::TimedOut,
+                _ if begun => Exit::Partly,
+                How::Refused => Exit::Refused,
+                _ => Exit::Failed,
+            };
+            (exit, error.message, error.details, error.hints)
+        }
+        Some(Stop::LockLost) => {
+            let exit = if begun { Exit::Partly } else { Exit::Failed };
+            let message = "the cluster's lock was lost: another operation may have begun".to_owned();
+            (exit, message, Vec::new(), vec!["see who holds it: usher status".to_owned()])
+        }
+        Some(Stop::Interrupted) => (Exit::Interrupted, "interrupted".to_owned(), Vec::new(), Vec::new()),
+    };
+    Outcome { exit, message, details, hints, done, left, in_doubt: None, moved: BTreeMap::new() }
 }

@@ -8,7 +8,7 @@ use crate::{
     cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts, Readiness},
     inventory::{AgentFacts, Inventory, Machine},
     leader::Known,
-    node::{Agents, NodeError},
+    node::{Agents, NodeError, in_url},
     site::{Component, Role, Site},
 };
 
@@ -120,7 +120,7 @@ impl World {
             Role::Elected { .. } => None,
         });
         template
-            .map(|url| Ok(url.replace("{address}", &bracketed(&self.agents.host(machine)?)).replace("{node}", machine)))
+            .map(|url| Ok(url.replace("{address}", &in_url(&self.agents.host(machine)?)).replace("{node}", machine)))
             .transpose()
     }
 
@@ -177,9 +177,4 @@ fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, String>
 
 fn leases(site: &Site) -> Vec<LeaseName> {
     site.components.iter().filter_map(World::lease).collect()
-}
-
-/// An IPv6 address stands in brackets in a URL.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }

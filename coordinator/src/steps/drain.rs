@@ -44,18 +44,19 @@ fn in_words(machine: &str, error: &DrainError) -> StepError {
         _ => How::Failed,
     };
     let now = jiff::Timestamp::now();
-    let Remains { moved, leaving, blocked, failed, waiting: _ } = error.remains();
+    let Remains { moved, leaving, blocked, failed, waiting } = error.remains();
     let blocked = blocked.iter().map(|blocked| {
         let since = words::age(blocked.since, now);
         format!("{}: {} (refused for {since})", blocked.pod, blocked.message)
     });
     let failed = failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
     let leaving = leaving.iter().map(|pod| format!("{pod}: told to go, has not ended"));
+    let waiting = waiting.iter().map(|pod| format!("{pod}: its eviction was not answered yet"));
     let message = match error {
         DrainError::TimedOut { waited, .. } => {
             format!("{machine} was not empty after {}: {} gone", words::took(*waited), words::count(moved.len(), "pod"))
         }
         error => words::chain(error),
     };
-    StepError::new(how, message).details(blocked.chain(failed).chain(leaving))
+    StepError::new(how, message).details(blocked.chain(failed).chain(leaving).chain(waiting))
 }

@@ -33,8 +33,8 @@ pub(super) async fn hand_over(
     };
     // From here on it may be stopped, whatever answer reaches us.
     context.state.stopped.push((component.to_owned(), unit.to_owned()));
-    let begun = agent.stop_unit(&context.mandate.order(), unit, &invocation_id).await?;
-    follow(step, context, &begun).await?;
+    let begun = agent.stop_unit(&context.mandate.order(), unit, &invocation_id).await;
+    follow(step, context, begun).await?;
     let stopped = Instant::now();
 
     let status = agent.status().await?;

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Context, How, StepError};
+use super::{Context, How, StepError, cordon::remember_node};
 use crate::{
     node::{NodeError, OperationState},
     step::Step,
@@ -11,6 +11,9 @@ use crate::{
 
 pub(super) async fn reboot(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
     let machine = context.machine().to_owned();
+    if context.turn.steps.contains(&Step::ProveReady) {
+        remember_node(context).await?;
+    }
     still_cordoned(context).await?;
     let agent = context.world.agents.agent(&machine)?;
     let before = agent.status().await?.boot_id;
@@ -80,7 +83,17 @@ async fn await_boot(
                 words::took(begun.elapsed())
             ),
         )
-        .hint("look at its console")),
+        .hint("look at its console")
+        .hint(left_cordoned(context))),
+    }
+}
+
+/// What became of the Node of a machine that is in doubt.
+fn left_cordoned(context: &Context<'_>) -> String {
+    let machine = context.machine();
+    match context.turn.steps.contains(&Step::Uncordon { only_ours: true }) {
+        true => format!("it stays cordoned (by usher); when it is back and well: usher uncordon {machine} -r REASON"),
+        false => format!("when it is back, see what it says: usher agent status {machine}"),
     }
 }
 

@@ -1,7 +1,13 @@
 //! Restarting and starting a unit through its agent.
 
 use super::{Context, StepError};
-use crate::{node::Operation, site::Role, step::Step, words, world::World};
+use crate::{
+    node::{NodeError, Operation},
+    site::Role,
+    step::Step,
+    words,
+    world::World,
+};
 
 pub(super) async fn restart(
     step: &Step,
@@ -16,10 +22,10 @@ pub(super) async fn restart(
     let before = status.unit(unit).and_then(|found| found.invocation_id.clone());
     let order = context.mandate.order();
     let begun = match &before {
-        Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
-        None => agent.start_unit(&order, unit).await?,
+        Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await,
+        None => agent.start_unit(&order, unit).await,
     };
-    let ended = follow(step, context, &begun).await?;
+    let ended = follow(step, context, begun).await?;
     let took = ended.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
     let verb = if before.is_some() { "restarted" } else { "started" };
     context.fact(step, format!("{verb}{took}{}", identities(&ended)));
@@ -35,19 +41,28 @@ pub(super) async fn start(
     unit: &str,
 ) -> Result<(), StepError> {
     let agent = context.world.agents.agent(context.machine())?;
-    let begun = agent.start_unit(&context.mandate.order(), unit).await?;
-    let ended = follow(step, context, &begun).await?;
+    let begun = agent.start_unit(&context.mandate.order(), unit).await;
+    let ended = follow(step, context, begun).await?;
     context.state.stopped.retain(|(stopped, _)| stopped != component);
     let took = ended.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
     context.fact(step, format!("started{took}{}", identities(&ended)));
     Ok(())
 }
 
-/// Follows an operation of an agent to its end, through lost connections.
-pub(super) async fn follow(step: &Step, context: &Context<'_>, begun: &Operation) -> Result<Operation, StepError> {
+/// Follows an operation of an agent to its end, through lost connections; also one whose first answer was lost.
+pub(super) async fn follow(
+    step: &Step,
+    context: &Context<'_>,
+    begun: Result<Operation, NodeError>,
+) -> Result<Operation, StepError> {
+    let id = match begun {
+        Ok(operation) => operation.id,
+        Err(NodeError::AnswerLost { operation_id, .. }) => operation_id,
+        Err(error) => return Err(error.into()),
+    };
     let agent = context.world.agents.agent(context.machine())?;
     let timeout = context.world.site.defaults.restart_timeout;
-    let ended = agent.follow(&begun.id, timeout, |progress| context.waiting(step, progress.message.clone())).await?;
+    let ended = agent.follow(&id, timeout, |progress| context.waiting(step, progress.message.clone())).await?;
     match &ended.failure {
         None => Ok(ended),
         Some(failure) => {
