@@ -1,0 +1,59 @@
+//! The audit trail: one record in the log for each changing call, refused ones included.
+//!
+//! In the journal: `journalctl -u usher-agent USHER_AUDIT=refused`, or by `USHER_OPERATION`, `USHER_UNIT`, `USHER_CALLER`.
+
+use tracing::{info, warn};
+
+use crate::{
+    listener::Peer,
+    operation::{Change, Operation},
+    operations::Request,
+    refusal::Refusal,
+};
+
+/// What of a request is recorded. Taken before the request is used up.
+#[derive(Debug)]
+pub(crate) struct Record {
+    request: Request,
+    address: String,
+}
+
+impl Record {
+    pub(crate) fn of(request: &Request, address: impl ToString) -> Self {
+        Self { request: request.clone(), address: address.to_string() }
+    }
+
+    /// Records how the call was answered.
+    pub(crate) fn answered(&self, answer: &Result<Operation, Refusal>) {
+        let Request { id, change, order, caller } = &self.request;
+        let (call, words, unit) = (change.call(), change.words(), change.unit().unwrap_or_default());
+        let overridden = match change {
+            Change::RebootNode { override_blockers, .. } => {
+                override_blockers.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+            }
+            _ => String::new(),
+        };
+        match answer {
+            Ok(_) => info!(
+                audit = if order.dry_run { "dry run" } else { "accepted" },
+                operation = id, call, unit, %caller, address = self.address, requester = order.requester,
+                reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
+                "accepted from {caller}{}: {words}", if order.dry_run { " as a dry run" } else { "" }
+            ),
+            Err(refusal) => warn!(
+                audit = "refused", refusal = refusal.reason,
+                operation = id, call, unit, %caller, address = self.address, requester = order.requester,
+                reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
+                "refused to {words} for {caller}: {}: {refusal}", refusal.reason
+            ),
+        }
+    }
+}
+
+/// Records a call that the guard refused: what it asked for was not even read.
+pub(crate) fn refused_at_the_door(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
+    let caller = peer.map(|peer| peer.caller.to_string()).unwrap_or_default();
+    let address = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
+    let call = path.trim_start_matches('/');
+    warn!(audit = "refused", refusal = refusal.reason, call, caller, address, "refused {call}: {refusal}");
+}

@@ -1,0 +1,206 @@
+//! The agent's configuration: what `agent.toml` says, validated, with every default filled in.
+//!
+//! Plain data. [`Config::load`] is the only way from a file to it; a file with an unknown key, a missing one or a bad value
+//! gives no configuration at all, but every problem of it at once.
+
+mod file;
+mod read;
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::access::AllowList;
+
+/// Everything the agent is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the agent listens. Default `[::]:7470`.
+    pub listen: SocketAddr,
+    /// The node's name as the coordinator knows it. Default: the host name.
+    pub node: String,
+    /// Where operations and the highest epoch are kept. Default `/var/lib/usher-agent`.
+    pub state_directory: PathBuf,
+    /// While this file exists, units are not restarted or stopped and the node is not rebooted. Default `/etc/usher/hold`.
+    pub hold_file: PathBuf,
+    /// Where the kernel tells the boot id. Default `/proc/sys/kernel/random/boot_id`.
+    pub boot_id_file: PathBuf,
+    /// Whether gRPC reflection is served. Default yes; callers must be listed all the same.
+    pub reflection: bool,
+    /// The D-Bus address of a peer that plays systemd and login1, as in a sandbox. `None`: the system bus.
+    pub bus: Option<String>,
+    /// The agent's own certificate and the CA of its callers.
+    pub tls: TlsFiles,
+    /// Who may call, and in which role.
+    pub allow: AllowList,
+    /// Bounds on connections.
+    pub limits: Limits,
+    /// How long past operations are kept.
+    pub operations: Retention,
+    /// How many reboots within 24 hours the agent accepts. Default 4.
+    pub reboots_per_day: u32,
+    /// Lock files of configuration management that the node's status tells of.
+    pub lock_files: Vec<PathBuf>,
+    /// The units that may be restarted, stopped and started, by name. No other may.
+    pub units: BTreeMap<String, UnitPolicy>,
+}
+
+/// Where the PEM files are. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The agent's certificate, followed by its intermediates.
+    pub certificate: PathBuf,
+    /// The certificate's key.
+    pub key: PathBuf,
+    /// The CAs that sign callers' certificates.
+    pub client_ca: PathBuf,
+}
+
+/// What a peer may cost the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; those beyond wait in the kernel's queue. Default 64.
+    pub connections: usize,
+    /// How long a TLS handshake may take. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How long a connection may live without a call on it. Default 10 min.
+    pub idle_timeout: Duration,
+}
+
+/// How long past operations are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Operations that ended longer ago are forgotten. Default 90 days.
+    pub keep: Duration,
+    /// At most this many are kept, the newest. Default 1000.
+    pub keep_count: usize,
+}
+
+/// What the agent knows of a unit that it may restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitPolicy {
+    /// How long systemd's job may take. Default 2 min, above systemd's own default of 90 s for a start or a stop.
+    pub job_timeout: Duration,
+    /// How the unit says that it is healthy. `None`: it is once systemd calls it active.
+    pub probe: Option<Probe>,
+}
+
+/// An HTTPS question whose answer says whether a unit is healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked.
+    pub url: Url,
+    /// What is asked instead when `url` answers 404: kube-scheduler has no /readyz before Kubernetes 1.31.
+    pub fallback_url: Option<Url>,
+    /// How the server's certificate is checked.
+    pub trust: Trust,
+    /// The name that the server's certificate must carry. Default: the URL's host.
+    pub server_name: Option<String>,
+    /// The status that means healthy. Default 200.
+    pub status: u16,
+    /// How many such answers in a row. Default 3.
+    pub successes: u32,
+    /// Time between two questions. Default 1 s.
+    pub interval: Duration,
+    /// How long one answer may take. Default 5 s.
+    pub timeout: Duration,
+    /// How long the unit has to become healthy. Default 60 s.
+    pub deadline: Duration,
+}
+
+/// An `https://` URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port, 443 unless the URL names another.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    text: String,
+}
+
+impl Url {
+    /// The URL as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the host is this machine itself. A name is not: it may resolve to anything.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// How a probe checks the certificate of the server it asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// By the CAs in this PEM file, read again for each question.
+    Ca(PathBuf),
+    /// Not at all. Only on loopback: kube-scheduler and kube-controller-manager make a self-signed certificate at start.
+    Nobody,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The file was read, but says something that the agent does not understand.
+    #[error("{}", list(path, problems))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in the order of the file.
+        problems: Vec<Problem>,
+    },
+}
+
+/// One thing wrong in a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Line, from 1. `None` if it is about something that is not there.
+    pub line: Option<usize>,
+    /// The key, dotted.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
+    }
+}
+
+fn list(path: &Path, problems: &[Problem]) -> String {
+    let line = |problem: &Problem| match problem.line {
+        Some(line) => format!("{}:{line}: {problem}", path.display()),
+        None => format!("{}: {problem}", path.display()),
+    };
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads and validates a file. Relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or has problems: then all of them.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        read::config(&text, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+    }
+}

@@ -1,0 +1,121 @@
+//! Facts about the machine that are files: the boot id, a hold, locks, a wanted reboot, kernels.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::{Node, kernel};
+
+/// A hold file's text beyond this is not told.
+const HOLD_LIMIT: usize = 1000;
+
+/// A file on the node that forbids changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Its path.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+    /// When it was written.
+    pub since: Option<Timestamp>,
+}
+
+impl Hold {
+    /// The first line, or that there is none.
+    pub fn first_line(&self) -> &str {
+        self.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given")
+    }
+}
+
+/// Whether an update waits for a reboot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RebootRequired {
+    /// Whether it does.
+    pub required: bool,
+    /// The packages that ask for it, each once.
+    pub packages: Vec<String>,
+}
+
+/// Lock files of configuration management.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockFiles {
+    /// Those that exist.
+    pub present: Vec<PathBuf>,
+    /// Those that the agent may not look at, as sentences.
+    pub warnings: Vec<String>,
+}
+
+impl Node {
+    /// The boot id: changes with each boot, and only then.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's file cannot be read.
+    pub fn boot_id(&self) -> io::Result<String> {
+        fs::read_to_string(&self.config.boot_id_file).map(|id| id.trim().to_owned())
+    }
+
+    /// The hold, if there is one. A hold file that exists but cannot be read holds all the same.
+    pub fn hold(&self) -> Option<Hold> {
+        let path = &self.config.hold_file;
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(_) => None,
+        };
+        let text = fs::read(path).map_or_else(
+            |error| format!("(it cannot be read: {error})"),
+            |text| String::from_utf8_lossy(&text).chars().take(HOLD_LIMIT).collect(),
+        );
+        let since = metadata.and_then(|metadata| metadata.modified().ok()).and_then(|time| time.try_into().ok());
+        Some(Hold { path: path.clone(), text: text.trim().to_owned(), since })
+    }
+
+    /// Lock files of configuration management that exist.
+    pub fn lock_files(&self) -> LockFiles {
+        let mut locks = LockFiles::default();
+        for path in &self.config.lock_files {
+            match path.try_exists() {
+                Ok(true) => locks.present.push(path.clone()),
+                Ok(false) => {}
+                Err(error) => locks.warnings.push(format!("whether {} exists is unknown: {error}", path.display())),
+            }
+        }
+        locks
+    }
+
+    /// Debian's marker that an update waits for a reboot.
+    pub fn reboot_required(&self) -> RebootRequired {
+        let marker = &self.places.reboot_required;
+        let packages = fs::read_to_string(beside(marker, ".pkgs")).unwrap_or_default();
+        let mut packages: Vec<_> = packages.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        RebootRequired { required: marker.exists(), packages: packages.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// The newest kernel that is installed, if one is found.
+    pub fn kernel_installed(&self) -> Option<String> {
+        let images = names(&self.places.boot).filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned));
+        kernel::newest(images.chain(names(&self.places.modules)))
+    }
+}
+
+/// The release of the kernel that runs.
+pub fn kernel_running() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}

@@ -1,0 +1,244 @@
+//! An operation: one durable, named change of the node. Plain data, as it lies on disk.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One operation, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Chosen by the caller.
+    pub id: String,
+    /// What is to be done.
+    pub change: Change,
+    /// Who asked, why, under which lock.
+    pub order: Order,
+    /// The names in the caller's certificate.
+    pub caller: Vec<String>,
+    /// The boot in which it began.
+    pub boot_id: String,
+    /// When it was accepted.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How far it has come: what an agent that finds it on disk needs to know.
+    pub progress: Progress,
+    /// Whether it has ended, and how.
+    pub state: State,
+    /// What has happened, in order.
+    pub steps: Vec<Step>,
+    /// Identities before and after.
+    pub evidence: Evidence,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// Restarts a unit that runs under the expected InvocationID.
+    RestartUnit {
+        /// The unit.
+        unit: String,
+        /// The InvocationID to be replaced.
+        expected_invocation_id: String,
+    },
+    /// Stops a unit that has the expected InvocationID.
+    StopUnit {
+        /// The unit.
+        unit: String,
+        /// The InvocationID to be ended.
+        expected_invocation_id: String,
+    },
+    /// Starts a unit unless it runs.
+    StartUnit {
+        /// The unit.
+        unit: String,
+    },
+    /// Reboots the node.
+    RebootNode {
+        /// The boot id to be ended.
+        expected_boot_id: String,
+        /// Names of inhibitors and users (`user:NAME`) that do not forbid it.
+        override_blockers: BTreeSet<String>,
+    },
+}
+
+impl Change {
+    /// The unit it is about, `None` for a reboot.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::RestartUnit { unit, .. } | Self::StopUnit { unit, .. } | Self::StartUnit { unit } => Some(unit),
+            Self::RebootNode { .. } => None,
+        }
+    }
+
+    /// The name of the call that asks for it.
+    pub fn call(&self) -> &'static str {
+        match self {
+            Self::RestartUnit { .. } => "RestartUnit",
+            Self::StopUnit { .. } => "StopUnit",
+            Self::StartUnit { .. } => "StartUnit",
+            Self::RebootNode { .. } => "RebootNode",
+        }
+    }
+
+    /// What it does, for people: `restart kube-scheduler.service`, `reboot`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::RestartUnit { unit, .. } => format!("restart {unit}"),
+            Self::StopUnit { unit, .. } => format!("stop {unit}"),
+            Self::StartUnit { unit } => format!("start {unit}"),
+            Self::RebootNode { .. } => "reboot".to_owned(),
+        }
+    }
+}
+
+/// Who asks for a change, why, and under which lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The transitions of the coordinator's lock.
+    pub epoch: u64,
+    /// Why.
+    pub reason: String,
+    /// The ticket, may be empty.
+    pub task_id: String,
+    /// The person, as the caller tells it.
+    pub requester: String,
+    /// Checks only.
+    #[serde(skip)]
+    pub dry_run: bool,
+}
+
+/// How far an operation has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Progress {
+    /// Accepted and stored. Whether systemd was asked is not known from this alone.
+    Accepted,
+    /// systemd took the job.
+    Job {
+        /// The job's object path.
+        path: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The unit is active; it is being probed.
+    Active {
+        /// When systemd took the job, or the operation began if there was none to take.
+        at: Timestamp,
+    },
+    /// login1 is being asked, or was.
+    RebootAsked,
+}
+
+/// Whether an operation has ended, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// It goes on.
+    Running,
+    /// What was asked for is so.
+    Succeeded,
+    /// It is not so.
+    Failed(Failure),
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// For programs.
+    pub kind: FailureKind,
+    /// For people.
+    pub message: String,
+    /// The last lines of the unit's journal, oldest first.
+    pub journal: Vec<String>,
+}
+
+/// Kinds of failure; the contract says what each means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum FailureKind {
+    Job,
+    Probe,
+    Interrupted,
+    Systemd,
+    NotRebooted,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// A word of the contract.
+    pub name: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Identities before and after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The unit's InvocationID before.
+    pub invocation_id_before: String,
+    /// The unit's InvocationID after.
+    pub invocation_id_after: String,
+    /// The boot id before a reboot.
+    pub boot_id_before: String,
+    /// The boot id after it.
+    pub boot_id_after: String,
+    /// From systemd's taking the job to the first answer of the probe that counted.
+    pub unit_took: Option<SignedDuration>,
+}
+
+impl Operation {
+    /// An operation that begins now.
+    pub fn new(id: String, change: Change, order: Order, caller: Vec<String>, boot_id: String) -> Self {
+        let started_at = Timestamp::now();
+        let mut operation = Self {
+            id,
+            change,
+            order,
+            caller,
+            boot_id,
+            started_at,
+            ended_at: None,
+            progress: Progress::Accepted,
+            state: State::Running,
+            steps: Vec::new(),
+            evidence: Evidence::default(),
+        };
+        operation.step("accepted", format!("accepted: {}", operation.change.words()));
+        operation
+    }
+
+    /// Whether it goes on.
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    /// Notes something that happened now.
+    pub fn step(&mut self, name: &str, message: impl Into<String>) {
+        self.steps.push(Step { at: Timestamp::now(), name: name.to_owned(), message: message.into() });
+    }
+
+    /// Ends it well.
+    pub fn succeed(&mut self) {
+        self.ended_at = Some(Timestamp::now());
+        self.state = State::Succeeded;
+    }
+
+    /// Ends it badly.
+    pub fn fail(&mut self, failure: Failure) {
+        self.step("failed", failure.message.clone());
+        self.ended_at = Some(Timestamp::now());
+        self.state = State::Failed(failure);
+    }
+}
+
+/// Whether `id` may name an operation: 1 to 64 characters of `[A-Za-z0-9._-]`.
+pub fn is_operation_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}

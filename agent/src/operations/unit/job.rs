@@ -1,0 +1,103 @@
+//! systemd's job on the unit: asked for, followed to its end, found again.
+
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+
+use super::{
+    super::run::{Outcome, failure},
+    Work,
+};
+use crate::{
+    error_chain,
+    operation::{FailureKind, Progress},
+    systemd::{Job, Verb},
+};
+
+impl Work<'_> {
+    /// Asks systemd for the job and follows it.
+    pub(super) async fn ask(&self) -> Outcome {
+        let asked = Instant::now();
+        match self.run.node.systemd.start_job(self.verb, &self.unit).await {
+            Ok(job) => {
+                self.note_job(&job, "systemd has taken the job").await;
+                self.follow(job, asked).await
+            }
+            Err(error) if error.perhaps_taken() => {
+                let words = format!("systemd's answer was lost ({}); looking at the unit", error_chain(&error));
+                self.run.note(|operation| operation.step("job", words)).await;
+                self.find_out(Some(asked)).await
+            }
+            Err(error) => {
+                let words = format!("systemd did not take the job: {}", error_chain(&error));
+                Err(failure(FailureKind::Systemd, words))
+            }
+        }
+    }
+
+    /// Nobody knows whether systemd took the job: the unit tells.
+    pub(super) async fn find_out(&self, asked: Option<Instant>) -> Outcome {
+        if let Some(job) = self.present_job().await? {
+            self.note_job(&job, "systemd has a job for the unit").await;
+            return self.follow(job, asked.unwrap_or_else(Instant::now)).await;
+        }
+        let unit = self.look().await?;
+        let happened = match self.verb {
+            Verb::Restart => !unit.invocation_id.is_empty() && unit.invocation_id != self.before,
+            Verb::Stop => unit.is_down(),
+            Verb::Start => unit.is_active(),
+        };
+        if happened {
+            return self.prove(asked, "the job ended while nobody looked").await;
+        }
+        let (kind, why) = match asked {
+            Some(_) => (FailureKind::Systemd, "systemd's answer was lost, and it has no job"),
+            None => (FailureKind::Interrupted, "interrupted before systemd had the job: nothing happened"),
+        };
+        Err(failure(kind, format!("{why}; {} is {}", self.unit, unit.state())))
+    }
+
+    /// Follows a job that was taken earlier, or looks at what it left behind.
+    pub(super) async fn find_job(&self, path: &str, taken: Option<Instant>) -> Outcome {
+        match self.present_job().await? {
+            Some(job) if job.path() == path => self.follow(job, taken.unwrap_or_else(Instant::now)).await,
+            _ => self.prove(taken, "the job ended while nobody looked").await,
+        }
+    }
+
+    async fn follow(&self, mut job: Job, taken: Instant) -> Outcome {
+        let limit = self.policy.job_timeout;
+        let path = job.path().to_owned();
+        loop {
+            let left = (taken + limit).saturating_duration_since(Instant::now());
+            let words = match timeout(left, job.result()).await {
+                Ok(Some(result)) if result == "done" => return self.prove(Some(taken), "systemd's job is done").await,
+                Ok(Some(result)) => format!("systemd's job ended with {result:?}"),
+                // The bus went away and with it the signal; the job did not.
+                Ok(None) => match self.present_job().await? {
+                    Some(present) if present.path() == path => {
+                        job = present;
+                        continue;
+                    }
+                    _ => return self.prove(Some(taken), "the job ended while D-Bus was away").await,
+                },
+                Err(_) => format!("systemd's job has not ended within {limit:?} and goes on"),
+            };
+            let message = format!("{words}; {} is {}", self.unit, self.look().await?.state());
+            return Err(self.run.unit_failure(FailureKind::Job, &self.unit, message).await);
+        }
+    }
+
+    async fn present_job(&self) -> Result<Option<Job>, crate::operation::Failure> {
+        self.patiently(|| self.run.node.systemd.present_job(&self.unit)).await
+    }
+
+    async fn note_job(&self, job: &Job, words: &str) {
+        let (path, at) = (job.path().to_owned(), Timestamp::now());
+        self.run
+            .note(|operation| {
+                operation.progress = Progress::Job { path, at };
+                operation.step("job", words);
+            })
+            .await;
+    }
+}

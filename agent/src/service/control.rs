@@ -1,0 +1,75 @@
+//! `NodeControl`: changes.
+
+use tonic::{Request, Response, Status};
+use usher_proto::v1::{self, node_control_server::NodeControl};
+
+use super::{Service, convert, peer};
+use crate::{
+    audit,
+    listener::Peer,
+    operation::{Change, Operation, Order},
+    operations,
+};
+
+impl Service {
+    async fn submit(&self, peer: Peer, order: Option<v1::Order>, change: Change) -> Result<Operation, Status> {
+        let order = order.unwrap_or_default();
+        let request = operations::Request {
+            id: order.operation_id,
+            change,
+            order: Order {
+                epoch: order.epoch,
+                reason: order.reason,
+                task_id: order.task_id,
+                requester: order.requester,
+                dry_run: order.dry_run,
+            },
+            caller: peer.caller,
+        };
+        let record = audit::Record::of(&request, peer.address);
+        let answer = self.operations.submit(request).await;
+        record.answered(&answer);
+        answer.map_err(Status::from)
+    }
+}
+
+#[tonic::async_trait]
+impl NodeControl for Service {
+    async fn restart_unit(
+        &self,
+        request: Request<v1::RestartUnitRequest>,
+    ) -> Result<Response<v1::RestartUnitResponse>, Status> {
+        let peer = peer(&request)?;
+        let v1::RestartUnitRequest { order, unit, expected_invocation_id } = request.into_inner();
+        let operation = self.submit(peer, order, Change::RestartUnit { unit, expected_invocation_id }).await?;
+        Ok(Response::new(v1::RestartUnitResponse { operation: Some(convert::operation(operation)) }))
+    }
+
+    async fn stop_unit(&self, request: Request<v1::StopUnitRequest>) -> Result<Response<v1::StopUnitResponse>, Status> {
+        let peer = peer(&request)?;
+        let v1::StopUnitRequest { order, unit, expected_invocation_id } = request.into_inner();
+        let operation = self.submit(peer, order, Change::StopUnit { unit, expected_invocation_id }).await?;
+        Ok(Response::new(v1::StopUnitResponse { operation: Some(convert::operation(operation)) }))
+    }
+
+    async fn start_unit(
+        &self,
+        request: Request<v1::StartUnitRequest>,
+    ) -> Result<Response<v1::StartUnitResponse>, Status> {
+        let peer = peer(&request)?;
+        let v1::StartUnitRequest { order, unit } = request.into_inner();
+        let operation = self.submit(peer, order, Change::StartUnit { unit }).await?;
+        Ok(Response::new(v1::StartUnitResponse { operation: Some(convert::operation(operation)) }))
+    }
+
+    async fn reboot_node(
+        &self,
+        request: Request<v1::RebootNodeRequest>,
+    ) -> Result<Response<v1::RebootNodeResponse>, Status> {
+        let peer = peer(&request)?;
+        let v1::RebootNodeRequest { order, expected_boot_id, override_blockers } = request.into_inner();
+        let override_blockers = override_blockers.into_iter().collect();
+        let operation = self.submit(peer, order, Change::RebootNode { expected_boot_id, override_blockers }).await?;
+        Ok(Response::new(v1::RebootNodeResponse { operation: Some(convert::operation(operation)) }))
+    }
+}

@@ -1,0 +1,110 @@
+//! From the agent's own types to the contract's messages.
+
+use jiff::{SignedDuration, Timestamp};
+use usher_proto::v1;
+
+use crate::{
+    login::{Inhibitor, LoggedIn},
+    node::Hold,
+    operation::{Change, Failure, FailureKind, Operation, State},
+    systemd::Unit,
+};
+
+pub(super) fn operation(operation: Operation) -> v1::Operation {
+    let (state, failure) = match operation.state {
+        State::Running => (v1::OperationState::Running, None),
+        State::Succeeded => (v1::OperationState::Succeeded, None),
+        State::Failed(failure) => (v1::OperationState::Failed, Some(failure)),
+    };
+    let kind = match operation.change {
+        Change::RestartUnit { .. } => v1::OperationKind::RestartUnit,
+        Change::StopUnit { .. } => v1::OperationKind::StopUnit,
+        Change::StartUnit { .. } => v1::OperationKind::StartUnit,
+        Change::RebootNode { .. } => v1::OperationKind::RebootNode,
+    };
+    let steps = operation.steps.into_iter().map(|step| v1::Step {
+        at: Some(timestamp(step.at)),
+        name: step.name,
+        message: step.message,
+    });
+    v1::Operation {
+        kind: kind.into(),
+        unit: operation.change.unit().unwrap_or_default().to_owned(),
+        state: state.into(),
+        order: Some(v1::Order {
+            operation_id: operation.id.clone(),
+            epoch: operation.order.epoch,
+            reason: operation.order.reason,
+            task_id: operation.order.task_id,
+            requester: operation.order.requester,
+            dry_run: operation.order.dry_run,
+        }),
+        id: operation.id,
+        caller: operation.caller,
+        started_at: Some(timestamp(operation.started_at)),
+        ended_at: operation.ended_at.map(timestamp),
+        steps: steps.collect(),
+        evidence: Some(v1::Evidence {
+            invocation_id_before: operation.evidence.invocation_id_before,
+            invocation_id_after: operation.evidence.invocation_id_after,
+            boot_id_before: operation.evidence.boot_id_before,
+            boot_id_after: operation.evidence.boot_id_after,
+            unit_took: operation.evidence.unit_took.map(duration),
+        }),
+        failure: failure.map(self::failure),
+    }
+}
+
+fn failure(failure: Failure) -> v1::Failure {
+    let kind = match failure.kind {
+        FailureKind::Job => v1::FailureKind::Job,
+        FailureKind::Probe => v1::FailureKind::Probe,
+        FailureKind::Interrupted => v1::FailureKind::Interrupted,
+        FailureKind::Systemd => v1::FailureKind::Systemd,
+        FailureKind::NotRebooted => v1::FailureKind::NotRebooted,
+    };
+    v1::Failure { kind: kind.into(), message: failure.message, journal: failure.journal }
+}
+
+pub(super) fn unit(unit: Unit, probe_url: String) -> v1::Unit {
+    v1::Unit {
+        name: unit.name,
+        load_state: unit.load_state,
+        active_state: unit.active_state,
+        sub_state: unit.sub_state,
+        invocation_id: unit.invocation_id,
+        restarts: unit.restarts,
+        main_pid: unit.main_pid,
+        active_since: unit.active_since.map(timestamp),
+        result: unit.result,
+        probe_url,
+        needs_daemon_reload: unit.needs_daemon_reload,
+    }
+}
+
+pub(super) fn inhibitor(inhibitor: Inhibitor) -> v1::Inhibitor {
+    let Inhibitor { what, who, why, mode, uid, pid } = inhibitor;
+    v1::Inhibitor { what, who, why, mode, uid, pid }
+}
+
+pub(super) fn session(session: LoggedIn) -> v1::Session {
+    let LoggedIn { id, user, uid } = session;
+    v1::Session { id, user, uid }
+}
+
+pub(super) fn hold(hold: Hold) -> v1::Hold {
+    v1::Hold { path: hold.path.display().to_string(), text: hold.text, since: hold.since.map(timestamp) }
+}
+
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    // protobuf's nanoseconds count forward from the second; jiff's have the sign of the second.
+    let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
+    if nanos < 0 {
+        return prost_types::Timestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 };
+    }
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn duration(duration: SignedDuration) -> prost_types::Duration {
+    prost_types::Duration { seconds: duration.as_secs(), nanos: duration.subsec_nanos() }
+}

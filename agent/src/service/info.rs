@@ -1,0 +1,169 @@
+//! `NodeInfo`: reads.
+
+use std::pin::Pin;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+use usher_proto::v1::{self, node_info_server::NodeInfo};
+
+use super::{Service, convert};
+use crate::{
+    bus::BusError,
+    error_chain,
+    node::{self, host_name},
+    operation::Operation,
+    systemd::Unit,
+};
+
+/// A listing without a limit; the contract says so.
+const DEFAULT_LIMIT: usize = 50;
+
+/// The longest listing. Each may carry twenty lines of a journal, and clients take messages up to 4 MiB.
+const LONGEST_LIST: usize = 150;
+
+/// States of an operation that wait for a slow follower. It gets the latest in any case.
+const STATES_AHEAD: usize = 1;
+
+#[tonic::async_trait]
+impl NodeInfo for Service {
+    async fn get_node(&self, _: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
+        Ok(Response::new(v1::GetNodeResponse { node: Some(self.node().await) }))
+    }
+
+    async fn get_operation(
+        &self,
+        request: Request<v1::GetOperationRequest>,
+    ) -> Result<Response<v1::GetOperationResponse>, Status> {
+        let operation = self.operations.follow(&request.get_ref().operation_id).await?.borrow().clone();
+        Ok(Response::new(v1::GetOperationResponse { operation: Some(convert::operation(operation)) }))
+    }
+
+    async fn list_operations(
+        &self,
+        request: Request<v1::ListOperationsRequest>,
+    ) -> Result<Response<v1::ListOperationsResponse>, Status> {
+        let limit = usize::try_from(request.get_ref().limit).unwrap_or(usize::MAX);
+        let newest = self.operations.newest(if limit == 0 { DEFAULT_LIMIT } else { limit.min(LONGEST_LIST) }).await;
+        let operations = newest.into_iter().map(convert::operation).collect();
+        Ok(Response::new(v1::ListOperationsResponse { operations }))
+    }
+
+    type WatchOperationStream = Pin<Box<dyn Stream<Item = Result<v1::WatchOperationResponse, Status>> + Send>>;
+
+    async fn watch_operation(
+        &self,
+        request: Request<v1::WatchOperationRequest>,
+    ) -> Result<Response<Self::WatchOperationStream>, Status> {
+        let followed = self.operations.follow(&request.get_ref().operation_id).await?;
+        let (sender, receiver) = mpsc::channel(STATES_AHEAD);
+        let operations = self.operations.clone();
+        tokio::spawn(async move {
+            let told_to_the_end = tokio::select! {
+                told_to_the_end = tell(followed, &sender) => told_to_the_end,
+                () = sender.closed() => return,
+                () = operations.stopped() => false,
+            };
+            if !told_to_the_end {
+                // The follower may have gone as well.
+                let _ = sender.send(Err(Status::unavailable("the agent is stopping; attach again"))).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+/// Tells the operation now and after each change, until it has ended: then true. False if its owner went before that.
+async fn tell(
+    mut followed: watch::Receiver<Operation>,
+    sender: &mpsc::Sender<Result<v1::WatchOperationResponse, Status>>,
+) -> bool {
+    loop {
+        let operation = followed.borrow_and_update().clone();
+        let ended = !operation.is_running();
+        let message = v1::WatchOperationResponse { operation: Some(convert::operation(operation)) };
+        if sender.send(Ok(message)).await.is_err() || ended {
+            return true;
+        }
+        if followed.changed().await.is_err() {
+            return false;
+        }
+    }
+}
+
+impl Service {
+    /// Everything at once, as far as it can be had: what cannot becomes a warning.
+    async fn node(&self) -> v1::Node {
+        let (node, config) = (&self.node, &self.node.config);
+        let mut warnings = self.live.warnings();
+        warnings.extend(self.operations.warnings());
+
+        let (units, booted_at, inhibitors, sessions, reboots) = tokio::join!(
+            join_all(config.units.keys().map(|name| node.systemd.unit(name))),
+            node.systemd.booted_at(),
+            node.login.inhibitors(),
+            node.login.logged_in(),
+            self.operations.reboots_within_a_day(),
+        );
+        let mut systemd_words = None;
+        let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
+            let unit = unit.unwrap_or_else(|error| {
+                systemd_words = Some(error_chain(&error));
+                Unit { name: name.clone(), ..Unit::default() }
+            });
+            if unit.load_state == "not-found" {
+                warnings.push(format!("{name} is in the agent's configuration, but systemd knows no such unit"));
+            }
+            let probe_url = policy.probe.as_ref().map(|probe| probe.url.as_str().to_owned()).unwrap_or_default();
+            convert::unit(unit, probe_url)
+        });
+        let units = units.collect();
+        warnings.extend(systemd_words.map(|words| format!("systemd does not answer: {words}")));
+        let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
+        let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
+        let boot_id = node.boot_id().unwrap_or_else(|error| {
+            warnings.push(format!("the boot id cannot be read: {error}"));
+            String::new()
+        });
+        let locks = node.lock_files();
+        warnings.extend(locks.warnings);
+        let reboot_required = node.reboot_required();
+
+        v1::Node {
+            name: config.node.clone(),
+            hostname: host_name(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id,
+            booted_at: booted_at.ok().flatten().map(convert::timestamp),
+            kernel_running: node::kernel_running(),
+            kernel_installed: node.kernel_installed().unwrap_or_default(),
+            reboot_required: Some(v1::RebootRequired {
+                required: reboot_required.required,
+                packages: reboot_required.packages,
+            }),
+            units,
+            inhibitors: inhibitors.into_iter().map(convert::inhibitor).collect(),
+            sessions: sessions.into_iter().map(convert::session).collect(),
+            lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
+            hold: node.hold().map(convert::hold),
+            reboot_budget: Some(v1::RebootBudget {
+                used: u32::try_from(reboots).unwrap_or(u32::MAX),
+                allowed: config.reboots_per_day,
+            }),
+            highest_epoch: self.operations.epoch(),
+            certificate_not_after: Some(convert::timestamp(self.live.certificate_not_after())),
+            current_operation: self.operations.running().map(convert::operation),
+            now: Some(convert::timestamp(Timestamp::now())),
+            warnings,
+        }
+    }
+}
+
+fn or_warn<T: Default>(answer: Result<T, BusError>, words: &str, warnings: &mut Vec<String>) -> T {
+    answer.unwrap_or_else(|error| {
+        warnings.push(format!("{words}: {}", error_chain(&error)));
+        T::default()
+    })
+}
