@@ -126,7 +126,7 @@ impl Elections {
                 }
             }
             if timeout_at(deadline, readings.changed()).await.is_err() {
-                return Err(self.take_error());
+                return Err(self.last_error());
             }
         }
     }
@@ -138,6 +138,15 @@ impl Elections {
     /// As there.
     pub async fn leadership(&self, name: &LeaseName) -> Result<Leadership, ClusterError> {
         self.leaderships().await.map(|mut all| all.remove(name).unwrap_or(Leadership::Absent))
+    }
+
+    /// The holder other than `except` that was seen to renew lately, if there is one.
+    pub fn leader(&self, name: &LeaseName, except: Option<&str>) -> Option<Holder> {
+        let readings = self.readings.borrow();
+        match readings.seen.get(name)?.judge(&self.machines, Instant::now())? {
+            Leadership::Held(holder) if except != Some(holder.identity.as_str()) => Some(holder),
+            _ => None,
+        }
     }
 
     /// Waits until a holder other than `except` renews.
@@ -154,14 +163,9 @@ impl Elections {
         let mut readings = self.readings.clone();
         let deadline = Instant::now() + within;
         loop {
-            {
-                let current = readings.borrow_and_update();
-                if let Some(Leadership::Held(holder)) =
-                    current.seen.get(name).and_then(|seen| seen.judge(&self.machines, Instant::now()))
-                    && except != Some(holder.identity.as_str())
-                {
-                    return Ok(holder);
-                }
+            readings.mark_unchanged();
+            if let Some(holder) = self.leader(name, except) {
+                return Ok(holder);
             }
             if timeout_at(deadline, readings.changed()).await.is_err() {
                 let last = readings.borrow().seen.get(name).and_then(|seen| seen.record.clone());
@@ -170,14 +174,7 @@ impl Elections {
         }
     }
 
-    /// The identity that holds an election now, by a read of its own; empty if nobody does.
-    pub fn holder_identity(&self, name: &LeaseName) -> String {
-        let readings = self.readings.borrow();
-        let record = readings.seen.get(name).and_then(|seen| seen.record.as_ref());
-        record.map(|record| record.holder.clone()).unwrap_or_default()
-    }
-
-    fn take_error(&self) -> ClusterError {
+    fn last_error(&self) -> ClusterError {
         let problem = match &self.readings.borrow().error {
             Some(error) => crate::words::chain(error),
             None => format!("no reading within {}s", PATIENCE.as_secs()),

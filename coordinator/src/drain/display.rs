@@ -28,7 +28,8 @@ impl fmt::Display for DrainPreview {
         ] {
             let number = staying(reason);
             if number > 0 {
-                parts.push(format!("{number} stay ({what})"));
+                let verb = if number == 1 { "stays" } else { "stay" };
+                parts.push(format!("{number} {verb} ({what})"));
             }
         }
         for refused in &self.refused {

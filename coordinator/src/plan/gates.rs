@@ -161,9 +161,9 @@ pub(super) fn cordon_is_ours_or_none(node: &NodeFacts, keep_cordoned: bool, verb
     }
     Err(refusal
         .hint(format!(
-            "to {verb} it all the same and leave it cordoned afterwards: usher {verb} {name} --keep-cordoned"
+            "to {verb} it all the same and leave it cordoned afterwards: usher {verb} {name} --keep-cordoned -r REASON"
         ))
-        .hint(format!("if the cordon is no longer wanted: usher uncordon {name}")))
+        .hint(format!("if the cordon is no longer wanted: usher uncordon {name} -r REASON")))
 }
 
 /// The machine is not declared to be off for good.

@@ -49,7 +49,7 @@ pub(super) async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), S
     let machine = context.machine().to_owned();
     let operation = context.mandate.operation.clone();
     let outcome = context.world.cluster.uncordon(&machine, Some(&operation)).await.map_err(|error| {
-        StepError::from(error).hint(format!("{machine} may still be cordoned: usher uncordon {machine}"))
+        StepError::from(error).hint(format!("{machine} may still be cordoned: usher uncordon {machine} -r REASON"))
     })?;
     if outcome == Uncordoned::Now {
         context.undone(step, format!("{machine} is schedulable again"));

@@ -96,7 +96,7 @@ pub(super) async fn prove_node(step: &Step, context: &mut Context<'_>) -> Result
                 good_since = None;
                 if now >= deadline {
                     return Err(StepError::timed_out(format!("{machine} has rebooted, but {doubt}"))
-                        .hint(format!("it stays cordoned; when it is well: usher uncordon {machine}")));
+                        .hint(format!("it stays cordoned; when it is well: usher uncordon {machine} -r REASON")));
                 }
                 context.waiting(step, doubt);
             }
