@@ -189,7 +189,7 @@ impl Cluster {
                         continue;
                     }
                     Some(_) => {
-                        tracing::warn!(holder = holder.requester, "taking over a lock that is no longer renewed")
+                        tracing::warn!(holder = holder.requester, "taking over a lock that is no longer renewed");
                     }
                     None => {
                         // Clocks that agree show a fresh renewal at once; refusing on their word is the safe side.
