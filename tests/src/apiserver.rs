@@ -1,0 +1,235 @@
+//! A Kubernetes API server in memory, below `kube::Client`: the code under test is the code that ships.
+//!
+//! [`ApiServer::client`] needs no socket, so a drain of minutes takes milliseconds under `#[tokio::test(start_paused = true)]`.
+//! [`ApiServer::serve`] offers the same over TLS for the sandbox and for `kubectl`. The conformance suite
+//! (`tests/conformance.rs`) runs the same calls against this double and a real kube-apiserver, and wants the same answers.
+//!
+//! ```text
+//! client ─┐                      ┌─ faults, request log
+//! TLS   ──┴─ call ── dispatch ───┼─ verbs · patch · eviction ── store ── watch
+//!                                └─ discovery, health             │
+//!                                   control loops ── kubelets ────┘
+//! ```
+//!
+//! [`ApiServer::new`] runs small control loops as well: budgets are recounted, replicas replaced and bound to nodes, pods
+//! become ready and go after their grace, nodes send heartbeats. [`ApiServer::bare`] runs none, like a kube-apiserver
+//! alone with its etcd.
+
+mod answer;
+mod arrange;
+mod call;
+mod clock;
+mod controllers;
+mod discovery;
+mod dispatch;
+mod election;
+mod eviction;
+mod faults;
+pub mod fixtures;
+mod log;
+mod managed;
+mod patch;
+mod resource;
+mod selector;
+mod serve;
+mod store;
+mod table;
+mod verbs;
+mod watch;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch as channel;
+
+pub use answer::{Failure, ReplyBody};
+pub use clock::Clock;
+pub use controllers::Kubelet;
+pub use election::{Candidate, Election};
+pub use faults::{Fault, FaultHandle};
+pub use log::LoggedCall;
+pub use resource::Resource;
+pub use serve::{Endpoint, TlsFiles};
+
+use controllers::Kubelets;
+use faults::Faults;
+use log::RequestLog;
+use store::Store;
+use verbs::ListSnapshots;
+
+/// The in-memory API server. Clones share one state.
+#[derive(Clone)]
+pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    /// The newest resource version; watches and control loops wake up on it.
+    version: channel::Sender<u64>,
+    /// Counts the times that all watches were cut.
+    cuts: channel::Sender<u64>,
+    clock: Clock,
+}
+
+/// Everything behind the one lock.
+struct State {
+    store: Store,
+    snapshots: ListSnapshots,
+    faults: Faults,
+    log: RequestLog,
+    kubelets: Kubelets,
+    settings: Settings,
+}
+
+/// What tests may turn on and off while the server runs.
+#[derive(Debug, Clone)]
+struct Settings {
+    /// Whether connections are accepted at all.
+    reachable: bool,
+    /// Budgets, replicas, taints: the loops of kube-controller-manager.
+    controller_manager: bool,
+    /// Binding of pods to nodes.
+    scheduler: bool,
+    /// What `/version` says.
+    git_version: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { reachable: true, controller_manager: true, scheduler: true, git_version: "v1.37.2".to_owned() }
+    }
+}
+
+impl Default for ApiServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ApiServer {
+    /// An API server with its control loops. Must be made inside a Tokio runtime, whose clock it follows.
+    pub fn new() -> Self {
+        let server = Self::bare();
+        controllers::spawn(&server.inner);
+        server
+    }
+
+    /// An API server alone: nothing recounts budgets, binds pods or ends them. Must be made inside a Tokio runtime.
+    pub fn bare() -> Self {
+        let clock = Clock::start();
+        let state = State {
+            store: Store::new(clock.clone()),
+            snapshots: ListSnapshots::default(),
+            faults: Faults::default(),
+            log: RequestLog::default(),
+            kubelets: Kubelets::default(),
+            settings: Settings::default(),
+        };
+        let inner =
+            Inner { state: Mutex::new(state), version: channel::Sender::new(0), cuts: channel::Sender::new(0), clock };
+        let server = Self { inner: Arc::new(inner) };
+        for namespace in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+            server.add(fixtures::namespace(namespace));
+        }
+        server
+    }
+
+    /// A client that talks to this server without a socket and without kube's own retries.
+    pub fn client(&self) -> kube::Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request| server.clone().handle(request, dispatch::Via::Memory));
+        kube::Client::new(service, "default")
+    }
+
+    /// The server's clock: wall time at its start, moved on by Tokio's time since.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Turns the loops of kube-controller-manager on or off. Off, budgets only go down and nothing replaces a pod, as in
+    /// the time between two leaders.
+    pub fn run_controller_manager(&self, running: bool) {
+        self.inner.write(|state| state.settings.controller_manager = running);
+    }
+
+    /// Turns the binding of pods to nodes on or off.
+    pub fn run_scheduler(&self, running: bool) {
+        self.inner.write(|state| state.settings.scheduler = running);
+    }
+
+    /// What `/version` says from now on, with its `v`.
+    pub fn set_version(&self, git_version: &str) {
+        self.inner.write(|state| state.settings.git_version = git_version.to_owned());
+    }
+
+    /// Refuses connections and cuts all watches until it is called with `true`.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.inner.write(|state| state.settings.reachable = reachable);
+        if !reachable {
+            self.cut_watches();
+        }
+    }
+
+    /// Refuses connections for this long, starting now, and cuts all watches.
+    pub fn outage(&self, duration: Duration) {
+        self.set_reachable(false);
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(duration).await;
+            server.set_reachable(true);
+        });
+    }
+
+    /// Breaks every open watch, as a lost connection does.
+    pub fn cut_watches(&self) {
+        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Forgets the history, as etcd's compaction does: watches from an older version and continued lists get 410.
+    pub fn compact(&self) {
+        self.inner.write(|state| {
+            state.store.compact();
+            state.snapshots.clear();
+        });
+    }
+
+    /// Lets the next matching requests go wrong. The handle tells how many did.
+    pub fn inject(&self, fault: Fault) -> FaultHandle {
+        self.inner.write(|state| state.faults.add(fault))
+    }
+
+    /// Every request so far, in order.
+    pub fn requests(&self) -> Vec<LoggedCall> {
+        self.inner.lock().log.calls().to_vec()
+    }
+
+    /// The requests that would change something, as `METHOD path`, in order; dry runs end in `?dryRun=All`.
+    pub fn writes(&self) -> Vec<String> {
+        self.inner.lock().log.writes()
+    }
+
+    /// Forgets the request log, so that a test sees only what it does itself.
+    pub fn forget_requests(&self) {
+        self.inner.write(|state| state.log.clear());
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic of one test thread while it held the lock left complete objects behind: every change is one insert.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes up watches and control loops.
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        // Sent inside the lock: versions arrive in order. Sent always: a setting may matter to the control loops.
+        self.version.send_replace(state.store.version());
+        drop(state);
+        result
+    }
+}

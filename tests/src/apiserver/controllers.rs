@@ -1,0 +1,85 @@
+//! The control loops around the API server: level-triggered passes over the whole store.
+//!
+//! Each pass is a plain function over the store; it changes what is not as it should be and tells when it wants to be
+//! run again without a change. So paused time works, and a test sees the same order each time.
+
+mod disruption;
+mod kubelet;
+mod replicas;
+mod scheduler;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+pub use kubelet::Kubelet;
+pub(super) use kubelet::Kubelets;
+
+use super::{Inner, State};
+
+/// How long the loops take to notice a change: two evictions in the same instant both see the old budget, as they do
+/// with the real controllers.
+const LATENCY: Duration = Duration::from_millis(5);
+
+/// When a pass wants to be run again, if nothing changes before.
+type Due = Option<Timestamp>;
+
+fn earlier(one: Due, other: Due) -> Due {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Starts the loops; they end with the server.
+pub(super) fn spawn(server: &Arc<Inner>) {
+    let weak = Arc::downgrade(server);
+    let mut versions = server.version.subscribe();
+    let clock = server.clock.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LATENCY).await;
+            let Some(server) = weak.upgrade() else { return };
+            versions.mark_unchanged();
+            let before = server.lock().store.version();
+            let due = pass(&mut server.lock(), clock.now());
+            let after = server.lock().store.version();
+            if after != before {
+                server.write(|_| ());
+                continue;
+            }
+            drop(server);
+            let wake = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(clock.instant(due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = versions.changed() => if changed.is_err() { return },
+                () = wake => {}
+            }
+        }
+    });
+}
+
+fn pass(state: &mut State, now: Timestamp) -> Due {
+    let State { store, kubelets, settings, .. } = state;
+    if settings.controller_manager {
+        replicas::pass(store);
+        disruption::pass(store, now);
+    }
+    let mut due = None;
+    if settings.controller_manager {
+        due = earlier(due, kubelets.watch_over_nodes(store, now));
+    }
+    if settings.scheduler {
+        scheduler::pass(store);
+    }
+    earlier(due, kubelets.pass(store, now))
+}
+
+/// Recounts all budgets now.
+pub(super) fn recount_budgets(store: &mut super::store::Store, now: Timestamp) {
+    disruption::pass(store, now);
+}

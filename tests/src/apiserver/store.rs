@@ -1,0 +1,203 @@
+//! Objects, their versions, and the history that watches read.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    clock::{Clock, seconds},
+    resource::Resource,
+};
+
+/// Where an object is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) resource: &'static Resource,
+    /// Empty for cluster-wide resources.
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Key {
+    pub(super) fn new(resource: &'static Resource, namespace: &str, name: &str) -> Self {
+        Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// One change of one object.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) version: u64,
+    pub(super) change: Change,
+    pub(super) key: Key,
+    /// After the change; for a deletion the last state, with the version of the deletion.
+    pub(super) object: Arc<Value>,
+    pub(super) before: Option<Arc<Value>>,
+}
+
+/// More history than any test needs, so that only [`Store::compact`] forgets.
+const HISTORY: usize = 100_000;
+
+pub(super) struct Store {
+    clock: Clock,
+    version: u64,
+    /// Events up to this version are forgotten.
+    compacted: u64,
+    objects: BTreeMap<Key, Arc<Value>>,
+    history: VecDeque<Event>,
+    uids: u64,
+}
+
+impl Store {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, version: 1, compacted: 0, objects: BTreeMap::new(), history: VecDeque::new(), uids: 0 }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn compacted(&self) -> u64 {
+        self.compacted
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Value>> {
+        self.objects.get(key).cloned()
+    }
+
+    /// The objects of a kind in the order of their keys, in one namespace or everywhere.
+    pub(super) fn list<'a>(
+        &'a self,
+        resource: &'static Resource,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        self.objects
+            .range(Key::new(resource, namespace.unwrap_or_default(), "")..)
+            .take_while(move |(key, _)| key.resource == resource && namespace.is_none_or(|it| it == key.namespace))
+    }
+
+    /// A new identity. They count up, so that snapshots of a test stay the same.
+    pub(super) fn new_uid(&mut self) -> String {
+        self.uids += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.uids)
+    }
+
+    /// Gives a new object its identity.
+    pub(super) fn stamp(&mut self, key: &Key, object: &mut Value) {
+        let uid = self.new_uid();
+        let created = seconds(self.now());
+        let metadata = &mut object["metadata"];
+        metadata["name"] = key.name.as_str().into();
+        if key.resource.namespaced {
+            metadata["namespace"] = key.namespace.as_str().into();
+        }
+        metadata["uid"] = uid.into();
+        metadata["creationTimestamp"] = created.into();
+        if key.resource.generation {
+            metadata["generation"] = 1.into();
+        }
+        object["apiVersion"] = key.resource.api_version().into();
+        object["kind"] = key.resource.kind.into();
+    }
+
+    /// Stores an object under a new version. Storing what is there already changes nothing.
+    pub(super) fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
+        let before = self.get(&key);
+        if let Some(before) = &before {
+            object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+            if **before == object {
+                return Arc::clone(before);
+            }
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let object = Arc::new(object);
+        let change = if before.is_some() { Change::Modified } else { Change::Added };
+        self.objects.insert(key.clone(), Arc::clone(&object));
+        self.record(Event { version: self.version, change, key, object: Arc::clone(&object), before });
+        object
+    }
+
+    /// Edits an object in place, if it is there.
+    pub(super) fn edit(&mut self, key: &Key, edit: impl FnOnce(&mut Value)) -> Option<Arc<Value>> {
+        let mut object = (*self.get(key)?).clone();
+        edit(&mut object);
+        Some(self.put(key.clone(), object))
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
+        let before = self.objects.remove(key)?;
+        self.version += 1;
+        let mut object = (*before).clone();
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let object = Arc::new(object);
+        self.record(Event {
+            version: self.version,
+            change: Change::Deleted,
+            key: key.clone(),
+            object: Arc::clone(&object),
+            before: Some(before),
+        });
+        Some(object)
+    }
+
+    /// What happened after a version, oldest first.
+    pub(super) fn since(&self, version: u64) -> impl Iterator<Item = &Event> {
+        let start = self.history.partition_point(|event| event.version <= version);
+        self.history.range(start..)
+    }
+
+    /// Forgets what was before the newest version, as etcd does when it compacts at that version.
+    pub(super) fn compact(&mut self) {
+        self.compacted = self.version.saturating_sub(1);
+        let compacted = self.compacted;
+        self.history.retain(|event| event.version > compacted);
+    }
+
+    fn record(&mut self, event: Event) {
+        if self.history.len() == HISTORY
+            && let Some(oldest) = self.history.pop_front()
+        {
+            self.compacted = oldest.version;
+        }
+        self.history.push_back(event);
+    }
+}
+
+/// A field of the metadata as a string, empty if it is not there.
+pub(super) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+/// Whether the object is on its way out.
+pub(super) fn is_terminating(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// The owner that manages the object: kind, name, uid.
+pub(super) fn controller(object: &Value) -> Option<&Value> {
+    object["metadata"]["ownerReferences"].as_array()?.iter().find(|owner| owner["controller"] == true)
+}
+
+/// An owner reference of the controlling kind.
+pub(super) fn owner_reference(owner: &Value) -> Value {
+    json!({
+        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true,
+    })
+}

@@ -1,0 +1,7 @@
+//! The test kit of usher.
+
+pub mod apiserver;
+pub mod bed;
+pub mod pki;
+pub mod sandbox;
+pub mod systemd;

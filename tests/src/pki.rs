@@ -1,0 +1,134 @@
+//! A certificate authority to be thrown away, and what it signs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+
+/// A certificate with its key, both as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+impl Identity {
+    /// Writes `NAME.pem` and `NAME-key.pem` into a folder, and tells their paths.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub fn write(&self, folder: &Path, name: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}-key.pem")));
+        fs::write(&certificate, &self.certificate)?;
+        fs::write(&key, &self.key)?;
+        Ok((certificate, key))
+    }
+}
+
+/// The names that a certificate is to carry.
+#[derive(Debug, Clone, Default)]
+pub struct Names<'a> {
+    /// Common name, none if empty.
+    pub common_name: &'a str,
+    /// Organisations.
+    pub organisations: &'a [&'a str],
+    /// DNS names; those that are IP addresses become such.
+    pub dns: &'a [&'a str],
+    /// URIs.
+    pub uris: &'a [&'a str],
+}
+
+/// A certificate authority.
+pub struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Ca {
+    /// A new one.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no randomness.
+    pub fn new(name: &str) -> anyhow::Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(&Names { common_name: name, ..Names::default() });
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    /// Its own certificate, as PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Writes its own certificate into a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        Ok(fs::write(path, &self.pem)?)
+    }
+
+    /// A server's certificate for these DNS names and addresses. Clients may not use it.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be one.
+    pub fn server(&self, dns: &[&str]) -> anyhow::Result<Identity> {
+        let common_name = dns.first().copied().unwrap_or_default();
+        self.issue(&Names { common_name, dns, ..Names::default() }, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A client's certificate with these names. Servers may not use it.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be one.
+    pub fn client(&self, names: &Names<'_>) -> anyhow::Result<Identity> {
+        self.issue(names, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, names: &Names<'_>, usage: ExtendedKeyUsagePurpose) -> anyhow::Result<Identity> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(names);
+        for name in names.dns {
+            params.subject_alt_names.push(match name.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName((*name).try_into()?),
+            });
+        }
+        for uri in names.uris {
+            params.subject_alt_names.push(SanType::URI((*uri).try_into()?));
+        }
+        params.extended_key_usages = vec![usage];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+}
+
+fn subject(names: &Names<'_>) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    if !names.common_name.is_empty() {
+        subject.push(DnType::CommonName, names.common_name);
+    }
+    for organisation in names.organisations {
+        subject.push(DnType::OrganizationName, *organisation);
+    }
+    subject
+}

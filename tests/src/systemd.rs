@@ -1,0 +1,204 @@
+//! A systemd and a login1 that are not there: the D-Bus objects of both, over a socket pair (paused time included) or behind
+//! a private socket, with behaviours to be set.
+//!
+//! Below the agent's own D-Bus code, so that the code under test is the code that ships. What it does was seen on systemd
+//! 252: job paths, the order of signal and reply, a new InvocationID at each start, one that stays after a stop,
+//! `NoSuchUnit` for jobs and `not-found` for a load.
+
+#![allow(clippy::expect_used)] // A test that names a unit it never added is to fail there.
+
+mod login;
+mod manager;
+mod objects;
+mod serve;
+mod state;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::task::AbortHandle;
+use zbus::Connection;
+
+pub use serve::Listener;
+use state::State;
+pub use state::{FakeUnit, JobOutcome, Reboot};
+
+/// A fake systemd with its login1. Clones are the same.
+#[derive(Clone)]
+pub struct FakeSystemd {
+    state: Arc<Mutex<State>>,
+}
+
+impl Default for FakeSystemd {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeSystemd {
+    /// One without any unit, session or inhibitor. A reboot is taken, and nothing comes of it.
+    pub fn new() -> Self {
+        Self { state: Arc::new(Mutex::new(State::default())) }
+    }
+
+    /// Adds a unit that runs.
+    pub fn with_unit(self, name: &str) -> Self {
+        self.add_unit(name);
+        self
+    }
+
+    /// Adds a unit that runs, and tells its InvocationID.
+    pub fn add_unit(&self, name: &str) -> String {
+        let mut state = self.state();
+        let unit = FakeUnit::running(state.next_invocation_id());
+        let id = unit.invocation_id.clone();
+        state.units.insert(name.to_owned(), unit);
+        id
+    }
+
+    /// Changes a unit behind the agent's back: its behaviour or its present state. Panics on a name that was never added.
+    pub fn set_unit(&self, name: &str, change: impl FnOnce(&mut FakeUnit)) {
+        change(self.state().units.get_mut(name).expect("a unit that was added"));
+    }
+
+    /// A unit as it is now. Panics on a name that was never added.
+    pub fn unit(&self, name: &str) -> FakeUnit {
+        self.state().units.get(name).expect("a unit that was added").clone()
+    }
+
+    /// Starts a unit anew behind the agent's back, as an automatic restart does, and tells its InvocationID.
+    pub fn restart_behind(&self, name: &str) -> String {
+        let id = self.state().next_invocation_id();
+        self.set_unit(name, |unit| {
+            unit.active_state = "active".to_owned();
+            unit.sub_state = "running".to_owned();
+            unit.invocation_id.clone_from(&id);
+            unit.restarts += 1;
+        });
+        id
+    }
+
+    /// Takes an inhibitor: what (`shutdown`, `sleep:shutdown`), who, why, mode (`block`, `delay`).
+    pub fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) {
+        let inhibitor = (what.to_owned(), who.to_owned(), why.to_owned(), mode.to_owned(), 0, 4711);
+        self.state().inhibitors.push(inhibitor);
+    }
+
+    /// Lets all inhibitors go.
+    pub fn release_inhibitors(&self) {
+        self.state().inhibitors.clear();
+    }
+
+    /// Logs somebody in, with a session class (`user`, `greeter`, `background`, …) and state (`active`, `closing`, …).
+    pub fn log_in(&self, user: &str, class: &str, session_state: &str) {
+        self.state().sessions.push((user.to_owned(), class.to_owned(), session_state.to_owned()));
+    }
+
+    /// Logs everybody out.
+    pub fn log_out_all(&self) {
+        self.state().sessions.clear();
+    }
+
+    /// What login1 does when it is told to reboot.
+    pub fn on_reboot(&self, reboot: Reboot) {
+        self.state().reboot = reboot;
+    }
+
+    /// What login1 says to CanReboot: `yes` at first.
+    pub fn set_can_reboot(&self, answer: &str) {
+        self.state().can_reboot = answer.to_owned();
+    }
+
+    /// Whether login1 says that a shutdown is under way.
+    pub fn set_preparing(&self, preparing: bool) {
+        self.state().preparing = preparing;
+    }
+
+    /// How often login1 was told to reboot.
+    pub fn reboots(&self) -> usize {
+        self.state().reboots
+    }
+
+    /// All jobs ever asked for, in order: `restart kube-scheduler.service`.
+    pub fn jobs(&self) -> Vec<String> {
+        self.state().jobs_asked.clone()
+    }
+
+    /// Plays a boot: jobs and shutdown are forgotten, and every unit starts under a new InvocationID.
+    pub fn boot(&self) {
+        let mut state = self.state();
+        state.preparing = false;
+        let names: Vec<_> = state.units.keys().cloned().collect();
+        for name in names {
+            let id = state.next_invocation_id();
+            if let Some(unit) = state.units.get_mut(&name) {
+                unit.job = None;
+                unit.started(id);
+            }
+        }
+    }
+
+    /// When systemd says that the machine has booted.
+    pub fn set_booted_at(&self, at: jiff::Timestamp) {
+        self.state().booted_at = u64::try_from(at.as_microsecond()).unwrap_or(0);
+    }
+
+    /// Closes every connection, as a restart of the bus does. Jobs go on.
+    pub fn drop_connections(&self) {
+        let connections = std::mem::take(&mut self.state().connections);
+        for connection in connections {
+            tokio::spawn(connection.close());
+        }
+    }
+
+    /// A connection to it over a socket pair, for code that takes one ready-made.
+    ///
+    /// # Errors
+    ///
+    /// If the handshake fails.
+    pub async fn connect(&self) -> anyhow::Result<Connection> {
+        serve::pair(self).await
+    }
+
+    /// Listens on a unix socket, for programs of their own: their bus address is `unix:path=…`.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be made.
+    pub fn listen(&self, path: &Path) -> anyhow::Result<Listener> {
+        serve::listen(self, path)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the job's clock: after the unit's `takes` the outcome is put into force and everybody is told.
+    fn run_job(&self, verb: state::Verb, unit: &str) -> u32 {
+        let (number, takes) = self.state().begin_job(verb, unit);
+        let (fake, unit) = (self.clone(), unit.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(takes).await;
+            let (result, dies_after) = fake.state().end_job(verb, &unit, number);
+            manager::tell_job_removed(&fake, number, &unit, result).await;
+            if let Some(dies_after) = dies_after {
+                fake.die_later(&unit, dies_after);
+            }
+        });
+        number
+    }
+
+    fn die_later(&self, unit: &str, after: Duration) -> AbortHandle {
+        let (fake, unit) = (self.clone(), unit.to_owned());
+        let death = tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            if let Some(unit) = fake.state().units.get_mut(&unit) {
+                unit.failed("exit-code");
+            }
+        });
+        death.abort_handle()
+    }
+}

@@ -1,0 +1,113 @@
+//! `org.freedesktop.systemd1.Manager`.
+
+use zbus::{DBusError, ObjectServer, interface, object_server::SignalEmitter, zvariant::OwnedObjectPath};
+
+use super::{
+    FakeSystemd, JobOutcome,
+    objects::{self, Job, Service, Unit},
+    state::Verb,
+};
+
+/// Where systemd's manager is.
+pub(super) const PATH: &str = "/org/freedesktop/systemd1";
+
+/// The refusals of systemd that the agent meets.
+#[derive(Debug, DBusError)]
+#[zbus(prefix = "org.freedesktop.systemd1")]
+pub(super) enum Refused {
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    NoSuchUnit(String),
+    AccessDenied(String),
+}
+
+pub(super) struct Manager(pub(super) FakeSystemd);
+
+impl Manager {
+    async fn job(&self, verb: Verb, name: &str, server: &ObjectServer) -> Result<OwnedObjectPath, Refused> {
+        match self.0.state().units.get(name).map(|unit| unit.outcome.clone()) {
+            None => return Err(Refused::NoSuchUnit(format!("Unit {name} not found."))),
+            Some(JobOutcome::AccessDenied) => return Err(Refused::AccessDenied("Access denied".to_owned())),
+            Some(_) => {}
+        }
+        let number = self.0.run_job(verb, name);
+        let path = objects::job_path(number);
+        server.at(&path, Job { fake: self.0.clone(), number, unit: name.to_owned(), verb }).await?;
+        Ok(path)
+    }
+}
+
+#[interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    fn subscribe(&self) {}
+
+    async fn load_unit(
+        &self,
+        name: &str,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Refused> {
+        let path = objects::unit_path(name);
+        server.at(&path, Unit { fake: self.0.clone(), name: name.to_owned() }).await?;
+        server.at(&path, Service { fake: self.0.clone(), name: name.to_owned() }).await?;
+        Ok(path)
+    }
+
+    async fn restart_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Refused> {
+        self.job(Verb::Restart, name, server).await
+    }
+
+    async fn stop_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Refused> {
+        self.job(Verb::Stop, name, server).await
+    }
+
+    async fn start_unit(
+        &self,
+        name: &str,
+        _mode: &str,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, Refused> {
+        self.job(Verb::Start, name, server).await
+    }
+
+    #[zbus(property)]
+    fn userspace_timestamp(&self) -> u64 {
+        self.0.state().booted_at
+    }
+
+    #[zbus(property)]
+    fn version(&self) -> String {
+        "252 (usher's fake)".to_owned()
+    }
+
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: &str,
+        result: &str,
+    ) -> zbus::Result<()>;
+}
+
+/// Tells everybody that a job has ended.
+pub(super) async fn tell_job_removed(fake: &FakeSystemd, number: u32, unit: &str, result: &str) {
+    let connections = fake.state().connections.clone();
+    for connection in connections {
+        let path = objects::job_path(number);
+        // Whoever has hung up need not be told.
+        if let Ok(emitter) = SignalEmitter::new(&connection, PATH) {
+            let _ = Manager::job_removed(&emitter, number, path.clone(), unit, result).await;
+        }
+        let _ = connection.object_server().remove::<Job, _>(&path).await;
+    }
+}

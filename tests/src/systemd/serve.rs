@@ -1,0 +1,62 @@
+//! How the fake is reached: peer to peer, without a bus daemon.
+
+use std::path::{Path, PathBuf};
+
+use tokio::{
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+};
+use zbus::{Connection, Guid, connection::Builder};
+
+use super::{FakeSystemd, login, manager};
+
+/// A socket on which the fake takes connections, for as long as this lives.
+pub struct Listener {
+    path: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+impl Listener {
+    /// The D-Bus address for an agent's `bus`.
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.path.display())
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+pub(super) fn listen(fake: &FakeSystemd, path: &Path) -> anyhow::Result<Listener> {
+    let listener = UnixListener::bind(path)?;
+    let fake = fake.clone();
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let fake = fake.clone();
+            // A peer that gives up in the handshake is nobody's loss.
+            tokio::spawn(async move { serve(&fake, stream).await });
+        }
+    });
+    Ok(Listener { path: path.to_owned(), accepting })
+}
+
+pub(super) async fn pair(fake: &FakeSystemd) -> anyhow::Result<Connection> {
+    let (theirs, ours) = UnixStream::pair()?;
+    let (served, connection) = tokio::join!(serve(fake, theirs), Builder::unix_stream(ours).p2p().build());
+    served?;
+    Ok(connection?)
+}
+
+async fn serve(fake: &FakeSystemd, stream: UnixStream) -> anyhow::Result<()> {
+    let connection = Builder::unix_stream(stream)
+        .server(Guid::generate())?
+        .p2p()
+        .serve_at(manager::PATH, manager::Manager(fake.clone()))?
+        .serve_at(login::PATH, login::Login(fake.clone()))?
+        .build()
+        .await?;
+    fake.state().connections.push(connection);
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! What the fake remembers, and how jobs change it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use zbus::Connection;
+
+/// What the outcome of the next jobs on a unit is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// The job ends `done` and the unit is as asked.
+    Done,
+    /// The job ends `failed`; the unit tried to start under a new InvocationID and failed.
+    Failed,
+    /// The job ends `done`, and the unit fails so long after.
+    Dies(Duration),
+    /// systemd refuses the job, as polkit makes it.
+    AccessDenied,
+    /// The job ends `done`, but the unit was not touched.
+    Nothing,
+}
+
+/// A unit of the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FakeUnit {
+    /// ActiveState.
+    pub active_state: String,
+    /// SubState.
+    pub sub_state: String,
+    /// InvocationID, 32 hexadecimal digits; empty if it never ran.
+    pub invocation_id: String,
+    /// Result of the service.
+    pub result: String,
+    /// NRestarts.
+    pub restarts: u32,
+    /// NeedDaemonReload.
+    pub needs_daemon_reload: bool,
+    /// How long the next jobs take.
+    pub takes: Duration,
+    /// What becomes of them.
+    pub outcome: JobOutcome,
+    pub(super) job: Option<u32>,
+}
+
+impl FakeUnit {
+    pub(super) fn running(invocation_id: String) -> Self {
+        Self {
+            active_state: "active".to_owned(),
+            sub_state: "running".to_owned(),
+            invocation_id,
+            result: "success".to_owned(),
+            restarts: 0,
+            needs_daemon_reload: false,
+            takes: Duration::ZERO,
+            outcome: JobOutcome::Done,
+            job: None,
+        }
+    }
+
+    pub(super) fn started(&mut self, invocation_id: String) {
+        self.active_state = "active".to_owned();
+        self.sub_state = "running".to_owned();
+        self.result = "success".to_owned();
+        self.invocation_id = invocation_id;
+    }
+
+    pub(super) fn failed(&mut self, result: &str) {
+        self.active_state = "failed".to_owned();
+        self.sub_state = "failed".to_owned();
+        self.result = result.to_owned();
+    }
+
+    fn stopped(&mut self) {
+        self.active_state = "inactive".to_owned();
+        self.sub_state = "dead".to_owned();
+    }
+}
+
+/// What login1 does when it is told to reboot.
+#[derive(Clone, Default)]
+pub enum Reboot {
+    /// It takes the request, and nothing comes of it.
+    #[default]
+    Ignored,
+    /// It refuses.
+    Refused,
+    /// It takes the request and calls this, which plays the machine: change the boot id, kill the agent.
+    Calls(Arc<dyn Fn() + Send + Sync>),
+    /// As `Calls`, but the connection breaks instead of an answer.
+    AnswerLost(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// What a job does to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Restart,
+    Stop,
+    Start,
+}
+
+impl Verb {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// Everything the fake remembers.
+pub(super) struct State {
+    pub(super) units: BTreeMap<String, FakeUnit>,
+    pub(super) inhibitors: Vec<(String, String, String, String, u32, u32)>,
+    /// User, class, state.
+    pub(super) sessions: Vec<(String, String, String)>,
+    pub(super) reboot: Reboot,
+    pub(super) reboots: usize,
+    pub(super) can_reboot: String,
+    pub(super) preparing: bool,
+    pub(super) jobs_asked: Vec<String>,
+    pub(super) connections: Vec<Connection>,
+    /// Microseconds since the epoch.
+    pub(super) booted_at: u64,
+    last_job: u32,
+    last_invocation: u128,
+}
+
+/// How many fakes there were: each has InvocationIDs of its own.
+static FAKES: AtomicU32 = AtomicU32::new(0);
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            units: BTreeMap::new(),
+            inhibitors: Vec::new(),
+            sessions: Vec::new(),
+            reboot: Reboot::Ignored,
+            reboots: 0,
+            can_reboot: "yes".to_owned(),
+            preparing: false,
+            jobs_asked: Vec::new(),
+            connections: Vec::new(),
+            last_job: 0,
+            last_invocation: u128::from(FAKES.fetch_add(1, Ordering::Relaxed)) << 64
+                | u128::from(std::process::id()) << 96,
+            booted_at: 1_760_000_000_000_000,
+        }
+    }
+}
+
+impl State {
+    pub(super) fn next_invocation_id(&mut self) -> String {
+        self.last_invocation += 1;
+        // An odd factor keeps them all different, and makes their first digits so too.
+        format!("{:032x}", self.last_invocation.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+    }
+
+    /// Takes a job; its number and how long it takes.
+    pub(super) fn begin_job(&mut self, verb: Verb, name: &str) -> (u32, Duration) {
+        self.last_job += 1;
+        let number = self.last_job;
+        self.jobs_asked.push(format!("{} {name}", verb.word()));
+        let Some(unit) = self.units.get_mut(name) else { return (number, Duration::ZERO) };
+        unit.job = Some(number);
+        if !unit.takes.is_zero() {
+            unit.active_state = if verb == Verb::Start { "activating" } else { "deactivating" }.to_owned();
+        }
+        (number, unit.takes)
+    }
+
+    /// Ends a job: its result, and after how long the unit dies if it does.
+    pub(super) fn end_job(&mut self, verb: Verb, name: &str, number: u32) -> (&'static str, Option<Duration>) {
+        let id = self.next_invocation_id();
+        let Some(unit) = self.units.get_mut(name) else { return ("failed", None) };
+        if unit.job != Some(number) {
+            return ("canceled", None);
+        }
+        unit.job = None;
+        match (&unit.outcome, verb) {
+            (JobOutcome::Nothing, _) => {
+                unit.active_state = "active".to_owned();
+                return ("done", None);
+            }
+            (_, Verb::Stop) => {
+                unit.stopped();
+                return ("done", None);
+            }
+            (JobOutcome::Failed, _) => {
+                unit.invocation_id = id;
+                unit.failed("exit-code");
+                return ("failed", None);
+            }
+            _ => unit.started(id),
+        }
+        match unit.outcome {
+            JobOutcome::Dies(after) => ("done", Some(after)),
+            _ => ("done", None),
+        }
+    }
+}

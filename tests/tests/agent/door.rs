@@ -1,0 +1,162 @@
+//! Who gets in: certificates, names, roles, time limits, and how many.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+use usher_proto::{reason, v1::GetNodeRequest};
+use usher_testkit::pki::{Ca, Names};
+
+use crate::bench::{Bench, UNIT, order, refused, succeeded};
+
+/// Longer than anything here takes; what does not happen within it is a failure.
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_caller_of_another_ca_gets_no_connection() {
+    let bench = Bench::new().await;
+    let stranger = Ca::new("stranger").unwrap().client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    // TLS 1.3 tells a client of its refusal after the handshake: at the first call.
+    let refused = match bench.connect(&stranger).await {
+        Ok(mut caller) => caller.info.get_node(GetNodeRequest {}).await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused);
+}
+
+#[tokio::test]
+async fn the_right_ca_alone_opens_no_service() {
+    let bench = Bench::new().await;
+    let kubelet = Names { common_name: "system:node:node-1", organisations: &["system:nodes"], ..Names::default() };
+    let mut caller = bench.caller(&kubelet).await;
+    let status = caller.info.get_node(GetNodeRequest {}).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::NOT_LISTED);
+    assert!(status.message().contains("CN=system:node:node-1, O=system:nodes"), "{}", status.message());
+    assert!(status.message().contains("viewer: 1 names, operator: 2 names"), "{}", status.message());
+    let status = caller.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::NOT_LISTED);
+
+    let status = HealthClient::new(caller.channel.clone()).check(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let ask = tokio_stream::once(ServerReflectionRequest::default());
+    let status = ServerReflectionClient::new(caller.channel).server_reflection_info(ask).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(bench.systemd.jobs().is_empty());
+}
+
+#[tokio::test]
+async fn a_viewer_looks_and_an_operator_changes() {
+    let bench = Bench::new().await;
+    let mut bob = bench.viewer().await;
+    assert_eq!(bob.node().await.name, "node-1");
+    for status in [
+        bob.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err(),
+        bob.stop(order("a"), UNIT, &bench.invocation).await.unwrap_err(),
+        bob.start(order("a"), UNIT).await.unwrap_err(),
+        bob.reboot(order("a"), "boot-1", &[]).await.unwrap_err(),
+    ] {
+        let told = refused(&status, "");
+        assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, reason::ROLE_TOO_LOW));
+        assert!(status.message().contains("O=sre"), "{}", status.message());
+    }
+    assert!(bench.systemd.jobs().is_empty());
+
+    // By URI as well as by name.
+    let mut op = bench.caller(&Names { uris: &["spiffe://usher/op"], ..Names::default() }).await;
+    op.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = op.end_of("a").await;
+    assert!(succeeded(&end));
+    assert_eq!(end.caller, ["URI:spiffe://usher/op"]);
+}
+
+#[tokio::test]
+async fn health_and_reflection_are_served_to_the_listed() {
+    let bench = Bench::new().await;
+    let channel = bench.viewer().await.channel;
+    let mut health = HealthClient::new(channel.clone());
+    for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
+        let answer = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap();
+        assert_eq!(answer.get_ref().status(), ServingStatus::Serving, "{service}");
+    }
+    let list = MessageRequest::ListServices(String::new());
+    let ask = tokio_stream::once(ServerReflectionRequest { host: String::new(), message_request: Some(list) });
+    let mut answers = ServerReflectionClient::new(channel).server_reflection_info(ask).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(names.contains(&"usher.agent.v1.NodeControl"), "{names:?}");
+}
+
+#[tokio::test]
+async fn reflection_can_be_switched_off() {
+    let mut bench = Bench::without_agent("");
+    let file = bench.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("reflection = false\n{text}")).unwrap();
+    bench.start().await;
+    let ask = tokio_stream::once(ServerReflectionRequest::default());
+    let channel = bench.viewer().await.channel;
+    let status = ServerReflectionClient::new(channel).server_reflection_info(ask).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_comes_is_ended() {
+    let bench = Bench::with("[limits]\nhandshake_timeout = '200ms'\n").await;
+    let mut silent = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let end = timeout(LONG, silent.read_u8()).await.expect("the agent must hang up");
+    assert!(end.is_err());
+    bench.viewer().await.node().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_ended_and_one_with_a_watch_is_not() {
+    let bench = Bench::with("[limits]\nidle_timeout = '300ms'\n").await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1200));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut idle = tls(&bench).await;
+    let watched = alice.end_of("a");
+    let ended = async {
+        let mut bytes = Vec::new();
+        timeout(LONG, idle.read_to_end(&mut bytes)).await.expect("the agent must hang up").ok();
+    };
+    let (watched, ()) = tokio::join!(watched, ended);
+    assert!(succeeded(&watched), "{watched:?}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_until_one_goes() {
+    let bench = Bench::with("[limits]\nconnections = 2\n").await;
+    let first = tls(&bench).await;
+    let _second = tls(&bench).await;
+    let mut third = Box::pin(tls(&bench));
+    assert!(timeout(Duration::from_millis(300), &mut third).await.is_err(), "there are two places");
+    drop(first);
+    timeout(LONG, third).await.expect("a place became free");
+}
+
+/// A connection after its handshake, as a listed caller, on which nothing is said.
+async fn tls(bench: &Bench) -> TlsStream<TcpStream> {
+    let identity = bench.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(bench.ca.pem().as_bytes()).unwrap()).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tcp = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let name = ServerName::try_from("node-1").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+    // The server's first frame: it has taken the connection.
+    stream.read_u8().await.unwrap();
+    stream
+}

@@ -1,0 +1,104 @@
+//! What the agent tells of its node.
+
+use std::{fs, time::Duration};
+
+use tonic::Code;
+use usher_proto::{
+    reason,
+    v1::{ListOperationsRequest, OperationState, WatchOperationRequest},
+};
+
+use crate::bench::{Bench, MISSING, UNIT, order, refused, succeeded};
+
+#[tokio::test]
+async fn a_node_is_told_whole() {
+    let bench = Bench::with("[units.'ssh.service'.probe]\nurl = 'https://127.0.0.1:1/x'\nverify = false\n").await;
+    bench.systemd.add_unit("ssh.service");
+    bench.systemd.set_unit(UNIT, |unit| unit.needs_daemon_reload = true);
+    bench.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
+    bench.systemd.inhibit("idle", "player", "music", "block");
+    bench.systemd.log_in("bob", "user", "online");
+    bench.systemd.log_in("gdm", "greeter", "active");
+    let write = |name: &str, text: &str| {
+        let path = bench.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("reboot-required", "*** System restart required ***\n");
+    write("reboot-required.pkgs", "linux-image-6.1.0-31-amd64\nlibc6\nlibc6\n");
+    write("puppet.lock", "42");
+    write("boot/vmlinuz-6.1.0-9-amd64", "");
+    write("modules/6.1.0-31-amd64/modules.dep", "");
+
+    let node = bench.viewer().await.node().await;
+    assert_eq!((node.name.as_str(), node.boot_id.as_str()), ("node-1", "boot-1"));
+    assert_eq!(node.agent_version, env!("CARGO_PKG_VERSION"));
+    assert!(!node.hostname.is_empty() && !node.kernel_running.is_empty());
+    assert_eq!(node.kernel_installed, "6.1.0-31-amd64");
+    assert_eq!(node.booted_at.unwrap().seconds, 1_760_000_000);
+    let required = node.reboot_required.unwrap();
+    assert_eq!(
+        (required.required, required.packages),
+        (true, vec!["libc6".into(), "linux-image-6.1.0-31-amd64".into()])
+    );
+
+    let units: Vec<_> = node.units.iter().map(|unit| (unit.name.as_str(), unit.load_state.as_str())).collect();
+    assert_eq!(units, [(MISSING, "not-found"), (UNIT, "loaded"), ("ssh.service", "loaded")]);
+    let unit = &node.units[1];
+    assert_eq!((unit.active_state.as_str(), unit.sub_state.as_str()), ("active", "running"));
+    assert_eq!((unit.invocation_id.as_str(), unit.main_pid), (bench.invocation.as_str(), 4242));
+    assert!(unit.needs_daemon_reload && unit.active_since.is_some() && unit.probe_url.is_empty());
+    assert_eq!(node.units[2].probe_url, "https://127.0.0.1:1/x");
+
+    let inhibitors: Vec<_> = node.inhibitors.iter().map(|one| (one.who.as_str(), one.mode.as_str())).collect();
+    assert_eq!(inhibitors, [("apt", "block")]);
+    let sessions: Vec<_> = node.sessions.iter().map(|one| one.user.as_str()).collect();
+    assert_eq!(sessions, ["bob"]);
+    assert_eq!(node.lock_files.len(), 1);
+    assert!(node.hold.is_none() && node.current_operation.is_none());
+    assert_eq!(node.warnings, [format!("{MISSING} is in the agent's configuration, but systemd knows no such unit")]);
+    assert!(node.certificate_not_after.unwrap().seconds > node.now.unwrap().seconds);
+}
+
+#[tokio::test]
+async fn operations_are_listed_with_the_newest_first_also_by_the_next_agent() {
+    let mut bench = Bench::new().await;
+    let mut alice = bench.operator().await;
+    for id in ["one", "two", "three"] {
+        let now = bench.systemd.unit(UNIT).invocation_id;
+        alice.restart(order(id), UNIT, &now).await.unwrap();
+        assert!(succeeded(&alice.end_of(id).await));
+    }
+    for _ in 0..2 {
+        let mut bob = bench.viewer().await;
+        let listed = bob.info.list_operations(ListOperationsRequest { limit: 2 }).await.unwrap().into_inner();
+        let ids: Vec<_> = listed.operations.iter().map(|operation| operation.id.as_str()).collect();
+        assert_eq!(ids, ["three", "two"]);
+        let all = bob.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap().into_inner();
+        assert_eq!(all.operations.len(), 3);
+        assert!(succeeded(&bob.operation("one").await.unwrap()));
+        let unknown = bob.operation("none").await.unwrap_err();
+        assert_eq!((unknown.code(), refused(&unknown, "").1.as_str()), (Code::NotFound, reason::NO_SUCH_OPERATION));
+        bench.kill();
+        bench.start().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_tells_each_state_whole_and_ends_with_the_operation() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let request = WatchOperationRequest { operation_id: "a".to_owned() };
+    let mut watch = bench.viewer().await.info.watch_operation(request).await.unwrap().into_inner();
+    let mut told = 0;
+    let mut last = None;
+    while let Some(message) = watch.message().await.unwrap() {
+        let operation = message.operation.unwrap();
+        assert!(operation.steps.len() >= told, "no step is ever taken back");
+        told = operation.steps.len();
+        last = Some(operation.state());
+    }
+    assert_eq!((told, last), (3, Some(OperationState::Succeeded)));
+}

@@ -1,0 +1,171 @@
+//! Probes: a unit is done when it says itself that it is healthy.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+use usher_proto::v1::{FailureKind, Operation};
+use usher_testkit::{pki::Identity, systemd::JobOutcome};
+
+use crate::bench::{Bench, UNIT, order, steps, succeeded};
+
+/// A component's health endpoint: answers the nth question as `script` says.
+struct Component {
+    port: u16,
+    asked: Arc<AtomicUsize>,
+}
+
+async fn component(identity: &Identity, script: fn(usize, &str) -> (u16, &'static str)) -> Component {
+    let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let (status, body) = script(counter.fetch_add(1, Ordering::SeqCst), path);
+            let answer =
+                format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    Component { port, asked }
+}
+
+fn probe(port: u16, more: &str) -> String {
+    format!(
+        "[units.'{UNIT}'.probe]\nurl = 'https://127.0.0.1:{port}/readyz'\nfallback_url = 'https://127.0.0.1:{port}/healthz'\n\
+         interval = '20ms'\n{more}{}\n",
+        if more.contains("deadline") { "" } else { "\ndeadline = '500ms'" }
+    )
+}
+
+/// A bench whose unit is probed at a component with a certificate of the bench's CA.
+async fn bench_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Bench, Component) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
+    let component = component(&ca.server(&["kubernetes", "127.0.0.1"]).unwrap(), script).await;
+    let mut bench = Bench::without_agent(&probe(component.port, trust));
+    write_ca(&ca, bench.path());
+    bench.start().await;
+    (bench, component)
+}
+
+fn write_ca(ca: &usher_testkit::pki::Ca, folder: &Path) {
+    ca.write(&folder.join("cluster.pem")).unwrap();
+}
+
+async fn restart(bench: &Bench) -> Operation {
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.end_of("a").await
+}
+
+fn failure(operation: &Operation) -> (FailureKind, String) {
+    let failure = operation.failure.clone().expect("a failure");
+    assert!(!failure.journal.is_empty());
+    (failure.kind(), failure.message)
+}
+
+#[tokio::test]
+async fn healthy_answers_must_come_in_a_row() {
+    let script = |n, _: &str| if matches!(n, 0 | 1 | 3) { (500, "[-]etcd failed") } else { (200, "ok") };
+    let (bench, component) = bench_with(script, "ca = 'cluster.pem'\nsuccesses = 3").await;
+    let end = restart(&bench).await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(steps(&end), ["accepted", "job", "active", "probe", "healthy"]);
+    // 500 500 200 500 200 200 200
+    assert_eq!(component.asked.load(Ordering::SeqCst), 7);
+    let took = end.evidence.unwrap().unit_took.unwrap();
+    assert!(took.seconds == 0 && took.nanos > 0, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_404_is_asked_again_at_the_fallback() {
+    let script = |_, path: &str| if path == "/healthz" { (200, "ok") } else { (404, "") };
+    let (bench, component) = bench_with(script, "verify = false\nsuccesses = 2").await;
+    assert!(succeeded(&restart(&bench).await));
+    assert_eq!(component.asked.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_unit_that_never_gets_healthy_fails_with_the_last_answer_and_the_journal() {
+    let script = |_, _: &str| (403, "forbidden: User \"system:anonymous\"\n cannot get path");
+    let (bench, _component) = bench_with(script, "verify = false").await;
+    let (kind, message) = failure(&restart(&bench).await);
+    assert_eq!(kind, FailureKind::Probe);
+    assert!(message.contains("did not become healthy within 500ms"), "{message}");
+    assert!(
+        message.contains("answers 403 Forbidden: forbidden: User \"system:anonymous\" cannot get path"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_listening_is_said_in_words() {
+    let mut bench = Bench::without_agent(&probe(1, "verify = false"));
+    bench.start().await;
+    let (kind, message) = failure(&restart(&bench).await);
+    assert_eq!(kind, FailureKind::Probe);
+    assert!(message.contains("https://127.0.0.1:1/readyz: Connection refused"), "{message}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_no_health() {
+    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'ca.pem'").await;
+    let (kind, message) = failure(&restart(&bench).await);
+    assert_eq!(kind, FailureKind::Probe);
+    assert!(message.contains("invalid peer certificate"), "{message}");
+}
+
+#[tokio::test]
+async fn the_name_in_the_certificate_can_be_said() {
+    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'kubernetes'").await;
+    assert!(succeeded(&restart(&bench).await));
+    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'else'").await;
+    assert_eq!(failure(&restart(&bench).await).0, FailureKind::Probe);
+}
+
+#[tokio::test]
+async fn a_unit_that_dies_while_it_is_probed_fails_at_once() {
+    let (bench, _component) = bench_with(|_, _| (500, ""), "verify = false\ndeadline = '60s'").await;
+    bench.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Dies(Duration::from_millis(100)));
+    let (kind, message) = failure(&restart(&bench).await);
+    assert_eq!(kind, FailureKind::Job);
+    assert_eq!(message, format!("{UNIT} was started, but is failed (failed, exit-code) now"));
+}
+
+#[tokio::test]
+async fn a_unit_that_restarts_by_itself_is_counted_anew_and_its_last_invocation_is_the_evidence() {
+    let script = |n, _: &str| if n < 10 { (500, "") } else { (200, "ok") };
+    let (bench, component) = bench_with(script, "verify = false\ndeadline = '60s'").await;
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "probe").await;
+    let by_itself = bench.systemd.restart_behind(UNIT);
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(end.evidence.unwrap().invocation_id_after, by_itself);
+    assert!(component.asked.load(Ordering::SeqCst) >= 13);
+}

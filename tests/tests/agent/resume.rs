@@ -1,0 +1,114 @@
+//! The agent goes and comes back in the middle of an operation.
+
+use std::{fs, time::Duration};
+
+use usher_proto::v1::{FailureKind, OperationState, WatchOperationRequest};
+use usher_testkit::systemd::JobOutcome;
+
+use crate::bench::{Bench, UNIT, order, steps, succeeded};
+
+/// Long enough for the agent to be killed and started again within a job.
+const SLOW: Duration = Duration::from_millis(800);
+
+#[tokio::test]
+async fn a_job_under_way_is_followed_by_the_next_agent() {
+    let mut bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    bench.kill();
+    bench.start().await;
+    let end = bench.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(steps(&end), ["accepted", "job", "resumed", "active"]);
+    assert_eq!(end.evidence.unwrap().invocation_id_after, bench.systemd.unit(UNIT).invocation_id);
+    assert_eq!(bench.systemd.jobs().len(), 1, "nothing is done twice");
+}
+
+#[tokio::test]
+async fn a_job_that_ended_while_nobody_looked_is_settled_by_the_evidence() {
+    for (outcome, good) in [(JobOutcome::Done, true), (JobOutcome::Failed, false)] {
+        let mut bench = Bench::new().await;
+        bench.systemd.set_unit(UNIT, |unit| (unit.takes, unit.outcome) = (Duration::from_millis(50), outcome));
+        let mut alice = bench.operator().await;
+        alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+        alice.until_step("a", "job").await;
+        bench.kill();
+        while bench.systemd.unit(UNIT).invocation_id == bench.invocation {
+            tokio::task::yield_now().await;
+        }
+        bench.start().await;
+        let end = bench.operator().await.end_of("a").await;
+        assert_eq!(succeeded(&end), good, "{end:?}");
+        assert_eq!(bench.systemd.jobs().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_systemd_never_heard_of_is_interrupted() {
+    let mut bench = Bench::new().await;
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("a").await;
+    bench.kill();
+    // As it lay on disk before systemd was asked, with the unit as it was then.
+    let file = fs::read_dir(bench.path().join("state/operations")).unwrap().next().unwrap().unwrap().path();
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let now = end.evidence.unwrap().invocation_id_after;
+    record["state"] = serde_json::json!({ "state": "running" });
+    record["progress"] = serde_json::json!({ "phase": "accepted" });
+    record["ended_at"] = serde_json::Value::Null;
+    record["evidence"]["invocation_id_before"] = now.into();
+    fs::write(bench.path().join("state/running.json"), record.to_string()).unwrap();
+    fs::remove_file(file).unwrap();
+
+    bench.start().await;
+    let end = bench.operator().await.end_of("a").await;
+    assert_eq!(end.failure.as_ref().unwrap().kind(), FailureKind::Interrupted, "{end:?}");
+    assert_eq!(bench.systemd.jobs().len(), 1);
+    assert!(bench.operator().await.node().await.current_operation.is_none());
+}
+
+#[tokio::test]
+async fn a_restart_that_a_reboot_overtook_is_settled_by_the_new_boot() {
+    let mut bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    bench.kill();
+    bench.boot("boot-2");
+    bench.start().await;
+    let end = bench.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert!(end.steps.iter().any(|step| step.name == "resumed" && step.message.contains("rebooted")));
+}
+
+#[tokio::test]
+async fn sigterm_ends_watches_and_leaves_the_operation_to_the_next_agent() {
+    let mut bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let request = WatchOperationRequest { operation_id: "a".to_owned() };
+    let mut watch = alice.info.watch_operation(request).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().operation.unwrap().state(), OperationState::Running);
+    alice.until_step("a", "job").await;
+
+    let begin = std::time::SystemTime::now();
+    bench.stop().await;
+    assert!(begin.elapsed().unwrap() < Duration::from_secs(2));
+    let end = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            end => break end,
+        }
+    };
+    assert_eq!(end.unwrap_err().code(), tonic::Code::Unavailable);
+    assert!(fs::read_to_string(bench.path().join("state/running.json")).unwrap().contains("\"running\""));
+
+    bench.start().await;
+    let end = bench.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+}

@@ -1,0 +1,143 @@
+//! Jobs on units: how they end, and the proof.
+
+use std::time::Duration;
+
+use usher_agent::bus::Address;
+use usher_proto::v1::{FailureKind, Operation, OperationKind};
+use usher_testkit::systemd::JobOutcome;
+
+use crate::bench::{Bench, UNIT, order, steps, succeeded};
+
+fn failed(operation: &Operation) -> (FailureKind, &str) {
+    let failure = operation.failure.as_ref().expect("a failure");
+    (failure.kind(), failure.message.as_str())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_waits_for_the_job_and_proves_the_new_invocation() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(80));
+    let mut alice = bench.operator().await;
+    let accepted = alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    assert_eq!((accepted.kind(), accepted.unit.as_str()), (OperationKind::RestartUnit, UNIT));
+    assert_eq!(steps(&accepted), ["accepted"]);
+
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(steps(&end), ["accepted", "job", "active"]);
+    let evidence = end.evidence.unwrap();
+    assert_eq!(evidence.invocation_id_before, bench.invocation);
+    assert_eq!(evidence.invocation_id_after, bench.systemd.unit(UNIT).invocation_id);
+    assert_ne!(evidence.invocation_id_after, evidence.invocation_id_before);
+    assert_eq!(evidence.unit_took.unwrap().seconds, 80);
+    assert_eq!(end.caller, ["CN=alice"]);
+    assert_eq!((end.order.unwrap().reason.as_str(), end.ended_at.is_some()), ("new CA", true));
+}
+
+#[tokio::test]
+async fn a_failed_job_brings_the_journal() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Failed);
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("a").await;
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Job);
+    assert_eq!(message, "systemd's job ended with \"failed\"; kube-scheduler.service is failed (failed, exit-code)");
+    let journal = end.failure.unwrap().journal;
+    assert_eq!(journal, [format!("12:00:01 first line of {UNIT}"), "12:00:02 it hurts".to_owned()]);
+}
+
+#[tokio::test]
+async fn done_is_no_proof() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Nothing);
+    let mut alice = bench.operator().await;
+    alice.restart(order("same"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("same").await;
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Job);
+    assert!(message.contains("still runs under InvocationID"), "{message}");
+
+    alice.stop(order("up"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("up").await;
+    assert!(failed(&end).1.contains("is active"), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_polkit_forbids_fails_with_its_words() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::AccessDenied);
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("a").await;
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Systemd);
+    assert!(message.contains("Access denied"), "{message}");
+}
+
+#[tokio::test]
+async fn a_job_beyond_its_limit_fails_and_goes_on() {
+    let bench = Bench::with("job_timeout = '300ms'").await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = alice.end_of("a").await;
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Job);
+    assert!(message.contains("has not ended within 300ms") && message.contains("deactivating"), "{message}");
+}
+
+#[tokio::test]
+async fn a_stop_and_a_start_are_proved_too() {
+    let bench = Bench::new().await;
+    let mut alice = bench.operator().await;
+    alice.stop(order("stop"), UNIT, &bench.invocation).await.unwrap();
+    let stopped = alice.end_of("stop").await;
+    assert!(succeeded(&stopped), "{stopped:?}");
+    assert_eq!(bench.systemd.unit(UNIT).active_state, "inactive");
+
+    alice.start(order("start"), UNIT).await.unwrap();
+    let started = alice.end_of("start").await;
+    assert!(succeeded(&started), "{started:?}");
+    let evidence = started.evidence.unwrap();
+    assert_eq!(evidence.invocation_id_after, bench.systemd.unit(UNIT).invocation_id);
+    assert_ne!(evidence.invocation_id_after, bench.invocation);
+}
+
+#[tokio::test]
+async fn an_active_unit_is_not_started_again() {
+    let bench = Bench::new().await;
+    let mut alice = bench.operator().await;
+    alice.start(order("a"), UNIT).await.unwrap();
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end));
+    assert!(bench.systemd.jobs().is_empty());
+    assert_eq!(end.evidence.unwrap().invocation_id_after, bench.invocation);
+}
+
+#[tokio::test]
+async fn a_restart_of_the_bus_loses_neither_the_job_nor_the_agent() {
+    let mut bench = Bench::without_agent("");
+    let listener = bench.systemd.listen(&bench.path().join("bus")).unwrap();
+    bench.start_on(Address::Peer(listener.address())).await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(700));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    bench.systemd.drop_connections();
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(bench.systemd.jobs().len(), 1);
+    assert_eq!(alice.node().await.units.len(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(200));
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    drop(alice);
+    assert!(succeeded(&bench.viewer().await.end_of("a").await));
+}

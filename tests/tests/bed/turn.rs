@@ -1,0 +1,31 @@
+//! A test's turn on the one bed that all of them share.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+use usher_testkit::bed::Bed;
+
+/// Tests that run in one process take turns here, whatever `--test-threads` says.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs `test` on the bed, alone, after all that earlier tests have left there is mended.
+pub(crate) fn on_the_bed(test: impl AsyncFnOnce(&Bed) -> anyhow::Result<()>) {
+    // A test that failed in its turn has not harmed the lock.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Installed once for the process; later calls find it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    let ended = local.block_on(&runtime, async {
+        let begin = Instant::now();
+        let bed = Bed::shared().await?;
+        bed.restore().await?;
+        eprintln!("the bed was whole after {:.1?}", begin.elapsed());
+        let ended = test(&bed).await;
+        eprintln!("the test had ended after {:.1?}", begin.elapsed());
+        ended
+    });
+    if let Err(error) = ended {
+        panic!("{error:#}");
+    }
+}

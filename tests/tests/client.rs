@@ -1,0 +1,151 @@
+//! The coordinator's client against the agent itself: both ends of the contract as they ship.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
+
+#[allow(dead_code, reason = "the agent's own tests use the rest")]
+#[path = "agent/bench.rs"]
+mod bench;
+
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use usher_coordinator::{
+    config,
+    node::{Agent, Agents, NodeError, OperationState, Order, Side},
+    words::chain,
+};
+use usher_proto::reason;
+use usher_testkit::{
+    pki::{Ca, Names},
+    systemd::Reboot,
+};
+
+use bench::{Bench, UNIT};
+
+/// More than any of these tests needs.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The bench's agent as a usher sees it whose certificate is signed by `ca` and carries these names.
+fn usher(bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
+    let (certificate, key) = ca.client(names).unwrap().write(folder.path(), "client").unwrap();
+    let mut site = config::defaults().unwrap();
+    (site.agents.certificate, site.agents.key, site.agents.ca) = (certificate, key, bench.path().join("ca.pem"));
+    site.agents.addresses.insert("node-1".into(), bench.agent().address().to_string());
+    Agents::new(&site, BTreeMap::new()).unwrap().agent("node-1").unwrap()
+}
+
+fn operator(bench: &Bench, folder: &TempDir) -> Agent {
+    usher(bench, folder, &bench.ca, &Names { common_name: "alice", ..Names::default() })
+}
+
+fn order(id: &str) -> Order {
+    Order {
+        operation_id: id.into(),
+        epoch: 1,
+        reason: "new CA".into(),
+        requester: "alice@c1".into(),
+        ..Order::default()
+    }
+}
+
+/// From now on the agent listens where it listens now, as a real one does.
+fn keep_address(bench: &Bench) {
+    let file = bench.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let listen = format!("listen = '{}'", bench.agent().address());
+    fs::write(file, text.replace("listen = '127.0.0.1:0'", &listen)).unwrap();
+}
+
+#[tokio::test]
+async fn a_unit_is_restarted_and_followed_to_its_proof() {
+    let (bench, folder) = (Bench::new().await, TempDir::new().unwrap());
+    let agent = operator(&bench, &folder);
+    let status = agent.status().await.unwrap();
+    let unit = status.unit(UNIT).unwrap();
+    assert_eq!((unit.invocation_id.as_deref(), unit.is_active()), (Some(bench.invocation.as_str()), true));
+
+    agent.restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut told = Vec::new();
+    let ended = agent.follow("a", LONG, |step| told.push(step.name.clone())).await.unwrap();
+    assert!(ended.has_succeeded(), "{ended:?}");
+    assert_eq!(told, ["accepted", "job", "active"]);
+    assert_eq!(ended.order, order("a"));
+    assert_eq!(ended.evidence.invocation_id_after.unwrap(), bench.systemd.unit(UNIT).invocation_id);
+
+    let error = agent.restart_unit(&order("b"), UNIT, &bench.invocation).await.unwrap_err();
+    assert_eq!(error.reason(), Some(reason::INVOCATION_MISMATCH));
+    let error = agent.stop_unit(&order("c"), "sshd.service", &bench.invocation).await.unwrap_err();
+    assert_eq!(error.reason(), Some(reason::UNIT_NOT_ALLOWED));
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_meanwhile_is_found_again() {
+    let (mut bench, folder) = (Bench::new().await, TempDir::new().unwrap());
+    keep_address(&bench);
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(800));
+    let agent = operator(&bench, &folder);
+    agent.restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap();
+    let following = tokio::spawn({
+        let agent = agent.clone();
+        async move {
+            let mut told = Vec::new();
+            let ended = agent.follow("a", LONG, |step| told.push(step.name.clone())).await;
+            (told, ended)
+        }
+    });
+    bench.operator().await.until_step("a", "job").await;
+    bench.kill();
+    bench.start().await;
+    let (told, ended) = following.await.unwrap();
+    assert!(ended.unwrap().has_succeeded());
+    assert_eq!(told, ["accepted", "job", "resumed", "active"]);
+    assert_eq!(bench.systemd.jobs().len(), 1, "nothing is done twice");
+}
+
+#[tokio::test]
+async fn a_reboot_is_followed_into_the_next_boot() {
+    let (mut bench, folder) = (Bench::new().await, TempDir::new().unwrap());
+    keep_address(&bench);
+    bench.systemd.on_reboot(Reboot::Calls(Arc::new(|| {})));
+    let agent = operator(&bench, &folder);
+    agent.reboot(&order("r"), "boot-1", &[]).await.unwrap();
+    let waiting = tokio::spawn({
+        let agent = agent.clone();
+        async move { (agent.await_boot("boot-1", LONG).await, agent.follow("r", LONG, |_| {}).await) }
+    });
+    while bench.systemd.reboots() == 0 {
+        tokio::task::yield_now().await;
+    }
+    bench.stop().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.boot("boot-2");
+    bench.start().await;
+    let (status, ended) = waiting.await.unwrap();
+    assert_eq!(status.unwrap().boot_id, "boot-2");
+    let ended = ended.unwrap();
+    assert_eq!((ended.state, ended.evidence.boot_id_after.as_deref()), (OperationState::Succeeded, Some("boot-2")));
+    // Asked again, as after a lost answer: the same operation, and no second reboot.
+    assert!(agent.reboot(&order("r"), "boot-1", &[]).await.unwrap().has_succeeded());
+    assert_eq!(bench.systemd.reboots(), 1);
+}
+
+#[tokio::test]
+async fn who_is_not_wanted_is_told_so_and_what_would_mend_it() {
+    let (bench, folder) = (Bench::new().await, TempDir::new().unwrap());
+    let alice = Names { common_name: "alice", ..Names::default() };
+    let stranger = Ca::new("stranger").unwrap();
+    let error = usher(&bench, &folder, &stranger, &alice).status().await.unwrap_err();
+    let NodeError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{}", chain(&error)) };
+    assert!(error.hint().unwrap().contains("CN=alice"), "{:?}", error.hint());
+
+    let kubelet = Names { common_name: "system:node:node-1", ..Names::default() };
+    let error = usher(&bench, &folder, &bench.ca, &kubelet).status().await.unwrap_err();
+    assert_eq!(error.reason(), Some(reason::NOT_LISTED));
+    assert!(error.to_string().contains("CN=system:node:node-1"), "{error}");
+
+    let viewer = Names { common_name: "bob", organisations: &["sre"], ..Names::default() };
+    let agent = usher(&bench, &folder, &bench.ca, &viewer);
+    agent.status().await.unwrap();
+    let error = agent.restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap_err();
+    assert_eq!(error.reason(), Some(reason::ROLE_TOO_LOW));
+    assert!(bench.systemd.jobs().is_empty());
+}
