@@ -1,4 +1,7 @@
 # Thin: each target says in one line what it does, and the work is done where it belongs.
+KIT = cargo run --locked --quiet -p usher-testkit --features machines
+BED = $(KIT) --bin bed --
+
 .PHONY: help demo test bed bed-down bench lint build packages
 
 help:           ## List the targets
@@ -8,7 +11,7 @@ build:          ## Build usher and usher-agent, as shipped
 	cargo build --locked --release -p usher-agent -p usher-coordinator
 
 demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds after the build
-	cargo run --locked --quiet -p usher-testkit --bin sandbox -- demo
+	$(KIT) --bin sandbox -- demo
 
 packages:       ## Install the Debian packages that the real machines need
 	./tests/machines/packages.sh
@@ -19,15 +22,16 @@ lint:           ## Formatting, clippy, docs, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	./tests/deny.sh
 
+# The real machines are ended when all is well, and left as they are to be looked at when it is not.
 test: packages lint build  ## Every test: unit, doubles, the real API server, the real machines
-	cargo test --locked --workspace
-	cargo test --locked -p usher-testkit --features machines --test conformance_real --test bed -- --test-threads=1
+	cargo test --locked --workspace --features usher-testkit/machines
+	$(BED) down
 
 bed: packages build  ## Start five real machines with a real cluster, and say how to use them
-	cargo run --locked --quiet -p usher-testkit --bin bed -- up
+	$(BED) up
 
 bed-down:       ## End the machines of `make bed`
-	cargo run --locked --quiet -p usher-testkit --bin bed -- down
+	$(BED) down
 
 bench: packages build  ## Measure on the real machines; writes target/bench/results.json
 	cargo bench --locked -p usher-testkit --features machines
