@@ -95,6 +95,7 @@ impl Bed {
         match Self::attach(folder.clone())?.filter(|bed| bed.folder.is_complete()) {
             Some(bed) => {
                 say("the bed runs already");
+                bed.write_site()?;
                 bed.refresh_agents(say).await?;
                 Ok(bed)
             }

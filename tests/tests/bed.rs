@@ -3,6 +3,14 @@
 //! Needs root, and the programs that `make bed` names if they are missing. All tests use the one bed that `make bed`
 //! starts, or start it; they take turns, and each begins with a bed that is whole.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "what helps a test may fail it, and say so"
+)]
+
 #[path = "bed/break_glass.rs"]
 mod break_glass;
 #[path = "bed/door.rs"]

@@ -1,5 +1,11 @@
 //! The coordinator's client against the agent itself: both ends of the contract as they ship.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test's own functions cannot do fails the test"
+)]
 
 #[allow(dead_code, reason = "the agent's own tests use the rest")]
 #[path = "agent/bench.rs"]

@@ -102,11 +102,14 @@ fn without_a_hand_over_the_plan_tells_its_price() {
     );
 }
 
+/// What is different from a site where all is well.
+type Change = Box<dyn Fn(&mut Inventory)>;
+
 #[test]
 fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
     let scheduler = || Request::Restart(restart(&["kube-scheduler"]));
     let apiserver = || Request::Restart(restart(&["kube-apiserver"]));
-    let cases: Vec<(&str, Request, Box<dyn Fn(&mut Inventory)>, &[&str])> = vec![
+    let cases: Vec<(&str, Request, Change, &[&str])> = vec![
         (
             "unknown holder",
             scheduler(),
@@ -187,7 +190,7 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
 
 #[test]
 fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
-    let cases: Vec<(&str, &str, Box<dyn Fn(&mut Inventory)>, &[&str])> = vec![
+    let cases: Vec<(&str, &str, Change, &[&str])> = vec![
         (
             "cordoned by somebody else",
             "w1",

@@ -231,7 +231,7 @@ mod tests {
             match expected {
                 None => assert_eq!(doubt, None, "{what}"),
                 Some(words) => {
-                    assert!(doubt.as_deref().is_some_and(|doubt| doubt.contains(words)), "{what}: {doubt:?}")
+                    assert!(doubt.as_deref().is_some_and(|doubt| doubt.contains(words)), "{what}: {doubt:?}");
                 }
             }
         }

@@ -73,7 +73,6 @@ impl Bed {
     /// If an agent does not come up.
     pub async fn refresh_agents(&self, say: super::Progress<'_>) -> anyhow::Result<()> {
         if fs::read_to_string(self.stamp_path()).ok() != Some(self.stamp()?) {
-            self.write_site()?;
             self.install_agents().await?;
             say("agents brought up to date");
         }
