@@ -1,12 +1,15 @@
 //! A test's turn on the one bed that all of them share.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use anyhow::bail;
 use tokio::time::Instant;
 use usher_testkit::bed::Bed;
 
 /// Tests that run in one process take turns here, whatever `--test-threads` says.
 static TURN: Mutex<()> = Mutex::new(());
+/// Why there is no bed. Found out once: each further attempt would take as long and end the same.
+static NO_BED: OnceLock<String> = OnceLock::new();
 
 /// Runs `test` on the bed, alone, after all that earlier tests have left there is mended.
 pub(crate) fn on_the_bed(test: impl AsyncFnOnce(&Bed) -> anyhow::Result<()>) {
@@ -18,7 +21,7 @@ pub(crate) fn on_the_bed(test: impl AsyncFnOnce(&Bed) -> anyhow::Result<()>) {
     let local = tokio::task::LocalSet::new();
     let ended = local.block_on(&runtime, async {
         let begin = Instant::now();
-        let bed = Bed::shared().await?;
+        let bed = shared().await?;
         bed.restore().await?;
         eprintln!("the bed was whole after {:.1?}", begin.elapsed());
         let ended = test(&bed).await;
@@ -28,4 +31,13 @@ pub(crate) fn on_the_bed(test: impl AsyncFnOnce(&Bed) -> anyhow::Result<()>) {
     if let Err(error) = ended {
         panic!("{error:#}");
     }
+}
+
+async fn shared() -> anyhow::Result<Bed> {
+    if let Some(reason) = NO_BED.get() {
+        bail!("there is no bed, as an earlier test has found: {reason}");
+    }
+    Bed::shared().await.inspect_err(|error| {
+        let _ = NO_BED.set(error.to_string());
+    })
 }
