@@ -8,6 +8,7 @@
 //!
 //! An apiserver that is restarted meanwhile is waited for: a drain often runs beside a roll of the control plane.
 
+mod budget_watch;
 mod budgets;
 mod classify;
 mod daemon_sets;
@@ -15,6 +16,7 @@ mod display;
 mod error;
 mod evict;
 mod ledger;
+mod pace;
 mod patience;
 mod pods;
 mod preview;
@@ -30,7 +32,7 @@ pub use preview::{BudgetPreview, DrainPreview, preview};
 pub use report::{
     BlockedPod, DrainProgress, Drained, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
 };
-pub use run::run;
+pub use run::{Drainer, run};
 pub use whereabouts::{Whereabouts, whereabouts};
 
 /// What may be evicted, and how.
@@ -50,8 +52,24 @@ pub struct DrainOptions {
     pub skip_wait_for_delete: Option<Duration>,
     /// Drain only the pods with these labels, in kubectl's notation.
     pub pod_selector: Option<String>,
-    /// How many evictions may be in flight.
+    /// Delete pods instead of evicting them: disruption budgets do not count.
+    pub disable_eviction: bool,
+    /// Pods to a page of a list; 0 for all at once.
+    pub chunk_size: u32,
+    /// How many evictions of one node may be in flight at most. The server's answers decide how many are.
     pub parallel: usize,
+}
+
+impl DrainOptions {
+    /// The limit of a page, if there are pages.
+    fn page(&self) -> Option<u32> {
+        (self.chunk_size > 0).then_some(self.chunk_size)
+    }
+
+    /// What is asked of the server for each pod.
+    fn manner(&self) -> evict::Manner {
+        evict::Manner { grace_seconds: self.grace_seconds, delete: self.disable_eviction, dry_run: false }
+    }
 }
 
 impl Default for DrainOptions {
@@ -64,9 +82,11 @@ impl Default for DrainOptions {
             delete_empty_dir_data: false,
             skip_wait_for_delete: None,
             pod_selector: None,
-            // An eviction takes the apiserver some milliseconds, a few writes in etcd: ten at a time empty a full node
-            // (110 pods) in a second and are no burden.
-            parallel: 10,
+            disable_eviction: false,
+            // As kubectl's.
+            chunk_size: 500,
+            // The bound that all nodes share is twice this.
+            parallel: 32,
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use k8s_openapi::{
     api::{core::v1::Pod, policy::v1::Eviction},
     apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions},
 };
 use kube::{
-    Api, Client,
-    api::PostParams,
-    core::{Status, response::StatusDetails},
+    Client, Resource as _,
+    api::{DeleteParams, PostParams},
+    client::Body,
+    core::{Request, Status, response::StatusDetails},
 };
 use tokio::time::timeout;
 
@@ -40,28 +42,86 @@ pub(super) enum Outcome {
     Failed { message: String },
 }
 
+/// What to ask of the server for each pod.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Manner {
+    /// Seconds instead of each pod's own grace.
+    pub(super) grace_seconds: Option<u32>,
+    /// Delete instead of evicting: budgets do not count.
+    pub(super) delete: bool,
+    /// Ask what would happen.
+    pub(super) dry_run: bool,
+}
+
 /// Asks the server to evict exactly this pod.
-pub(super) async fn evict(client: &Client, pod: &PodRef, grace_seconds: Option<u32>) -> Outcome {
-    // kube's own `Api::evict` sends options under a name that Kubernetes does not know, and so loses UID and grace.
+pub(super) async fn evict(client: &Client, pod: &PodRef, manner: Manner) -> Outcome {
+    let request = match request(pod, manner) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Failed { message: crate::words::chain(&error) },
+    };
+    match timeout(CALL, send(client, request)).await {
+        Ok(Ok(())) => Outcome::Accepted,
+        Ok(Err(error)) => outcome(&error),
+        Err(_) => Outcome::Later { message: "the API did not answer".into(), retry_after: Duration::ZERO },
+    }
+}
+
+/// By hand: kube's own `Api::evict` sends options under a name that Kubernetes does not know, and so loses UID and grace.
+fn request(pod: &PodRef, manner: Manner) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+    let options = DeleteOptions {
+        grace_period_seconds: manner.grace_seconds.map(i64::from),
+        preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), ..Preconditions::default() }),
+        dry_run: manner.dry_run.then(|| vec!["All".to_owned()]),
+        ..DeleteOptions::default()
+    };
+    let pods = Request::new(Pod::url_path(&(), Some(&pod.namespace)));
+    if manner.delete {
+        let mut request = pods.delete(&pod.name, &DeleteParams::default())?;
+        *request.body_mut() = serde_json::to_vec(&options).map_err(kube::core::request::Error::SerializeBody)?;
+        return Ok(request);
+    }
     let eviction = Eviction {
         metadata: ObjectMeta {
             name: Some(pod.name.clone()),
             namespace: Some(pod.namespace.clone()),
             ..ObjectMeta::default()
         },
-        delete_options: Some(DeleteOptions {
-            grace_period_seconds: grace_seconds.map(i64::from),
-            preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), ..Preconditions::default() }),
-            ..DeleteOptions::default()
-        }),
+        delete_options: Some(options),
     };
-    let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-    let params = PostParams::default();
-    let call = pods.create_subresource::<_, Status>("eviction", &pod.name, &params, &eviction);
-    match timeout(CALL, call).await {
-        Ok(Ok(_)) => Outcome::Accepted,
-        Ok(Err(error)) => outcome(&error),
-        Err(_) => Outcome::Later { message: "the API did not answer".into(), retry_after: Duration::ZERO },
+    let body = serde_json::to_vec(&eviction).map_err(kube::core::request::Error::SerializeBody)?;
+    pods.create_subresource("eviction", &pod.name, &PostParams::default(), body)
+}
+
+/// kube's own `Client::request` would lose the header Retry-After, all that a busy server says about when to come back.
+async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<(), kube::Error> {
+    let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    let text = body.collect_bytes().await?;
+    let mut status: Status = serde_json::from_slice(&text).unwrap_or_else(|_| {
+        // Not from the API's own handlers: priority and fairness, a server that shuts down, a proxy.
+        let words = String::from_utf8_lossy(&text).trim().to_owned();
+        Status::failure(&words, "").with_code(answer.status.as_u16())
+    });
+    let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (&mut status.details, seconds) {
+        (Some(details), Some(seconds)) => details.retry_after_seconds = details.retry_after_seconds.max(seconds),
+        (details @ None, Some(seconds)) => *details = Some(only_retry_after(seconds)),
+        (_, None) => {}
+    }
+    Err(kube::Error::Api(status.boxed()))
+}
+
+fn only_retry_after(seconds: u32) -> StatusDetails {
+    let none = String::new;
+    StatusDetails {
+        name: none(),
+        group: none(),
+        kind: none(),
+        uid: none(),
+        causes: Vec::new(),
+        retry_after_seconds: seconds,
     }
 }
 

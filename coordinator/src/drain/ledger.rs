@@ -18,13 +18,15 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    BlockedPod, DrainProgress, FailedPod, MovedPod, PodRef, Remains, StayReason, StayingPod, evict::Outcome,
+    BlockedPod, DrainProgress, FailedPod, MovedPod, PodRef, Remains, StayReason, StayingPod,
+    budget_watch::{BudgetNews, Room},
+    evict::Outcome,
     pods::PodFacts,
 };
 
-/// Between two tries of an eviction that a budget forbids: budgets are counted anew when a pod elsewhere becomes ready, and
-/// an operator looks at a clock in seconds.
-const BLOCKED_PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries of an eviction that a budget forbids, if no news of the budget comes first. Only where budgets may not
+/// be watched, or a watch is broken, does it decide anything.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
 
 /// Between two tries while the server is busy or away. Grows with each try up to the second one, so that an apiserver that
 /// comes back is not met by all pods at once forever.
@@ -52,6 +54,15 @@ enum State {
     Leaving,
     /// It cannot be evicted.
     Failed { message: String },
+}
+
+impl Entry {
+    fn blocked(&self) -> Option<&Blocked> {
+        match &self.state {
+            State::Due { blocked, .. } | State::Calling { blocked } => blocked.as_ref(),
+            State::Leaving | State::Failed { .. } => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -96,15 +107,21 @@ impl Ledger {
     }
 
     /// The watch has shown a pod that is in the books.
-    pub(super) fn seen(&mut self, mut facts: PodFacts) {
+    pub(super) fn seen(&mut self, mut facts: PodFacts, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&facts.pod.uid) {
             // Whoever told it to go, it goes.
             if facts.deletion.is_some() && matches!(entry.state, State::Due { blocked: Some(_), .. }) {
                 entry.state = State::Leaving;
             }
+            // What a budget says of a pod depends on whether it is ready.
+            if facts.ready != entry.facts.ready
+                && let State::Due { at, blocked: Some(_) } = &mut entry.state
+            {
+                *at = now.min(*at);
+            }
             // The kubelet shortens the grace to nothing at the end, which hides when it began.
-            if let (Some(before), Some(now)) = (entry.facts.deletion, &mut facts.deletion) {
-                now.asked = now.asked.min(before.asked);
+            if let (Some(before), Some(again)) = (entry.facts.deletion, &mut facts.deletion) {
+                again.asked = again.asked.min(before.asked);
             }
             entry.facts = facts;
         }
@@ -131,12 +148,12 @@ impl Ledger {
     }
 
     /// A whole list has been read: what is not in it is no more.
-    pub(super) fn reconcile(&mut self, listed: impl IntoIterator<Item = PodFacts>) {
+    pub(super) fn reconcile(&mut self, listed: impl IntoIterator<Item = PodFacts>, now: Instant) {
         let listed: BTreeMap<_, _> = listed.into_iter().map(|facts| (facts.pod.uid.clone(), facts)).collect();
         let known = self.entries.keys().chain(self.stayed.keys());
         let missing: Vec<_> = known.filter(|uid| !listed.contains_key(*uid)).cloned().collect();
         missing.iter().for_each(|uid| self.gone(uid));
-        listed.into_values().for_each(|facts| self.seen(facts));
+        listed.into_values().for_each(|facts| self.seen(facts, now));
     }
 
     /// The next pod whose time has come; its call is in flight from now on.
@@ -174,12 +191,15 @@ impl Ledger {
         };
         let unanswered = std::mem::take(&mut entry.unanswered);
         let mut trouble = None;
+        let mut others = None;
         entry.state = match outcome {
             Outcome::Accepted | Outcome::Gone => State::Leaving,
-            Outcome::Blocked { budget, message, retry_after } => State::Due {
-                at: now + retry_after.max(BLOCKED_PAUSE),
-                blocked: Some(Blocked { budget, message, since: blocked.map_or(clock, |before| before.since) }),
-            },
+            Outcome::Blocked { budget, message, retry_after } => {
+                let at = now + retry_after.max(BLOCKED_PAUSE);
+                others = budget.clone().map(|budget| (entry.facts.pod.clone(), budget, at));
+                let since = blocked.map_or(clock, |before| before.since);
+                State::Due { at, blocked: Some(Blocked { budget, message, since }) }
+            }
             Outcome::NamespaceTerminating if entry.facts.deletion.is_some() => State::Leaving,
             Outcome::NamespaceTerminating => State::Due { at: now + TERMINATING_PAUSE, blocked },
             Outcome::Later { message, retry_after } => {
@@ -190,11 +210,58 @@ impl Ledger {
             Outcome::Failed { message } => State::Failed { message },
         };
         self.trouble = trouble;
+        if let Some((refused, budget, until)) = others {
+            self.put_off_others(&refused, &budget, until);
+        }
     }
 
     /// The API could not be asked, or could be again.
     pub(super) fn trouble(&mut self, words: Option<String>) {
         self.trouble = words;
+    }
+
+    /// The namespaces in which a budget keeps a pod.
+    pub(super) fn namespaces_with_blocked(&self) -> BTreeSet<&str> {
+        let blocked = self.entries.values().filter(|entry| entry.blocked().is_some());
+        blocked.map(|entry| entry.facts.pod.namespace.as_str()).collect()
+    }
+
+    /// A budget lets pods go, or says so again. As many as it has room for are asked for now: one more would be refused.
+    pub(super) fn heard(&mut self, news: &BudgetNews, now: Instant) {
+        let kept = self.entries.values_mut().filter(|entry| {
+            let by_it =
+                entry.blocked().is_some_and(|blocked| blocked.budget.as_ref().is_none_or(|it| *it == news.name));
+            by_it && entry.facts.pod.namespace == news.namespace
+        });
+        let (mut put_off, asked): (Vec<_>, Vec<_>) =
+            kept.partition(|entry| matches!(entry.state, State::Due { at, .. } if at > now));
+        let room = match news.room {
+            Room::For(pods) => pods.saturating_sub(asked.len()),
+            Room::Unbounded => usize::MAX,
+        };
+        for entry in &mut put_off {
+            if let (State::Due { blocked: Some(blocked), .. }, Some(words)) = (&mut entry.state, &news.words) {
+                blocked.message.clone_from(words);
+            }
+        }
+        put_off.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
+        for entry in put_off.into_iter().take(room) {
+            if let State::Due { at, .. } = &mut entry.state {
+                *at = now;
+            }
+        }
+    }
+
+    /// What one pod of a budget was refused, the others need not ask: it asks again first, for all.
+    fn put_off_others(&mut self, refused: &PodRef, budget: &str, until: Instant) {
+        let others = self.entries.values_mut().filter(|entry| entry.facts.pod != *refused);
+        for entry in others.filter(|entry| entry.facts.pod.namespace == refused.namespace) {
+            if let State::Due { at, blocked: Some(blocked) } = &mut entry.state
+                && blocked.budget.as_deref() == Some(budget)
+            {
+                *at = (until + BLOCKED_PAUSE).max(*at);
+            }
+        }
     }
 
     /// Whether every pod that can be evicted has gone, as far as is known.
@@ -240,12 +307,9 @@ impl Ledger {
     }
 
     fn blocked(&self) -> Vec<BlockedPod> {
-        let blocked = self.entries.values().filter_map(|entry| match &entry.state {
-            State::Due { blocked: Some(blocked), .. } | State::Calling { blocked: Some(blocked) } => {
-                let Blocked { budget, message, since } = blocked.clone();
-                Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since })
-            }
-            _ => None,
+        let blocked = self.entries.values().filter_map(|entry| {
+            let Blocked { budget, message, since } = entry.blocked()?.clone();
+            Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since })
         });
         let mut blocked: Vec<_> = blocked.collect();
         blocked.sort_by(|a, b| a.pod.cmp(&b.pod));

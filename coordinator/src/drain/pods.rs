@@ -48,6 +48,8 @@ pub(super) struct PodFacts {
     pub(super) owner: Option<Owner>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) phase: Phase,
+    /// Its condition Ready is True.
+    pub(super) ready: bool,
     pub(super) is_mirror: bool,
     pub(super) has_empty_dir: bool,
     /// When its grace ends; set once it was asked to go.
@@ -79,6 +81,7 @@ impl PodFacts {
         let metadata = &pod.metadata;
         let spec = pod.spec.as_ref();
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let volumes = spec.and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
         let annotations = metadata.annotations.as_ref();
         let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
@@ -102,6 +105,7 @@ impl PodFacts {
                 Some("Pending") => Phase::Pending,
                 _ => Phase::Running,
             },
+            ready: conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True"),
             is_mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
             has_empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
             deletion: metadata.deletion_timestamp.as_ref().map(|due| Deletion {

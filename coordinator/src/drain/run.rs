@@ -13,60 +13,90 @@ use kube::{
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
-    DrainError, DrainOptions, DrainProgress, Drained, RefusedPod, Remains, StayingPod,
+    DrainError, DrainOptions, DrainProgress, Drained, PodRef, RefusedPod, Remains, StayingPod,
+    budget_watch::BudgetWatches,
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
-    evict::evict,
+    evict::{Outcome, evict},
     ledger::Ledger,
-    patience::{Steady, is_passing, patiently, words},
+    pace::Pace,
+    patience::{Steady, is_passing, of_watch, patiently, watch_seconds, words},
     pods::PodFacts,
 };
-
-/// The server ends each watch after this many seconds, and the client gives it up 5 s later: an apiserver that vanished
-/// without closing its connections is noticed within 25 s.
-const WATCH_SECONDS: u32 = 20;
 
 /// How often is looked for pods whose kubelet is gone, if they are not to be waited for.
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
 
-/// Of a list, as kubectl's.
-const PAGE: u32 = 500;
+/// Drains nodes through one client, which need not be one after another: all share one bound on the calls in flight.
+#[derive(Clone)]
+pub struct Drainer {
+    client: Client,
+    pace: Pace,
+}
 
-/// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
-///
-/// `progress` is told each time that something has changed. `client` must not retry by itself (`default_retry` off), or
-/// blocked pods are seen too late.
+impl Drainer {
+    /// `client` must not retry by itself (`default_retry` off), or blocked pods are seen too late.
+    pub fn new(client: Client) -> Self {
+        Self { client, pace: Pace::default() }
+    }
+
+    /// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
+    ///
+    /// `progress` is told each time that something has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as nothing else
+    /// is left than pods that cannot be evicted and pods that wait for a budget; [`DrainError::TimedOut`] after
+    /// [`DrainOptions::timeout`]; [`DrainError::Api`] if the API refuses what a drain needs to know.
+    pub async fn drain(
+        &self,
+        node: &str,
+        options: &DrainOptions,
+        progress: &mut (dyn FnMut(DrainProgress) + Send),
+    ) -> Result<Drained, DrainError> {
+        let started = Instant::now();
+        let mut drain = Drain {
+            client: &self.client,
+            node,
+            options,
+            pace: self.pace.clone(),
+            ledger: Ledger::default(),
+            daemon_sets: DaemonSets::default(),
+        };
+        // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.
+        match timeout_at(started + options.timeout, drain.empty_the_node(progress)).await {
+            Ok(Ok(())) => Ok(drain.ledger.close(started.elapsed())),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(DrainError::TimedOut {
+                node: node.to_owned(),
+                waited: options.timeout,
+                remains: Box::new(drain.ledger.remains()),
+            }),
+        }
+    }
+}
+
+/// Drains one node: [`Drainer::drain`] with a pace of its own.
 ///
 /// # Errors
 ///
-/// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as nothing else is
-/// left than pods that cannot be evicted and pods that wait for a budget; [`DrainError::TimedOut`] after
-/// [`DrainOptions::timeout`]; [`DrainError::Api`] if the API refuses what a drain needs to know.
+/// As there.
 pub async fn run(
     client: &Client,
     node: &str,
     options: &DrainOptions,
     progress: &mut (dyn FnMut(DrainProgress) + Send),
 ) -> Result<Drained, DrainError> {
-    let started = Instant::now();
-    let mut drain = Drain { client, node, options, ledger: Ledger::default(), daemon_sets: DaemonSets::default() };
-    // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.
-    match timeout_at(started + options.timeout, drain.empty_the_node(progress)).await {
-        Ok(Ok(())) => Ok(drain.ledger.close(started.elapsed())),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(DrainError::TimedOut {
-            node: node.to_owned(),
-            waited: options.timeout,
-            remains: Box::new(drain.ledger.remains()),
-        }),
-    }
+    Drainer::new(client.clone()).drain(node, options, progress).await
 }
 
 /// The pods of a node that are subject to a drain, in one consistent list.
 pub(super) async fn list(client: &Client, node: &str, options: &DrainOptions) -> Result<Vec<PodFacts>, kube::Error> {
     let pods: Api<Pod> = Api::all(client.clone());
-    let mut params = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(PAGE);
+    let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
     params.label_selector.clone_from(&options.pod_selector);
+    params.limit = options.page();
     let mut found = Vec::new();
     // A page whose token has expired is answered with 410, which passes: the whole list is read anew.
     loop {
@@ -83,18 +113,19 @@ struct Drain<'a> {
     client: &'a Client,
     node: &'a str,
     options: &'a DrainOptions,
+    pace: Pace,
     ledger: Ledger,
     daemon_sets: DaemonSets,
 }
 
 impl Drain<'_> {
     async fn empty_the_node(&mut self, progress: &mut (dyn FnMut(DrainProgress) + Send)) -> Result<(), DrainError> {
-        let mut config = watcher::Config::default()
-            .fields(&format!("spec.nodeName={}", self.node))
-            .timeout(WATCH_SECONDS)
-            .page_size(PAGE);
+        let mut config =
+            watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(watch_seconds());
+        config.page_size = self.options.page();
         config.label_selector.clone_from(&self.options.pod_selector);
         let mut watch = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
+        let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
         let mut told = None;
@@ -110,12 +141,9 @@ impl Drain<'_> {
             while calls.len() < parallel
                 && let Some(pod) = self.ledger.next_call(now)
             {
-                let (client, grace) = (self.client, self.options.grace_seconds);
-                calls.push(async move {
-                    let outcome = evict(client, &pod, grace).await;
-                    (pod.uid, outcome)
-                });
+                calls.push(self.call(pod));
             }
+            budgets.follow(self.client, self.ledger.namespaces_with_blocked());
             let state = self.ledger.progress();
             if (began || state.trouble.is_some()) && told.as_ref() != Some(&state) {
                 progress(state.clone());
@@ -134,6 +162,7 @@ impl Drain<'_> {
                 Some((uid, outcome)) = calls.next() => {
                     self.ledger.answered(&uid, outcome, Instant::now(), Timestamp::now());
                 }
+                Some(news) = budgets.next() => self.ledger.heard(&news, Instant::now()),
                 event = watch.try_next() => match event {
                     Ok(Some(watcher::Event::Init)) => listing = Vec::new(),
                     Ok(Some(watcher::Event::InitApply(pod))) => listing.push(PodFacts::of(&pod)),
@@ -153,15 +182,29 @@ impl Drain<'_> {
         }
     }
 
+    /// One call for a pod, as soon as the client's pace lets it begin.
+    fn call(&self, pod: PodRef) -> impl Future<Output = (String, Outcome)> + use<> {
+        let (client, pace, manner) = (self.client.clone(), self.pace.clone(), self.options.manner());
+        async move {
+            let permit = pace.permit().await;
+            let outcome = evict(&client, &pod, manner).await;
+            match &outcome {
+                Outcome::Later { retry_after, .. } => permit.turned_away(*retry_after),
+                _ => permit.answered(),
+            }
+            (pod.uid, outcome)
+        }
+    }
+
     async fn listed(&mut self, pods: Vec<PodFacts>) -> Result<(), DrainError> {
         self.ledger.trouble(None);
-        self.ledger.reconcile(pods.iter().cloned());
+        self.ledger.reconcile(pods.iter().cloned(), Instant::now());
         self.admit(pods).await
     }
 
     async fn seen(&mut self, pod: PodFacts) -> Result<(), DrainError> {
         self.ledger.trouble(None);
-        self.ledger.seen(pod.clone());
+        self.ledger.seen(pod.clone(), Instant::now());
         self.admit(vec![pod]).await
     }
 
@@ -212,12 +255,7 @@ impl Drain<'_> {
     }
 
     fn watch_failed(&mut self, error: watcher::Error) -> Result<(), DrainError> {
-        use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-        let error = match error {
-            InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => error,
-            WatchError(status) => kube::Error::Api(status),
-            NoResourceVersion => return Ok(()),
-        };
+        let Some(error) = of_watch(error) else { return Ok(()) };
         // The end of a watch's connection is no trouble by itself: the next one begins at once. Only a server that
         // refuses for good ends the drain.
         match &error {

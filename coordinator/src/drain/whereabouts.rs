@@ -101,6 +101,7 @@ mod tests {
             owner,
             labels: BTreeMap::new(),
             phase: Phase::Running,
+            ready: true,
             is_mirror: false,
             has_empty_dir: false,
             deletion: None,

@@ -9,6 +9,7 @@ fn pod() -> PodFacts {
         owner: None,
         labels: BTreeMap::new(),
         phase: Phase::Running,
+        ready: true,
         is_mirror: false,
         has_empty_dir: false,
         deletion: None,

@@ -9,6 +9,7 @@ fn facts(name: &str) -> PodFacts {
         owner: None,
         labels: BTreeMap::new(),
         phase: Phase::Running,
+        ready: true,
         is_mirror: false,
         has_empty_dir: false,
         deletion: None,
@@ -52,7 +53,7 @@ fn a_pod_is_called_told_to_go_and_gone() {
     assert_eq!(ledger.next_call(now), None);
     ledger.answered("a", Outcome::Accepted, now, clock(0));
     assert_eq!(ledger.progress().leaving, 1);
-    ledger.seen(leaving("a", 7));
+    ledger.seen(leaving("a", 7), now);
     ledger.gone("a");
     assert!(ledger.is_empty());
     assert_eq!(ledger.progress().gone, 1);
@@ -63,14 +64,14 @@ fn a_pod_is_called_told_to_go_and_gone() {
 fn the_first_request_to_go_counts_though_the_kubelet_asks_again_at_the_end() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
-    ledger.seen(leaving("a", 7));
-    ledger.seen(leaving("a", 37));
+    ledger.seen(leaving("a", 7), now);
+    ledger.seen(leaving("a", 37), now);
     ledger.gone("a");
     assert_eq!(ledger.close(Duration::ZERO).moved[0].asked, Some(clock(7)));
 }
 
 #[test]
-fn a_blocked_pod_is_tried_each_second_and_blocked_since_the_first_refusal() {
+fn a_blocked_pod_is_tried_now_and_then_and_blocked_since_the_first_refusal() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
     for (second, words) in [(10, "needs 8, has 8"), (11, "needs 8, has 7")] {
@@ -121,7 +122,7 @@ fn a_pod_in_a_namespace_that_ends_is_waited_for_once_it_is_told_to_go() {
     ledger.next_call(now);
     ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
     assert_eq!(after(&ledger, now), Some(TERMINATING_PAUSE));
-    ledger.seen(leaving("a", 1));
+    ledger.seen(leaving("a", 1), now);
     ledger.next_call(now + TERMINATING_PAUSE);
     ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
     assert_eq!((after(&ledger, now), ledger.progress().leaving), (None, 1));
@@ -133,7 +134,7 @@ fn a_blocked_pod_that_somebody_else_deletes_is_leaving() {
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
     ledger.answered("a", blocked("x"), now, clock(0));
-    ledger.seen(leaving("a", 1));
+    ledger.seen(leaving("a", 1), now);
     assert_eq!((ledger.progress().leaving, ledger.next_due()), (1, None));
 }
 
@@ -171,7 +172,7 @@ fn what_a_new_list_lacks_has_gone_and_an_answer_may_come_after_the_end() {
     let stays = StayingPod { pod: facts("d").pod, reason: StayReason::DaemonSet };
     ledger.leave_alone(stays);
     ledger.next_call(now);
-    ledger.reconcile([facts("b")]);
+    ledger.reconcile([facts("b")], now);
     ledger.answered("a", blocked("x"), now, clock(0));
     assert_eq!(ledger.progress().gone, 1);
     assert_eq!(ledger.progress().staying, 0);
@@ -186,7 +187,7 @@ fn a_pod_whose_kubelet_is_gone_is_waited_for_only_so_long() {
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
     ledger.answered("a", Outcome::Accepted, now, clock(0));
-    ledger.seen(leaving("a", 100));
+    ledger.seen(leaving("a", 100), now);
     ledger.skip_overdue(limit, clock(160));
     assert!(!ledger.is_empty());
     ledger.skip_overdue(limit, clock(161));
@@ -220,7 +221,7 @@ proptest! {
                 Some(outcome) if calling.remove(name) => ledger.answered(name, outcome, now, clock(0)),
                 Some(_) => {}
                 None if event == 6 => ledger.gone(name),
-                None if event == 7 && ledger.knows(name) => ledger.seen(leaving(name, 1)),
+                None if event == 7 && ledger.knows(name) => ledger.seen(leaving(name, 1), now),
                 None => {
                     if let Some(called) = ledger.next_call(now) {
                         prop_assert!(calling.insert(names[names.iter().position(|name| *name == called.name).unwrap()]));
@@ -234,4 +235,82 @@ proptest! {
             prop_assert_eq!(ledger.is_empty(), moved.len() == names.len());
         }
     }
+}
+
+fn news(room: Room) -> BudgetNews {
+    BudgetNews { namespace: "web".into(), name: "web".into(), room, words: None }
+}
+
+/// Books in which a budget has refused all pods.
+fn refused_books(names: &[&str], now: Instant) -> Ledger {
+    let mut ledger = books(names, now);
+    for name in names {
+        ledger.next_call(now).unwrap();
+        ledger.answered(name, blocked("x"), now, clock(0));
+    }
+    ledger
+}
+
+fn called(ledger: &mut Ledger, now: Instant) -> Vec<String> {
+    std::iter::from_fn(|| ledger.next_call(now)).map(|pod| pod.name).collect()
+}
+
+#[test]
+fn news_of_a_budget_wake_as_many_pods_as_it_has_room_for() {
+    let now = Instant::now();
+    for (room, expected) in [(Room::For(0), &[][..]), (Room::For(2), &["a", "b"]), (Room::Unbounded, &["a", "b", "c"])]
+    {
+        let mut ledger = refused_books(&["a", "b", "c"], now);
+        ledger.heard(&news(room), now);
+        assert_eq!(called(&mut ledger, now), expected, "{room:?}");
+    }
+}
+
+#[test]
+fn calls_in_flight_take_the_room_that_a_budget_has() {
+    let now = Instant::now();
+    let mut ledger = refused_books(&["a", "b", "c"], now);
+    ledger.heard(&news(Room::For(1)), now);
+    assert_eq!(called(&mut ledger, now), ["a"]);
+    // The count may have been made before that call.
+    ledger.heard(&news(Room::For(1)), now);
+    assert_eq!(called(&mut ledger, now), [""; 0]);
+}
+
+#[test]
+fn news_of_other_budgets_wake_nobody() {
+    let now = Instant::now();
+    let mut ledger = refused_books(&["a"], now);
+    ledger.heard(&BudgetNews { name: "other".into(), ..news(Room::For(9)) }, now);
+    ledger.heard(&BudgetNews { namespace: "other".into(), ..news(Room::For(9)) }, now);
+    assert_eq!(called(&mut ledger, now), [""; 0]);
+    assert_eq!(ledger.namespaces_with_blocked(), BTreeSet::from(["web"]));
+}
+
+#[test]
+fn news_say_why_there_is_no_room_now() {
+    let now = Instant::now();
+    let mut ledger = refused_books(&["a"], now);
+    ledger.heard(&BudgetNews { words: Some("needs 8, has 7".into()), ..news(Room::For(0)) }, now);
+    let [pod] = &ledger.progress().blocked[..] else { panic!() };
+    assert_eq!((pod.message.as_str(), pod.since), ("needs 8, has 7", clock(0)));
+}
+
+#[test]
+fn without_news_one_pod_of_a_budget_asks_for_all() {
+    let now = Instant::now();
+    let mut ledger = refused_books(&["a", "b", "c"], now);
+    let later = now + BLOCKED_PAUSE;
+    assert_eq!(called(&mut ledger, later), ["c"], "the one that was refused last");
+    ledger.answered("c", blocked("x"), later, clock(5));
+    assert_eq!(called(&mut ledger, later), [""; 0]);
+    assert_eq!(called(&mut ledger, later + BLOCKED_PAUSE), ["c"]);
+}
+
+#[test]
+fn a_blocked_pod_whose_readiness_changes_asks_again() {
+    let now = Instant::now();
+    let mut ledger = refused_books(&["a"], now);
+    ledger.seen(PodFacts { ready: false, ..facts("a") }, now);
+    assert_eq!(called(&mut ledger, now), ["a"]);
 }
