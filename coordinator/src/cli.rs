@@ -113,6 +113,8 @@ pub enum Command {
     Uncordon(OnNodes),
     /// Cordon nodes and evict their pods.
     Drain(Drain),
+    /// Say what a drain of nodes would find, pod by pod, and change nothing.
+    Preflight(Preflight),
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -149,12 +151,25 @@ pub struct Change {
     /// The ticket that this belongs to.
     #[arg(short, long, value_name = "ID")]
     pub task_id: Option<String>,
-    /// Print the plan and change nothing.
-    #[arg(long)]
-    pub dry_run: bool,
+    /// Print the plan and change nothing. With `server`, drains are confirmed by evictions that the server only tries.
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_value_t, default_missing_value = "client",
+          require_equals = true)]
+    pub dry_run: DryRun,
     /// Do not ask for confirmation.
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// How much of a change is only tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// It is done.
+    #[default]
+    None,
+    /// It is planned.
+    Client,
+    /// It is planned, and the server is asked what it would answer.
+    Server,
 }
 
 /// `usher restart`.
@@ -202,21 +217,52 @@ pub struct OnNodes {
     pub change: Change,
 }
 
-/// How pods leave a node. The flags mean what they mean to `kubectl drain`, but DaemonSet pods are left by default.
+/// How pods leave a node. The flags mean what they mean to `kubectl drain`; docs/drain.md says where usher differs.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Drain options, as kubectl's")]
 pub struct Eviction {
-    /// Also delete pods that no controller would bring back.
+    /// Also delete pods that no controller would bring back, and those of a DaemonSet that is gone.
     #[arg(long)]
     pub force: bool,
+    /// Leave the pods of DaemonSets alone; unlike kubectl's, on by default.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value_t = true, default_missing_value = "true",
+          require_equals = true, action = clap::ArgAction::Set)]
+    pub ignore_daemonsets: bool,
     /// Also evict pods with emptyDir volumes, whose data is lost.
     #[arg(long)]
     pub delete_emptydir_data: bool,
-    /// Seconds that each pod is given to end; negative means its own.
+    /// Seconds that each pod is given to end; negative means its own, 0 kills at once.
     #[arg(long, value_name = "SECONDS", default_value_t = -1, allow_negative_numbers = true)]
     pub grace_period: i64,
-    /// Give up on a node's drain after this time, and take its cordon back.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// Give up on a node's drain after this time, and take its cordon back; 0 means never.
+    #[arg(long, alias = "timeout", value_name = "DURATION", value_parser = duration)]
     pub drain_timeout: Option<Duration>,
+    /// Drain only the pods with these labels.
+    #[arg(long, value_name = "SELECTOR")]
+    pub pod_selector: Option<String>,
+    /// Delete pods instead of evicting them: disruption budgets do not count.
+    #[arg(long)]
+    pub disable_eviction: bool,
+    /// Do not wait for pods that should have ended longer ago than this; 0 means wait.
+    #[arg(long, value_name = "SECONDS")]
+    pub skip_wait_for_delete_timeout: Option<u64>,
+    /// Pods to a page of a list; 0 for all at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 500)]
+    pub chunk_size: u32,
+    /// Begin although pods can never be evicted as things stand; evicts the others, then gives up.
+    #[arg(long)]
+    pub ignore_verdicts: bool,
+}
+
+/// `usher preflight`.
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// See there.
+    #[command(flatten)]
+    pub targets: Targets,
+    /// See there.
+    #[command(flatten)]
+    pub eviction: Eviction,
 }
 
 /// `usher drain`.
@@ -342,6 +388,30 @@ mod tests {
         assert!(Cli::try_parse_from(["usher", "restart", "kube-scheduler", "-r", " "]).is_err());
         assert!(Cli::try_parse_from(["usher", "restart", "kube-scheduler", "--dry-run"]).is_ok());
         assert!(Cli::try_parse_from(["usher", "reboot", "w1", "-r", "kernel"]).is_ok());
+        assert!(Cli::try_parse_from(["usher", "drain", "w1", "--dry-run=server"]).is_ok());
+        assert!(Cli::try_parse_from(["usher", "drain", "w1", "--dry-run", "--ignore-daemonsets"]).is_ok());
+    }
+
+    #[test]
+    fn kubectls_flags_of_a_drain_mean_what_they_mean_there() {
+        let parse = |flags: &[&str]| {
+            let all = ["usher", "drain", "w1", "-r", "x"].iter().chain(flags);
+            match Cli::try_parse_from(all).unwrap().command {
+                Command::Drain(drain) => drain,
+                other => panic!("{other:?}"),
+            }
+        };
+        let plain = parse(&[]);
+        assert!(plain.eviction.ignore_daemonsets && plain.change.dry_run == DryRun::None);
+        assert_eq!((plain.eviction.grace_period, plain.eviction.chunk_size), (-1, 500));
+        assert!(!parse(&["--ignore-daemonsets=false"]).eviction.ignore_daemonsets);
+        assert_eq!(parse(&["--dry-run"]).change.dry_run, DryRun::Client);
+        assert_eq!(parse(&["--timeout", "0"]).eviction.drain_timeout, Some(Duration::ZERO));
+        assert_eq!(parse(&["--skip-wait-for-delete-timeout=30"]).eviction.skip_wait_for_delete_timeout, Some(30));
+        let all =
+            parse(&["--force", "--delete-emptydir-data", "--disable-eviction", "--pod-selector=a=b", "--chunk-size=0"]);
+        assert!(all.eviction.force && all.eviction.delete_emptydir_data && all.eviction.disable_eviction);
+        assert_eq!((all.eviction.pod_selector.as_deref(), all.eviction.chunk_size), (Some("a=b"), 0));
     }
 
     #[test]

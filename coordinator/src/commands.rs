@@ -7,6 +7,7 @@ mod confirm;
 mod failure;
 mod identity;
 mod nodes;
+mod preflight;
 mod restart;
 mod status;
 mod version;
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Cordon(arguments) => nodes::cordon(&global, arguments).await,
         Command::Uncordon(arguments) => nodes::uncordon(&global, arguments).await,
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
+        Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Config(ConfigCommand::Check) => config::check(&global).await,
         Command::Completion { shell } => Ok(completion(shell)),

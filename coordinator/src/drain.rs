@@ -15,20 +15,25 @@ mod daemon_sets;
 mod display;
 mod error;
 mod evict;
+mod fit;
 mod ledger;
+mod outlook;
 mod pace;
 mod patience;
 mod pods;
 mod preview;
 mod report;
 mod run;
+mod survey;
 mod whereabouts;
 
 use std::time::Duration;
 
+pub use display::never_lines;
 pub use error::DrainError;
+pub use outlook::{Outlook, PodOutlook};
 pub use pods::{Owner, PodRef};
-pub use preview::{BudgetPreview, DrainPreview, preview};
+pub use preview::{BudgetPreview, Confirm, DrainPreview, check, preview, previews};
 pub use report::{
     BlockedPod, DrainProgress, Drained, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
 };
@@ -54,6 +59,8 @@ pub struct DrainOptions {
     pub pod_selector: Option<String>,
     /// Delete pods instead of evicting them: disruption budgets do not count.
     pub disable_eviction: bool,
+    /// Begin although pods can never be evicted as things stand.
+    pub ignore_verdicts: bool,
     /// Pods to a page of a list; 0 for all at once.
     pub chunk_size: u32,
     /// How many evictions of one node may be in flight at most. The server's answers decide how many are.
@@ -83,6 +90,7 @@ impl Default for DrainOptions {
             skip_wait_for_delete: None,
             pod_selector: None,
             disable_eviction: false,
+            ignore_verdicts: false,
             // As kubectl's.
             chunk_size: 500,
             // The bound that all nodes share is twice this.

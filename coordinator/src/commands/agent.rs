@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{cluster, confirm::confirm, failure::Failure, identity, site};
 use crate::{
-    cli::{AgentCommand, Change, Global},
+    cli::{AgentCommand, Change, DryRun, Global},
     exit::Exit,
     node::{Agent, Agents, Operation, Order},
     output::{self, Format},
@@ -142,7 +142,7 @@ async fn restart(
     })?;
     let before = known.invocation_id.clone();
     say(node, &format!("restart {unit} ({} now)", known.active_state), change);
-    if !change.dry_run {
+    if change.dry_run == DryRun::None {
         confirm(node, change.yes)?;
     }
     let order = order(change, status.highest_epoch);
@@ -150,7 +150,7 @@ async fn restart(
         Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
         None => agent.start_unit(&order, unit).await?,
     };
-    if change.dry_run {
+    if change.dry_run != DryRun::None {
         return told(global, &begun, "the agent would do it");
     }
     let timeout = site.defaults.restart_timeout;
@@ -168,12 +168,12 @@ async fn reboot(
 ) -> Result<Exit, Failure> {
     let status = agent.status().await?;
     say(node, "reboot without cordon or drain", change);
-    if !change.dry_run {
+    if change.dry_run == DryRun::None {
         confirm(node, change.yes)?;
     }
     let order = order(change, status.highest_epoch);
     let begun = agent.reboot(&order, &status.boot_id, override_blockers).await?;
-    if change.dry_run {
+    if change.dry_run != DryRun::None {
         return told(global, &begun, "the agent would do it");
     }
     let after = agent.await_boot(&status.boot_id, site.defaults.reboot_timeout).await?;
@@ -183,7 +183,7 @@ async fn reboot(
 }
 
 fn say(node: &str, what: &str, change: &Change) {
-    let dry = if change.dry_run { " · nothing is changed by a dry run" } else { "" };
+    let dry = if change.dry_run != DryRun::None { " · nothing is changed by a dry run" } else { "" };
     output::progress(&format!("{node} alone, past lock, leaders and Kubernetes: {what}{dry}"));
 }
 
@@ -195,7 +195,7 @@ fn order(change: &Change, highest_epoch: u64) -> Order {
         reason: change.reason.clone().unwrap_or_else(|| "dry run".to_owned()),
         task_id: change.task_id.clone(),
         requester: identity::requester(),
-        dry_run: change.dry_run,
+        dry_run: change.dry_run != DryRun::None,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{confirm::confirm, failure::Failure, identity};
+use super::{confirm::confirm, failure::Failure, identity, preflight};
 use crate::{
-    cli::{Change, Global},
+    cli::{Change, DryRun, Global},
     cluster::{Lock, LockRequest},
-    drain,
+    drain::{self, Confirm, DrainPreview},
     event::{Events, Kind},
     exit::Exit,
     interrupt::Interrupt,
@@ -43,21 +44,25 @@ pub(super) async fn carry_out(
     change: &Change,
     wanted: Wanted,
 ) -> Result<Exit, Failure> {
-    let dry = if change.dry_run { " · nothing is changed by a dry run" } else { "" };
+    let dry = if change.dry_run != DryRun::None { " · nothing is changed by a dry run" } else { "" };
+    if change.dry_run == DryRun::None && change.reason.is_none() {
+        return Err(Failure::usage("a change needs a reason: --reason TEXT"));
+    }
     output::progress(&format!("{} · {}{dry}", world.cluster.name(), world.cluster.server()));
     let facts = world.facts(&wanted.scope).await?;
     let plan = plan::make(&wanted.request, &[], &facts, &world.site)?;
-    if change.dry_run {
-        return show(global, world, &wanted, &plan).await;
+    if change.dry_run != DryRun::None {
+        let confirm = if change.dry_run == DryRun::Server { Confirm::Everything } else { Confirm::Nothing };
+        return show(global, world, &wanted, &plan, confirm).await;
     }
     if plan.turns.is_empty() {
         output::result("nothing to do");
         return Ok(Exit::Done);
     }
     output::progress(&plan.to_text(&world.site));
-    for line in drain_lines(world, &wanted, &plan).await {
-        output::progress(&line);
-    }
+    let drains = drains(world, &wanted, &plan, Confirm::Never).await?;
+    preflight::lines(&drains).iter().for_each(|line| output::progress(line));
+    preflight::verdict(&drains, &wanted.policy.drain)?;
     confirm(world.cluster.name(), change.yes)?;
 
     let operation = identity::operation();
@@ -115,34 +120,38 @@ async fn release(lock: Option<Lock>) {
     }
 }
 
-/// The plan of a dry run.
-async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan) -> Result<Exit, Failure> {
+/// A plan, and what the drains in it would find.
+#[derive(Serialize)]
+struct Planned<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    drains: &'a [DrainPreview],
+}
+
+/// The plan of a dry run. It ends as the real run would if that would be refused.
+async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan, confirm: Confirm) -> Result<Exit, Failure> {
+    let drains = drains(world, wanted, plan, confirm).await?;
     match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(plan, global.output)?),
+        Format::Json | Format::Yaml => {
+            output::result(&output::structured(&Planned { plan, drains: &drains }, global.output)?);
+        }
         Format::Table | Format::Wide => {
             output::result(&plan.to_text(&world.site));
-            for line in drain_lines(world, wanted, plan).await {
-                output::result(&line);
-            }
+            preflight::lines(&drains).iter().for_each(|line| output::result(line));
             if matches!(wanted.request, Request::Restart(_)) && plan.turns.len() > 1 {
                 output::result("The order follows the leaders: it is read again before each machine.");
             }
         }
     }
-    Ok(Exit::Done)
+    preflight::verdict(&drains, &wanted.policy.drain)
 }
 
-/// What the drains of a plan would find, a line a node. Best effort: the drain itself looks again.
-async fn drain_lines(world: &World, wanted: &Wanted, plan: &Plan) -> Vec<String> {
+/// What the drains of a plan would find: again for each machine right before its turn, as things change.
+async fn drains(world: &World, wanted: &Wanted, plan: &Plan, confirm: Confirm) -> Result<Vec<DrainPreview>, Failure> {
     let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
-    let mut lines = Vec::new();
-    for turn in drained {
-        match drain::preview(world.cluster.client(), &turn.machine, &wanted.policy.drain).await {
-            Ok(preview) => lines.push(format!("{}: {preview}", turn.machine)),
-            Err(error) => lines.push(format!("{}: {}", turn.machine, words::chain(&error))),
-        }
-    }
-    lines
+    let nodes: Vec<_> = drained.map(|turn| turn.machine.clone()).collect();
+    Ok(drain::previews(world.cluster.client(), &nodes, &wanted.policy.drain, confirm).await?)
 }
 
 async fn run(

@@ -3,6 +3,7 @@
 use crate::{
     cluster::{ClusterError, ConnectError, LockError},
     config::ConfigError,
+    drain::DrainError,
     exit::Exit,
     node::NodeError,
     plan::Refusal,
@@ -92,6 +93,12 @@ impl From<NodeError> for Failure {
             _ => Exit::Failed,
         };
         Self { lines: error.hint().into_iter().collect(), ..Self::new(exit, words::chain(&error)) }
+    }
+}
+
+impl From<DrainError> for Failure {
+    fn from(error: DrainError) -> Self {
+        Self::new(Exit::Failed, words::chain(&error))
     }
 }
 

@@ -82,12 +82,19 @@ fn no_policy() -> Policy {
     Policy { drain: DrainOptions::default(), override_blockers: Vec::new(), without_leader: Vec::new() }
 }
 
-fn options(eviction: &Eviction, world: &World) -> DrainOptions {
+pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
+    let skip = eviction.skip_wait_for_delete_timeout.map(Duration::from_secs);
     DrainOptions {
         timeout: eviction.drain_timeout.map_or(world.site.defaults.drain_timeout, unlimited),
         grace_seconds: u32::try_from(eviction.grace_period).ok(),
         force: eviction.force,
+        ignore_daemon_sets: eviction.ignore_daemonsets,
         delete_empty_dir_data: eviction.delete_emptydir_data,
+        skip_wait_for_delete: skip.filter(|limit| !limit.is_zero()),
+        pod_selector: eviction.pod_selector.clone(),
+        disable_eviction: eviction.disable_eviction,
+        ignore_verdicts: eviction.ignore_verdicts,
+        chunk_size: eviction.chunk_size,
         ..DrainOptions::default()
     }
 }
@@ -100,7 +107,7 @@ fn unlimited(limit: Duration) -> Duration {
 
 /// The nodes that were named or selected. All are looked up before the first is touched; `also` are names that need not be
 /// Nodes. Names may be written as kubectl does: `node/w1`.
-async fn targets(world: &World, targets: Targets, also: &[String]) -> Result<Vec<String>, Failure> {
+pub(super) async fn targets(world: &World, targets: Targets, also: &[String]) -> Result<Vec<String>, Failure> {
     let Targets { nodes: named, selector } = targets;
     if let Some(selector) = selector {
         let found: Vec<_> = world.cluster.nodes_matching(&selector).await?.into_keys().collect();

@@ -30,7 +30,26 @@ pub(super) enum Verdict {
     /// It is left alone.
     Stay { reason: StayReason, warning: Option<String> },
     /// It forbids the drain.
-    Refuse { message: String },
+    Refuse { message: String, cause: Forbids },
+}
+
+/// What about a pod forbids the drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forbids {
+    /// It is of a DaemonSet, and those are not to be left alone.
+    DaemonSet,
+    /// It is of a DaemonSet that is no more.
+    DaemonSetGone,
+    /// It is of a DaemonSet of which the API tells nothing.
+    DaemonSetUnknown,
+    /// It has an `emptyDir`.
+    LocalStorage,
+    /// Nothing would bring it back.
+    Unmanaged,
+}
+
+fn refuse(message: &str, cause: Forbids) -> Opinion {
+    Opinion::Keep(Verdict::Refuse { message: message.to_owned(), cause })
 }
 
 /// What the API says about the DaemonSet that a pod claims as its controller.
@@ -88,13 +107,12 @@ fn daemon_set_pod(pod: &PodFacts, daemon_set: Option<&DaemonSet>, options: &Drai
     }
     match daemon_set {
         Some(DaemonSet::Gone(words)) if options.force => Opinion::Evict(Some(words.clone())),
-        Some(DaemonSet::Gone(words) | DaemonSet::Unknown(words)) => {
-            Opinion::Keep(Verdict::Refuse { message: words.clone() })
-        }
+        Some(DaemonSet::Gone(words)) => refuse(words, Forbids::DaemonSetGone),
+        Some(DaemonSet::Unknown(words)) => refuse(words, Forbids::DaemonSetUnknown),
         Some(DaemonSet::Exists) | None if options.ignore_daemon_sets => {
             Opinion::Keep(Verdict::Stay { reason: StayReason::DaemonSet, warning: Some(DAEMON_SET_IGNORED.into()) })
         }
-        Some(DaemonSet::Exists) | None => Opinion::Keep(Verdict::Refuse { message: DAEMON_SET_FORBIDS.into() }),
+        Some(DaemonSet::Exists) | None => refuse(DAEMON_SET_FORBIDS, Forbids::DaemonSet),
     }
 }
 
@@ -112,7 +130,7 @@ fn local_storage(pod: &PodFacts, options: &DrainOptions) -> Opinion {
     } else if options.delete_empty_dir_data {
         Opinion::Evict(Some(LOCAL_STORAGE_DELETED.into()))
     } else {
-        Opinion::Keep(Verdict::Refuse { message: LOCAL_STORAGE_FORBIDS.into() })
+        refuse(LOCAL_STORAGE_FORBIDS, Forbids::LocalStorage)
     }
 }
 
@@ -122,7 +140,7 @@ fn unmanaged(pod: &PodFacts, options: &DrainOptions) -> Opinion {
     } else if options.force {
         Opinion::Evict(Some(UNMANAGED_DELETED.into()))
     } else {
-        Opinion::Keep(Verdict::Refuse { message: UNMANAGED_FORBIDS.into() })
+        refuse(UNMANAGED_FORBIDS, Forbids::Unmanaged)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use super::{DrainPreview, DrainProgress, StayReason};
+use super::{DrainPreview, DrainProgress, Outlook, PodOutlook, StayReason, classify::grouped};
 use crate::words::{count, list};
 
 impl fmt::Display for DrainPreview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = self.evict.len() + self.stay.len() + self.refused.len();
+        let total = self.pods.len();
         let mut parts = Vec::new();
-        let now = self.evict.len().saturating_sub(self.wait);
+        let now = self.pods.iter().filter(|pod| pod.outlook == Outlook::Now).count();
+        let never = self.never().count();
         if now > 0 {
             parts.push(format!("{now} can go now"));
         }
@@ -32,12 +33,39 @@ impl fmt::Display for DrainPreview {
                 parts.push(format!("{number} {verb} ({what})"));
             }
         }
-        for refused in &self.refused {
-            parts.push(format!("{} forbids the drain: {}", refused.pod, refused.message));
+        if never > 0 {
+            parts.push(format!("{never} can never go"));
         }
         write!(f, "{}", count(total, "pod"))?;
         if parts.is_empty() { Ok(()) } else { write!(f, ": {}", parts.join(", ")) }
     }
+}
+
+impl DrainPreview {
+    /// Under the headline: each pod that can never go with what would let it, and what to know of the others.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = never_lines(self.never());
+        let said = self.pods.iter().filter(|pod| !matches!(pod.outlook, Outlook::Never { .. }));
+        let said = said.flat_map(|pod| pod.cautions.iter().map(|caution| (&pod.pod, caution.as_str())));
+        lines.extend(grouped(said).into_iter().map(|line| format!("Warning: {line}")));
+        lines
+    }
+}
+
+/// Each pod with why it cannot go, and under it what would let it go.
+pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<String> {
+    let told: Vec<_> = pods
+        .into_iter()
+        .filter_map(|pod| match &pod.outlook {
+            Outlook::Never { because, unblock } => Some((pod.pod.to_string(), because, unblock)),
+            _ => None,
+        })
+        .collect();
+    let width = told.iter().map(|(pod, ..)| pod.len()).max().unwrap_or_default();
+    let lines = told
+        .iter()
+        .flat_map(|(pod, because, unblock)| [format!("{pod:width$}  {because}"), format!("{:width$}  {unblock}", "")]);
+    lines.collect()
 }
 
 impl fmt::Display for DrainProgress {

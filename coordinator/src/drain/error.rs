@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{RefusedPod, Remains, classify};
+use super::{PodOutlook, RefusedPod, Remains, classify};
 use crate::words::{count, took};
 
 /// Why a node is not drained.
@@ -16,6 +16,16 @@ pub enum DrainError {
         /// The pods, with kubectl's words for each.
         pods: Vec<RefusedPod>,
         /// What had happened before: pods that forbid it may come late.
+        remains: Box<Remains>,
+    },
+    /// Pods on the node can never be evicted as things stand. Nothing was touched.
+    #[error("{} on {node} can never be evicted as things stand", count(pods.len(), "pod"))]
+    Never {
+        /// The node.
+        node: String,
+        /// The pods, with what would let each go.
+        pods: Vec<PodOutlook>,
+        /// Nothing.
         remains: Box<Remains>,
     },
     /// Some pods can never be evicted as things stand; all others have gone or wait for a budget.
@@ -53,6 +63,7 @@ impl DrainError {
     pub fn remains(&self) -> &Remains {
         match self {
             Self::Refused { remains, .. }
+            | Self::Never { remains, .. }
             | Self::Failed { remains, .. }
             | Self::TimedOut { remains, .. }
             | Self::Api { remains, .. } => remains,

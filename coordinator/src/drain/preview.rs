@@ -2,24 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use futures::future;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::{Api, Client, api::ListParams};
+use kube::Client;
 use serde::Serialize;
 
 use super::{
-    DrainError, DrainOptions, PodRef, RefusedPod, StayingPod, budgets,
+    DrainError, DrainOptions, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod, budgets,
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
+    evict::{Manner, Outcome, evict},
+    fit::{Wish, homeless},
+    outlook::{Room, forbidden},
     pods::PodFacts,
     run::list,
+    survey::Survey,
 };
+
+/// How many dry runs are in flight: they cost the server less than evictions.
+const DRY_RUNS: usize = 16;
 
 /// What a drain would do, as things stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainPreview {
+    /// The node.
+    pub node: String,
+    /// What will become of each pod.
+    pub pods: Vec<PodOutlook>,
     /// Pods that would be evicted.
     pub evict: Vec<PodRef>,
     /// Of those, pods that would have to wait for a budget at first.
@@ -54,68 +64,173 @@ pub struct BudgetPreview {
     pub expected: i32,
 }
 
-/// Looks at the node's pods and their budgets.
+/// Which verdicts the server is asked to confirm, by dry runs of evictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirm {
+    /// None.
+    Nothing,
+    /// Those that would keep the drain from beginning.
+    Never,
+    /// All.
+    Everything,
+}
+
+/// Looks at the node's pods, their budgets, and where their successors could run.
 ///
 /// # Errors
 ///
-/// [`DrainError::Api`] if the API does not answer or refuses. Whoever may not list budgets gets a preview without them.
+/// As [`previews`].
 pub async fn preview(client: &Client, node: &str, options: &DrainOptions) -> Result<DrainPreview, DrainError> {
-    let pods = list(client, node, options).await;
+    let survey = Survey::read(client).await?;
+    of_node(client, node, options, &survey, Confirm::Nothing).await
+}
+
+/// The same for many nodes; the cluster is read once for all. Changes nothing.
+///
+/// # Errors
+///
+/// [`DrainError::Api`] if the API does not answer or refuses. Whoever may not list budgets, nodes or pods of the whole cluster
+/// gets verdicts without what these say.
+pub async fn previews(
+    client: &Client,
+    nodes: &[String],
+    options: &DrainOptions,
+    confirm: Confirm,
+) -> Result<Vec<DrainPreview>, DrainError> {
+    let mut previews = Vec::new();
+    if nodes.is_empty() {
+        return Ok(previews);
+    }
+    let survey = Survey::read(client).await?;
+    for node in nodes {
+        previews.push(of_node(client, node, options, &survey, confirm).await?);
+    }
+    Ok(previews)
+}
+
+/// Whether a drain of the node may begin: no pod stands against it for good, or the operator does not mind.
+///
+/// # Errors
+///
+/// [`DrainError::Never`] names the pods and what would let them go; [`DrainError::Api`] as [`previews`].
+pub async fn check(client: &Client, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
+    if options.ignore_verdicts {
+        return Ok(());
+    }
+    let survey = Survey::read(client).await?;
+    let preview = of_node(client, node, options, &survey, Confirm::Never).await?;
+    let pods: Vec<_> = preview.never().cloned().collect();
+    match pods.is_empty() {
+        true => Ok(()),
+        false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
+    }
+}
+
+async fn of_node(
+    client: &Client,
+    node: &str,
+    options: &DrainOptions,
+    survey: &Survey,
+    confirm: Confirm,
+) -> Result<DrainPreview, DrainError> {
+    let pods = list(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
     let mut pods = pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
-    pods.sort_by(|a, b| a.pod.cmp(&b.pod));
+    pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
     let mut daemon_sets = DaemonSets::default();
-    let mut preview = DrainPreview::default();
+    let mut room = Room::of(if options.disable_eviction { &[] } else { &survey.budgets });
+    let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
     let (mut evicted, mut warned) = (Vec::new(), Vec::new());
-    for facts in pods {
+    for (facts, wish) in pods {
         let daemon_set = daemon_sets.of(client, &facts).await;
         let pod = facts.pod.clone();
-        match verdict(&facts, daemon_set.as_ref(), options, Timestamp::now()) {
+        let mut cautions = Vec::new();
+        let outlook = match verdict(&facts, daemon_set.as_ref(), options, Timestamp::now()) {
             Verdict::Evict { warning } => {
-                warned.extend(warning.map(|warning| (pod, warning)));
+                warned.extend(warning.map(|warning| (pod.clone(), warning)));
+                let offers = survey.offers.as_ref().filter(|_| facts.owner.is_some());
+                let homeless = offers.and_then(|offers| homeless(&wish, offers, node));
+                if survey.is_lone(&facts) {
+                    cautions.push("a lone replica, away until another one is ready".to_owned());
+                }
+                let outlook = room.outlook(&facts, homeless.as_deref());
+                cautions.extend(homeless);
                 evicted.push(facts);
+                outlook
             }
             Verdict::Stay { reason, warning } => {
                 warned.extend(warning.map(|warning| (pod.clone(), warning)));
-                preview.stay.push(StayingPod { pod, reason });
+                preview.stay.push(StayingPod { pod: pod.clone(), reason });
+                Outlook::Stay { reason }
             }
-            Verdict::Refuse { message } => preview.refused.push(RefusedPod { pod, message }),
-        }
+            Verdict::Refuse { message, cause } => {
+                let outlook = forbidden(cause, &message);
+                preview.refused.push(RefusedPod { pod: pod.clone(), message });
+                outlook
+            }
+        };
+        preview.pods.push(PodOutlook { pod, outlook, cautions });
     }
     preview.warnings = grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str())));
     preview.evict = evicted.iter().map(|facts| facts.pod.clone()).collect();
-    preview.budgets = budgets_of(client, &evicted).await?;
-    preview.wait = preview.budgets.iter().map(waiting).sum();
+    preview.budgets = budgets_of(survey, &evicted);
+    preview.confirm(client, options, confirm).await;
+    preview.wait = preview.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Wait { .. })).count();
     Ok(preview)
 }
 
-/// How many of a budget's pods on the node would have to wait until others are healthy elsewhere.
-fn waiting(budget: &BudgetPreview) -> usize {
-    budget.pods.saturating_sub(usize::try_from(budget.allowed).unwrap_or(0))
+impl DrainPreview {
+    /// The pods that can never go as things stand. If there are any, a drain does not begin.
+    pub fn never(&self) -> impl Iterator<Item = &PodOutlook> {
+        self.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Never { .. }))
+    }
+
+    /// Asks the server, which knows best and may know more, what it would answer.
+    async fn confirm(&mut self, client: &Client, options: &DrainOptions, confirm: Confirm) {
+        let manner = Manner { dry_run: true, ..options.manner() };
+        let asked = self.pods.iter_mut().filter(|pod| {
+            let wanted = match confirm {
+                Confirm::Nothing => false,
+                Confirm::Never => matches!(pod.outlook, Outlook::Never { .. }),
+                Confirm::Everything => true,
+            };
+            wanted && self.evict.contains(&pod.pod)
+        });
+        let answers = stream::iter(asked).map(async |pod| {
+            let answer = evict(client, &pod.pod, manner).await;
+            settle(pod, answer);
+        });
+        answers.buffer_unordered(DRY_RUNS).collect::<()>().await;
+    }
 }
 
-async fn budgets_of(client: &Client, pods: &[PodFacts]) -> Result<Vec<BudgetPreview>, DrainError> {
-    let counted: Vec<_> = pods.iter().filter(|pod| budgets::count_for(pod)).collect();
-    let mut namespaces: Vec<_> = counted.iter().map(|pod| pod.pod.namespace.as_str()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let lists = namespaces.into_iter().map(|namespace| async move {
-        let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), namespace);
-        match budgets.list(&ListParams::default()).await {
-            Ok(list) => Ok(list.items),
-            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(Vec::new()),
-            Err(error) => {
-                Err(DrainError::before_anything(format!("list the disruption budgets in {namespace}"), &error))
+/// What the server's answer to a dry run means for a verdict.
+fn settle(pod: &mut PodOutlook, answer: Outcome) {
+    match answer {
+        // The room of a budget is counted once for each dry run, so that "yes" does not unsay that others go first.
+        Outcome::Accepted | Outcome::Gone => {
+            if matches!(pod.outlook, Outlook::Never { .. }) {
+                pod.outlook = Outlook::Now;
             }
         }
-    });
+        Outcome::Failed { message } if !matches!(pod.outlook, Outlook::Never { .. }) => {
+            let unblock = "see what the server says of it: kubectl describe".to_owned();
+            pod.outlook = Outlook::Never { because: message, unblock };
+        }
+        Outcome::Blocked { message, .. } if pod.outlook == Outlook::Now => pod.cautions.push(message),
+        _ => {}
+    }
+}
+
+fn budgets_of(survey: &Survey, pods: &[PodFacts]) -> Vec<BudgetPreview> {
+    let counted: Vec<_> = pods.iter().filter(|pod| budgets::count_for(pod)).collect();
     let mut found = BTreeMap::new();
-    for budget in future::try_join_all(lists).await?.into_iter().flatten() {
-        let pods = counted.iter().filter(|pod| budgets::applies(&budget, pod)).count();
+    for budget in &survey.budgets {
+        let pods = counted.iter().filter(|pod| budgets::applies(budget, pod)).count();
         if pods > 0 {
-            let status = budget.status.unwrap_or_default();
-            let namespace = budget.metadata.namespace.unwrap_or_default();
-            let name = budget.metadata.name.unwrap_or_default();
+            let status = budget.status.clone().unwrap_or_default();
+            let namespace = budget.metadata.namespace.clone().unwrap_or_default();
+            let name = budget.metadata.name.clone().unwrap_or_default();
             let preview = BudgetPreview {
                 namespace: namespace.clone(),
                 name: name.clone(),
@@ -128,5 +243,5 @@ async fn budgets_of(client: &Client, pods: &[PodFacts]) -> Result<Vec<BudgetPrev
             found.insert((namespace, name), preview);
         }
     }
-    Ok(found.into_values().collect())
+    found.into_values().collect()
 }

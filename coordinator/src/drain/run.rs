@@ -91,17 +91,22 @@ pub async fn run(
     Drainer::new(client.clone()).drain(node, options, progress).await
 }
 
-/// The pods of a node that are subject to a drain, in one consistent list.
-pub(super) async fn list(client: &Client, node: &str, options: &DrainOptions) -> Result<Vec<PodFacts>, kube::Error> {
-    let pods: Api<Pod> = Api::all(client.clone());
+/// The pods of a node that are subject to a drain, in one consistent list; of each no more than `keep` keeps.
+pub(super) async fn list<T>(
+    client: &Client,
+    node: &str,
+    options: &DrainOptions,
+    keep: impl Fn(&Pod) -> T,
+) -> Result<Vec<T>, kube::Error> {
     let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
     params.label_selector.clone_from(&options.pod_selector);
     params.limit = options.page();
     let mut found = Vec::new();
+    let pods = Api::<Pod>::all(client.clone());
     // A page whose token has expired is answered with 410, which passes: the whole list is read anew.
     loop {
         let page = pods.list(&params).await?;
-        found.extend(page.items.iter().map(PodFacts::of));
+        found.extend(page.items.iter().map(&keep));
         match page.metadata.continue_ {
             Some(token) if !token.is_empty() => params = params.continue_token(&token),
             _ => return Ok(found),
@@ -231,7 +236,7 @@ impl Drain<'_> {
                     warned.extend(warning.map(|warning| (pod.clone(), warning)));
                     stay.push(StayingPod { pod, reason });
                 }
-                Verdict::Refuse { message } => refused.push(RefusedPod { pod, message }),
+                Verdict::Refuse { message, .. } => refused.push(RefusedPod { pod, message }),
             }
         }
         if !refused.is_empty() {
@@ -248,7 +253,7 @@ impl Drain<'_> {
 
     /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
     async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
-        let listed = patiently(|| list(self.client, self.node, self.options)).await;
+        let listed = patiently(|| list(self.client, self.node, self.options, PodFacts::of)).await;
         let listed = listed.map_err(|error| self.refused_to_say(&error))?;
         self.listed(listed).await?;
         Ok(self.ledger.is_empty())

@@ -1,6 +1,6 @@
 //! Cordon and uncordon, with the mark that tells ours from others'.
 
-use super::{Context, StepError};
+use super::{Context, StepError, drain};
 use crate::{
     cluster::{Cordoned, Uncordoned},
     step::Step,
@@ -8,6 +8,9 @@ use crate::{
 
 pub(super) async fn cordon(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
     remember_node(context).await?;
+    if context.turn.steps.contains(&Step::Drain) {
+        drain::check(context).await?;
+    }
     match context.world.cluster.cordon(context.machine(), &context.mandate.mark()).await? {
         Cordoned::Now => {
             context.fact(step, format!("cordoned by usher (operation {})", context.mandate.operation));

@@ -7,8 +7,19 @@ use crate::{
     words,
 };
 
+/// Whether the drain that the turn comes to may begin. Asked before its first change.
+pub(super) async fn check(context: &Context<'_>) -> Result<(), StepError> {
+    let machine = context.machine();
+    let client = context.world.cluster.client();
+    drain::check(client, machine, &context.policy.drain).await.map_err(|error| in_words(machine, &error))
+}
+
 pub(super) async fn drain(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
     remember_node(context).await?;
+    // A turn that begins with the cordon has asked before it.
+    if context.turn.steps.first() == Some(step) {
+        check(context).await?;
+    }
     let machine = context.machine().to_owned();
     let client = context.world.cluster.client().clone();
     let (events, number, word) = (context.events.clone(), context.number, step.word());
@@ -40,6 +51,7 @@ pub(super) async fn drain(step: &Step, context: &mut Context<'_>) -> Result<(), 
 fn in_words(machine: &str, error: &DrainError) -> StepError {
     let how = match error {
         DrainError::TimedOut { .. } => How::TimedOut,
+        DrainError::Never { .. } => How::Refused,
         DrainError::Refused { .. } if error.nothing_was_evicted() => How::Refused,
         _ => How::Failed,
     };
@@ -58,5 +70,10 @@ fn in_words(machine: &str, error: &DrainError) -> StepError {
         }
         error => words::chain(error),
     };
-    StepError::new(how, message).details(blocked.chain(failed).chain(leaving).chain(waiting))
+    let never = match error {
+        DrainError::Never { pods, .. } => drain::never_lines(pods),
+        _ => Vec::new(),
+    };
+    let error = StepError::new(how, message).details(never);
+    error.details(blocked.chain(failed).chain(leaving).chain(waiting))
 }

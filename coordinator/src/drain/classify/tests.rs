@@ -42,7 +42,14 @@ fn evict_with(warning: &str) -> Verdict {
 }
 
 fn refuse(message: &str) -> Verdict {
-    Verdict::Refuse { message: message.into() }
+    let cause = match message {
+        _ if message.contains("local storage") => Forbids::LocalStorage,
+        _ if message.contains("no controller") => Forbids::Unmanaged,
+        _ if message.contains("DaemonSet-managed") => Forbids::DaemonSet,
+        _ if message.contains("not found") => Forbids::DaemonSetGone,
+        _ => Forbids::DaemonSetUnknown,
+    };
+    Verdict::Refuse { message: message.into(), cause }
 }
 
 fn gone() -> Option<DaemonSet> {

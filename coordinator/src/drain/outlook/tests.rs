@@ -1,0 +1,124 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::drain::{Owner, pods::Phase};
+
+fn pod(name: &str) -> PodFacts {
+    PodFacts {
+        pod: PodRef { namespace: "web".into(), name: name.into(), uid: name.into() },
+        owner: Some(Owner {
+            api_version: "apps/v1".into(),
+            kind: "ReplicaSet".into(),
+            name: "r".into(),
+            uid: "r".into(),
+        }),
+        labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
+        phase: Phase::Running,
+        ready: true,
+        is_mirror: false,
+        has_empty_dir: false,
+        deletion: None,
+        created: None,
+        node: Some("w1".into()),
+    }
+}
+
+/// A budget with this count: allowed, healthy, needed, expected.
+fn budget(name: &str, count: [i32; 4], spec: Value) -> PodDisruptionBudget {
+    let [allowed, healthy, desired, expected] = count;
+    let mut budget = json!({
+        "metadata": {"namespace": "web", "name": name, "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        "status": {"disruptionsAllowed": allowed, "currentHealthy": healthy, "desiredHealthy": desired,
+                   "expectedPods": expected, "observedGeneration": 1},
+    });
+    for (key, value) in spec.as_object().unwrap() {
+        budget["spec"][key] = value.clone();
+    }
+    serde_json::from_value(budget).unwrap()
+}
+
+fn outlooks(budgets: &[PodDisruptionBudget], pods: &[PodFacts]) -> Vec<Outlook> {
+    let mut room = Room::of(budgets);
+    pods.iter().map(|pod| room.outlook(pod, None)).collect()
+}
+
+fn because(outlook: &Outlook) -> &str {
+    match outlook {
+        Outlook::Never { because, .. } => because,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_budgets_room_is_given_once() {
+    let budgets = [budget("web", [2, 10, 8, 10], json!({"minAvailable": 8}))];
+    let found = outlooks(&budgets, &[pod("a"), pod("b"), pod("c")]);
+    assert_eq!(found[..2], [Outlook::Now, Outlook::Now]);
+    assert_eq!(found[2], Outlook::Wait { budget: "web".into(), needs: 8, has: 10 });
+}
+
+#[test]
+fn a_budget_that_can_never_allow_one_is_told_from_one_that_waits() {
+    for (count, spec, expected) in [
+        ([0, 1, 1, 1], json!({"minAvailable": 1}), Some("budget web/pg allows none: minAvailable 1, replicas 1")),
+        ([0, 3, 3, 3], json!({"maxUnavailable": 0}), Some("budget web/pg allows none: maxUnavailable 0, replicas 3")),
+        (
+            [0, 3, 3, 3],
+            json!({"minAvailable": "100%"}),
+            Some("budget web/pg allows none: minAvailable 100%, replicas 3"),
+        ),
+        ([0, 8, 8, 10], json!({"minAvailable": 8}), None),
+        ([0, 7, 8, 10], json!({"minAvailable": 8}), None),
+    ] {
+        let found = &outlooks(&[budget("pg", count, spec)], &[pod("a")])[0];
+        match expected {
+            Some(words) => assert_eq!(because(found), words),
+            None => assert!(matches!(found, Outlook::Wait { .. }), "{count:?} {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn two_budgets_on_one_pod_forbid_it_for_good() {
+    let budgets = [budget("a", [1, 2, 1, 2], json!({})), budget("b", [1, 2, 1, 2], json!({}))];
+    let found = &outlooks(&budgets, &[pod("a")])[0];
+    assert_eq!(because(found), "the budgets a and b all apply to it, and the server evicts no such pod");
+}
+
+#[test]
+fn pods_that_are_not_ready_go_by_their_own_rule() {
+    let unready = PodFacts { ready: false, ..pod("a") };
+    let always = json!({"unhealthyPodEvictionPolicy": "AlwaysAllow"});
+    for (count, spec, goes) in [
+        ([0, 7, 8, 10], always.clone(), true),
+        ([0, 1, 1, 1], always, true),
+        ([0, 8, 8, 10], json!({}), true),
+        ([0, 7, 8, 10], json!({}), false),
+    ] {
+        let found = &outlooks(&[budget("web", count, spec)], std::slice::from_ref(&unready))[0];
+        assert_eq!(*found == Outlook::Now, goes, "{count:?} {found:?}");
+    }
+}
+
+#[test]
+fn pods_that_do_not_count_go_whatever_their_budgets_say() {
+    let budgets = [budget("web", [0, 1, 1, 1], json!({}))];
+    for phase in [Phase::Pending, Phase::Finished] {
+        assert_eq!(outlooks(&budgets, &[PodFacts { phase, ..pod("a") }]), [Outlook::Now]);
+    }
+}
+
+#[test]
+fn a_budget_that_waits_for_a_successor_without_a_place_waits_in_vain() {
+    let budgets = [budget("web", [0, 8, 8, 10], json!({}))];
+    let found = Room::of(&budgets).outlook(&pod("a"), Some("no other node takes it"));
+    assert_eq!(because(&found), "budget web/web waits for a successor, and no other node takes it");
+}
+
+#[test]
+fn a_budget_that_is_not_counted_yet_is_waited_for() {
+    let mut stale = budget("web", [0, 1, 1, 1], json!({}));
+    stale.metadata.generation = Some(2);
+    assert!(matches!(outlooks(&[stale], &[pod("a")])[0], Outlook::Wait { .. }));
+}

@@ -1,0 +1,81 @@
+//! What a preview needs to know of the whole cluster, read once for any number of nodes: budgets, replicas, other nodes' room.
+
+use std::collections::HashMap;
+
+use k8s_openapi::api::{
+    core::v1::{Node, Pod},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+
+use super::{
+    DrainError,
+    fit::{Offer, Wish},
+    pods::{Phase, PodFacts},
+};
+
+/// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
+const PAGE: u32 = 500;
+
+/// The cluster, as far as the drain of a node depends on it. What may not be read is left out of the verdicts.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) budgets: Vec<PodDisruptionBudget>,
+    pub(super) offers: Option<Vec<Offer>>,
+    /// Pods of each controller that run or will, by its UID.
+    replicas: HashMap<String, usize>,
+}
+
+impl Survey {
+    pub(super) async fn read(client: &Client) -> Result<Self, DrainError> {
+        let mut survey = Self::default();
+        each(Api::all(client.clone()), "disruption budgets", |budget| survey.budgets.push(budget)).await?;
+        let mut offers: HashMap<String, Offer> = HashMap::new();
+        let nodes = each(Api::all(client.clone()), "nodes", |node: Node| {
+            offers.insert(node.name_any(), Offer::of(&node));
+        })
+        .await?;
+        each(Api::all(client.clone()), "pods", |pod: Pod| {
+            let facts = PodFacts::of(&pod);
+            if facts.phase == Phase::Finished {
+                return;
+            }
+            if let Some(offer) = facts.node.as_ref().and_then(|node| offers.get_mut(node)) {
+                offer.take(&Wish::of(&pod));
+            }
+            if let Some(owner) = facts.owner.filter(|_| facts.deletion.is_none()) {
+                *survey.replicas.entry(owner.uid).or_default() += 1;
+            }
+        })
+        .await?;
+        survey.offers = nodes.then(|| offers.into_values().collect());
+        Ok(survey)
+    }
+
+    /// Whether the pod is the only one of a controller that keeps pods running.
+    pub(super) fn is_lone(&self, pod: &PodFacts) -> bool {
+        let owner = pod.owner.as_ref().filter(|owner| owner.kind != "Job");
+        pod.phase != Phase::Finished && owner.is_some_and(|owner| self.replicas.get(&owner.uid) == Some(&1))
+    }
+}
+
+/// Reads all objects of a kind, page by page. False if that is forbidden.
+async fn each<K>(api: Api<K>, what: &str, mut take: impl FnMut(K)) -> Result<bool, DrainError>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        match api.list(&params).await {
+            Ok(page) => {
+                page.items.into_iter().for_each(&mut take);
+                match page.metadata.continue_ {
+                    Some(token) if !token.is_empty() => params = params.continue_token(&token),
+                    _ => return Ok(true),
+                }
+            }
+            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(false),
+            Err(error) => return Err(DrainError::before_anything(format!("list the {what}"), &error)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is said of each pod before anything is touched, against the in-memory API server.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
+
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde_json::json;
+use tokio::time::sleep;
+use usher_coordinator::drain::{
+    self, Confirm, DrainError, DrainOptions, DrainPreview, Outlook, PodOutlook, never_lines,
+};
+use usher_testkit::apiserver::{
+    ApiServer, Failure, Fault,
+    fixtures::{PodFixture, budget, daemon_set, deployment, node, pod},
+};
+
+async fn cluster() -> ApiServer {
+    let api = ApiServer::new();
+    api.add(node("w1")).add(node("w2"));
+    api
+}
+
+fn of_web(name: &str) -> PodFixture {
+    pod(name).on("w1").labelled("app", "web").owned_by_replica_set("web")
+}
+
+async fn previewed(api: &ApiServer, confirm: Confirm) -> DrainPreview {
+    // Budgets are counted within seconds.
+    sleep(Duration::from_secs(3)).await;
+    api.forget_requests();
+    let nodes = ["w1".to_owned()];
+    let mut previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), confirm).await.unwrap();
+    previews.remove(0)
+}
+
+fn find<'p>(preview: &'p DrainPreview, name: &str) -> &'p PodOutlook {
+    preview.pods.iter().find(|pod| pod.pod.to_string() == name).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
+    let api = cluster().await;
+    api.add(pod("db/pg-0").on("w1").labelled("app", "pg").owned_by_stateful_set("pg"));
+    api.add(budget("db/pg").min_available(1));
+    api.add(pod("tools/shell").on("w1")).add(of_web("web/fine"));
+    sleep(Duration::from_secs(3)).await;
+    api.forget_requests();
+    let error = drain::check(&api.client(), "w1", &DrainOptions::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "2 pods on w1 can never be evicted as things stand");
+    let DrainError::Never { pods, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(
+        never_lines(pods),
+        [
+            "db/pg-0      budget db/pg allows none: minAvailable 1, replicas 1",
+            "             add a replica, or let the budget allow one",
+            "tools/shell  bare pod, nothing would bring it back",
+            "             --force deletes it for good",
+        ]
+    );
+    // The server has confirmed it, by a dry run; nothing has changed.
+    assert_eq!(api.writes(), ["POST /api/v1/namespaces/db/pods/pg-0/eviction?dryRun=All"]);
+    assert!(api.get::<Pod>("db/pg-0").unwrap().metadata.deletion_timestamp.is_none());
+    let anyway = DrainOptions { ignore_verdicts: true, ..DrainOptions::default() };
+    drain::check(&api.client(), "w1", &anyway).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_wait_and_pods_that_stay_do_not_keep_a_drain_from_beginning() {
+    let api = cluster().await;
+    api.add(daemon_set("kube-system/proxy"));
+    for number in 0..4 {
+        api.add(of_web(&format!("web/web-{number}")));
+    }
+    api.add(budget("web/web").max_unavailable(1));
+    let preview = previewed(&api, Confirm::Nothing).await;
+    assert_eq!(
+        preview.to_string(),
+        "5 pods: 1 can go now, 3 must wait for web/web (1 at a time), 1 stay (DaemonSet)"
+    );
+    assert_eq!(find(&preview, "web/web-0").outlook, Outlook::Now);
+    assert_eq!(find(&preview, "web/web-3").outlook, Outlook::Wait { budget: "web".into(), needs: 3, has: 4 });
+    drain::check(&api.client(), "w1", &DrainOptions::default()).await.unwrap();
+    assert_eq!(api.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_replica_and_a_pod_that_no_other_node_takes_are_warned_of() {
+    let api = cluster().await;
+    api.add(deployment("web/one").replicas(1));
+    sleep(Duration::from_secs(3)).await;
+    api.edit::<Node>("w2", json!({"spec": {"unschedulable": true}}));
+    let lone = api.list::<Pod>()[0].clone();
+    let on = lone.spec.unwrap().node_name.unwrap();
+    let nodes = [on];
+    let previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
+    let cautions = &previews[0].pods[0].cautions;
+    assert_eq!(cautions[0], "a lone replica, away until another one is ready");
+    assert_eq!(cautions.len(), usize::from(nodes[0] == "w1") + 1, "{cautions:?}");
+    assert_eq!(previews[0].pods[0].outlook, Outlook::Now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_has_the_last_word() {
+    let api = cluster().await;
+    api.add(of_web("web/a")).add(of_web("web/b"));
+    let no = Failure::new(403, "Forbidden", "admission webhook \"keep\" denied the request: not on Fridays");
+    api.inject(Fault::on(Method::POST, "pods/b/eviction").fail(no).always());
+    let preview = previewed(&api, Confirm::Everything).await;
+    assert_eq!(find(&preview, "web/a").outlook, Outlook::Now);
+    let Outlook::Never { because, .. } = &find(&preview, "web/b").outlook else { panic!() };
+    assert_eq!(because, "admission webhook \"keep\" denied the request: not on Fridays");
+    assert_eq!(api.writes().len(), 2);
+    assert!(api.writes().iter().all(|write| write.ends_with("?dryRun=All")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_nodes_cost_one_look_at_the_cluster() {
+    let api = cluster().await;
+    api.add(of_web("web/a")).add(pod("web/b").on("w2").owned_by_job("batch"));
+    api.forget_requests();
+    let nodes = ["w1".to_owned(), "w2".to_owned()];
+    let previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
+    assert_eq!(previews.len(), 2);
+    assert_eq!(api.requests().len(), 3 + 2, "budgets, nodes, pods, and the pods of each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_may_not_look_at_the_cluster_gets_verdicts_without_it() {
+    let api = cluster().await;
+    api.add(of_web("web/a"));
+    api.inject(Fault::on(Method::GET, "/api/v1/nodes").status(403).always());
+    api.inject(Fault::on(Method::GET, "poddisruptionbudgets").status(403).always());
+    let preview = previewed(&api, Confirm::Nothing).await;
+    assert_eq!(find(&preview, "web/a").outlook, Outlook::Now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn verdicts_are_data_too() {
+    let api = cluster().await;
+    api.add(pod("tools/shell").on("w1"));
+    let preview = previewed(&api, Confirm::Nothing).await;
+    let pod = &serde_json::to_value(&preview).unwrap()["pods"][0];
+    assert_eq!((&pod["verdict"], &pod["name"]), (&json!("never"), &json!("shell")));
+    assert_eq!(pod["unblock"], "--force deletes it for good");
+}
