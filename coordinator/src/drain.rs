@@ -37,7 +37,7 @@ pub use preview::{BudgetPreview, Confirm, DrainPreview, check, preview, previews
 pub use report::{
     BlockedPod, DrainProgress, Drained, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
 };
-pub use run::{Drainer, run};
+pub use run::{Drainer, Refill, run};
 pub use whereabouts::{Whereabouts, whereabouts};
 
 /// What may be evicted, and how.

@@ -1,14 +1,17 @@
 //! What is said of each pod before anything is touched, against the in-memory API server.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 use tokio::time::sleep;
 use usher_coordinator::drain::{
-    self, Confirm, DrainError, DrainOptions, DrainPreview, Outlook, PodOutlook, never_lines,
+    self, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
 };
 use usher_testkit::apiserver::{
     ApiServer, Failure, Fault,
@@ -143,4 +146,29 @@ async fn verdicts_are_data_too() {
     let pod = &serde_json::to_value(&preview).unwrap()["pods"][0];
     assert_eq!((&pod["verdict"], &pod["name"]), (&json!("never"), &json!("shell")));
     assert_eq!(pod["unblock"], "--force deletes it for good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_refills_budgets_pods_wait_for_that_and_are_not_stuck() {
+    let api = ApiServer::new();
+    api.add(node("w1")).add(node("w2"));
+    api.add(deployment("web/web").replicas(4)).add(budget("web/web").max_unavailable(1));
+    sleep(Duration::from_secs(5)).await;
+    api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}}));
+    let leads = AtomicBool::new(false);
+    let leading = || Some(leads.load(Ordering::Relaxed));
+    let drainer = Drainer::new(api.client()).asking(&leading);
+    let mut told = Vec::new();
+    api.run_controller_manager(false);
+    let drain = async { drainer.drain("w1", &DrainOptions::default(), &mut |progress| told.push(progress)).await };
+    let election = async {
+        sleep(Duration::from_secs(16)).await;
+        leads.store(true, Ordering::Relaxed);
+        api.run_controller_manager(true);
+    };
+    let (drained, ()) = tokio::join!(drain, election);
+    assert_eq!(drained.unwrap().moved.len(), 2);
+    let said = told.iter().find(|progress| progress.not_refilled_since.is_some()).unwrap().to_string();
+    assert!(said.contains("no kube-controller-manager leads: budgets do not refill"), "{said}");
+    assert!(told.last().unwrap().not_refilled_since.is_none());
 }

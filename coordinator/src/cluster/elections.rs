@@ -149,6 +149,14 @@ impl Elections {
         }
     }
 
+    /// Who leads an election as far as the last reading tells, without waiting; None while that is not certain.
+    pub fn leadership_so_far(&self, name: &LeaseName) -> Option<Leadership> {
+        let readings = self.readings.borrow();
+        // Records that cannot be read say nothing about their holders.
+        let seen = readings.seen.get(name).filter(|_| readings.error.is_none())?;
+        seen.judge(&self.machines, Instant::now())
+    }
+
     /// Waits until a holder other than `except` renews.
     ///
     /// # Errors

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::{DrainPreview, DrainProgress, Outlook, PodOutlook, StayReason, classify::grouped};
-use crate::words::{count, list};
+use crate::words::{age, count, list};
 
 impl fmt::Display for DrainPreview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +54,9 @@ impl DrainPreview {
     }
 }
 
+/// What keeps a pod when nobody refills budgets.
+pub(super) const NOT_REFILLED: &str = "no kube-controller-manager leads: budgets do not refill";
+
 /// Each pod with why it cannot go, and under it what would let it go.
 pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<String> {
     let told: Vec<_> = pods
@@ -71,10 +76,20 @@ pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<St
 impl fmt::Display for DrainProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} gone", self.gone, self.total)?;
-        if let Some(blocked) = self.blocked.first() {
-            write!(f, " · {} waits: {}", blocked.pod, blocked.message)?;
-            if self.blocked.len() > 1 {
-                write!(f, " (and {} more)", self.blocked.len() - 1)?;
+        // Who has waited longest says most.
+        if let Some(blocked) = self.blocked.iter().min_by_key(|blocked| blocked.since) {
+            let since = age(blocked.since, Timestamp::now());
+            write!(f, " · {} waits: {} (for {since}", blocked.pod, blocked.message)?;
+            match self.blocked.len() - 1 {
+                0 => write!(f, ")")?,
+                others => write!(f, "; {others} more wait)")?,
+            }
+            match self.not_refilled_since {
+                Some(since) => {
+                    let since = age(since, Timestamp::now());
+                    write!(f, " · {NOT_REFILLED} ({since} now): waiting for a leader, not for the pods")?;
+                }
+                None => write!(f, " · asked again when the budget changes")?,
             }
         }
         if let Some(failed) = self.failed.first() {

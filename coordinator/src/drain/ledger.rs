@@ -82,6 +82,8 @@ pub(super) struct Ledger {
     stayed: BTreeMap<String, StayingPod>,
     warnings: Vec<String>,
     trouble: Option<String>,
+    /// Since when nobody refills budgets.
+    not_refilled_since: Option<Timestamp>,
 }
 
 impl Ledger {
@@ -264,6 +266,14 @@ impl Ledger {
         }
     }
 
+    /// Budgets are given their room back, or nobody is there to do it.
+    pub(super) fn refilled(&mut self, refilled: bool, clock: Timestamp) {
+        self.not_refilled_since = match refilled {
+            true => None,
+            false => self.not_refilled_since.or(Some(clock)),
+        };
+    }
+
     /// Whether every pod that can be evicted has gone, as far as is known.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -287,6 +297,7 @@ impl Ledger {
             staying: self.stayed.len(),
             warnings: self.warnings.clone(),
             trouble: self.trouble.clone(),
+            not_refilled_since: self.not_refilled_since,
         }
     }
 
@@ -302,6 +313,7 @@ impl Ledger {
             leaving: pods(|state| *state == State::Leaving),
             blocked: self.blocked(),
             failed: self.failed(),
+            not_refilled_since: self.not_refilled_since,
             waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::Calling { blocked: None })),
         }
     }

@@ -27,6 +27,8 @@ pub struct DrainProgress {
     pub warnings: Vec<String>,
     /// Why the API could not be asked last, while it cannot.
     pub trouble: Option<String>,
+    /// Since when nobody leads kube-controller-manager: blocked pods wait for that, and are not stuck.
+    pub not_refilled_since: Option<Timestamp>,
 }
 
 /// A pod that a disruption budget keeps for now.
@@ -131,6 +133,8 @@ pub struct Remains {
     pub failed: Vec<FailedPod>,
     /// Pods whose eviction was not answered yet, or put off by a busy server.
     pub waiting: Vec<PodRef>,
+    /// Since when nobody leads kube-controller-manager, if pods were blocked at the end while nobody did.
+    pub not_refilled_since: Option<Timestamp>,
 }
 
 fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -24,20 +24,33 @@ use super::{
     pods::PodFacts,
 };
 
+/// How often is asked whether somebody refills budgets, while pods wait for one.
+const REFILL_TICK: Duration = Duration::from_secs(2);
+
 /// How often is looked for pods whose kubelet is gone, if they are not to be waited for.
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
 
 /// Drains nodes through one client, which need not be one after another: all share one bound on the calls in flight.
 #[derive(Clone)]
-pub struct Drainer {
+pub struct Drainer<'a> {
     client: Client,
     pace: Pace,
+    refill: Option<&'a Refill<'a>>,
 }
 
-impl Drainer {
+/// Tells whether somebody leads kube-controller-manager, which alone gives budgets their room back; None if that is not known.
+/// Called often, so it must not wait.
+pub type Refill<'a> = dyn Fn() -> Option<bool> + Send + Sync + 'a;
+
+impl<'a> Drainer<'a> {
     /// `client` must not retry by itself (`default_retry` off), or blocked pods are seen too late.
     pub fn new(client: Client) -> Self {
-        Self { client, pace: Pace::default() }
+        Self { client, pace: Pace::default(), refill: None }
+    }
+
+    /// Lets the drains say when pods wait for no other reason than that nobody refills budgets.
+    pub fn asking(self, refill: &'a Refill<'a>) -> Self {
+        Self { refill: Some(refill), ..self }
     }
 
     /// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
@@ -61,6 +74,7 @@ impl Drainer {
             node,
             options,
             pace: self.pace.clone(),
+            refill: self.refill,
             ledger: Ledger::default(),
             daemon_sets: DaemonSets::default(),
         };
@@ -119,6 +133,7 @@ struct Drain<'a> {
     node: &'a str,
     options: &'a DrainOptions,
     pace: Pace,
+    refill: Option<&'a Refill<'a>>,
     ledger: Ledger,
     daemon_sets: DaemonSets,
 }
@@ -148,7 +163,11 @@ impl Drain<'_> {
             {
                 calls.push(self.call(pod));
             }
-            budgets.follow(self.client, self.ledger.namespaces_with_blocked());
+            let blocked = self.ledger.namespaces_with_blocked();
+            let waits = !blocked.is_empty();
+            budgets.follow(self.client, blocked);
+            let refilled = !waits || self.refill.and_then(|refill| refill()) != Some(false);
+            self.ledger.refilled(refilled, Timestamp::now());
             let state = self.ledger.progress();
             if (began || state.trouble.is_some()) && told.as_ref() != Some(&state) {
                 progress(state.clone());
@@ -182,6 +201,7 @@ impl Drain<'_> {
                     Err(error) => self.watch_failed(error)?,
                 },
                 () = sleep_until(put_off.unwrap_or(now)), if put_off.is_some() => {}
+                () = sleep(REFILL_TICK), if waits && self.refill.is_some() => {}
                 () = sleep(OVERDUE_TICK), if self.options.skip_wait_for_delete.is_some() => {}
             }
         }
