@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{output::Format, plan::AssumedLeader, progress::Progress};
+use crate::{drain::PodSelector, output::Format, plan::AssumedLeader, progress::Progress};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused (nothing changed), 4 partly done, \
 5 timed out or unknown, 6 the lock is held, 130 interrupted.";
@@ -239,7 +239,7 @@ pub struct Eviction {
     pub drain_timeout: Option<Duration>,
     /// Drain only the pods with these labels.
     #[arg(long, value_name = "SELECTOR")]
-    pub pod_selector: Option<String>,
+    pub pod_selector: Option<PodSelector>,
     /// Delete pods instead of evicting them: disruption budgets do not count.
     #[arg(long)]
     pub disable_eviction: bool,
@@ -249,8 +249,23 @@ pub struct Eviction {
     /// Pods to a page of a list; 0 for all at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 500)]
     pub chunk_size: u32,
+    /// Leave the pods with these labels alone; may be repeated.
+    #[arg(long, value_name = "SELECTOR", help_heading = "Drain options of usher's own")]
+    pub skip_pods: Vec<PodSelector>,
+    /// Do not evict the pods with these labels before they have ended by themselves; may be repeated.
+    #[arg(long, value_name = "SELECTOR", help_heading = "Drain options of usher's own")]
+    pub wait_for: Vec<PodSelector>,
+    /// The same for all pods of Jobs.
+    #[arg(long, help_heading = "Drain options of usher's own")]
+    pub wait_for_jobs: bool,
+    /// Evict the pods with these labels, and wait until they have gone, before others; may be repeated, in order.
+    #[arg(long, value_name = "SELECTOR", help_heading = "Drain options of usher's own")]
+    pub evict_first: Vec<PodSelector>,
+    /// Let pods of this namespace go although the cluster file protects it; may be repeated.
+    #[arg(long, value_name = "NAMESPACE", help_heading = "Drain options of usher's own")]
+    pub allow_namespace: Vec<String>,
     /// Begin although pods can never be evicted as things stand; evicts the others, then gives up.
-    #[arg(long)]
+    #[arg(long, help_heading = "Drain options of usher's own")]
     pub ignore_verdicts: bool,
 }
 
@@ -411,7 +426,10 @@ mod tests {
         let all =
             parse(&["--force", "--delete-emptydir-data", "--disable-eviction", "--pod-selector=a=b", "--chunk-size=0"]);
         assert!(all.eviction.force && all.eviction.delete_emptydir_data && all.eviction.disable_eviction);
-        assert_eq!((all.eviction.pod_selector.as_deref(), all.eviction.chunk_size), (Some("a=b"), 0));
+        assert_eq!(
+            (all.eviction.pod_selector.map(|it| it.to_string()).as_deref(), all.eviction.chunk_size),
+            (Some("a=b"), 0)
+        );
     }
 
     #[test]

@@ -21,9 +21,11 @@ mod outlook;
 mod pace;
 mod patience;
 mod pods;
+mod policy;
 mod preview;
 mod report;
 mod run;
+mod selector;
 mod survey;
 mod whereabouts;
 
@@ -33,11 +35,13 @@ pub use display::never_lines;
 pub use error::DrainError;
 pub use outlook::{Outlook, PodOutlook};
 pub use pods::{Owner, PodRef};
+pub use policy::DrainPolicy;
 pub use preview::{BudgetPreview, Confirm, DrainPreview, check, preview, previews};
 pub use report::{
     BlockedPod, DrainProgress, Drained, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
 };
 pub use run::{Drainer, Refill, run};
+pub use selector::PodSelector;
 pub use whereabouts::{Whereabouts, whereabouts};
 
 /// What may be evicted, and how.
@@ -59,6 +63,8 @@ pub struct DrainOptions {
     pub pod_selector: Option<String>,
     /// Delete pods instead of evicting them: disruption budgets do not count.
     pub disable_eviction: bool,
+    /// What the site wants beyond kubectl's filters.
+    pub policy: DrainPolicy,
     /// Begin although pods can never be evicted as things stand.
     pub ignore_verdicts: bool,
     /// Pods to a page of a list; 0 for all at once.
@@ -90,6 +96,7 @@ impl Default for DrainOptions {
             skip_wait_for_delete: None,
             pod_selector: None,
             disable_eviction: false,
+            policy: DrainPolicy::default(),
             ignore_verdicts: false,
             // As kubectl's.
             chunk_size: 500,

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
+use crate::drain::DrainPolicy;
+
 /// Everything usher knows about a site before it talks to anyone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Site {
@@ -22,6 +24,8 @@ pub struct Site {
     pub components: Vec<Component>,
     /// The balancer before the apiservers, if one is described.
     pub load_balancer: Option<LoadBalancer>,
+    /// What every drain leaves alone, awaits, or puts in order.
+    pub drain: DrainPolicy,
     /// Durations and counts that flags override.
     pub defaults: Defaults,
 }

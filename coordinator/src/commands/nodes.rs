@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{Drain, Eviction, Global, OnNodes, Reboot, Targets},
-    drain::DrainOptions,
+    drain::{DrainOptions, DrainPolicy},
     exit::Exit,
     plan::{RebootRequest, Refusal, Request},
     steps::Policy,
@@ -91,12 +91,26 @@ pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
         ignore_daemon_sets: eviction.ignore_daemonsets,
         delete_empty_dir_data: eviction.delete_emptydir_data,
         skip_wait_for_delete: skip.filter(|limit| !limit.is_zero()),
-        pod_selector: eviction.pod_selector.clone(),
+        pod_selector: eviction.pod_selector.as_ref().map(ToString::to_string),
+        policy: policy(eviction, &world.site.drain),
         disable_eviction: eviction.disable_eviction,
         ignore_verdicts: eviction.ignore_verdicts,
         chunk_size: eviction.chunk_size,
         ..DrainOptions::default()
     }
+}
+
+/// The site's policy with what the operator adds to it.
+fn policy(eviction: &Eviction, site: &DrainPolicy) -> DrainPolicy {
+    let Eviction { skip_pods, wait_for, wait_for_jobs, evict_first, allow_namespace, .. } = eviction;
+    let mut policy = site.clone();
+    policy.protected_namespaces.retain(|namespace| !allow_namespace.contains(namespace));
+    policy.skip.extend_from_slice(skip_pods);
+    policy.wait_for_completion.extend_from_slice(wait_for);
+    policy.wait_for_jobs |= wait_for_jobs;
+    // What the operator wants first goes before what the site does.
+    policy.order.splice(..0, evict_first.iter().cloned());
+    policy
 }
 
 /// kubectl takes 0 for "no limit".

@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::site::{AgentAccess, ApiAccess, Defaults, Site};
+use crate::{
+    drain::DrainPolicy,
+    site::{AgentAccess, ApiAccess, Defaults, Site},
+};
 
 use super::{
     balancer::load_balancer,
     components::components,
     places,
     reader::{Mistake, Mistakes, Table},
-    values::{address_template, duration, flag, host_and_port, limit, machine, machines, node_template, port, text},
+    values::{
+        address_template, duration, flag, host_and_port, limit, list, machine, machines, node_template, port,
+        selectors, text,
+    },
 };
 
 /// The agent's port where nothing else is said.
@@ -43,9 +49,10 @@ fn read(mut root: Table<'_>, folder: &Path) -> Site {
     let agents = agents(root.table("agents"), folder);
     let components = components(root.table("components"));
     let load_balancer = load_balancer(root.table("load_balancer"), &control_plane);
+    let drain = drain(root.table("drain"));
     let defaults = defaults(root.table("defaults"));
     root.finish();
-    Site { name, api, control_plane, agents, components, load_balancer, defaults }
+    Site { name, api, control_plane, agents, components, load_balancer, drain, defaults }
 }
 
 fn api(mut table: Table<'_>, folder: &Path) -> ApiAccess {
@@ -80,6 +87,18 @@ fn agents(mut table: Table<'_>, folder: &Path) -> AgentAccess {
     });
     table.finish();
     AgentAccess { port, address, addresses: addresses.into_iter().collect(), server_name, certificate, key, ca }
+}
+
+fn drain(mut table: Table<'_>) -> DrainPolicy {
+    let drain = DrainPolicy {
+        protected_namespaces: table.get("protected_namespaces", list).unwrap_or_default(),
+        skip: table.get("skip", selectors).unwrap_or_default(),
+        wait_for_completion: table.get("wait_for_completion", selectors).unwrap_or_default(),
+        wait_for_jobs: table.get("wait_for_jobs", flag).unwrap_or_default(),
+        order: table.get("order", selectors).unwrap_or_default(),
+    };
+    table.finish();
+    drain
 }
 
 fn defaults(mut table: Table<'_>) -> Defaults {

@@ -71,6 +71,10 @@ fn a_full_file_says_everything() {
         settle = "0s"
         shutdown_delay_covers_checks = true
         machines.cp2.check = ["true"]
+        [drain]
+        protected_namespaces = ["rook-ceph"]
+        wait_for_jobs = true
+        order = ["tier=front", "tier in (back, cache)"]
         [defaults]
         gap = "0s"
         reboot_timeout = "1h 30m"
@@ -99,6 +103,8 @@ fn a_full_file_says_everything() {
     assert_eq!(balancer.machines["cp2"], PoolCommands { check: Some(vec!["true".into()]), ..PoolCommands::default() });
     assert_eq!((balancer.settle, balancer.command_timeout), (Duration::ZERO, Duration::from_secs(30)));
     assert!(balancer.shutdown_delay_covers_checks);
+    assert_eq!((site.drain.wait_for_jobs, site.drain.skip.len(), site.drain.order.len()), (true, 0, 2));
+    assert_eq!(site.drain.protected_namespaces, ["rook-ceph"]);
     assert_eq!((site.defaults.gap, site.defaults.handover), (Duration::ZERO, false));
     assert_eq!(site.defaults.reboot_timeout, Duration::from_secs(5400));
     assert_eq!(site.defaults.settle, Defaults::default().settle);
@@ -125,6 +131,10 @@ fn a_broken_file_is_refused_with_line_key_and_what_would_be_right() {
         // Strings.
         ("name = ''", "1: name: must not be empty"),
         ("name = 5", "1: name: expected a string, found an integer"),
+        (
+            "[drain]\nskip = ['a b']",
+            "2: drain.skip: \"a b\" is no label selector (examples: app=web, tier in (front,back), !canary)",
+        ),
         ("[defaults]\nhandover = 'yes'", "2: defaults.handover: expected true or false, found a string"),
         // Durations.
         ("[defaults]\ngap = '10x'", "2: defaults.gap: \"10x\" is no duration (examples: 10s, 5m)"),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::Uri;
 use toml::de::DeValue;
 
+use crate::drain::PodSelector;
+
 use super::nearest::nearest;
 
 /// What stands in for a machine's name.
@@ -76,6 +78,11 @@ pub(super) fn list(value: &DeValue<'_>) -> Result<Vec<String>, String> {
         list.push(text(item.get_ref()).map_err(|wrong| format!("item {}: {wrong}", number + 1))?);
     }
     Ok(list)
+}
+
+/// Label selectors, as kubectl writes them.
+pub(super) fn selectors(value: &DeValue<'_>) -> Result<Vec<PodSelector>, String> {
+    list(value)?.iter().map(|text| text.parse()).collect()
 }
 
 /// The names of machines, each once.

@@ -17,6 +17,9 @@ const DAEMON_SET_FORBIDS: &str = "DaemonSet-managed Pods (use --ignore-daemonset
 const LOCAL_STORAGE_FORBIDS: &str = "Pods with local storage (use --delete-emptydir-data to override)";
 const UNMANAGED_FORBIDS: &str = "Pods that declare no controller (use --force to override)";
 
+/// The same for usher's own filter.
+const PROTECTED_FORBIDS: &str = "Pods in protected namespaces (use --allow-namespace to override)";
+
 /// kubectl's words for what is done all the same.
 const DAEMON_SET_IGNORED: &str = "ignoring DaemonSet-managed Pods";
 const LOCAL_STORAGE_DELETED: &str = "deleting Pods with local storage";
@@ -46,6 +49,8 @@ pub(super) enum Forbids {
     LocalStorage,
     /// Nothing would bring it back.
     Unmanaged,
+    /// The site protects its namespace.
+    Protected,
 }
 
 fn refuse(message: &str, cause: Forbids) -> Opinion {
@@ -75,6 +80,10 @@ pub(super) fn verdict(
     options: &DrainOptions,
     now: Timestamp,
 ) -> Verdict {
+    // Before kubectl's filters, so that a pod that is to be left alone forbids nothing.
+    if options.policy.skips(pod) {
+        return Verdict::Stay { reason: StayReason::Policy, warning: None };
+    }
     let filters = [
         long_deleted(pod, options, now),
         daemon_set_pod(pod, daemon_set, options),
@@ -88,6 +97,10 @@ pub(super) fn verdict(
             Opinion::Evict(warning) => last_warning = warning,
             Opinion::Keep(verdict) => return verdict,
         }
+    }
+    // Behind kubectl's, where its own hook for more filters is.
+    if options.policy.protects(pod) {
+        return Verdict::Refuse { message: PROTECTED_FORBIDS.into(), cause: Forbids::Protected };
     }
     Verdict::Evict { warning: last_warning }
 }

@@ -23,11 +23,16 @@ impl fmt::Display for DrainPreview {
                 .collect();
             parts.push(format!("{} must wait for {}", self.wait, list(&names)));
         }
+        let finish = self.pods.iter().filter(|pod| pod.outlook == Outlook::Finish).count();
+        if finish > 0 {
+            parts.push(format!("{finish} must end by themselves first"));
+        }
         let staying = |reason: StayReason| self.stay.iter().filter(|staying| staying.reason == reason).count();
         for (reason, what) in [
             (StayReason::DaemonSet, "DaemonSet"),
             (StayReason::Mirror, "static"),
             (StayReason::LongDeleted, "deleted long ago"),
+            (StayReason::Policy, "skipped"),
         ] {
             let number = staying(reason);
             if number > 0 {
@@ -76,6 +81,9 @@ pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<St
 impl fmt::Display for DrainProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} gone", self.gone, self.total)?;
+        if self.finishing > 0 {
+            write!(f, " · {} to end by themselves", self.finishing)?;
+        }
         // Who has waited longest says most.
         if let Some(blocked) = self.blocked.iter().min_by_key(|blocked| blocked.since) {
             let since = age(blocked.since, Timestamp::now());

@@ -105,8 +105,10 @@ fn left(remains: &Remains) -> String {
     let failed = remains.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
     let leaving = remains.leaving.iter().map(|pod| format!("{pod} was told to go and has not ended"));
     let waiting = remains.waiting.iter().map(|pod| format!("{pod} could not be evicted yet"));
+    let finishing = remains.finishing.iter().map(|pod| format!("{pod} was to end by itself and has not"));
     let unled = remains.not_refilled_since.map(|_| display::NOT_REFILLED.to_owned());
-    let left: Vec<_> = unled.into_iter().chain(blocked).chain(failed).chain(leaving).chain(waiting).collect();
+    let left: Vec<_> =
+        unled.into_iter().chain(blocked).chain(failed).chain(leaving).chain(finishing).chain(waiting).collect();
     if left.is_empty() { "its pods could not be listed".into() } else { left.join("; ") }
 }
 

@@ -21,7 +21,7 @@ use super::{
     BlockedPod, DrainProgress, FailedPod, MovedPod, PodRef, Remains, StayReason, StayingPod,
     budget_watch::{BudgetNews, Room},
     evict::Outcome,
-    pods::PodFacts,
+    pods::{Phase, PodFacts},
 };
 
 /// Between two tries of an eviction that a budget forbids, if no news of the budget comes first. Only where budgets may not
@@ -39,6 +39,8 @@ const TERMINATING_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Entry {
     facts: PodFacts,
+    /// Pods of lower groups go first.
+    group: usize,
     state: State,
     /// Tries in a row to which the server gave no real answer.
     unanswered: u32,
@@ -46,6 +48,8 @@ struct Entry {
 
 #[derive(Debug, Clone, PartialEq)]
 enum State {
+    /// To end by itself.
+    Finishing,
     /// To be evicted at `at`; `blocked` since a budget forbade it and as long as nothing else was answered.
     Due { at: Instant, blocked: Option<Blocked> },
     /// The eviction is in flight.
@@ -60,7 +64,7 @@ impl Entry {
     fn blocked(&self) -> Option<&Blocked> {
         match &self.state {
             State::Due { blocked, .. } | State::Calling { blocked } => blocked.as_ref(),
-            State::Leaving | State::Failed { .. } => None,
+            State::Finishing | State::Leaving | State::Failed { .. } => None,
         }
     }
 }
@@ -92,10 +96,13 @@ impl Ledger {
         self.entries.contains_key(uid) || self.stayed.contains_key(uid) || self.past.contains(uid)
     }
 
-    /// Takes a pod that is to be evicted, now.
-    pub(super) fn take(&mut self, facts: PodFacts, now: Instant) {
-        let state = State::Due { at: now, blocked: None };
-        self.entries.insert(facts.pod.uid.clone(), Entry { facts, state, unanswered: 0 });
+    /// Takes a pod that is to be evicted when no pod of an earlier group is left; `awaited` ones end by themselves first.
+    pub(super) fn take_so(&mut self, facts: PodFacts, group: usize, awaited: bool, now: Instant) {
+        let state = match awaited && facts.phase != Phase::Finished {
+            true => State::Finishing,
+            false => State::Due { at: now, blocked: None },
+        };
+        self.entries.insert(facts.pod.uid.clone(), Entry { facts, group, state, unanswered: 0 });
     }
 
     /// Takes a pod that stays.
@@ -114,6 +121,9 @@ impl Ledger {
             // Whoever told it to go, it goes.
             if facts.deletion.is_some() && matches!(entry.state, State::Due { blocked: Some(_), .. }) {
                 entry.state = State::Leaving;
+            }
+            if facts.phase == Phase::Finished && entry.state == State::Finishing {
+                entry.state = State::Due { at: now, blocked: None };
             }
             // What a budget says of a pod depends on whether it is ready.
             if facts.ready != entry.facts.ready
@@ -160,7 +170,9 @@ impl Ledger {
 
     /// The next pod whose time has come; its call is in flight from now on.
     pub(super) fn next_call(&mut self, now: Instant) -> Option<PodRef> {
-        let due = |entry: &&mut Entry| matches!(entry.state, State::Due { at, .. } if at <= now);
+        let group = self.group();
+        let due =
+            |entry: &&mut Entry| entry.group == group && matches!(entry.state, State::Due { at, .. } if at <= now);
         let entry = self.entries.values_mut().filter(due).min_by_key(|entry| match entry.state {
             State::Due { at, .. } => at,
             _ => now,
@@ -173,7 +185,9 @@ impl Ledger {
 
     /// When the next call is due, if one is put off.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = self.entries.values().filter_map(|entry| match entry.state {
+        let group = self.group();
+        let turn = self.entries.values().filter(|entry| entry.group == group);
+        let due = turn.filter_map(|entry| match entry.state {
             State::Due { at, .. } => Some(at),
             _ => None,
         });
@@ -279,11 +293,18 @@ impl Ledger {
         self.entries.is_empty()
     }
 
+    /// The group whose turn it is: the first that has a pod left.
+    fn group(&self) -> usize {
+        self.entries.values().map(|entry| entry.group).min().unwrap_or_default()
+    }
+
     /// Whether some pod has failed for good and nothing is left to be done for the others but to wait for budgets.
     pub(super) fn is_hopeless(&self) -> bool {
-        let failed = self.entries.values().any(|entry| matches!(entry.state, State::Failed { .. }));
+        let group = self.group();
+        let turn = || self.entries.values().filter(|entry| entry.group == group);
+        let failed = turn().any(|entry| matches!(entry.state, State::Failed { .. }));
         let settled = |entry: &Entry| matches!(entry.state, State::Failed { .. } | State::Due { blocked: Some(_), .. });
-        failed && self.entries.values().all(settled)
+        failed && turn().all(settled)
     }
 
     pub(super) fn progress(&self) -> DrainProgress {
@@ -294,6 +315,7 @@ impl Ledger {
             leaving,
             blocked: self.blocked(),
             failed: self.failed(),
+            finishing: self.entries.values().filter(|entry| entry.state == State::Finishing).count(),
             staying: self.stayed.len(),
             warnings: self.warnings.clone(),
             trouble: self.trouble.clone(),
@@ -314,6 +336,7 @@ impl Ledger {
             blocked: self.blocked(),
             failed: self.failed(),
             not_refilled_since: self.not_refilled_since,
+            finishing: pods(|state| *state == State::Finishing),
             waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::Calling { blocked: None })),
         }
     }

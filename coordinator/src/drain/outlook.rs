@@ -45,6 +45,8 @@ pub enum Outlook {
         /// What would let it go.
         unblock: String,
     },
+    /// It is evicted once it has ended by itself.
+    Finish,
     /// It is left alone.
     Stay {
         /// Why.
@@ -61,6 +63,7 @@ pub(super) fn forbidden(cause: Forbids, message: &str) -> Outlook {
         Forbids::LocalStorage => {
             ("emptyDir volumes, whose data goes with it", "--delete-emptydir-data deletes them with the pod")
         }
+        Forbids::Protected => ("its namespace is protected", "--allow-namespace lets it go this once"),
         Forbids::Unmanaged => ("bare pod, nothing would bring it back", "--force deletes it for good"),
     };
     never(because, unblock)

@@ -14,7 +14,7 @@ use super::{
     evict::{Manner, Outcome, evict},
     fit::{Wish, homeless},
     outlook::{Room, forbidden},
-    pods::PodFacts,
+    pods::{Phase, PodFacts},
     run::list,
     survey::Survey,
 };
@@ -153,7 +153,10 @@ async fn of_node(
                 if survey.is_lone(&facts) {
                     cautions.push("a lone replica, away until another one is ready".to_owned());
                 }
-                let outlook = room.outlook(&facts, homeless.as_deref());
+                let outlook = match options.policy.awaits(&facts) && facts.phase != Phase::Finished {
+                    true => Outlook::Finish,
+                    false => room.outlook(&facts, homeless.as_deref()),
+                };
                 cautions.extend(homeless);
                 evicted.push(facts);
                 outlook
@@ -194,7 +197,7 @@ impl DrainPreview {
                 Confirm::Never => matches!(pod.outlook, Outlook::Never { .. }),
                 Confirm::Everything => true,
             };
-            wanted && self.evict.contains(&pod.pod)
+            wanted && pod.outlook != Outlook::Finish && self.evict.contains(&pod.pod)
         });
         let answers = stream::iter(asked).map(async |pod| {
             let answer = evict(client, &pod.pod, manner).await;

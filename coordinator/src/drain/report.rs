@@ -21,6 +21,8 @@ pub struct DrainProgress {
     pub blocked: Vec<BlockedPod>,
     /// Pods that can never be evicted as things stand.
     pub failed: Vec<FailedPod>,
+    /// Pods that are to end by themselves before they are evicted.
+    pub finishing: usize,
     /// Pods that are left alone.
     pub staying: usize,
     /// What was let pass, in kubectl's words, as `ignoring DaemonSet-managed Pods: kube-system/proxy-x`.
@@ -89,6 +91,8 @@ pub enum StayReason {
     Mirror,
     /// It was deleted long ago and its kubelet does not answer.
     LongDeleted,
+    /// The site or the operator wants it left alone.
+    Policy,
 }
 
 /// A pod that has gone from the node.
@@ -133,6 +137,8 @@ pub struct Remains {
     pub failed: Vec<FailedPod>,
     /// Pods whose eviction was not answered yet, or put off by a busy server.
     pub waiting: Vec<PodRef>,
+    /// Pods that were to end by themselves and had not.
+    pub finishing: Vec<PodRef>,
     /// Since when nobody leads kube-controller-manager, if pods were blocked at the end while nobody did.
     pub not_refilled_since: Option<Timestamp>,
 }

@@ -267,7 +267,11 @@ impl Drain<'_> {
         self.ledger.warn(grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str()))));
         stay.into_iter().for_each(|pod| self.ledger.leave_alone(pod));
         evict.sort_by(|a, b| a.pod.cmp(&b.pod));
-        evict.into_iter().for_each(|facts| self.ledger.take(facts, Instant::now()));
+        let policy = &self.options.policy;
+        for facts in evict {
+            let (group, awaited) = (policy.group(&facts), policy.awaits(&facts));
+            self.ledger.take_so(facts, group, awaited, Instant::now());
+        }
         Ok(())
     }
 

@@ -97,13 +97,14 @@ fn in_words(machine: &str, error: &DrainError) -> StepError {
         _ => How::Failed,
     };
     let now = jiff::Timestamp::now();
-    let Remains { moved, leaving, blocked, failed, waiting, not_refilled_since } = error.remains();
+    let Remains { moved, leaving, blocked, failed, waiting, finishing, not_refilled_since } = error.remains();
     let blocked = blocked.iter().map(|blocked| {
         let since = words::age(blocked.since, now);
         format!("{}: {} (refused for {since})", blocked.pod, blocked.message)
     });
     let failed = failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
     let leaving = leaving.iter().map(|pod| format!("{pod}: told to go, has not ended"));
+    let finishing = finishing.iter().map(|pod| format!("{pod}: was to end by itself, has not"));
     let waiting = waiting.iter().map(|pod| format!("{pod}: its eviction was not answered yet"));
     let message = match error {
         DrainError::TimedOut { waited, .. } => {
@@ -120,5 +121,5 @@ fn in_words(machine: &str, error: &DrainError) -> StepError {
         format!("no kube-controller-manager has led for {since}: budgets do not refill, their pods are not stuck")
     });
     let error = StepError::new(how, message).details(never).details(unled);
-    error.details(blocked.chain(failed).chain(leaving).chain(waiting))
+    error.details(blocked.chain(failed).chain(leaving).chain(finishing).chain(waiting))
 }

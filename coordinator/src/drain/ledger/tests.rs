@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::drain::pods::{Deletion, Phase};
+use crate::drain::pods::Deletion;
 
 fn facts(name: &str) -> PodFacts {
     PodFacts {
@@ -37,7 +37,7 @@ fn later(seconds: u64) -> Outcome {
 
 fn books(names: &[&str], now: Instant) -> Ledger {
     let mut ledger = Ledger::default();
-    names.iter().for_each(|name| ledger.take(facts(name), now));
+    names.iter().for_each(|name| ledger.take_so(facts(name), 0, false, now));
     ledger
 }
 
@@ -229,7 +229,7 @@ proptest! {
                 }
             }
             let progress = ledger.progress();
-            let Remains { moved, leaving, blocked, failed, waiting } = ledger.remains();
+            let Remains { moved, leaving, blocked, failed, waiting, .. } = ledger.remains();
             prop_assert_eq!(progress.total, names.len());
             prop_assert_eq!(moved.len() + leaving.len() + blocked.len() + failed.len() + waiting.len(), names.len());
             prop_assert_eq!(ledger.is_empty(), moved.len() == names.len());
@@ -313,4 +313,40 @@ fn a_blocked_pod_whose_readiness_changes_asks_again() {
     let mut ledger = refused_books(&["a"], now);
     ledger.seen(PodFacts { ready: false, ..facts("a") }, now);
     assert_eq!(called(&mut ledger, now), ["a"]);
+}
+
+#[test]
+fn a_pod_that_is_to_end_by_itself_is_evicted_once_it_has() {
+    let now = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.take_so(facts("a"), 0, true, now);
+    assert_eq!(called(&mut ledger, now), [""; 0]);
+    assert_eq!((ledger.progress().finishing, ledger.is_hopeless()), (1, false));
+    ledger.seen(PodFacts { phase: Phase::Finished, ..facts("a") }, now);
+    assert_eq!(called(&mut ledger, now), ["a"]);
+}
+
+#[test]
+fn a_later_group_waits_until_the_earlier_one_has_gone() {
+    let now = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.take_so(facts("a"), 1, false, now);
+    ledger.take_so(facts("z"), 0, false, now);
+    assert_eq!(called(&mut ledger, now), ["z"]);
+    assert_eq!(ledger.next_due(), None, "nothing to wake up for");
+    ledger.answered("z", Outcome::Accepted, now, clock(0));
+    assert_eq!(called(&mut ledger, now), [""; 0]);
+    ledger.gone("z");
+    assert_eq!(called(&mut ledger, now), ["a"]);
+}
+
+#[test]
+fn a_pod_that_failed_keeps_later_groups_from_going_and_ends_the_drain() {
+    let now = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.take_so(facts("a"), 1, false, now);
+    ledger.take_so(facts("z"), 0, false, now);
+    ledger.next_call(now);
+    ledger.answered("z", Outcome::Failed { message: "no".into() }, now, clock(0));
+    assert!(ledger.is_hopeless());
 }
