@@ -64,8 +64,12 @@ async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
     // The server has confirmed it, by a dry run; nothing has changed.
     assert_eq!(api.writes(), ["POST /api/v1/namespaces/db/pods/pg-0/eviction?dryRun=All"]);
     assert!(api.get::<Pod>("db/pg-0").unwrap().metadata.deletion_timestamp.is_none());
+    // The operator may not mind what a budget says; a bare pod has a flag of its own.
     let anyway = DrainOptions { ignore_verdicts: true, ..DrainOptions::default() };
-    drain::check(&api.client(), "w1", &anyway).await.unwrap();
+    let error = drain::check(&api.client(), "w1", &anyway).await.unwrap_err();
+    assert_eq!(error.to_string(), "1 pod on w1 can never be evicted as things stand");
+    let forced = DrainOptions { force: true, ..anyway };
+    drain::check(&api.client(), "w1", &forced).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,6 +140,22 @@ async fn whoever_may_not_look_at_the_cluster_gets_verdicts_without_it() {
     api.inject(Fault::on(Method::GET, "poddisruptionbudgets").status(403).always());
     let preview = previewed(&api, Confirm::Nothing).await;
     assert_eq!(find(&preview, "web/a").outlook, Outlook::Now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_with_one_reason_are_one_line() {
+    let api = cluster().await;
+    for number in 0..6 {
+        api.add(pod(&format!("tools/shell-{number}")).on("w1"));
+    }
+    let preview = previewed(&api, Confirm::Nothing).await;
+    assert_eq!(
+        preview.lines(),
+        [
+            "tools/shell-0 and 5 more  bare pod, nothing would bring it back",
+            "                          --force deletes it for good",
+        ]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,8 +61,8 @@ pub(super) async fn carry_out(
     }
     output::progress(&plan.to_text(&world.site));
     let drains = drains(world, &wanted, &plan, Confirm::Never).await?;
-    preflight::lines(&drains).iter().for_each(|line| output::progress(line));
     preflight::verdict(&drains, &wanted.policy.drain)?;
+    preflight::lines(&drains).iter().for_each(|line| output::progress(line));
     confirm(world.cluster.name(), change.yes)?;
 
     let operation = identity::operation();
@@ -144,7 +144,7 @@ async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan, conf
             }
         }
     }
-    preflight::verdict(&drains, &wanted.policy.drain)
+    preflight::short_verdict(&drains, &wanted.policy.drain)
 }
 
 /// What the drains of a plan would find: again for each machine right before its turn, as things change.

@@ -6,7 +6,7 @@ use crate::{
     drain::{self, Confirm, DrainOptions, DrainPreview, never_lines},
     exit::Exit,
     output::{self, Format},
-    words::count,
+    words::{count, list},
 };
 
 pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<Exit, Failure> {
@@ -18,7 +18,7 @@ pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<E
         Format::Json | Format::Yaml => output::result(&output::structured(&drains, global.output)?),
         Format::Table | Format::Wide => lines(&drains).iter().for_each(|line| output::result(line)),
     }
-    verdict(&drains, &options)
+    short_verdict(&drains, &options)
 }
 
 /// A headline for each node, and under it what stands against its drain.
@@ -30,17 +30,27 @@ pub(super) fn lines(drains: &[DrainPreview]) -> Vec<String> {
     drains.iter().flat_map(of_node).collect()
 }
 
-/// Done if the drains may begin, else the refusal.
+/// Done if the drains may begin, else the refusal. Not after [`lines`], which say the same.
 pub(super) fn verdict(drains: &[DrainPreview], options: &DrainOptions) -> Result<Exit, Failure> {
-    let hopeless: Vec<_> = drains.iter().filter(|drain| drain.never().next().is_some()).collect();
-    if hopeless.is_empty() || options.ignore_verdicts {
-        return Ok(Exit::Done);
-    }
+    let Some(refusal) = refusal(drains, options) else { return Ok(Exit::Done) };
+    let lines = never_lines(drains.iter().flat_map(|drain| drain.against(options)));
+    let refusal = lines.into_iter().fold(refusal, Failure::line);
+    let can_be_ignored = |drain: &DrainPreview| drain.against(options).any(|pod| drain.evict.contains(&pod.pod));
+    Err(match drains.iter().any(can_be_ignored) {
+        true => refusal.line("to evict the others all the same: --ignore-verdicts"),
+        false => refusal,
+    })
+}
+
+/// The same in one sentence, after [`lines`].
+pub(super) fn short_verdict(drains: &[DrainPreview], options: &DrainOptions) -> Result<Exit, Failure> {
+    refusal(drains, options).map_or(Ok(Exit::Done), Err)
+}
+
+fn refusal(drains: &[DrainPreview], options: &DrainOptions) -> Option<Failure> {
+    let hopeless: Vec<_> = drains.iter().filter(|drain| drain.against(options).next().is_some()).collect();
     let nodes: Vec<_> = hopeless.iter().map(|drain| drain.node.as_str()).collect();
-    let pods = hopeless.iter().map(|drain| drain.never().count()).sum();
-    let what =
-        format!("{} on {} can never be evicted as things stand.", count(pods, "pod"), crate::words::list(&nodes));
-    let lines = never_lines(hopeless.iter().flat_map(|drain| drain.never()));
-    let failure = lines.into_iter().fold(Failure::new(Exit::Refused, what), Failure::line);
-    Err(failure.line("to begin all the same: --ignore-verdicts"))
+    let pods = hopeless.iter().map(|drain| drain.against(options).count()).sum();
+    let what = format!("{} on {} can never be evicted as things stand.", count(pods, "pod"), list(&nodes));
+    (pods > 0).then(|| Failure::new(Exit::Refused, what))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{DrainPreview, DrainProgress, Outlook, PodOutlook, StayReason, classify::grouped};
+use super::{DrainPreview, DrainProgress, Outlook, PodOutlook, PodRef, StayReason, classify::grouped};
 use crate::words::{age, count, list};
 
 impl fmt::Display for DrainPreview {
@@ -59,23 +59,38 @@ impl DrainPreview {
     }
 }
 
+/// So many more pods with the same reason are not named one by one; `-o json` names them all.
+const MANY: usize = 3;
+
 /// What keeps a pod when nobody refills budgets.
 pub(super) const NOT_REFILLED: &str = "no kube-controller-manager leads: budgets do not refill";
 
-/// Each pod with why it cannot go, and under it what would let it go.
+/// Each pod with why it cannot go, and under it what would let it go. Many pods with one reason are one entry.
 pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<String> {
-    let told: Vec<_> = pods
-        .into_iter()
-        .filter_map(|pod| match &pod.outlook {
-            Outlook::Never { because, unblock } => Some((pod.pod.to_string(), because, unblock)),
-            _ => None,
-        })
-        .collect();
-    let width = told.iter().map(|(pod, ..)| pod.len()).max().unwrap_or_default();
-    let lines = told
-        .iter()
-        .flat_map(|(pod, because, unblock)| [format!("{pod:width$}  {because}"), format!("{:width$}  {unblock}", "")]);
+    let mut reasons: Vec<((&str, &str), Vec<&PodRef>)> = Vec::new();
+    for pod in pods {
+        let Outlook::Never { because, unblock } = &pod.outlook else { continue };
+        let reason = (because.as_str(), unblock.as_str());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, pods)) => pods.push(&pod.pod),
+            None => reasons.push((reason, vec![&pod.pod])),
+        }
+    }
+    let told: Vec<_> =
+        reasons.iter().flat_map(|(reason, pods)| names(pods).into_iter().map(move |pod| (pod, reason))).collect();
+    let width = told.iter().map(|(pod, _)| pod.len()).max().unwrap_or_default();
+    let lines = told.iter().flat_map(|(pod, (because, unblock))| {
+        [format!("{pod:width$}  {because}"), format!("{:width$}  {unblock}", "")]
+    });
     lines.collect()
+}
+
+/// Each by its name, or the first for all if they are many.
+fn names(pods: &[&PodRef]) -> Vec<String> {
+    match pods {
+        [first, others @ ..] if others.len() >= MANY => vec![format!("{first} and {} more", others.len())],
+        few => few.iter().map(ToString::to_string).collect(),
+    }
 }
 
 impl fmt::Display for DrainProgress {

@@ -108,18 +108,15 @@ pub async fn previews(
     Ok(previews)
 }
 
-/// Whether a drain of the node may begin: no pod stands against it for good, or the operator does not mind.
+/// Whether a drain of the node may begin: no pod stands against it for good, or only such that the operator does not mind.
 ///
 /// # Errors
 ///
 /// [`DrainError::Never`] names the pods and what would let them go; [`DrainError::Api`] as [`previews`].
 pub async fn check(client: &Client, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
-    if options.ignore_verdicts {
-        return Ok(());
-    }
     let survey = Survey::read(client).await?;
     let preview = of_node(client, node, options, &survey, Confirm::Never).await?;
-    let pods: Vec<_> = preview.never().cloned().collect();
+    let pods: Vec<_> = preview.against(options).cloned().collect();
     match pods.is_empty() {
         true => Ok(()),
         false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
@@ -183,7 +180,14 @@ async fn of_node(
 }
 
 impl DrainPreview {
-    /// The pods that can never go as things stand. If there are any, a drain does not begin.
+    /// The pods that keep a drain from beginning. What kubectl's filters refuse does so whatever the operator thinks of the
+    /// other verdicts: those have flags of their own.
+    pub fn against(&self, options: &DrainOptions) -> impl Iterator<Item = &PodOutlook> {
+        let counts = |pod: &&PodOutlook| !options.ignore_verdicts || !self.evict.contains(&pod.pod);
+        self.never().filter(counts)
+    }
+
+    /// The pods that can never go as things stand.
     pub fn never(&self) -> impl Iterator<Item = &PodOutlook> {
         self.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Never { .. }))
     }
