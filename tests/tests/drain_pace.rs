@@ -156,3 +156,21 @@ async fn eviction_can_be_disabled_and_then_pods_are_deleted_by_identity() {
     let body = api.requests().iter().find(|call| call.method == "DELETE").unwrap().body.clone();
     assert!(body.contains(&drained.moved[0].pod.uid), "{body}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_and_its_pods_that_are_deleted_meanwhile_end_the_drain() {
+    let api = cluster();
+    for name in ["web/a", "web/b"] {
+        api.add(pod(name).on("w1").owned_by_job("batch").never_stops());
+    }
+    let remove = api.clone();
+    tokio::spawn(async move {
+        sleep(seconds(10)).await;
+        remove.remove::<Node>("w1");
+        // As the pod garbage collector does for a node that is no more.
+        remove.remove::<Pod>("web/a").remove::<Pod>("web/b");
+    });
+    let drained = drained(&api).await;
+    assert_eq!(drained.moved.len(), 2);
+    assert!(drained.took < seconds(12), "{:?}", drained.took);
+}

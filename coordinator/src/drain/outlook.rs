@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
 use serde::Serialize;
@@ -73,16 +74,20 @@ fn never(because: impl Into<String>, unblock: impl Into<String>) -> Outlook {
     Outlook::Never { because: because.into(), unblock: unblock.into() }
 }
 
+/// A pod that became unready, or was started, less long ago than this may yet become ready.
+const SLOW_START: SignedDuration = SignedDuration::from_mins(5);
+
 /// The budgets of some namespaces, and how much of their room earlier pods have been given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room<'b> {
     budgets: &'b [PodDisruptionBudget],
     given: BTreeMap<(String, String), i32>,
+    now: Timestamp,
 }
 
 impl<'b> Room<'b> {
-    pub(super) fn of(budgets: &'b [PodDisruptionBudget]) -> Self {
-        Self { budgets, given: BTreeMap::new() }
+    pub(super) fn of(budgets: &'b [PodDisruptionBudget], now: Timestamp) -> Self {
+        Self { budgets, given: BTreeMap::new(), now }
     }
 
     /// What becomes of a pod that no filter refuses. `homeless` says why no other node takes its successor, if none does.
@@ -132,7 +137,8 @@ impl<'b> Room<'b> {
                 "add a replica, or let the budget allow one",
             );
         }
-        if !pod.ready {
+        let long = pod.ready_changed.is_none_or(|since| self.now.duration_since(since) >= SLOW_START);
+        if !pod.ready && long {
             return never(
                 format!("it is not ready, and budget {place} needs {needs} healthy, has {has}"),
                 "mend the pod, or set unhealthyPodEvictionPolicy: AlwaysAllow in the budget",

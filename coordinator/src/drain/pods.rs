@@ -50,6 +50,8 @@ pub(super) struct PodFacts {
     pub(super) phase: Phase,
     /// Its condition Ready is True.
     pub(super) ready: bool,
+    /// Since when it is what it is, if the kubelet has said.
+    pub(super) ready_changed: Option<Timestamp>,
     pub(super) is_mirror: bool,
     pub(super) has_empty_dir: bool,
     /// When its grace ends; set once it was asked to go.
@@ -82,6 +84,7 @@ impl PodFacts {
         let spec = pod.spec.as_ref();
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let volumes = spec.and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
         let annotations = metadata.annotations.as_ref();
         let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
@@ -105,7 +108,8 @@ impl PodFacts {
                 Some("Pending") => Phase::Pending,
                 _ => Phase::Running,
             },
-            ready: conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True"),
+            ready: ready.is_some_and(|ready| ready.status == "True"),
+            ready_changed: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|at| at.0),
             is_mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
             has_empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
             deletion: metadata.deletion_timestamp.as_ref().map(|due| Deletion {

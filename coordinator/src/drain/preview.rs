@@ -135,7 +135,7 @@ async fn of_node(
     pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
     let mut daemon_sets = DaemonSets::default();
-    let mut room = Room::of(if options.disable_eviction { &[] } else { &survey.budgets });
+    let mut room = Room::of(if options.disable_eviction { &[] } else { &survey.budgets }, Timestamp::now());
     let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
     let (mut evicted, mut warned) = (Vec::new(), Vec::new());
     for (facts, wish) in pods {

@@ -102,6 +102,7 @@ mod tests {
             labels: BTreeMap::new(),
             phase: Phase::Running,
             ready: true,
+            ready_changed: None,
             is_mirror: false,
             has_empty_dir: false,
             deletion: None,

@@ -10,6 +10,7 @@ fn pod() -> PodFacts {
         labels: BTreeMap::new(),
         phase: Phase::Running,
         ready: true,
+        ready_changed: None,
         is_mirror: false,
         has_empty_dir: false,
         deletion: None,

@@ -10,6 +10,7 @@ fn facts(name: &str) -> PodFacts {
         labels: BTreeMap::new(),
         phase: Phase::Running,
         ready: true,
+        ready_changed: None,
         is_mirror: false,
         has_empty_dir: false,
         deletion: None,

@@ -15,12 +15,17 @@ fn pod(name: &str) -> PodFacts {
         labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
         phase: Phase::Running,
         ready: true,
+        ready_changed: None,
         is_mirror: false,
         has_empty_dir: false,
         deletion: None,
         created: None,
         node: Some("w1".into()),
     }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_000_000).unwrap()
 }
 
 /// A budget with this count: allowed, healthy, needed, expected.
@@ -39,7 +44,7 @@ fn budget(name: &str, count: [i32; 4], spec: Value) -> PodDisruptionBudget {
 }
 
 fn outlooks(budgets: &[PodDisruptionBudget], pods: &[PodFacts]) -> Vec<Outlook> {
-    let mut room = Room::of(budgets);
+    let mut room = Room::of(budgets, now());
     pods.iter().map(|pod| room.outlook(pod, None)).collect()
 }
 
@@ -112,7 +117,7 @@ fn pods_that_do_not_count_go_whatever_their_budgets_say() {
 #[test]
 fn a_budget_that_waits_for_a_successor_without_a_place_waits_in_vain() {
     let budgets = [budget("web", [0, 8, 8, 10], json!({}))];
-    let found = Room::of(&budgets).outlook(&pod("a"), Some("no other node takes it"));
+    let found = Room::of(&budgets, now()).outlook(&pod("a"), Some("no other node takes it"));
     assert_eq!(because(&found), "budget web/web waits for a successor, and no other node takes it");
 }
 
@@ -121,4 +126,15 @@ fn a_budget_that_is_not_counted_yet_is_waited_for() {
     let mut stale = budget("web", [0, 1, 1, 1], json!({}));
     stale.metadata.generation = Some(2);
     assert!(matches!(outlooks(&[stale], &[pod("a")])[0], Outlook::Wait { .. }));
+}
+
+#[test]
+fn a_pod_that_is_unready_for_a_moment_may_become_ready_yet() {
+    let budgets = [budget("web", [0, 7, 8, 10], json!({}))];
+    for (minutes, waits) in [(1, true), (5, false), (60, false)] {
+        let changed = now() - SignedDuration::from_mins(minutes);
+        let unready = PodFacts { ready: false, ready_changed: Some(changed), ..pod("a") };
+        let found = &outlooks(&budgets, &[unready])[0];
+        assert_eq!(matches!(found, Outlook::Wait { .. }), waits, "{minutes} minutes: {found:?}");
+    }
 }
