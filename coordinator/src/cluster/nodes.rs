@@ -131,7 +131,7 @@ impl NodeFacts {
             boot_id: info.boot_id,
             kernel: info.kernel_version,
             unschedulable: spec.unschedulable.unwrap_or_default(),
-            mark: node.annotations().get(CORDON_ANNOTATION).and_then(|text| serde_json::from_str(text).ok()),
+            mark: mark(node),
             cordoned_by: unschedulable_writer(node),
             taints: spec
                 .taints
@@ -163,6 +163,17 @@ fn words(condition: &NodeCondition) -> String {
 fn is_trouble(condition: &NodeCondition) -> bool {
     matches!(condition.type_.as_str(), "MemoryPressure" | "DiskPressure" | "PIDPressure" | "NetworkUnavailable")
         && condition.status != "False"
+}
+
+/// usher's mark, if the cordon that stands is usher's: somebody else who uncordons leaves the annotation behind, and a later
+/// cordon of theirs must not pass for ours.
+fn mark(node: &Node) -> Option<CordonMark> {
+    let cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default();
+    let somebody_elses = unschedulable_writer(node).is_some_and(|writer| writer.manager != FIELD_MANAGER);
+    if !cordoned || somebody_elses {
+        return None;
+    }
+    serde_json::from_str(node.annotations().get(CORDON_ANNOTATION)?).ok()
 }
 
 /// Which client owns `spec.unschedulable`, from the managed fields.
@@ -279,4 +290,34 @@ impl Cluster {
 
 fn malformed(doing: &str, problem: &str) -> ClusterError {
     ClusterError::Malformed { doing: doing.to_owned(), problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(unschedulable: bool, writer: Option<&str>) -> Node {
+        let mark =
+            r#"{"operation":"4f7k2","command":"reboot","by":"a@b","reason":"kernel","at":"2026-11-02T12:00:00Z"}"#;
+        let fields = writer.map(|manager| {
+            json!([{"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}}])
+        });
+        serde_json::from_value(json!({
+            "metadata": {"name": "w1", "annotations": {CORDON_ANNOTATION: mark}, "managedFields": fields},
+            "spec": {"unschedulable": unschedulable},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_mark_counts_only_while_the_cordon_it_was_written_with_stands() {
+        for (what, unschedulable, writer, ours) in [
+            ("cordoned by usher", true, Some("usher"), true),
+            ("a server that records no writers", true, None, true),
+            ("uncordoned by somebody else", false, None, false),
+            ("and cordoned again by them", true, Some("kubectl-cordon"), false),
+        ] {
+            assert_eq!(NodeFacts::from_node(&node(unschedulable, writer)).mark.is_some(), ours, "{what}");
+        }
+    }
 }

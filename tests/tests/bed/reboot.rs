@@ -125,18 +125,23 @@ fn a_node_cordoned_by_an_admin_is_refused_and_with_consent_rebooted_and_left_cor
 }
 
 #[test]
-fn a_budget_that_never_allows_is_named_within_seconds_and_the_drain_is_undone_at_the_deadline() {
+fn a_budget_that_never_allows_is_named_before_the_cordon_or_else_the_drain_is_undone_at_the_deadline() {
     on_the_bed(async |bed| {
         gather_on_w1(bed).await?;
         bed.kubectl_with_input(&["apply", "--filename", "-"], FROZEN).await?.success()?;
         bed.kubectl(&["rollout", "status", "deployment/lonely", "--timeout=60s"]).await?.success()?;
         let before = boot_id(bed, "w1").await?;
 
-        let run = Run::of(bed, &["reboot", "w1", "--drain-timeout", "20s"]).await;
+        let refused = Run::of(bed, &["reboot", "w1"]).await;
+        let cordoned = is_cordoned(bed, "w1").await;
+        let run = Run::of(bed, &["reboot", "w1", "--drain-timeout", "20s", "--ignore-verdicts"]).await;
         let lonely = pods_on_of(bed, "lonely").await;
         bed.kubectl_with_input(&["delete", "--filename", "-"], FROZEN).await?.success()?;
-        let run = run?;
+        let (refused, run) = (refused?, run?);
 
+        refused.assert_exit(3);
+        refused.assert_says("frozen");
+        assert!(!cordoned?, "a drain that can never end is refused before the cordon");
         run.assert_exit(5);
         run.assert_says("default/frozen");
         let named = run.when("waiting", "frozen")?.duration_since(run.when("stepBegan", "drain")?);
