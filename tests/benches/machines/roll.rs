@@ -23,8 +23,11 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     for machine in CONTROL_PLANES {
         own += unit_time(bed, machine.name, operation).await?;
     }
-    let gap = usher_coordinator::config::load(&bed.folder().cluster_file())?.defaults.gap.as_secs_f64();
-    let gaps = gap * (CONTROL_PLANES.len() - 1) as f64;
+    let site = usher_coordinator::config::load(&bed.folder().cluster_file())?;
+    let settle = site.load_balancer.as_ref().map(|balancer| balancer.settle.as_secs_f64()).unwrap_or_default();
+    // What the site asked to wait for: between the apiservers, and after each was taken out of the pool.
+    let machines = CONTROL_PLANES.len() as f64;
+    let gaps = site.defaults.gap.as_secs_f64() * (machines - 1.0) + settle * machines;
     ensure!(own > 0.0, "no operation of {operation} is known to the agents");
     results.record("control_plane_roll_overhead_ratio", wall / (own + gaps), Some(1.1));
     results.record("control_plane_roll_s", wall, None);
