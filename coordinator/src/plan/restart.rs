@@ -8,6 +8,7 @@ use super::{
 use crate::{
     inventory::{Inventory, Machine},
     leader::Leadership,
+    node::UnitStatus,
     site::{Component, Role, Site},
     step::Step,
     words,
@@ -144,8 +145,8 @@ fn turn(
 pub(super) fn can_hand_over(machine: &str, component: &Component, facts: &Inventory) -> bool {
     let leads = facts.leaders.get(&component.name).and_then(Leadership::machine) == Some(machine);
     let stands_by = |other: &Machine| {
-        let unit = other.agent.status().and_then(|status| status.units.iter().find(|unit| unit.name == component.unit));
-        other.name != machine && unit.is_some_and(|unit| unit.active_state == "active")
+        let unit = other.agent.status().and_then(|status| status.unit(&component.unit));
+        other.name != machine && unit.is_some_and(UnitStatus::is_active)
     };
     leads && facts.control_plane().any(stands_by)
 }
@@ -156,7 +157,7 @@ fn unit_is_managed(turn: &Turn, facts: &Inventory) -> Result<(), Refusal> {
     for step in &turn.steps {
         let (Step::Restart { unit, .. } | Step::HandOver { unit, .. }) = step else { continue };
         let machine = &turn.machine;
-        match status.units.iter().find(|found| &found.name == unit) {
+        match status.unit(unit) {
             None => {
                 return Err(Refusal::new(format!("the agent on {machine} does not manage {unit}"))
                     .hint(format!("allow it in the agent's configuration on {machine}: [units.{unit:?}]")));

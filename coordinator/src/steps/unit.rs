@@ -26,9 +26,8 @@ pub(super) async fn restart(
         None => agent.start_unit(&order, unit).await,
     };
     let ended = follow(step, context, begun).await?;
-    let took = ended.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
     let verb = if before.is_some() { "restarted" } else { "started" };
-    context.fact(step, format!("{verb}{took}{}", identities(&ended)));
+    context.fact(step, with_evidence(verb, &ended));
     let probed = ended.steps.iter().any(|step| step.name == "healthy");
     context.fact(step, if probed { "healthy" } else { "active" });
     apiserver_is_ready(step, context, component).await
@@ -44,8 +43,7 @@ pub(super) async fn start(
     let begun = agent.start_unit(&context.mandate.order(), unit).await;
     let ended = follow(step, context, begun).await?;
     context.state.stopped.retain(|(stopped, _)| stopped != component);
-    let took = ended.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
-    context.fact(step, format!("started{took}{}", identities(&ended)));
+    context.fact(step, with_evidence("started", &ended));
     Ok(())
 }
 
@@ -98,6 +96,12 @@ async fn apiserver_is_ready(step: &Step, context: &Context<'_>, component: &str)
     super::ready::await_apiserver(step, context).await?;
     context.fact(step, "ready");
     Ok(())
+}
+
+/// `restarted in 3.8s (a1f0… → 77c2…)`
+fn with_evidence(verb: &str, operation: &Operation) -> String {
+    let took = operation.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
+    format!("{verb}{took}{}", identities(operation))
 }
 
 fn identities(operation: &Operation) -> String {
