@@ -1,7 +1,4 @@
-//! What a site wants of its drains beyond kubectl's filters, against the in-memory API server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
-
-use std::time::Duration;
+//! What a site wants of its drains beyond kubectl's filters.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
@@ -11,18 +8,10 @@ use usher_coordinator::drain::{
 };
 use usher_testkit::apiserver::{
     ApiServer,
-    fixtures::{PodFixture, node, pod},
+    fixtures::{PodFixture, pod},
 };
 
-const fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn cluster() -> ApiServer {
-    let api = ApiServer::new();
-    api.add(node("w1").cordoned()).add(node("w2"));
-    api
-}
+use crate::cluster::{MINUTE, cluster, drain_with, seconds};
 
 fn of(job: &str, name: &str) -> PodFixture {
     pod(name).on("w1").owned_by_job(job)
@@ -32,12 +21,12 @@ fn selectors(texts: &[&str]) -> Vec<PodSelector> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-async fn drain_with(api: &ApiServer, policy: DrainPolicy) -> Result<Drained, DrainError> {
-    let options = DrainOptions { policy, timeout: seconds(60), ..DrainOptions::default() };
-    drain::run(&api.client(), "w1", &options, &mut |_| {}).await
+async fn drain_under(api: &ApiServer, policy: DrainPolicy) -> Result<Drained, DrainError> {
+    drain_with(api, &DrainOptions { policy, timeout: MINUTE, ..DrainOptions::default() }).await.0
 }
 
-fn moved(drained: &Drained) -> Vec<String> {
+/// The pods that have gone, in the order in which they went.
+fn in_order(drained: &Drained) -> Vec<String> {
     drained.moved.iter().map(|moved| moved.pod.to_string()).collect()
 }
 
@@ -46,8 +35,8 @@ async fn pods_that_are_to_be_skipped_stay_even_if_they_would_forbid_the_drain() 
     let api = cluster();
     api.add(pod("tools/shell").on("w1").labelled("keep", "yes")).add(of("batch", "web/a"));
     let policy = DrainPolicy { skip: selectors(&["keep=yes"]), ..DrainPolicy::default() };
-    let drained = drain_with(&api, policy).await.unwrap();
-    assert_eq!(moved(&drained), ["web/a"]);
+    let drained = drain_under(&api, policy).await.unwrap();
+    assert_eq!(in_order(&drained), ["web/a"]);
     assert_eq!(drained.stayed[0].reason, StayReason::Policy);
 }
 
@@ -57,7 +46,7 @@ async fn pods_of_protected_namespaces_forbid_a_drain() {
     api.add(of("batch", "storage/osd")).add(of("batch", "web/a"));
     api.forget_requests();
     let policy = DrainPolicy { protected_namespaces: vec!["storage".into()], ..DrainPolicy::default() };
-    let error = drain_with(&api, policy).await.unwrap_err();
+    let error = drain_under(&api, policy).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "1 pod on w1 forbids a drain\n\
@@ -82,8 +71,8 @@ async fn jobs_may_finish_before_their_pods_are_removed() {
         sleep(seconds(20)).await;
         end.edit::<Pod>("web/report", json!({"status": {"phase": "Succeeded"}}));
     });
-    let drained = drain_with(&api, policy).await.unwrap();
-    assert_eq!(moved(&drained), ["web/a", "web/report"]);
+    let drained = drain_under(&api, policy).await.unwrap();
+    assert_eq!(in_order(&drained), ["web/a", "web/report"]);
     assert!(drained.took >= seconds(20) && drained.took < seconds(25), "{:?}", drained.took);
 }
 
@@ -92,7 +81,7 @@ async fn a_job_that_does_not_finish_in_time_is_named_and_not_evicted() {
     let api = cluster();
     api.add(of("report", "web/report"));
     api.forget_requests();
-    let error = drain_with(&api, DrainPolicy { wait_for_jobs: true, ..DrainPolicy::default() }).await.unwrap_err();
+    let error = drain_under(&api, DrainPolicy { wait_for_jobs: true, ..DrainPolicy::default() }).await.unwrap_err();
     assert_eq!(error.to_string(), "w1 is not drained after 1m0s: web/report was to end by itself and has not");
     assert_eq!(api.writes(), [""; 0]);
 }
@@ -104,8 +93,8 @@ async fn groups_go_one_after_another() {
         api.add(of("batch", name).labelled("tier", tier).stops_after(seconds(3)));
     }
     let policy = DrainPolicy { order: selectors(&["tier=front", "tier in (cache,db)"]), ..DrainPolicy::default() };
-    let drained = drain_with(&api, policy).await.unwrap();
-    let mut order = moved(&drained);
+    let drained = drain_under(&api, policy).await.unwrap();
+    let mut order = in_order(&drained);
     order[1..3].sort();
     assert_eq!(order, ["web/b", "web/a", "web/c", "web/d"]);
     assert!(drained.took >= seconds(9), "{:?}", drained.took);

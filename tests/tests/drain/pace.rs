@@ -1,5 +1,4 @@
 //! What a drain costs the API server: how many requests it makes, and when.
-#![allow(clippy::unwrap_used, reason = "what a test's own functions cannot do fails the test")]
 
 use std::time::Duration;
 
@@ -8,29 +7,13 @@ use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use usher_coordinator::drain::{self, DrainOptions, Drained, Drainer};
+use usher_coordinator::drain::{DrainOptions, Drainer};
 use usher_testkit::apiserver::{
     ApiServer, Fault,
     fixtures::{budget, deployment, node, pod},
 };
 
-const fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn cluster() -> ApiServer {
-    let api = ApiServer::new();
-    api.add(node("w1").cordoned()).add(node("w2"));
-    api
-}
-
-async fn drained(api: &ApiServer) -> Drained {
-    drain::run(&api.client(), "w1", &DrainOptions::default(), &mut |_| {}).await.unwrap()
-}
-
-fn count(api: &ApiServer, part: &str) -> usize {
-    api.requests().iter().filter(|call| call.path.contains(part)).count()
-}
+use crate::cluster::{cluster, count, drain_with, drained, owned, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_node_costs_one_list_one_watch_one_last_look_and_one_eviction_a_pod() {
@@ -71,40 +54,6 @@ async fn under_a_budget_of_one_each_pod_goes_as_soon_as_the_budget_lets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_that_is_edited_or_removed_frees_its_pods_at_once() {
-    for remove in [false, true] {
-        let api = cluster();
-        api.add(pod("web/a").on("w1").owned_by_replica_set("web")).add(budget("web/web").min_available(1));
-        sleep(seconds(2)).await;
-        let edit = api.clone();
-        tokio::spawn(async move {
-            sleep(Duration::from_millis(6_500)).await;
-            if remove {
-                edit.remove::<k8s_openapi::api::policy::v1::PodDisruptionBudget>("web/web");
-            } else {
-                let free = json!({"spec": {"minAvailable": 0}, "metadata": {"generation": 2}});
-                edit.edit::<k8s_openapi::api::policy::v1::PodDisruptionBudget>("web/web", free);
-            }
-        });
-        let took = drained(&api).await.took;
-        assert!(took > seconds(6) && took < seconds(9), "remove {remove}: {took:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_may_not_watch_budgets_asks_by_a_slow_clock() {
-    let api = ApiServer::new();
-    api.add(node("w1")).add(node("w2"));
-    api.add(deployment("web/web").replicas(4)).add(budget("web/web").max_unavailable(1));
-    sleep(seconds(5)).await;
-    api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}}));
-    let forbidden = api.inject(Fault::on(Method::GET, "poddisruptionbudgets").status(403).always());
-    let drained = drained(&api).await;
-    assert_eq!((drained.moved.len(), forbidden.hits()), (2, 1));
-    assert!(drained.took < seconds(25), "{:?}", drained.took);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_busy_server_is_asked_again_when_it_said_and_not_by_all_at_once() {
     let api = cluster();
     for number in 0..60 {
@@ -117,6 +66,19 @@ async fn a_busy_server_is_asked_again_when_it_said_and_not_by_all_at_once() {
     assert!(started.elapsed() >= seconds(7) && started.elapsed() < seconds(20), "{:?}", started.elapsed());
     // Those in flight when it said so, and nobody else until the time had passed.
     assert_eq!(count(&api, "/eviction"), 70);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_evictions_are_in_flight() {
+    let api = cluster();
+    for number in 0..6 {
+        api.add(owned(&format!("web/p{number}")));
+    }
+    api.inject(Fault::on(Method::POST, "/eviction").delay(seconds(1)).always());
+    let options = DrainOptions { parallel: 2, ..DrainOptions::default() };
+    let (result, _) = drain_with(&api, &options).await;
+    let took = result.unwrap().took;
+    assert!(took >= seconds(3) && took < seconds(6), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,35 +104,4 @@ async fn many_nodes_share_one_bound() {
     assert!(started.elapsed() >= Duration::from_millis(620), "{:?}", started.elapsed());
     assert!(started.elapsed() < seconds(10), "{:?}", started.elapsed());
     assert_eq!(api.list::<Pod>().len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn eviction_can_be_disabled_and_then_pods_are_deleted_by_identity() {
-    let api = cluster();
-    api.add(pod("db/pg-0").on("w1").owned_by_stateful_set("pg")).add(budget("db/pg").min_available(1));
-    sleep(seconds(2)).await;
-    api.forget_requests();
-    let options = DrainOptions { disable_eviction: true, ..DrainOptions::default() };
-    let drained = drain::run(&api.client(), "w1", &options, &mut |_| {}).await.unwrap();
-    assert_eq!(api.writes(), ["DELETE /api/v1/namespaces/db/pods/pg-0"]);
-    let body = api.requests().iter().find(|call| call.method == "DELETE").unwrap().body.clone();
-    assert!(body.contains(&drained.moved[0].pod.uid), "{body}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_node_and_its_pods_that_are_deleted_meanwhile_end_the_drain() {
-    let api = cluster();
-    for name in ["web/a", "web/b"] {
-        api.add(pod(name).on("w1").owned_by_job("batch").never_stops());
-    }
-    let remove = api.clone();
-    tokio::spawn(async move {
-        sleep(seconds(10)).await;
-        remove.remove::<Node>("w1");
-        // As the pod garbage collector does for a node that is no more.
-        remove.remove::<Pod>("web/a").remove::<Pod>("web/b");
-    });
-    let drained = drained(&api).await;
-    assert_eq!(drained.moved.len(), 2);
-    assert!(drained.took < seconds(12), "{:?}", drained.took);
 }

@@ -1,24 +1,22 @@
-//! What is said of each pod before anything is touched, against the in-memory API server.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
+//! What is said of each pod before anything is touched.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 use tokio::time::sleep;
 use usher_coordinator::drain::{
-    self, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
+    self, BudgetPreview, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
 };
 use usher_testkit::apiserver::{
     ApiServer, Failure, Fault,
     fixtures::{PodFixture, budget, daemon_set, deployment, node, pod},
 };
 
-async fn cluster() -> ApiServer {
+use crate::cluster::{names, owned, seconds};
+
+fn two_nodes() -> ApiServer {
     let api = ApiServer::new();
     api.add(node("w1")).add(node("w2"));
     api
@@ -30,7 +28,7 @@ fn of_web(name: &str) -> PodFixture {
 
 async fn previewed(api: &ApiServer, confirm: Confirm) -> DrainPreview {
     // Budgets are counted within seconds.
-    sleep(Duration::from_secs(3)).await;
+    sleep(seconds(3)).await;
     api.forget_requests();
     let nodes = ["w1".to_owned()];
     let mut previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), confirm).await.unwrap();
@@ -42,12 +40,32 @@ fn find<'p>(preview: &'p DrainPreview, name: &str) -> &'p PodOutlook {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_preview_counts_without_touching_anything() {
+    let api = two_nodes();
+    api.add(daemon_set("kube-system/proxy"));
+    for number in 0..4 {
+        api.add(pod(&format!("web/web-{number}")).on("w1").owned_by_replica_set("web"));
+    }
+    api.add(budget("web/web").max_unavailable(1)).add(owned("web/job")).add(pod("tools/shell").on("w1"));
+    sleep(seconds(5)).await;
+    api.forget_requests();
+    let preview = drain::preview(&api.client(), "w1", &DrainOptions::default()).await.unwrap();
+    assert_eq!(names(&preview.evict), ["web/job", "web/web-0", "web/web-1", "web/web-2", "web/web-3"]);
+    assert_eq!((preview.stay.len(), preview.wait), (1, 3));
+    assert_eq!(preview.refused[0].message, "Pods that declare no controller (use --force to override)");
+    let [BudgetPreview { pods: 4, allowed: 1, healthy: 4, desired: 3, .. }] = &preview.budgets[..] else {
+        panic!("{:?}", preview.budgets)
+    };
+    assert_eq!(api.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(pod("db/pg-0").on("w1").labelled("app", "pg").owned_by_stateful_set("pg"));
     api.add(budget("db/pg").min_available(1));
     api.add(pod("tools/shell").on("w1")).add(of_web("web/fine"));
-    sleep(Duration::from_secs(3)).await;
+    sleep(seconds(3)).await;
     api.forget_requests();
     let error = drain::check(&api.client(), "w1", &DrainOptions::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "2 pods on w1 can never be evicted as things stand");
@@ -74,7 +92,7 @@ async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
 
 #[tokio::test(start_paused = true)]
 async fn pods_that_wait_and_pods_that_stay_do_not_keep_a_drain_from_beginning() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(daemon_set("kube-system/proxy"));
     for number in 0..4 {
         api.add(of_web(&format!("web/web-{number}")));
@@ -90,9 +108,9 @@ async fn pods_that_wait_and_pods_that_stay_do_not_keep_a_drain_from_beginning() 
 
 #[tokio::test(start_paused = true)]
 async fn a_lone_replica_and_a_pod_that_no_other_node_takes_are_warned_of() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(deployment("web/one").replicas(1));
-    sleep(Duration::from_secs(3)).await;
+    sleep(seconds(3)).await;
     api.edit::<Node>("w2", json!({"spec": {"unschedulable": true}}));
     let lone = api.list::<Pod>()[0].clone();
     let on = lone.spec.unwrap().node_name.unwrap();
@@ -106,7 +124,7 @@ async fn a_lone_replica_and_a_pod_that_no_other_node_takes_are_warned_of() {
 
 #[tokio::test(start_paused = true)]
 async fn the_server_has_the_last_word() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(of_web("web/a")).add(of_web("web/b"));
     let no = Failure::new(403, "Forbidden", "admission webhook \"keep\" denied the request: not on Fridays");
     api.inject(Fault::on(Method::POST, "pods/b/eviction").fail(no).always());
@@ -120,7 +138,7 @@ async fn the_server_has_the_last_word() {
 
 #[tokio::test(start_paused = true)]
 async fn many_nodes_cost_one_look_at_the_cluster() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(of_web("web/a")).add(pod("web/b").on("w2").owned_by_job("batch"));
     api.forget_requests();
     let nodes = ["w1".to_owned(), "w2".to_owned()];
@@ -131,7 +149,7 @@ async fn many_nodes_cost_one_look_at_the_cluster() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_may_not_look_at_the_cluster_gets_verdicts_without_it() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(of_web("web/a"));
     api.inject(Fault::on(Method::GET, "/api/v1/nodes").status(403).always());
     api.inject(Fault::on(Method::GET, "poddisruptionbudgets").status(403).always());
@@ -141,7 +159,7 @@ async fn whoever_may_not_look_at_the_cluster_gets_verdicts_without_it() {
 
 #[tokio::test(start_paused = true)]
 async fn many_pods_with_one_reason_are_one_line() {
-    let api = cluster().await;
+    let api = two_nodes();
     for number in 0..6 {
         api.add(pod(&format!("tools/shell-{number}")).on("w1"));
     }
@@ -157,7 +175,7 @@ async fn many_pods_with_one_reason_are_one_line() {
 
 #[tokio::test(start_paused = true)]
 async fn verdicts_are_data_too() {
-    let api = cluster().await;
+    let api = two_nodes();
     api.add(pod("tools/shell").on("w1"));
     let preview = previewed(&api, Confirm::Nothing).await;
     let pod = &serde_json::to_value(&preview).unwrap()["pods"][0];
@@ -170,7 +188,7 @@ async fn while_nobody_refills_budgets_pods_wait_for_that_and_are_not_stuck() {
     let api = ApiServer::new();
     api.add(node("w1")).add(node("w2"));
     api.add(deployment("web/web").replicas(4)).add(budget("web/web").max_unavailable(1));
-    sleep(Duration::from_secs(5)).await;
+    sleep(seconds(5)).await;
     api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}}));
     let leads = AtomicBool::new(false);
     let leading = || Some(leads.load(Ordering::Relaxed));
@@ -179,7 +197,7 @@ async fn while_nobody_refills_budgets_pods_wait_for_that_and_are_not_stuck() {
     api.run_controller_manager(false);
     let drain = async { drainer.drain("w1", &DrainOptions::default(), &mut |progress| told.push(progress)).await };
     let election = async {
-        sleep(Duration::from_secs(16)).await;
+        sleep(seconds(16)).await;
         leads.store(true, Ordering::Relaxed);
         api.run_controller_manager(true);
     };

@@ -1,0 +1,108 @@
+//! What is evicted, how it is asked for, and when it counts as gone.
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::ResourceExt;
+use serde_json::json;
+use tokio::time::sleep;
+use usher_coordinator::drain::{DrainOptions, whereabouts};
+use usher_testkit::apiserver::{
+    ApiServer,
+    fixtures::{budget, deployment, node, pod, stateful_set},
+};
+
+use crate::cluster::{MINUTE, cluster, drain_with, drained, evictions, moved, on, owned, refused, seconds, within};
+
+#[tokio::test(start_paused = true)]
+async fn every_pod_goes_within_its_budget_and_comes_back_elsewhere() {
+    let api = ApiServer::new();
+    api.add(node("w1")).add(node("w2"));
+    api.add(deployment("web/web").replicas(8).pods_stop_after(seconds(2)));
+    api.add(budget("web/web").max_unavailable(2));
+    sleep(seconds(5)).await;
+    assert_eq!((on(&api, "w1").len(), on(&api, "w2").len()), (4, 4));
+    api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}}));
+
+    let (result, told) = drain_with(&api, &DrainOptions::default()).await;
+    let drained = result.unwrap();
+    assert_eq!((drained.moved.len(), on(&api, "w1").len(), on(&api, "w2").len()), (4, 0, 8));
+    assert!(drained.took < MINUTE, "{:?}", drained.took);
+    // Two at once, as the budget says; the others when successors are ready, even while the first ones still end.
+    let full = told.iter().find(|progress| progress.blocked.len() == 2).unwrap();
+    assert_eq!(full.leaving, 2);
+    let waiting = told.iter().filter_map(|progress| progress.blocked.first()).next_back().unwrap();
+    assert_eq!(waiting.budget.as_deref(), Some("web"));
+    assert_eq!(waiting.message, "The disruption budget web needs 6 healthy pods and has 6 currently");
+    assert_eq!((told.last().unwrap().gone, told.last().unwrap().total), (4, 4));
+
+    let whereabouts = whereabouts(&api.client(), &drained.moved).await.unwrap();
+    assert_eq!(whereabouts.by_node, [("w2".to_owned(), 4)].into());
+    assert_eq!((whereabouts.unscheduled, whereabouts.without_successor), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_names_the_very_pod_and_the_grace() {
+    let api = cluster();
+    api.add(owned("web/a"));
+    let uid = api.get::<Pod>("web/a").unwrap().uid().unwrap();
+    let options = DrainOptions { grace_seconds: Some(3), ..DrainOptions::default() };
+    drain_with(&api, &options).await.0.unwrap();
+    let [eviction] = &evictions(&api)[..] else { panic!() };
+    assert_eq!(eviction["deleteOptions"], json!({"gracePeriodSeconds": 3, "preconditions": {"uid": uid}}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn eviction_can_be_disabled_and_then_pods_are_deleted_by_identity() {
+    let api = cluster();
+    api.add(pod("db/pg-0").on("w1").owned_by_stateful_set("pg")).add(budget("db/pg").min_available(1));
+    sleep(seconds(2)).await;
+    api.forget_requests();
+    let options = DrainOptions { disable_eviction: true, ..DrainOptions::default() };
+    let drained = drain_with(&api, &options).await.0.unwrap();
+    assert_eq!(api.writes(), ["DELETE /api/v1/namespaces/db/pods/pg-0"]);
+    let body = api.requests().iter().find(|call| call.method == "DELETE").unwrap().body.clone();
+    assert!(body.contains(&drained.moved[0].pod.uid), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_bound_after_the_first_list_is_drained_too() {
+    let api = cluster();
+    api.add(owned("web/slow").stops_after(seconds(10)));
+    let late = api.clone();
+    tokio::spawn(async move {
+        sleep(seconds(4)).await;
+        late.add(owned("web/late"));
+    });
+    assert_eq!(moved(&drained(&api).await), ["web/late", "web/slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_of_the_same_name_elsewhere_is_another_pod() {
+    let api = ApiServer::new();
+    api.add(node("w1"));
+    api.add(stateful_set("db/pg").replicas(1).pods_stop_after(seconds(3)));
+    sleep(seconds(5)).await;
+    let before = api.get::<Pod>("db/pg-0").unwrap().uid().unwrap();
+    api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}})).add(node("w2"));
+    let drained = drained(&api).await;
+    assert_eq!(drained.moved[0].pod.uid, before);
+    sleep(seconds(5)).await;
+    assert_ne!(api.get::<Pod>("db/pg-0").unwrap().uid().unwrap(), before);
+    assert_eq!(on(&api, "w2"), ["pg-0"]);
+    assert_eq!(evictions(&api).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_does_not_end_is_named_at_the_deadline() {
+    let api = cluster();
+    api.add(owned("web/stuck").never_stops());
+    let error = refused(&api, &within(MINUTE)).await;
+    assert_eq!(error.to_string(), "w1 is not drained after 1m0s: web/stuck was told to go and has not ended");
+    assert!(!error.nothing_was_evicted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_node_is_drained_at_once() {
+    let api = cluster();
+    let drained = drained(&api).await;
+    assert_eq!((drained.moved.len(), api.writes().len()), (0, 0));
+}
