@@ -2,7 +2,7 @@
 
 mod eviction;
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU8, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -237,6 +237,9 @@ pub struct Drain {
     /// See there.
     #[command(flatten)]
     pub targets: Targets,
+    /// How many nodes are drained at a time, once all are cordoned.
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZeroU8::MIN)]
+    pub concurrency: NonZeroU8,
     /// See there.
     #[command(flatten)]
     pub eviction: Eviction,

@@ -12,11 +12,16 @@ mod budget_watch;
 mod budgets;
 mod classify;
 mod daemon_sets;
+mod deadline;
 mod display;
+mod drainer;
 mod error;
 mod evict;
 mod fit;
+#[cfg(test)]
+mod fixtures;
 mod ledger;
+mod list;
 mod outlook;
 mod pace;
 mod patience;
@@ -26,21 +31,23 @@ mod preview;
 mod report;
 mod run;
 mod selector;
+mod surge;
 mod survey;
+mod volumes;
 mod whereabouts;
 
 use std::time::Duration;
 
 pub use display::never_lines;
+pub use drainer::{Drainer, Refill, run};
 pub use error::DrainError;
 pub use outlook::{Outlook, PodOutlook};
 pub use pods::{Owner, PodRef};
-pub use policy::DrainPolicy;
-pub use preview::{BudgetPreview, Confirm, DrainPreview, check, preview, previews};
+pub use policy::{DrainPolicy, Escalation};
+pub use preview::{BudgetPreview, Confirm, DrainPreview};
 pub use report::{
-    BlockedPod, DrainProgress, Drained, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
+    BlockedPod, DrainProgress, Drained, EscalatedPod, FailedPod, MovedPod, RefusedPod, Remains, StayReason, StayingPod,
 };
-pub use run::{Drainer, Refill, run};
 pub use selector::PodSelector;
 pub use whereabouts::{Whereabouts, whereabouts};
 
@@ -65,6 +72,8 @@ pub struct DrainOptions {
     pub disable_eviction: bool,
     /// What the site wants beyond kubectl's filters.
     pub policy: DrainPolicy,
+    /// What is done about pods that do not go in time.
+    pub escalation: Escalation,
     /// Begin although pods can never be evicted as things stand.
     pub ignore_verdicts: bool,
     /// Pods to a page of a list; 0 for all at once.
@@ -97,6 +106,7 @@ impl Default for DrainOptions {
             pod_selector: None,
             disable_eviction: false,
             policy: DrainPolicy::default(),
+            escalation: Escalation::default(),
             ignore_verdicts: false,
             // As kubectl's.
             chunk_size: 500,

@@ -18,7 +18,10 @@ mod follow;
 mod trust;
 mod types;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use rustls_pki_types::ServerName;
 
@@ -38,28 +41,44 @@ use trust::Trust;
 pub struct Agents {
     access: AgentAccess,
     internal_ips: BTreeMap<String, String>,
-    trust: Arc<Trust>,
+    /// Read when the first agent is called: whoever drains a node needs none.
+    trust: OnceLock<Arc<Trust>>,
 }
 
 impl Agents {
-    /// Reads the client's certificate, key and CA. Connects to nobody.
+    /// The agents that the site describes. Reads no file and connects to nobody.
     ///
     /// `internal_ips` are the InternalIPs of the cluster's Nodes by name, for machines that the cluster file gives no
     /// address. They may be empty, as they are when the API is down.
+    pub fn described(site: &Site, internal_ips: BTreeMap<String, String>) -> Self {
+        Self { access: site.agents.clone(), internal_ips, trust: OnceLock::new() }
+    }
+
+    /// The same, with the client's certificate, key and CA read at once.
     ///
     /// # Errors
     ///
     /// [`NodeError::Config`] if a file cannot be used.
     pub fn new(site: &Site, internal_ips: BTreeMap<String, String>) -> Result<Self, NodeError> {
-        let trust = Trust::read(&site.agents)?;
-        Ok(Self { access: site.agents.clone(), internal_ips, trust: Arc::new(trust) })
+        let agents = Self::described(site, internal_ips);
+        agents.trust()?;
+        Ok(agents)
+    }
+
+    fn trust(&self) -> Result<&Arc<Trust>, NodeError> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(trust);
+        }
+        let trust = Arc::new(Trust::read(&self.access)?);
+        Ok(self.trust.get_or_init(|| trust))
     }
 
     /// The agent of a machine. Connects with the first call.
     ///
     /// # Errors
     ///
-    /// [`NodeError::Config`] if no address is known for the machine, or its name fits in no certificate.
+    /// [`NodeError::Config`] if no address is known for the machine, its name fits in no certificate, or a file of the
+    /// client's cannot be used.
     pub fn agent(&self, node: &str) -> Result<Agent, NodeError> {
         let address = self.address(node)?;
         let server_name = self.access.server_name.replace("{node}", node);
@@ -68,7 +87,7 @@ impl Agents {
             advice: Some("Set agents.server_name in the cluster file.".into()),
             source: None,
         })?;
-        Ok(Agent::new(node.to_owned(), address, server_name, Arc::clone(&self.trust)))
+        Ok(Agent::new(node.to_owned(), address, server_name, Arc::clone(self.trust()?)))
     }
 
     /// Where the machine's agent listens, as `HOST:PORT`.

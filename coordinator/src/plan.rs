@@ -35,15 +35,23 @@ pub enum Request {
     /// Uncordon nodes.
     Uncordon(Vec<String>),
     /// Cordon and drain nodes.
-    Drain(Vec<String>),
+    Drain {
+        /// The nodes.
+        nodes: Vec<String>,
+        /// How many are drained at a time, once all are cordoned.
+        concurrency: usize,
+    },
 }
 
 /// What to do, turn by turn.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// One machine after another.
+    /// One machine after another, or side by side.
     pub turns: Vec<Turn>,
+    /// If it is set, the first step of every turn is done before the second of any; then so many turns go on at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<usize>,
     /// What the operator should know before saying yes.
     pub warnings: Vec<String>,
 }
@@ -83,9 +91,10 @@ pub fn make(request: &Request, done: &[TurnId], facts: &Inventory, site: &Site) 
         Request::Reboot(request) => reboot::plan(request, done, facts, site),
         Request::Cordon(nodes) => simple(nodes, done, &[Step::Cordon { keep: true }]),
         Request::Uncordon(nodes) => simple(nodes, done, &[Step::Uncordon { only_ours: false }]),
-        Request::Drain(nodes) => {
+        Request::Drain { nodes, concurrency } => {
             reboot::gates_for_drain(nodes, done, facts)?;
-            simple(nodes, done, &[Step::Cordon { keep: true }, Step::Drain])
+            let plan = simple(nodes, done, &[Step::Cordon { keep: true }, Step::Drain])?;
+            Ok(Plan { concurrency: Some((*concurrency).max(1)), ..plan })
         }
     }
 }
@@ -94,5 +103,5 @@ fn simple(nodes: &[String], done: &[TurnId], steps: &[Step]) -> Result<Plan, Ref
     let turn =
         |node: &String| Turn { machine: node.clone(), component: None, leads: Vec::new(), steps: steps.to_vec() };
     let turns = nodes.iter().map(turn).filter(|turn| !done.contains(&turn.id())).collect();
-    Ok(Plan { turns, warnings: Vec::new() })
+    Ok(Plan { turns, concurrency: None, warnings: Vec::new() })
 }

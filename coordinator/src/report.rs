@@ -126,7 +126,7 @@ fn participle(request: &Request) -> &'static str {
         Request::Reboot(_) => "rebooted",
         Request::Cordon(_) => "cordoned",
         Request::Uncordon(_) => "uncordoned",
-        Request::Drain(_) => "drained",
+        Request::Drain { .. } => "drained",
     }
 }
 
@@ -152,7 +152,7 @@ fn go_on(request: &Request, outcome: &Outcome, reason: &str) -> Option<String> {
         Request::Reboot(_) => "reboot",
         Request::Cordon(_) => "cordon",
         Request::Uncordon(_) => "uncordon",
-        Request::Drain(_) => "drain",
+        Request::Drain { .. } => "drain",
     };
     (!machines.is_empty()).then(|| format!("to go on: usher {verb} {} -r {reason:?}", machines.join(" ")))
 }

@@ -1,22 +1,24 @@
-//! The runner: one loop over turns, one stream of events.
+//! The runner: turns, their steps, one stream of events.
 //!
-//! Before each turn the facts are read and the plan is made anew, so that the order follows the leaders and every gate is
-//! checked right before the machine it protects. Within a turn, a step that fails takes back those before it, in reverse,
-//! unless the machine was already told to reboot. Nothing more is touched then.
+//! Turns follow one another, or some run side by side, as the plan says. Within a turn, a step that fails takes back those
+//! before it, in reverse, unless the machine was already told to reboot. No more turns begin then.
+
+mod one_by_one;
+mod side_by_side;
+mod turn;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio::time::Instant;
 
 use crate::{
     cluster::Lock,
     drain::MovedPod,
-    event::{Events, Kind},
+    event::Events,
     exit::Exit,
     interrupt::Interrupt,
-    plan::{self, Plan, Refusal, Request, Turn, TurnId},
-    steps::{self, Context, How, Mandate, Policy, StepError, TurnState},
+    plan::{Plan, Refusal, Request, Turn, TurnId},
+    steps::{How, Mandate, Policy, StepError, TurnState},
     words,
     world::{Scope, World},
 };
@@ -73,43 +75,29 @@ enum Stop {
     Interrupted,
 }
 
+/// What has happened so far.
+#[derive(Default)]
+struct Account {
+    done: Vec<TurnId>,
+    /// Turns that began and are not done.
+    failed: Vec<TurnId>,
+    /// Turns that did not begin.
+    untouched: Vec<TurnId>,
+    moved: BTreeMap<String, Vec<MovedPod>>,
+    in_doubt: Option<String>,
+    /// Why no more turns begin.
+    stop: Option<Stop>,
+}
+
 impl Run<'_> {
     /// Runs the operation to its end. `first` is the plan that the operator agreed to.
     pub async fn to_end(self, first: Plan) -> Outcome {
-        let mut done: Vec<TurnId> = Vec::new();
-        let mut moved = BTreeMap::new();
-        let mut in_doubt = None;
-        let mut plan = first;
-        let (stop, left) = loop {
-            let Some(turn) = plan.turns.first() else { break (None, Vec::new()) };
-            let left: Vec<_> = plan.turns.iter().map(Turn::id).collect();
-            if let Some(stop) = self.stop_before_a_change() {
-                break (Some(stop), left);
-            }
-            let mut state = TurnState::default();
-            let result = self.turn(done.len() + 1, turn, &mut state).await;
-            if !state.moved.is_empty() {
-                moved.insert(turn.machine.clone(), std::mem::take(&mut state.moved));
-            }
-            if let Err(stop) = result {
-                in_doubt = state.reboot_asked().then(|| turn.machine.clone());
-                break (Some(stop), left);
-            }
-            done.push(turn.id());
-            if left.len() == 1 {
-                break (None, Vec::new());
-            }
-            plan = match self.plan_again(&done).await {
-                Ok(plan) => plan,
-                Err(stop) => break (Some(stop), left.into_iter().skip(1).collect()),
-            };
-        };
-        Outcome { moved, in_doubt, ..outcome(stop, done, left) }
-    }
-
-    async fn plan_again(&self, done: &[TurnId]) -> Result<Plan, Stop> {
-        let facts = self.world.facts(self.scope).await.map_err(|error| Stop::Failed(error.into()))?;
-        plan::make(self.request, done, &facts, &self.world.site).map_err(Stop::Refused)
+        let mut account = Account::default();
+        match first.concurrency {
+            None => self.one_by_one(first, &mut account).await,
+            Some(concurrency) => self.side_by_side(first, concurrency, &mut account).await,
+        }
+        account.close()
     }
 
     fn stop_before_a_change(&self) -> Option<Stop> {
@@ -118,62 +106,38 @@ impl Run<'_> {
         }
         self.lock.is_some_and(|lock| !lock.is_held()).then_some(Stop::LockLost)
     }
+}
 
-    async fn turn(&self, number: usize, turn: &Turn, state: &mut TurnState) -> Result<(), Stop> {
-        let begun = Instant::now();
-        self.events.send(Kind::TurnBegan {
-            turn: number,
-            machine: turn.machine.clone(),
-            component: turn.component.clone(),
-        });
-        let mut context = Context {
-            world: self.world,
-            mandate: self.mandate,
-            policy: self.policy,
-            interrupt: self.interrupt,
-            events: self.events,
-            turn,
-            number,
-            state,
-        };
-        let mut result = Ok(());
-        let mut reached = 0;
-        for (at, step) in turn.steps.iter().enumerate() {
-            if step.changes()
-                && !step.completes()
-                && let Some(stop) = self.stop_before_a_change()
-            {
-                result = Err(stop);
-                break;
-            }
-            reached = at + 1;
-            self.events.send(Kind::StepBegan { turn: number, step: step.word().into() });
-            if let Err(error) = steps::apply(step, &mut context).await {
-                self.events.send(Kind::StepFailed {
-                    turn: number,
-                    step: step.word().into(),
-                    message: error.message.clone(),
-                    details: error.details.clone(),
-                });
-                result = Err(match error.how {
-                    How::Interrupted => Stop::Interrupted,
-                    // "Refused" promises that nothing was changed; after other steps that is no longer so.
-                    How::Refused if at > 0 => Stop::Failed(StepError { how: How::Failed, ..error }),
-                    _ => Stop::Failed(error),
-                });
-                break;
+impl Account {
+    /// A turn has ended.
+    fn ended(&mut self, turn: &Turn, state: TurnState, result: Result<(), Stop>) {
+        if state.reboot_asked() && result.is_err() {
+            self.in_doubt = Some(turn.machine.clone());
+        }
+        if !state.moved.is_empty() {
+            self.moved.insert(turn.machine.clone(), state.moved);
+        }
+        match result {
+            Ok(()) => self.done.push(turn.id()),
+            Err(stop) => {
+                self.failed.push(turn.id());
+                self.stop(stop);
             }
         }
-        if let Err(stop) = &mut result {
-            for step in turn.steps[..reached].iter().rev() {
-                if let Err(error) = steps::undo(step, &mut context).await {
-                    stop.add(error);
-                }
-            }
+    }
+
+    /// No more turns begin. The first reason is the operation's; others are told with it.
+    fn stop(&mut self, stop: Stop) {
+        match (&mut self.stop, stop) {
+            (None, stop) => self.stop = Some(stop),
+            (Some(first), Stop::Failed(error)) => first.add(error),
+            (Some(_), Stop::Refused(_) | Stop::LockLost | Stop::Interrupted) => {}
         }
-        let took = begun.elapsed().as_secs_f64();
-        self.events.send(Kind::TurnEnded { turn: number, done: result.is_ok(), took });
-        result
+    }
+
+    fn close(self) -> Outcome {
+        let left = self.failed.into_iter().chain(self.untouched).collect();
+        Outcome { moved: self.moved, in_doubt: self.in_doubt, ..outcome(self.stop, self.done, left) }
     }
 }
 

@@ -173,6 +173,8 @@ pub struct Policy {
 /// What earlier steps of a turn leave for later ones, and for taking them back.
 #[derive(Debug, Default)]
 pub struct TurnState {
+    /// How many of its steps have begun.
+    pub(crate) reached: usize,
     /// The Node before anything was done to it.
     node: Option<NodeFacts>,
     /// Boot id before the reboot.

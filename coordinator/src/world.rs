@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
+use tokio::sync::OnceCell;
 
 use crate::{
     cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts, Readiness},
+    drain::Drainer,
     inventory::{AgentFacts, Inventory, Machine},
     leader::Known,
     node::{Agents, NodeError, in_url},
     site::{Component, Role, Site},
 };
 
-/// A site, its cluster, its agents and its elections under watch.
+/// A site, its cluster, its agents and its elections.
 #[derive(Debug)]
 pub struct World {
     /// What the cluster file says.
@@ -21,21 +23,14 @@ pub struct World {
     pub cluster: Cluster,
     /// The agents.
     pub agents: Agents,
-    /// Who leads.
-    pub elections: Elections,
+    /// What drains share: one bound on their calls, one look at the cluster.
+    pub drainer: Drainer<'static>,
+    /// Who leads; under watch once somebody asks.
+    elections: OnceCell<Elections>,
+    /// The Nodes when the world was opened.
+    nodes: BTreeMap<String, NodeFacts>,
     /// The control-plane machines by name, in the site's order.
     control_plane: Vec<String>,
-}
-
-/// The world could not be looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum WorldError {
-    /// The API does not answer or forbids it.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The agents cannot be reached as the cluster file describes.
-    #[error(transparent)]
-    Agents(#[from] NodeError),
 }
 
 /// Which facts to read.
@@ -50,28 +45,52 @@ pub struct Scope {
 }
 
 impl World {
-    /// Reads the nodes and begins to watch the elections.
+    /// Reads the nodes.
     ///
     /// # Errors
     ///
-    /// If the API does not answer, or the client certificate cannot be read.
-    pub async fn open(site: Site, cluster: Cluster) -> Result<Self, WorldError> {
+    /// If the API does not answer or forbids it.
+    pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
         let nodes = cluster.nodes().await?;
         let control_plane = control_plane(&site, &nodes);
-        let agents = Agents::new(&site, internal_ips(&nodes))?;
-        // A holder is named by the host name of its machine, which its agent knows best.
-        let known = join_all(control_plane.iter().map(async |machine| {
-            let mut names = vec![machine.clone()];
-            names.extend(nodes.get(machine).into_iter().flat_map(|node| node.hostnames.clone()));
-            if let Ok(agent) = agents.agent(machine)
-                && let Ok(status) = agent.status().await
-            {
-                names.push(status.hostname);
-            }
-            Known { machine: machine.clone(), names }
-        }));
-        let elections = Elections::watch(cluster.clone(), leases(&site), known.await);
-        Ok(Self { site, cluster, agents, elections, control_plane })
+        let agents = Agents::described(&site, internal_ips(&nodes));
+        let drainer = Drainer::new(cluster.client().clone());
+        Ok(Self { site, cluster, agents, drainer, elections: OnceCell::new(), nodes, control_plane })
+    }
+
+    /// Who leads each of the site's elections. They are watched from the first call on: whoever drains a worker needs no
+    /// control-plane machine to answer.
+    pub async fn elections(&self) -> &Elections {
+        self.elections
+            .get_or_init(async || {
+                // A holder is named by the host name of its machine, which its agent knows best.
+                let known = join_all(self.control_plane.iter().map(async |machine| {
+                    let mut names = vec![machine.clone()];
+                    names.extend(self.nodes.get(machine).into_iter().flat_map(|node| node.hostnames.clone()));
+                    if let Ok(agent) = self.agents.agent(machine)
+                        && let Ok(status) = agent.status().await
+                    {
+                        names.push(status.hostname);
+                    }
+                    Known { machine: machine.clone(), names }
+                }));
+                Elections::watch(self.cluster.clone(), leases(&self.site), known.await)
+            })
+            .await
+    }
+
+    /// Whether there was a Node of this name when the world was opened.
+    pub fn knows_node(&self, name: &str) -> bool {
+        self.nodes.contains_key(name)
+    }
+
+    /// The facts for a plan that is made right after the world was opened: the Nodes as they were read then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::facts`].
+    pub async fn first_facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
+        self.inventory(async { Ok(self.nodes.clone()) }, scope).await
     }
 
     /// Reads the facts now.
@@ -80,9 +99,17 @@ impl World {
     ///
     /// If the API does not answer or forbids it. An agent that does not answer is a fact, not an error.
     pub async fn facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
+        self.inventory(self.cluster.nodes(), scope).await
+    }
+
+    async fn inventory(
+        &self,
+        nodes: impl Future<Output = Result<BTreeMap<String, NodeFacts>, ClusterError>>,
+        scope: &Scope,
+    ) -> Result<Inventory, ClusterError> {
         let (nodes, leaders, apiservers) = match scope.control_plane {
-            true => futures::join!(self.cluster.nodes(), self.leaders(), self.apiservers()),
-            false => (self.cluster.nodes().await, Ok(BTreeMap::new()), BTreeMap::new()),
+            true => futures::join!(nodes, self.leaders(), self.apiservers()),
+            false => (nodes.await, Ok(BTreeMap::new()), BTreeMap::new()),
         };
         let (mut nodes, leaders) = (nodes?, leaders?);
         let mut names = self.control_plane.clone();
@@ -143,7 +170,7 @@ impl World {
     }
 
     async fn leaders(&self) -> Result<BTreeMap<String, crate::leader::Leadership>, ClusterError> {
-        let mut by_lease = self.elections.leaderships().await?;
+        let mut by_lease = self.elections().await.leaderships().await?;
         let named = self.site.components.iter().filter_map(|component| {
             let leadership = by_lease.remove(&Self::lease(component)?)?;
             Some((component.name.clone(), leadership))

@@ -7,15 +7,23 @@
 mod budgets;
 #[path = "drain/cluster.rs"]
 mod cluster;
+#[path = "drain/escalation.rs"]
+mod escalation;
 #[path = "drain/evictions.rs"]
 mod evictions;
 #[path = "drain/faults.rs"]
 mod faults;
 #[path = "drain/filters.rs"]
 mod filters;
+#[path = "drain/operation.rs"]
+mod operation;
 #[path = "drain/pace.rs"]
 mod pace;
 #[path = "drain/policy.rs"]
 mod policy;
+#[path = "drain/surge.rs"]
+mod surge;
 #[path = "drain/verdicts.rs"]
 mod verdicts;
+#[path = "drain/volumes.rs"]
+mod volumes;

@@ -51,6 +51,19 @@ pub struct Eviction {
     /// Evict the pods with these labels, and wait until they have gone, before others; may be repeated, in order.
     #[arg(long, value_name = "SELECTOR", help_heading = "Drain options of usher's own")]
     pub evict_first: Vec<PodSelector>,
+    /// Of the pods with these labels, replace lone replicas of Deployments before they go; may be repeated.
+    #[arg(long, value_name = "SELECTOR", help_heading = "Drain options of usher's own")]
+    pub surge: Vec<PodSelector>,
+    /// When the pods have gone, wait until their volumes are detached; on unless the cluster file says otherwise.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          help_heading = "Drain options of usher's own")]
+    pub wait_for_volumes: Option<bool>,
+    /// Kill pods that have not ended so long after they were told to go: their grace is cut to 1 s.
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Drain options of usher's own")]
+    pub kill_after: Option<Duration>,
+    /// Delete pods that a disruption budget has refused for so long: the budget does not count then.
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Drain options of usher's own")]
+    pub delete_after: Option<Duration>,
     /// Let pods of this namespace go although the cluster file protects it; may be repeated.
     #[arg(long, value_name = "NAMESPACE", help_heading = "Drain options of usher's own")]
     pub allow_namespace: Vec<String>,

@@ -49,7 +49,7 @@ pub(super) async fn carry_out(
         return Err(Failure::usage("a change needs a reason: --reason TEXT"));
     }
     output::progress(&format!("{} · {}{dry}", world.cluster.name(), world.cluster.server()));
-    let facts = world.facts(&wanted.scope).await?;
+    let facts = world.first_facts(&wanted.scope).await?;
     let plan = plan::make(&wanted.request, &[], &facts, &world.site)?;
     if change.dry_run != DryRun::None {
         let confirm = if change.dry_run == DryRun::Server { Confirm::Everything } else { Confirm::Nothing };
@@ -151,7 +151,7 @@ async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan, conf
 async fn drains(world: &World, wanted: &Wanted, plan: &Plan, confirm: Confirm) -> Result<Vec<DrainPreview>, Failure> {
     let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
     let nodes: Vec<_> = drained.map(|turn| turn.machine.clone()).collect();
-    Ok(drain::previews(world.cluster.client(), &nodes, &wanted.policy.drain, confirm).await?)
+    Ok(world.drainer.previews(&nodes, &wanted.policy.drain, confirm).await?)
 }
 
 async fn run(

@@ -8,7 +8,6 @@ use crate::{
     node::NodeError,
     plan::Refusal,
     words,
-    world::WorldError,
 };
 
 /// A command that ended early.
@@ -99,15 +98,6 @@ impl From<NodeError> for Failure {
 impl From<DrainError> for Failure {
     fn from(error: DrainError) -> Self {
         Self::new(Exit::Failed, words::chain(&error))
-    }
-}
-
-impl From<WorldError> for Failure {
-    fn from(error: WorldError) -> Self {
-        match error {
-            WorldError::Cluster(error) => error.into(),
-            WorldError::Agents(error) => error.into(),
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{Drain, Eviction, Global, OnNodes, Reboot, Targets},
-    drain::{DrainOptions, DrainPolicy},
+    drain::{DrainOptions, DrainPolicy, Escalation},
     exit::Exit,
     plan::{RebootRequest, Refusal, Request},
     steps::Policy,
@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) async fn nodes(global: &Global) -> Result<Exit, Failure> {
     let world = world(global).await?;
-    let facts = world.facts(&Scope { all: true, ..Scope::default() }).await?;
+    let facts = world.first_facts(&Scope { all: true, ..Scope::default() }).await?;
     status::print_machines(global, &facts)?;
     Ok(Exit::Done)
 }
@@ -43,7 +43,7 @@ pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Fai
     let wanted = Wanted {
         policy: Policy { drain: options(&arguments.eviction, &world), ..no_policy() },
         locked: true,
-        ..plain("drain", Request::Drain(nodes))
+        ..plain("drain", Request::Drain { nodes, concurrency: arguments.concurrency.get().into() })
     };
     carry_out(global, &world, &arguments.change, wanted).await
 }
@@ -93,6 +93,7 @@ pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
         skip_wait_for_delete: skip.filter(|limit| !limit.is_zero()),
         pod_selector: eviction.pod_selector.as_ref().map(ToString::to_string),
         policy: policy(eviction, &world.site.drain),
+        escalation: Escalation { kill_after: eviction.kill_after, delete_after: eviction.delete_after },
         disable_eviction: eviction.disable_eviction,
         ignore_verdicts: eviction.ignore_verdicts,
         chunk_size: eviction.chunk_size,
@@ -102,12 +103,15 @@ pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
 
 /// The site's policy with what the operator adds to it.
 fn policy(eviction: &Eviction, site: &DrainPolicy) -> DrainPolicy {
-    let Eviction { skip_pods, wait_for, wait_for_jobs, evict_first, allow_namespace, .. } = eviction;
+    let Eviction { skip_pods, wait_for, wait_for_jobs, surge, wait_for_volumes, evict_first, allow_namespace, .. } =
+        eviction;
     let mut policy = site.clone();
     policy.protected_namespaces.retain(|namespace| !allow_namespace.contains(namespace));
     policy.skip.extend_from_slice(skip_pods);
     policy.wait_for_completion.extend_from_slice(wait_for);
     policy.wait_for_jobs |= wait_for_jobs;
+    policy.surge.extend_from_slice(surge);
+    policy.wait_for_volumes = wait_for_volumes.unwrap_or(policy.wait_for_volumes);
     // What the operator wants first goes before what the site does.
     policy.order.splice(..0, evict_first.iter().cloned());
     policy
@@ -127,11 +131,10 @@ pub(super) async fn targets(world: &World, targets: Targets, also: &[String]) ->
         let found: Vec<_> = world.cluster.nodes_matching(&selector).await?.into_keys().collect();
         return if found.is_empty() { Err(identity::nothing_selected(&selector).into()) } else { Ok(found) };
     }
-    let known = world.cluster.nodes().await?;
     let mut names: Vec<String> = Vec::new();
     for name in named {
         let name = ["node/", "nodes/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(&name).to_owned();
-        if !known.contains_key(&name) && !also.contains(&name) {
+        if !world.knows_node(&name) && !also.contains(&name) {
             let what = if also.is_empty() { "a Node" } else { "a Node or a control-plane machine" };
             return Err(Refusal::new(format!("{name} is not {what} of this cluster"))
                 .hint("see them: usher nodes")

@@ -3,7 +3,7 @@
 use super::{failure::Failure, nodes, world};
 use crate::{
     cli::{Global, Preflight},
-    drain::{self, Confirm, DrainOptions, DrainPreview, never_lines},
+    drain::{Confirm, DrainOptions, DrainPreview, never_lines},
     exit::Exit,
     output::{self, Format},
     words::{count, list},
@@ -13,7 +13,7 @@ pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<E
     let world = world(global).await?;
     let options = nodes::options(&arguments.eviction, &world);
     let nodes = nodes::targets(&world, arguments.targets, &[]).await?;
-    let drains = drain::previews(world.cluster.client(), &nodes, &options, Confirm::Everything).await?;
+    let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
     match global.output {
         Format::Json | Format::Yaml => output::result(&output::structured(&drains, global.output)?),
         Format::Table | Format::Wide => lines(&drains).iter().for_each(|line| output::result(line)),

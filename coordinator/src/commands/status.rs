@@ -31,7 +31,7 @@ struct Status<'a> {
 pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
     let world = world(global).await?;
     let (version, lock) = futures::try_join!(world.cluster.version(), world.cluster.lock_holder())?;
-    let facts = world.facts(&Scope { control_plane: true, all: true, ..Scope::default() }).await?;
+    let facts = world.first_facts(&Scope { control_plane: true, all: true, ..Scope::default() }).await?;
     if matches!(global.output, Format::Json | Format::Yaml) {
         let status = Status {
             cluster: world.cluster.name(),
@@ -62,7 +62,7 @@ pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
 
 pub(super) async fn leaders(global: &Global) -> Result<Exit, Failure> {
     let world = world(global).await?;
-    let facts = world.facts(&Scope { control_plane: true, ..Scope::default() }).await?;
+    let facts = world.first_facts(&Scope { control_plane: true, ..Scope::default() }).await?;
     match global.output {
         Format::Json | Format::Yaml => output::result(&output::structured(&facts.leaders, global.output)?),
         Format::Table | Format::Wide => {

@@ -95,6 +95,9 @@ fn drain(mut table: Table<'_>) -> DrainPolicy {
         skip: table.get("skip", selectors).unwrap_or_default(),
         wait_for_completion: table.get("wait_for_completion", selectors).unwrap_or_default(),
         wait_for_jobs: table.get("wait_for_jobs", flag).unwrap_or_default(),
+        surge: table.get("surge", selectors).unwrap_or_default(),
+        // A machine whose volumes are still attached is not empty; where no pod had one it costs nothing.
+        wait_for_volumes: table.get("wait_for_volumes", flag).unwrap_or(true),
         order: table.get("order", selectors).unwrap_or_default(),
     };
     table.finish();

@@ -4,7 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{DrainPreview, DrainProgress, Outlook, PodOutlook, PodRef, StayReason, classify::grouped};
+use super::{
+    BlockedPod, DrainPreview, DrainProgress, Outlook, PodOutlook, PodRef, Remains, StayReason, classify::grouped,
+};
 use crate::words::{age, count, list};
 
 impl fmt::Display for DrainPreview {
@@ -26,6 +28,10 @@ impl fmt::Display for DrainPreview {
         let finish = self.pods.iter().filter(|pod| pod.outlook == Outlook::Finish).count();
         if finish > 0 {
             parts.push(format!("{finish} must end by themselves first"));
+        }
+        let replace = self.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Replace { .. })).count();
+        if replace > 0 {
+            parts.push(format!("{replace} must be replaced first"));
         }
         let staying = |reason: StayReason| self.stay.iter().filter(|staying| staying.reason == reason).count();
         for (reason, what) in [
@@ -63,7 +69,7 @@ impl DrainPreview {
 const MANY: usize = 3;
 
 /// What keeps a pod when nobody refills budgets.
-pub(super) const NOT_REFILLED: &str = "no kube-controller-manager leads: budgets do not refill";
+const NOT_REFILLED: &str = "no kube-controller-manager leads: budgets do not refill";
 
 /// Each pod with why it cannot go, and under it what would let it go. Many pods with one reason are one entry.
 pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodOutlook>) -> Vec<String> {
@@ -93,11 +99,45 @@ fn names(pods: &[&PodRef]) -> Vec<String> {
     }
 }
 
+impl Remains {
+    /// What is left on the node and why, a line each; what is known best comes first.
+    pub fn lines(&self, now: Timestamp) -> Vec<String> {
+        let unled = self.not_refilled_since.map(|since| format!("{NOT_REFILLED} (for {})", age(since, now)));
+        let blocked = self.blocked.iter().map(|BlockedPod { pod, message, since, .. }| {
+            let since = age(*since, now);
+            format!("{pod}: {message} (refused for {since})")
+        });
+        let failed = self.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
+        let replacing = self.replacing.iter().map(|(pod, deployment)| {
+            format!("{pod}: another one of deployment {deployment} was started first and is not ready")
+        });
+        let said = |pods: &[PodRef], what: &str| pods.iter().map(|pod| format!("{pod}: {what}")).collect::<Vec<_>>();
+        let volumes = self.volumes.iter().map(|volume| format!("volume {volume} is still attached"));
+        let known = unled.into_iter().chain(blocked).chain(failed).chain(replacing);
+        known
+            .chain(said(&self.leaving, "told to go, has not ended"))
+            .chain(said(&self.finishing, "was to end by itself, has not"))
+            .chain(said(&self.waiting, "its eviction was not answered yet"))
+            .chain(volumes)
+            .collect()
+    }
+}
+
 impl fmt::Display for DrainProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} gone", self.gone, self.total)?;
         if self.finishing > 0 {
             write!(f, " · {} to end by themselves", self.finishing)?;
+        }
+        if self.replacing > 0 {
+            write!(f, " · {} until a new one is ready", count(self.replacing, "lone replica"))?;
+        }
+        if let [first, others @ ..] = &self.volumes[..] {
+            write!(f, " · volume {first} is still attached")?;
+            match others.len() {
+                0 => {}
+                others => write!(f, " and {others} more")?,
+            }
         }
         // Who has waited longest says most.
         if let Some(blocked) = self.blocked.iter().min_by_key(|blocked| blocked.since) {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{PodOutlook, RefusedPod, Remains, classify, display};
+use super::{PodOutlook, RefusedPod, Remains, classify};
 use crate::words::{count, took};
 
 /// Why a node is not drained.
@@ -29,7 +29,7 @@ pub enum DrainError {
         remains: Box<Remains>,
     },
     /// Some pods can never be evicted as things stand; all others have gone or wait for a budget.
-    #[error("{node} cannot be drained: {}", failures(remains))]
+    #[error("{node} cannot be drained: {} cannot be evicted", count(remains.failed.len(), "pod"))]
     Failed {
         /// The node.
         node: String,
@@ -37,7 +37,7 @@ pub enum DrainError {
         remains: Box<Remains>,
     },
     /// It was not done in time.
-    #[error("{node} is not drained after {}: {}", took(*waited), left(remains))]
+    #[error("{node} was not empty after {}: {} gone", took(*waited), count(remains.moved.len(), "pod"))]
     TimedOut {
         /// The node.
         node: String,
@@ -94,24 +94,6 @@ impl fmt::Display for Forbidden<'_> {
     }
 }
 
-fn failures(remains: &Remains) -> String {
-    let failures: Vec<_> = remains.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message)).collect();
-    failures.join("; ")
-}
-
-/// What is left on the node, the reasons that are known first.
-fn left(remains: &Remains) -> String {
-    let blocked = remains.blocked.iter().map(|blocked| format!("{}: {}", blocked.pod, blocked.message));
-    let failed = remains.failed.iter().map(|failed| format!("{}: {}", failed.pod, failed.message));
-    let leaving = remains.leaving.iter().map(|pod| format!("{pod} was told to go and has not ended"));
-    let waiting = remains.waiting.iter().map(|pod| format!("{pod} could not be evicted yet"));
-    let finishing = remains.finishing.iter().map(|pod| format!("{pod} was to end by itself and has not"));
-    let unled = remains.not_refilled_since.map(|_| display::NOT_REFILLED.to_owned());
-    let left: Vec<_> =
-        unled.into_iter().chain(blocked).chain(failed).chain(leaving).chain(finishing).chain(waiting).collect();
-    if left.is_empty() { "its pods could not be listed".into() } else { left.join("; ") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,21 +119,32 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_names_what_is_left() {
+    fn what_is_left_is_named_with_the_reason() {
+        let since = jiff::Timestamp::UNIX_EPOCH;
         let blocked = BlockedPod {
             pod: pod("a"),
             budget: Some("web".into()),
             message: "The disruption budget web needs 8 healthy pods and has 8 currently".into(),
-            since: jiff::Timestamp::UNIX_EPOCH,
+            since,
+            next_try: since,
         };
-        let remains = Remains { blocked: vec![blocked], leaving: vec![pod("b")], ..Remains::default() };
+        let remains = Remains {
+            blocked: vec![blocked],
+            leaving: vec![pod("b")],
+            volumes: vec!["pv-1".into()],
+            ..Remains::default()
+        };
+        assert_eq!(
+            remains.lines(since + jiff::SignedDuration::from_secs(9)),
+            [
+                "web/a: The disruption budget web needs 8 healthy pods and has 8 currently (refused for 9s)",
+                "web/b: told to go, has not ended",
+                "volume pv-1 is still attached",
+            ]
+        );
         let error =
             DrainError::TimedOut { node: "w1".into(), waited: Duration::from_secs(600), remains: Box::new(remains) };
-        assert_eq!(
-            error.to_string(),
-            "w1 is not drained after 10m0s: web/a: The disruption budget web needs 8 healthy pods and has 8 currently; \
-             web/b was told to go and has not ended"
-        );
+        assert_eq!(error.to_string(), "w1 was not empty after 10m0s: 0 pods gone");
         assert!(!error.nothing_was_evicted());
     }
 }

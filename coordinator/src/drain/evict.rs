@@ -29,6 +29,8 @@ const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 pub(super) enum Outcome {
     /// The pod was told to go.
     Accepted,
+    /// Another pod is started in its place; its Deployment takes it away when that is ready.
+    Replacing { deployment: String },
     /// This pod is no more; there may be another one of its name.
     Gone,
     /// A budget forbids it for now.
@@ -125,7 +127,8 @@ fn only_retry_after(seconds: u32) -> StatusDetails {
     }
 }
 
-fn outcome(error: &kube::Error) -> Outcome {
+/// What a refusal means.
+pub(super) fn outcome(error: &kube::Error) -> Outcome {
     let message = patience::words(error);
     let kube::Error::Api(status) = error else {
         return Outcome::Later { message, retry_after: Duration::ZERO };
@@ -133,7 +136,7 @@ fn outcome(error: &kube::Error) -> Outcome {
     let details = status.details.as_ref();
     let retry_after = Duration::from_secs(details.map_or(0, |details| details.retry_after_seconds).into());
     match status.code {
-        404 => Outcome::Gone,
+        404 if is_missing(status) => Outcome::Gone,
         409 if is_uid_conflict(status) => Outcome::Gone,
         409 => Outcome::Later { message, retry_after },
         429 => match cause(details, BUDGET) {
@@ -146,6 +149,12 @@ fn outcome(error: &kube::Error) -> Outcome {
         _ if patience::is_passing(error) => Outcome::Later { message, retry_after },
         _ => Outcome::Failed { message },
     }
+}
+
+/// Whether it is the pod, or its whole namespace, that was not found; a server or proxy that does not know evictions answers
+/// 404 as well.
+fn is_missing(status: &Status) -> bool {
+    ["pods", "namespaces"].iter().any(|kind| status.message.starts_with(&format!("{kind} \"")))
 }
 
 /// The server's words for "there is a pod of this name, but not the one with this UID".
@@ -203,6 +212,12 @@ mod tests {
         let failed = |message: &str| Outcome::Failed { message: message.into() };
         let table = [
             ((404, "pods \"a\" not found", None, 0), Outcome::Gone),
+            ((404, "namespaces \"web\" not found", None, 0), Outcome::Gone),
+            ((404, "404 page not found", None, 0), failed("404 page not found")),
+            (
+                (404, "the server could not find the requested resource", None, 0),
+                failed("the server could not find the requested resource"),
+            ),
             (
                 (
                     409,

@@ -4,10 +4,14 @@
 //!            ┌────────── refused for now ──────────┐
 //!            ▼                                     │
 //!  taken → Due ──── call ────→ Calling ────────────┤
-//!            │                   ├─ accepted ──→ Leaving ──┐
-//!            │                   └─ for good ──→ Failed    │
-//!            └───────────── the watch: it has gone ────────┴──→ moved
+//!                                ├─ accepted ───→ Leaving ──┐
+//!                                ├─ replaced ───→ Replacing ┤
+//!                                └─ for good ───→ Failed    │
+//!                     the watch: it has gone ───────────────┴──→ moved
 //! ```
+
+mod entry;
+mod telling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,8 +21,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+pub(super) use self::entry::{Ask, Call, Way};
+use self::entry::{Blocked, Entry, State, deleted, killed};
 use super::{
-    BlockedPod, DrainProgress, FailedPod, MovedPod, PodRef, Remains, StayReason, StayingPod,
+    EscalatedPod, Escalation, MovedPod, PodRef, StayReason, StayingPod,
     budget_watch::{BudgetNews, Room},
     evict::Outcome,
     pods::{Phase, PodFacts},
@@ -36,54 +42,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Between two tries in a namespace that is being deleted: its controller works through it within seconds.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
-struct Entry {
-    facts: PodFacts,
-    /// Pods of lower groups go first.
-    group: usize,
-    state: State,
-    /// Tries in a row to which the server gave no real answer.
-    unanswered: u32,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum State {
-    /// To end by itself.
-    Finishing,
-    /// To be evicted at `at`; `blocked` since a budget forbade it and as long as nothing else was answered.
-    Due { at: Instant, blocked: Option<Blocked> },
-    /// The eviction is in flight.
-    Calling { blocked: Option<Blocked> },
-    /// It was told to go.
-    Leaving,
-    /// It cannot be evicted.
-    Failed { message: String },
-}
-
-impl Entry {
-    fn blocked(&self) -> Option<&Blocked> {
-        match &self.state {
-            State::Due { blocked, .. } | State::Calling { blocked } => blocked.as_ref(),
-            State::Finishing | State::Leaving | State::Failed { .. } => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Blocked {
-    budget: Option<String>,
-    message: String,
-    since: Timestamp,
-}
-
 /// The books of one node's drain, by the UIDs of its pods.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: BTreeMap<String, Entry>,
+    escalation: Escalation,
+    escalated: Vec<EscalatedPod>,
     moved: Vec<MovedPod>,
-    /// UIDs of pods that are no more. The watch lags behind the lists, and may still speak of them.
+    /// Whether a pod that has gone had a claim to a volume.
+    moved_claims: bool,
+    /// Volumes of pods that have gone which the node still has.
+    attached: Vec<String>,
+    /// UIDs of pods that are no more. The watch lags behind answers and lists, and may still speak of them.
     past: BTreeSet<String>,
     stayed: BTreeMap<String, StayingPod>,
+    /// What those claim: namespaces and names of PersistentVolumeClaims.
+    stayed_claims: BTreeSet<(String, String)>,
     warnings: Vec<String>,
     trouble: Option<String>,
     /// Since when nobody refills budgets.
@@ -91,23 +65,30 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Books in which pods that do not go in time are dealt with as the operator has asked for.
+    pub(super) fn escalating(escalation: Escalation) -> Self {
+        Self { escalation, ..Self::default() }
+    }
+
     /// Whether this very pod is, or was, in the books.
     pub(super) fn knows(&self, uid: &str) -> bool {
         self.entries.contains_key(uid) || self.stayed.contains_key(uid) || self.past.contains(uid)
     }
 
-    /// Takes a pod that is to be evicted when no pod of an earlier group is left; `awaited` ones end by themselves first.
-    pub(super) fn take_so(&mut self, facts: PodFacts, group: usize, awaited: bool, now: Instant) {
-        let state = match awaited && facts.phase != Phase::Finished {
-            true => State::Finishing,
-            false => State::Due { at: now, blocked: None },
+    /// Takes a pod that is to go when no pod of an earlier group is left.
+    pub(super) fn take(&mut self, facts: PodFacts, group: usize, way: Way, now: Instant) {
+        let state = match way {
+            Way::Finish if facts.phase != Phase::Finished => State::Finishing,
+            _ => State::Due { at: now, blocked: None },
         };
-        self.entries.insert(facts.pod.uid.clone(), Entry { facts, group, state, unanswered: 0 });
+        self.entries.insert(facts.pod.uid.clone(), Entry::new(facts, group, state, way == Way::Replace));
     }
 
     /// Takes a pod that stays.
-    pub(super) fn leave_alone(&mut self, pod: StayingPod) {
-        self.stayed.insert(pod.pod.uid.clone(), pod);
+    pub(super) fn leave_alone(&mut self, facts: PodFacts, reason: StayReason) {
+        let PodFacts { pod, claims, .. } = facts;
+        self.stayed_claims.extend(claims.into_iter().map(|claim| (pod.namespace.clone(), claim)));
+        self.stayed.insert(pod.uid.clone(), StayingPod { pod, reason });
     }
 
     /// Takes what was let pass, in kubectl's words.
@@ -119,8 +100,9 @@ impl Ledger {
     pub(super) fn seen(&mut self, mut facts: PodFacts, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&facts.pod.uid) {
             // Whoever told it to go, it goes.
-            if facts.deletion.is_some() && matches!(entry.state, State::Due { blocked: Some(_), .. }) {
-                entry.state = State::Leaving;
+            let can_be_told = matches!(entry.state, State::Due { blocked: Some(_), .. } | State::Replacing { .. });
+            if facts.deletion.is_some() && can_be_told {
+                entry.state = State::Leaving { since: now, killed: false };
             }
             if facts.phase == Phase::Finished && entry.state == State::Finishing {
                 entry.state = State::Due { at: now, blocked: None };
@@ -145,78 +127,90 @@ impl Ledger {
         self.past.insert(uid.to_owned());
         if let Some(Entry { facts, .. }) = self.entries.remove(uid) {
             let asked = facts.deletion.map(|deletion| deletion.asked);
+            self.moved_claims |= !facts.claims.is_empty();
             self.moved.push(MovedPod { pod: facts.pod, owner: facts.owner, asked });
         }
     }
 
     /// Waits no longer for pods whose grace ended longer than `limit` ago.
     pub(super) fn skip_overdue(&mut self, limit: Duration, clock: Timestamp) {
-        let overdue = |entry: &&Entry| entry.state == State::Leaving && entry.facts.is_overdue(limit, clock);
-        let overdue: Vec<_> = self.entries.values().filter(overdue).map(|entry| entry.facts.pod.clone()).collect();
-        for pod in overdue {
-            self.entries.remove(&pod.uid);
-            self.leave_alone(StayingPod { pod, reason: StayReason::LongDeleted });
+        let overdue = |entry: &&Entry| entry.is_leaving() && entry.facts.is_overdue(limit, clock);
+        let overdue: Vec<_> = self.entries.values().filter(overdue).map(|entry| entry.facts.clone()).collect();
+        for facts in overdue {
+            self.entries.remove(&facts.pod.uid);
+            self.leave_alone(facts, StayReason::LongDeleted);
         }
     }
 
-    /// A whole list has been read: what is not in it is no more.
+    /// A whole list has been read: what is not in it is no more, and what is in it is there, whatever was said of it before.
     pub(super) fn reconcile(&mut self, listed: impl IntoIterator<Item = PodFacts>, now: Instant) {
         let listed: BTreeMap<_, _> = listed.into_iter().map(|facts| (facts.pod.uid.clone(), facts)).collect();
         let known = self.entries.keys().chain(self.stayed.keys());
         let missing: Vec<_> = known.filter(|uid| !listed.contains_key(*uid)).cloned().collect();
         missing.iter().for_each(|uid| self.gone(uid));
+        for uid in listed.keys().filter(|uid| self.past.remove(*uid)).collect::<Vec<_>>() {
+            self.moved.retain(|moved| moved.pod.uid != *uid);
+        }
         listed.into_values().for_each(|facts| self.seen(facts, now));
     }
 
     /// The next pod whose time has come; its call is in flight from now on.
-    pub(super) fn next_call(&mut self, now: Instant) -> Option<PodRef> {
-        let group = self.group();
-        let due =
-            |entry: &&mut Entry| entry.group == group && matches!(entry.state, State::Due { at, .. } if at <= now);
-        let entry = self.entries.values_mut().filter(due).min_by_key(|entry| match entry.state {
-            State::Due { at, .. } => at,
-            _ => now,
-        })?;
-        if let State::Due { blocked, .. } = &mut entry.state {
-            entry.state = State::Calling { blocked: blocked.take() };
-        }
-        Some(entry.facts.pod.clone())
+    pub(super) fn next_call(&mut self, now: Instant) -> Option<Call> {
+        let (group, escalation) = (self.group(), self.escalation);
+        let turn = self.entries.values_mut().filter(|entry| entry.group == group);
+        let due = turn.filter_map(|entry| entry.due(escalation).map(|(at, ask)| (at, ask, entry)));
+        let (_, ask, entry) = due.filter(|(at, ..)| *at <= now).min_by_key(|(at, ..)| *at)?;
+        Some(entry.call(ask))
     }
 
     /// When the next call is due, if one is put off.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let group = self.group();
         let turn = self.entries.values().filter(|entry| entry.group == group);
-        let due = turn.filter_map(|entry| match entry.state {
-            State::Due { at, .. } => Some(at),
-            _ => None,
-        });
-        due.min()
+        turn.filter_map(|entry| entry.due(self.escalation)).map(|(at, _)| at).min()
     }
 
-    /// The answer to a pod's eviction.
-    pub(super) fn answered(&mut self, uid: &str, outcome: Outcome, now: Instant, clock: Timestamp) {
+    /// The answer to what was asked about a pod.
+    pub(super) fn answered(&mut self, uid: &str, ask: Ask, outcome: Outcome, now: Instant, clock: Timestamp) {
         if outcome == Outcome::Gone {
             self.gone(uid);
         }
         // The watch may have been faster.
         let Some(entry) = self.entries.get_mut(uid) else { return };
+        if let State::Leaving { since, .. } = &entry.state {
+            // It may also have been told to go while an eviction was in flight, whose answer says no more than that then.
+            if ask == Ask::Kill {
+                let since = *since;
+                self.killed(uid, since, outcome, now);
+            }
+            return;
+        }
         let blocked = match &mut entry.state {
             State::Calling { blocked } => blocked.take(),
             _ => None,
         };
+        entry.replace &= matches!(outcome, Outcome::Later { .. });
         let unanswered = std::mem::take(&mut entry.unanswered);
         let mut trouble = None;
         let mut others = None;
         entry.state = match outcome {
-            Outcome::Accepted | Outcome::Gone => State::Leaving,
+            Outcome::Accepted | Outcome::Gone => {
+                if ask == Ask::Delete {
+                    self.escalated.push(deleted(&entry.facts.pod, blocked.as_ref(), now));
+                }
+                State::Leaving { since: now, killed: false }
+            }
+            Outcome::Replacing { deployment } => State::Replacing { deployment },
             Outcome::Blocked { budget, message, retry_after } => {
                 let at = now + retry_after.max(BLOCKED_PAUSE);
                 others = budget.clone().map(|budget| (entry.facts.pod.clone(), budget, at));
-                let since = blocked.map_or(clock, |before| before.since);
-                State::Due { at, blocked: Some(Blocked { budget, message, since }) }
+                let (since, begun) = blocked.map_or((clock, now), |before| (before.since, before.begun));
+                let next_try = clock.saturating_add(at - now).unwrap_or(clock);
+                State::Due { at, blocked: Some(Blocked { budget, message, since, begun, next_try }) }
             }
-            Outcome::NamespaceTerminating if entry.facts.deletion.is_some() => State::Leaving,
+            Outcome::NamespaceTerminating if entry.facts.deletion.is_some() => {
+                State::Leaving { since: now, killed: false }
+            }
             Outcome::NamespaceTerminating => State::Due { at: now + TERMINATING_PAUSE, blocked },
             Outcome::Later { message, retry_after } => {
                 entry.unanswered = unanswered + 1;
@@ -228,6 +222,25 @@ impl Ledger {
         self.trouble = trouble;
         if let Some((refused, budget, until)) = others {
             self.put_off_others(&refused, &budget, until);
+        }
+    }
+
+    /// The answer to a pod's second notice.
+    fn killed(&mut self, uid: &str, since: Instant, outcome: Outcome, now: Instant) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        match outcome {
+            Outcome::Accepted => self.escalated.push(killed(&entry.facts.pod, now - since)),
+            // Once more, when its time would have come if it had been told to go a pause later.
+            Outcome::Later { message, retry_after } => {
+                let wait = retry_after.max(pause(0));
+                let since = (now + wait).checked_sub(self.escalation.kill_after.unwrap_or_default()).unwrap_or(now);
+                entry.state = State::Leaving { since, killed: false };
+                self.trouble = Some(message);
+            }
+            Outcome::Failed { message } => {
+                self.warnings.push(format!("{} could not be killed: {message}", entry.facts.pod));
+            }
+            _ => {}
         }
     }
 
@@ -280,6 +293,21 @@ impl Ledger {
         }
     }
 
+    /// Whether a pod that has gone had a volume.
+    pub(super) fn moved_volumes(&self) -> bool {
+        self.moved_claims
+    }
+
+    /// What the pods claim that stay: namespaces and names of PersistentVolumeClaims.
+    pub(super) fn claims_of_staying(&self) -> &BTreeSet<(String, String)> {
+        &self.stayed_claims
+    }
+
+    /// Volumes that the node still has although their pods have gone.
+    pub(super) fn attached(&mut self, volumes: Vec<String>) {
+        self.attached = volumes;
+    }
+
     /// Budgets are given their room back, or nobody is there to do it.
     pub(super) fn refilled(&mut self, refilled: bool, clock: Timestamp) {
         self.not_refilled_since = match refilled {
@@ -303,69 +331,13 @@ impl Ledger {
         let group = self.group();
         let turn = || self.entries.values().filter(|entry| entry.group == group);
         let failed = turn().any(|entry| matches!(entry.state, State::Failed { .. }));
-        let settled = |entry: &Entry| matches!(entry.state, State::Failed { .. } | State::Due { blocked: Some(_), .. });
-        failed && turn().all(settled)
-    }
-
-    pub(super) fn progress(&self) -> DrainProgress {
-        let leaving = self.entries.values().filter(|entry| entry.state == State::Leaving).count();
-        DrainProgress {
-            total: self.entries.len() + self.moved.len(),
-            gone: self.moved.len(),
-            leaving,
-            blocked: self.blocked(),
-            failed: self.failed(),
-            finishing: self.entries.values().filter(|entry| entry.state == State::Finishing).count(),
-            staying: self.stayed.len(),
-            warnings: self.warnings.clone(),
-            trouble: self.trouble.clone(),
-            not_refilled_since: self.not_refilled_since,
-        }
-    }
-
-    pub(super) fn remains(&self) -> Remains {
-        let pods = |wanted: fn(&State) -> bool| {
-            let entries = self.entries.values().filter(|entry| wanted(&entry.state));
-            let mut pods: Vec<_> = entries.map(|entry| entry.facts.pod.clone()).collect();
-            pods.sort();
-            pods
+        let will_be_deleted = self.escalation.delete_after.is_some();
+        let settled = |entry: &Entry| match entry.state {
+            State::Failed { .. } => true,
+            State::Due { blocked: Some(_), .. } => !will_be_deleted,
+            _ => false,
         };
-        Remains {
-            moved: self.moved.clone(),
-            leaving: pods(|state| *state == State::Leaving),
-            blocked: self.blocked(),
-            failed: self.failed(),
-            not_refilled_since: self.not_refilled_since,
-            finishing: pods(|state| *state == State::Finishing),
-            waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::Calling { blocked: None })),
-        }
-    }
-
-    fn blocked(&self) -> Vec<BlockedPod> {
-        let blocked = self.entries.values().filter_map(|entry| {
-            let Blocked { budget, message, since } = entry.blocked()?.clone();
-            Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since })
-        });
-        let mut blocked: Vec<_> = blocked.collect();
-        blocked.sort_by(|a, b| a.pod.cmp(&b.pod));
-        blocked
-    }
-
-    fn failed(&self) -> Vec<FailedPod> {
-        let failed = self.entries.values().filter_map(|entry| match &entry.state {
-            State::Failed { message } => Some(FailedPod { pod: entry.facts.pod.clone(), message: message.clone() }),
-            _ => None,
-        });
-        let mut failed: Vec<_> = failed.collect();
-        failed.sort_by(|a, b| a.pod.cmp(&b.pod));
-        failed
-    }
-
-    /// The books of a drain that is done.
-    pub(super) fn close(self, took: Duration) -> super::Drained {
-        let mut stayed: Vec<_> = self.stayed.into_values().collect();
-        stayed.sort_by(|a, b| a.pod.cmp(&b.pod));
-        super::Drained { moved: self.moved, stayed, warnings: self.warnings, took }
+        failed && turn().all(settled)
     }
 }
 

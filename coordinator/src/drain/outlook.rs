@@ -48,11 +48,34 @@ pub enum Outlook {
     },
     /// It is evicted once it has ended by itself.
     Finish,
+    /// Another one is started in its place first; then its Deployment takes it away.
+    Replace {
+        /// The Deployment, in the pod's namespace.
+        deployment: String,
+    },
     /// It is left alone.
     Stay {
         /// Why.
         reason: StayReason,
     },
+}
+
+impl Outlook {
+    /// Whether the pod's eviction is what decides.
+    pub(super) fn is_eviction(&self) -> bool {
+        !matches!(self, Self::Finish | Self::Replace { .. })
+    }
+}
+
+/// What becomes of a pod in whose place another one is started first.
+pub(super) fn replaced_first(deployment: String, homeless: Option<&str>) -> Outlook {
+    match homeless {
+        Some(homeless) => never(
+            format!("another one of deployment {deployment} must be ready first, and {homeless}"),
+            "make room for it on another node",
+        ),
+        None => Outlook::Replace { deployment },
+    }
 }
 
 /// Why a pod that kubectl's filters refuse does not go, and what would let it.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Volume};
 use serde::Serialize;
 
 /// Marks the API's picture of a pod that the kubelet runs from a file: deleting the picture changes nothing.
@@ -54,6 +54,8 @@ pub(super) struct PodFacts {
     pub(super) ready_changed: Option<Timestamp>,
     pub(super) is_mirror: bool,
     pub(super) has_empty_dir: bool,
+    /// The PersistentVolumeClaims that it mounts, in its namespace.
+    pub(super) claims: Vec<String>,
     /// When its grace ends; set once it was asked to go.
     pub(super) deletion: Option<Deletion>,
     pub(super) created: Option<Timestamp>,
@@ -112,6 +114,7 @@ impl PodFacts {
             ready_changed: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|at| at.0),
             is_mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
             has_empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
+            claims: volumes.iter().filter_map(|volume| claim(volume, metadata.name.as_deref()?)).collect(),
             deletion: metadata.deletion_timestamp.as_ref().map(|due| Deletion {
                 asked: due.0.checked_sub(jiff::SignedDuration::from_secs(grace)).unwrap_or(due.0),
                 due: due.0,
@@ -131,4 +134,10 @@ impl PodFacts {
     pub(super) fn daemon_set(&self) -> Option<&Owner> {
         self.owner.as_ref().filter(|owner| owner.api_version == "apps/v1" && owner.kind == "DaemonSet")
     }
+}
+
+/// The claim behind a volume, if there is one. That of an ephemeral volume is named after the pod and the volume.
+fn claim(volume: &Volume, pod: &str) -> Option<String> {
+    let named = volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.clone());
+    named.or_else(|| volume.ephemeral.as_ref().map(|_| format!("{pod}-{}", volume.name)))
 }

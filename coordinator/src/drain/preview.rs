@@ -2,25 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use kube::Client;
 use serde::Serialize;
 
 use super::{
-    DrainError, DrainOptions, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod, budgets,
+    DrainError, DrainOptions, Drainer, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod, budgets,
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
     evict::{Manner, Outcome, evict},
     fit::{Wish, homeless},
-    outlook::{Room, forbidden},
+    list::list,
+    outlook::{Room, forbidden, replaced_first},
+    patience::words,
     pods::{Phase, PodFacts},
-    run::list,
+    surge::{self, Fitness},
     survey::Survey,
 };
 
-/// How many dry runs are in flight: they cost the server less than evictions.
-const DRY_RUNS: usize = 16;
+/// How many dry runs are in flight for a node: they cost the server less than evictions.
+const DRY_RUNS: usize = 8;
+
+/// How many nodes are looked at together.
+const NODES: usize = 4;
 
 /// What a drain would do, as things stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -75,51 +80,40 @@ pub enum Confirm {
     Everything,
 }
 
-/// Looks at the node's pods, their budgets, and where their successors could run.
-///
-/// # Errors
-///
-/// As [`previews`].
-pub async fn preview(client: &Client, node: &str, options: &DrainOptions) -> Result<DrainPreview, DrainError> {
-    let survey = Survey::read(client).await?;
-    of_node(client, node, options, &survey, Confirm::Nothing).await
-}
-
-/// The same for many nodes; the cluster is read once for all. Changes nothing.
-///
-/// # Errors
-///
-/// [`DrainError::Api`] if the API does not answer or refuses. Whoever may not list budgets, nodes or pods of the whole cluster
-/// gets verdicts without what these say.
-pub async fn previews(
-    client: &Client,
-    nodes: &[String],
-    options: &DrainOptions,
-    confirm: Confirm,
-) -> Result<Vec<DrainPreview>, DrainError> {
-    let mut previews = Vec::new();
-    if nodes.is_empty() {
-        return Ok(previews);
+impl Drainer<'_> {
+    /// Looks at the nodes' pods, their budgets, and where their successors could run. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError::Api`] if the API does not answer or refuses. Whoever may not list budgets, nodes or pods of the whole
+    /// cluster gets verdicts without what these say.
+    pub async fn previews(
+        &self,
+        nodes: &[String],
+        options: &DrainOptions,
+        confirm: Confirm,
+    ) -> Result<Vec<DrainPreview>, DrainError> {
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let survey = self.surveys.latest(&self.client).await?;
+        let previews = nodes.iter().map(|node| of_node(&self.client, node, options, &survey, confirm));
+        stream::iter(previews).buffered(NODES).try_collect().await
     }
-    let survey = Survey::read(client).await?;
-    for node in nodes {
-        previews.push(of_node(client, node, options, &survey, confirm).await?);
-    }
-    Ok(previews)
-}
 
-/// Whether a drain of the node may begin: no pod stands against it for good, or only such that the operator does not mind.
-///
-/// # Errors
-///
-/// [`DrainError::Never`] names the pods and what would let them go; [`DrainError::Api`] as [`previews`].
-pub async fn check(client: &Client, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
-    let survey = Survey::read(client).await?;
-    let preview = of_node(client, node, options, &survey, Confirm::Never).await?;
-    let pods: Vec<_> = preview.against(options).cloned().collect();
-    match pods.is_empty() {
-        true => Ok(()),
-        false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
+    /// Whether a drain of the node may begin: no pod stands against it for good, or only such that the operator does not mind.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError::Never`] names the pods and what would let them go; [`DrainError::Api`] as [`Self::previews`].
+    pub async fn check(&self, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
+        let survey = self.surveys.latest(&self.client).await?;
+        let preview = of_node(&self.client, node, options, &survey, Confirm::Never).await?;
+        let pods: Vec<_> = preview.against(options).cloned().collect();
+        match pods.is_empty() {
+            true => Ok(()),
+            false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
+        }
     }
 }
 
@@ -147,12 +141,25 @@ async fn of_node(
                 warned.extend(warning.map(|warning| (pod.clone(), warning)));
                 let offers = survey.offers.as_ref().filter(|_| facts.owner.is_some());
                 let homeless = offers.and_then(|offers| homeless(&wish, offers, node));
-                if survey.is_lone(&facts) {
-                    cautions.push("a lone replica, away until another one is ready".to_owned());
-                }
-                let outlook = match options.policy.awaits(&facts) && facts.phase != Phase::Finished {
-                    true => Outlook::Finish,
-                    false => room.outlook(&facts, homeless.as_deref()),
+                let is_lone = survey.is_lone(&facts);
+                let replaced = match &facts.owner {
+                    Some(owner) if is_lone && options.policy.surges(&facts) => {
+                        let fitness = surge::fitness(client, &facts.pod.namespace, owner).await;
+                        fitness.unwrap_or_else(|error| Fitness::Unfit { why: words(&error) })
+                    }
+                    _ => Fitness::Unfit { why: String::new() },
+                };
+                let outlook = match replaced {
+                    _ if options.policy.awaits(&facts) && facts.phase != Phase::Finished => Outlook::Finish,
+                    Fitness::Fit { deployment } | Fitness::UnderWay { deployment } => {
+                        replaced_first(deployment, homeless.as_deref())
+                    }
+                    Fitness::Unfit { why } => {
+                        let lone = is_lone.then(|| "a lone replica, away until another one is ready".to_owned());
+                        cautions.extend(lone);
+                        cautions.extend((!why.is_empty()).then(|| format!("cannot be replaced first: {why}")));
+                        room.outlook(&facts, homeless.as_deref())
+                    }
                 };
                 cautions.extend(homeless);
                 evicted.push(facts);
@@ -201,7 +208,7 @@ impl DrainPreview {
                 Confirm::Never => matches!(pod.outlook, Outlook::Never { .. }),
                 Confirm::Everything => true,
             };
-            wanted && pod.outlook != Outlook::Finish && self.evict.contains(&pod.pod)
+            wanted && pod.outlook.is_eviction() && self.evict.contains(&pod.pod)
         });
         let answers = stream::iter(asked).map(async |pod| {
             let answer = evict(client, &pod.pod, manner).await;

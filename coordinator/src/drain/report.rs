@@ -23,6 +23,12 @@ pub struct DrainProgress {
     pub failed: Vec<FailedPod>,
     /// Pods that are to end by themselves before they are evicted.
     pub finishing: usize,
+    /// Pods in whose place another one is started first.
+    pub replacing: usize,
+    /// Volumes of pods that have gone which are still attached to the node.
+    pub volumes: Vec<String>,
+    /// Pods that were treated harder, as the operator has asked for.
+    pub escalated: Vec<EscalatedPod>,
     /// Pods that are left alone.
     pub staying: usize,
     /// What was let pass, in kubectl's words, as `ignoring DaemonSet-managed Pods: kube-system/proxy-x`.
@@ -46,6 +52,19 @@ pub struct BlockedPod {
     pub message: String,
     /// Since when it has been refused without a break, by this machine's clock.
     pub since: Timestamp,
+    /// When it is asked about again at the latest; earlier if the budget changes.
+    pub next_try: Timestamp,
+}
+
+/// A pod that did not go in time, and what was done about it because the operator had asked for that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EscalatedPod {
+    /// The pod.
+    #[serde(flatten)]
+    pub pod: PodRef,
+    /// What was done, as "deleted after 5m0s: The disruption budget web needs 8 healthy pods and has 8 currently".
+    pub what: String,
 }
 
 /// A pod whose eviction failed for good.
@@ -118,6 +137,8 @@ pub struct Drained {
     pub stayed: Vec<StayingPod>,
     /// What was let pass, in kubectl's words.
     pub warnings: Vec<String>,
+    /// Pods that were treated harder, as the operator has asked for.
+    pub escalated: Vec<EscalatedPod>,
     /// How long it took.
     #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
     pub took: Duration,
@@ -139,6 +160,10 @@ pub struct Remains {
     pub waiting: Vec<PodRef>,
     /// Pods that were to end by themselves and had not.
     pub finishing: Vec<PodRef>,
+    /// Pods in whose place their Deployment was starting another one, and the Deployment.
+    pub replacing: Vec<(PodRef, String)>,
+    /// Volumes of pods that have gone which were still attached to the node.
+    pub volumes: Vec<String>,
     /// Since when nobody leads kube-controller-manager, if pods were blocked at the end while nobody did.
     pub not_refilled_since: Option<Timestamp>,
 }

@@ -7,144 +7,59 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    api::ListParams,
     runtime::{WatchStreamExt as _, watcher},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    DrainError, DrainOptions, DrainProgress, Drained, PodRef, RefusedPod, Remains, StayingPod,
+    DrainError, DrainOptions, DrainProgress, Refill, RefusedPod, Remains,
     budget_watch::BudgetWatches,
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
-    evict::{Outcome, evict},
-    ledger::Ledger,
+    deadline::Deadline,
+    evict::{Manner, Outcome, evict, outcome},
+    ledger::{Ask, Call, Ledger, Way},
+    list::list,
     pace::Pace,
     patience::{Steady, is_passing, of_watch, patiently, watch_seconds, words},
     pods::PodFacts,
+    surge::{Fitness, surge},
+    volumes,
 };
 
 /// How often is asked whether somebody refills budgets, while pods wait for one.
 const REFILL_TICK: Duration = Duration::from_secs(2);
 
+/// The shortest grace with which a kubelet still ends a pod in order. With none at all the API would forget the pod at once,
+/// whether its containers have ended or not.
+const KILL_GRACE_SECONDS: u32 = 1;
+
 /// How often is looked for pods whose kubelet is gone, if they are not to be waited for.
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
 
-/// Drains nodes through one client, which need not be one after another: all share one bound on the calls in flight.
-#[derive(Clone)]
-pub struct Drainer<'a> {
-    client: Client,
-    pace: Pace,
-    refill: Option<&'a Refill<'a>>,
-}
-
-/// Tells whether somebody leads kube-controller-manager, which alone gives budgets their room back; None if that is not known.
-/// Called often, so it must not wait.
-pub type Refill<'a> = dyn Fn() -> Option<bool> + Send + Sync + 'a;
-
-impl<'a> Drainer<'a> {
-    /// `client` must not retry by itself (`default_retry` off), or blocked pods are seen too late.
-    pub fn new(client: Client) -> Self {
-        Self { client, pace: Pace::default(), refill: None }
-    }
-
-    /// Lets the drains say when pods wait for no other reason than that nobody refills budgets.
-    pub fn asking(self, refill: &'a Refill<'a>) -> Self {
-        Self { refill: Some(refill), ..self }
-    }
-
-    /// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
-    ///
-    /// `progress` is told each time that something has changed.
-    ///
-    /// # Errors
-    ///
-    /// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as nothing else
-    /// is left than pods that cannot be evicted and pods that wait for a budget; [`DrainError::TimedOut`] after
-    /// [`DrainOptions::timeout`]; [`DrainError::Api`] if the API refuses what a drain needs to know.
-    pub async fn drain(
-        &self,
-        node: &str,
-        options: &DrainOptions,
-        progress: &mut (dyn FnMut(DrainProgress) + Send),
-    ) -> Result<Drained, DrainError> {
-        let started = Instant::now();
-        let mut drain = Drain {
-            client: &self.client,
-            node,
-            options,
-            pace: self.pace.clone(),
-            refill: self.refill,
-            ledger: Ledger::default(),
-            daemon_sets: DaemonSets::default(),
-        };
-        // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.
-        match timeout_at(started + options.timeout, drain.empty_the_node(progress)).await {
-            Ok(Ok(())) => Ok(drain.ledger.close(started.elapsed())),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(DrainError::TimedOut {
-                node: node.to_owned(),
-                waited: options.timeout,
-                remains: Box::new(drain.ledger.remains()),
-            }),
-        }
-    }
-}
-
-/// Drains one node: [`Drainer::drain`] with a pace of its own.
-///
-/// # Errors
-///
-/// As there.
-pub async fn run(
-    client: &Client,
-    node: &str,
-    options: &DrainOptions,
-    progress: &mut (dyn FnMut(DrainProgress) + Send),
-) -> Result<Drained, DrainError> {
-    Drainer::new(client.clone()).drain(node, options, progress).await
-}
-
-/// The pods of a node that are subject to a drain, in one consistent list; of each no more than `keep` keeps.
-pub(super) async fn list<T>(
-    client: &Client,
-    node: &str,
-    options: &DrainOptions,
-    keep: impl Fn(&Pod) -> T,
-) -> Result<Vec<T>, kube::Error> {
-    let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    params.label_selector.clone_from(&options.pod_selector);
-    params.limit = options.page();
-    let mut found = Vec::new();
-    let pods = Api::<Pod>::all(client.clone());
-    // A page whose token has expired is answered with 410, which passes: the whole list is read anew.
-    loop {
-        let page = pods.list(&params).await?;
-        found.extend(page.items.iter().map(&keep));
-        match page.metadata.continue_ {
-            Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(found),
-        }
-    }
-}
-
-struct Drain<'a> {
-    client: &'a Client,
-    node: &'a str,
-    options: &'a DrainOptions,
-    pace: Pace,
-    refill: Option<&'a Refill<'a>>,
-    ledger: Ledger,
-    daemon_sets: DaemonSets,
+/// One node's drain.
+pub(super) struct Drain<'a> {
+    pub(super) client: &'a Client,
+    pub(super) node: &'a str,
+    pub(super) options: &'a DrainOptions,
+    pub(super) pace: Pace,
+    pub(super) refill: Option<&'a Refill<'a>>,
+    pub(super) ledger: Ledger,
+    pub(super) daemon_sets: DaemonSets,
+    pub(super) deadline: Deadline,
 }
 
 impl Drain<'_> {
-    async fn empty_the_node(&mut self, progress: &mut (dyn FnMut(DrainProgress) + Send)) -> Result<(), DrainError> {
+    /// Runs until no pod that has to go is left on the node. Whoever calls sets the deadline.
+    pub(super) async fn empty_the_node(
+        &mut self,
+        progress: &mut (dyn FnMut(DrainProgress) + Send),
+    ) -> Result<(), DrainError> {
         let mut config =
             watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(watch_seconds());
         config.page_size = self.options.page();
         config.label_selector.clone_from(&self.options.pod_selector);
-        let mut watch = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
+        let mut pods = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
         let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
@@ -159,22 +74,23 @@ impl Drain<'_> {
             }
             let now = Instant::now();
             while calls.len() < parallel
-                && let Some(pod) = self.ledger.next_call(now)
+                && let Some(call) = self.ledger.next_call(now)
             {
-                calls.push(self.call(pod));
+                calls.push(self.call(call));
             }
             let blocked = self.ledger.namespaces_with_blocked();
             let waits = !blocked.is_empty();
             budgets.follow(self.client, blocked);
             let refilled = !waits || self.refill.and_then(|refill| refill()) != Some(false);
             self.ledger.refilled(refilled, Timestamp::now());
+            self.deadline.refilled(refilled, now);
             let state = self.ledger.progress();
             if (began || state.trouble.is_some()) && told.as_ref() != Some(&state) {
                 progress(state.clone());
                 told = Some(state);
             }
             if began && self.ledger.is_empty() && self.is_really_empty().await? {
-                return Ok(());
+                return self.volumes_are_detached(progress).await;
             }
             if calls.is_empty() && self.ledger.is_hopeless() {
                 let remains = Box::new(self.ledger.remains());
@@ -183,11 +99,11 @@ impl Drain<'_> {
 
             let put_off = self.ledger.next_due().filter(|_| calls.len() < parallel);
             tokio::select! {
-                Some((uid, outcome)) = calls.next() => {
-                    self.ledger.answered(&uid, outcome, Instant::now(), Timestamp::now());
+                Some((uid, ask, outcome)) = calls.next() => {
+                    self.ledger.answered(&uid, ask, outcome, Instant::now(), Timestamp::now());
                 }
                 Some(news) = budgets.next() => self.ledger.heard(&news, Instant::now()),
-                event = watch.try_next() => match event {
+                event = pods.try_next() => match event {
                     Ok(Some(watcher::Event::Init)) => listing = Vec::new(),
                     Ok(Some(watcher::Event::InitApply(pod))) => listing.push(PodFacts::of(&pod)),
                     Ok(Some(watcher::Event::InitDone)) => {
@@ -208,16 +124,16 @@ impl Drain<'_> {
     }
 
     /// One call for a pod, as soon as the client's pace lets it begin.
-    fn call(&self, pod: PodRef) -> impl Future<Output = (String, Outcome)> + use<> {
+    fn call(&self, call: Call) -> impl Future<Output = (String, Ask, Outcome)> + use<> {
         let (client, pace, manner) = (self.client.clone(), self.pace.clone(), self.options.manner());
         async move {
             let permit = pace.permit().await;
-            let outcome = evict(&client, &pod, manner).await;
+            let outcome = ask(&client, &call, manner).await;
             match &outcome {
                 Outcome::Later { retry_after, .. } => permit.turned_away(*retry_after),
                 _ => permit.answered(),
             }
-            (pod.uid, outcome)
+            (call.pod.uid, call.ask, outcome)
         }
     }
 
@@ -253,8 +169,8 @@ impl Drain<'_> {
                     evict.push(facts);
                 }
                 Verdict::Stay { reason, warning } => {
-                    warned.extend(warning.map(|warning| (pod.clone(), warning)));
-                    stay.push(StayingPod { pod, reason });
+                    warned.extend(warning.map(|warning| (pod, warning)));
+                    stay.push((facts, reason));
                 }
                 Verdict::Refuse { message, .. } => refused.push(RefusedPod { pod, message }),
             }
@@ -265,13 +181,50 @@ impl Drain<'_> {
             return Err(DrainError::Refused { node: self.node.to_owned(), pods: refused, remains });
         }
         self.ledger.warn(grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str()))));
-        stay.into_iter().for_each(|pod| self.ledger.leave_alone(pod));
+        stay.into_iter().for_each(|(facts, reason)| self.ledger.leave_alone(facts, reason));
         evict.sort_by(|a, b| a.pod.cmp(&b.pod));
         let policy = &self.options.policy;
         for facts in evict {
-            let (group, awaited) = (policy.group(&facts), policy.awaits(&facts));
-            self.ledger.take_so(facts, group, awaited, Instant::now());
+            let group = policy.group(&facts);
+            let way = match (policy.awaits(&facts), policy.surges(&facts)) {
+                (true, _) => Way::Finish,
+                (false, true) => Way::Replace,
+                (false, false) => Way::Evict,
+            };
+            self.ledger.take(facts, group, way, Instant::now());
         }
+        Ok(())
+    }
+
+    /// Waits for the volumes of the pods that have gone, if there were any.
+    async fn volumes_are_detached(
+        &mut self,
+        progress: &mut (dyn FnMut(DrainProgress) + Send),
+    ) -> Result<(), DrainError> {
+        if !self.options.policy.wait_for_volumes || !self.ledger.moved_volumes() {
+            return Ok(());
+        }
+        let spared = volumes::behind(self.client, self.ledger.claims_of_staying()).await;
+        let mut refused = spared.as_ref().err().map(words);
+        if let Ok(spared) = spared {
+            let mut attached = pin!(volumes::attached(self.client, self.node, &spared));
+            while let Some(volumes) = attached.next().await {
+                match volumes {
+                    Ok(volumes) if volumes.is_empty() => return Ok(()),
+                    Ok(volumes) => {
+                        self.ledger.attached(volumes);
+                        progress(self.ledger.progress());
+                    }
+                    Err(error) => {
+                        refused = Some(words(&error));
+                        break;
+                    }
+                }
+            }
+        }
+        // Whoever may not look cannot wait; the pods have gone all the same.
+        let why = refused.unwrap_or_default();
+        self.ledger.warn(vec![format!("whether volumes are still attached could not be seen: {why}")]);
         Ok(())
     }
 
@@ -303,6 +256,26 @@ impl Drain<'_> {
             remains: Box::new(self.ledger.remains()),
         }
     }
+}
+
+/// Asks the server what the books want asked.
+async fn ask(client: &Client, call: &Call, manner: Manner) -> Outcome {
+    let manner = match call.ask {
+        Ask::Evict => manner,
+        Ask::Delete => Manner { delete: true, ..manner },
+        Ask::Kill => Manner { delete: true, grace_seconds: Some(KILL_GRACE_SECONDS), ..manner },
+        Ask::Replace => {
+            let Some(owner) = &call.owner else { return evict(client, &call.pod, manner).await };
+            match surge(client, &call.pod.namespace, owner).await {
+                Ok(Fitness::Fit { deployment } | Fitness::UnderWay { deployment }) => {
+                    return Outcome::Replacing { deployment };
+                }
+                Ok(Fitness::Unfit { .. }) => manner,
+                Err(error) => return outcome(&error),
+            }
+        }
+    };
+    evict(client, &call.pod, manner).await
 }
 
 impl DrainError {

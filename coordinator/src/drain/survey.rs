@@ -1,12 +1,13 @@
 //! What a preview needs to know of the whole cluster, read once for any number of nodes: budgets, replicas, other nodes' room.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     core::v1::{Node, Pod},
     policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     DrainError,
@@ -16,6 +17,36 @@ use super::{
 
 /// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
 const PAGE: u32 = 500;
+
+/// For so long a look at the cluster is good for more nodes. Reading all pods of a large cluster is the dearest thing that
+/// usher asks of a server, and what may have changed meanwhile only makes a verdict late: the server is asked about each
+/// pod that could never go, and an eviction is its own proof.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// The latest look at the cluster. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surveys(Arc<Mutex<Option<Look>>>);
+
+/// A look at the cluster, and when it began.
+type Look = (Instant, Arc<Survey>);
+
+impl Surveys {
+    /// A look that is not too old. Whoever asks while another one looks waits for that.
+    pub(super) async fn latest(&self, client: &Client) -> Result<Arc<Survey>, DrainError> {
+        let mut latest = self.0.lock().await;
+        if let Some((read, survey)) = latest.as_ref()
+            && read.elapsed() < GOOD_FOR
+        {
+            return Ok(Arc::clone(survey));
+        }
+        // What is dropped first need not be held twice.
+        *latest = None;
+        let begun = Instant::now();
+        let survey = Arc::new(Survey::read(client).await?);
+        *latest = Some((begun, Arc::clone(&survey)));
+        Ok(survey)
+    }
+}
 
 /// The cluster, as far as the drain of a node depends on it. What may not be read is left out of the verdicts.
 #[derive(Debug, Default)]
@@ -27,7 +58,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) async fn read(client: &Client) -> Result<Self, DrainError> {
+    async fn read(client: &Client) -> Result<Self, DrainError> {
         let mut survey = Self::default();
         each(Api::all(client.clone()), "disruption budgets", |budget| survey.budgets.push(budget)).await?;
         let mut offers: HashMap<String, Offer> = HashMap::new();

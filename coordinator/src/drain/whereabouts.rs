@@ -80,14 +80,17 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::drain::{Owner, PodRef};
+    use crate::drain::{
+        Owner, PodRef,
+        fixtures::{pod, replica_set},
+    };
 
     fn at(second: i64) -> Option<Timestamp> {
         Timestamp::from_second(second).ok()
     }
 
     fn owner(uid: &str) -> Option<Owner> {
-        Some(Owner { api_version: "apps/v1".into(), kind: "ReplicaSet".into(), name: uid.into(), uid: uid.into() })
+        Some(replica_set(uid))
     }
 
     fn moved(owner: Option<Owner>, asked: i64) -> MovedPod {
@@ -96,19 +99,7 @@ mod tests {
     }
 
     fn present(owner: Option<Owner>, node: Option<&str>, created: i64) -> PodFacts {
-        PodFacts {
-            pod: PodRef { namespace: "web".into(), name: "b".into(), uid: "v".into() },
-            owner,
-            labels: BTreeMap::new(),
-            phase: Phase::Running,
-            ready: true,
-            ready_changed: None,
-            is_mirror: false,
-            has_empty_dir: false,
-            deletion: None,
-            created: at(created),
-            node: node.map(str::to_owned),
-        }
+        PodFacts { owner, created: at(created), node: node.map(str::to_owned), ..pod("b") }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) fn plan(request: &RebootRequest, done: &[TurnId], facts: &Inventory, 
         other_apiservers_are_ready(facts, &next.machine)?;
     }
     let warnings = warnings(&turns, request, facts, site);
-    Ok(Plan { turns, warnings })
+    Ok(Plan { turns, concurrency: None, warnings })
 }
 
 /// The gates of `usher drain`, for the nodes whose turn is still to come.

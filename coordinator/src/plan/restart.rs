@@ -73,7 +73,7 @@ pub(super) fn plan(request: &RestartRequest, done: &[TurnId], facts: &Inventory,
         other_apiservers_are_ready(facts, &next.machine)?;
     }
     let warnings = warnings(&turns, request, site);
-    Ok(Plan { turns, warnings })
+    Ok(Plan { turns, concurrency: None, warnings })
 }
 
 fn targets<'a>(request: &RestartRequest, facts: &'a Inventory) -> Result<Vec<&'a Machine>, Refusal> {

@@ -24,6 +24,11 @@ impl Plan {
             let role = role_of(turn, site);
             let _ = writeln!(text, "{:>3}  {:width$}  {}{role}", at + 1, turn.machine, steps.join(", "));
         }
+        if let Some(concurrency) = self.concurrency.filter(|_| self.turns.len() > 1) {
+            let pace =
+                if concurrency == 1 { "one after another".to_owned() } else { format!("{concurrency} at a time") };
+            let _ = writeln!(text, "All are cordoned first, so that no pod moves twice; then they are drained {pace}.");
+        }
         for warning in &self.warnings {
             let _ = writeln!(text, "Warning: {warning}");
         }

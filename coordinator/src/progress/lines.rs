@@ -12,8 +12,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Plain {
     machines: BTreeMap<usize, String>,
-    /// What was said last of what a step waits for; the same words are not said again.
-    waiting: String,
+    /// What was said last of what each turn waits for; the same words are not said again.
+    waiting: BTreeMap<usize, String>,
 }
 
 impl Reader for Plain {
@@ -42,10 +42,10 @@ impl Plain {
                 let text = format!("{}: {step}: {what}", subject(turn));
                 // Counting down is for terminals: a log wants to know what is waited for, once.
                 let stem: String = text.chars().filter(|char| !char.is_ascii_digit()).collect();
-                if stem == self.waiting {
+                if self.waiting.get(turn) == Some(&stem) {
                     return None;
                 }
-                self.waiting = stem;
+                self.waiting.insert(*turn, stem);
                 text
             }
             Kind::StepFailed { turn, step, message, details } => {

@@ -1,6 +1,7 @@
 //! Progress on a terminal: what is done stands still, what happens now changes in place.
 //!
-//! A restart is one line a machine; the turn of a reboot is one line a step.
+//! A restart is one line a machine; the turn of a reboot is one line a step. Where several machines are under way together,
+//! each line begins with its machine.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -52,7 +53,20 @@ impl Terminal {
             true => line.facts.iter().chain([&now]).cloned().collect::<Vec<_>>().join(" · "),
             false => format!("{:<10} {now}", line.step),
         };
-        self.bar.set_message(format!("{}  {}", line.machine, shortened(&text)));
+        let others = match self.turns.len() {
+            0 | 1 => String::new(),
+            several => format!("{several} machines under way · "),
+        };
+        self.bar.set_message(format!("{others}{}  {}", line.machine, shortened(&text)));
+    }
+
+    /// A line about a step: below its machine's name, or behind it if other machines have lines as well.
+    fn say_step(&self, turn: usize, step: &str, what: &str) {
+        let machine = self.turns.get(&turn).map(|line| line.machine.as_str()).unwrap_or_default();
+        match self.turns.len() {
+            0 | 1 => self.say(&format!("  {step:<10} {what}")),
+            _ => self.say(&format!("{machine}  {step:<10} {what}")),
+        }
     }
 }
 
@@ -106,31 +120,36 @@ impl Reader for Terminal {
                     line.facts.push(what.clone());
                     self.refresh(*turn);
                 } else {
-                    self.say(&format!("  {step:<10} {what}"));
+                    self.say_step(*turn, step, what);
                 }
             }
             Kind::StepFailed { turn, step, message, details } => {
                 let Some(line) = self.turns.get_mut(turn) else { return };
                 line.failed = true;
-                let text = match line.is_joined() {
-                    true => format!(
+                let joined = line.is_joined().then(|| {
+                    format!(
                         "{} {}  {}",
                         output::mark(Mark::Failed),
                         line.machine,
                         line.facts.iter().chain([message]).cloned().collect::<Vec<_>>().join(" · ")
-                    ),
-                    false => format!("  {step:<10} {} {message}", output::mark(Mark::Failed)),
-                };
-                self.say(&text);
+                    )
+                });
+                match joined {
+                    Some(text) => self.say(&text),
+                    None => self.say_step(*turn, step, &format!("{} {message}", output::mark(Mark::Failed))),
+                }
                 for detail in details {
                     self.say(&format!("      {detail}"));
                 }
             }
-            Kind::Undone { step, what, .. } => self.say(&format!("  {step:<10} taken back: {what}")),
+            Kind::Undone { turn, step, what } => self.say_step(*turn, step, &format!("taken back: {what}")),
             Kind::TurnEnded { turn, done, took } => {
-                self.bar.disable_steady_tick();
-                self.bar.finish_and_clear();
-                let Some(line) = self.turns.get(turn) else { return };
+                let ended = self.turns.remove(turn);
+                if self.turns.is_empty() {
+                    self.bar.disable_steady_tick();
+                    self.bar.finish_and_clear();
+                }
+                let Some(line) = ended else { return };
                 if line.is_joined() && *done {
                     let took = words::took(Duration::from_secs_f64(*took));
                     let facts = line.facts.join(" · ");

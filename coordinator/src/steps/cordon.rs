@@ -7,7 +7,6 @@ use crate::{
 };
 
 pub(super) async fn cordon(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
-    remember_node(context).await?;
     if context.turn.steps.contains(&Step::Drain) {
         drain::check(context).await?;
     }
@@ -56,14 +55,6 @@ pub(super) async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), S
     })?;
     if outcome == Uncordoned::Now {
         context.undone(step, format!("{machine} is schedulable again"));
-    }
-    Ok(())
-}
-
-/// Keeps what the Node was like before the turn, once.
-pub(super) async fn remember_node(context: &mut Context<'_>) -> Result<(), StepError> {
-    if context.state.node.is_none() {
-        context.state.node = Some(context.world.cluster.node(context.machine()).await?);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) async fn hand_over(
     let Some(lease) = world.site.component(component).and_then(World::lease) else {
         return Err(StepError::failed(format!("{component} has no lease to hand over")));
     };
-    let leadership = world.elections.leadership(&lease).await?;
+    let leadership = world.elections().await.leadership(&lease).await?;
     let identity = match leadership.holder() {
         Some(holder) if holder.machine.as_deref() == Some(context.machine()) => holder.identity.clone(),
         // It moved between the plan and now: what is left is a plain stop, and the start that follows.
@@ -57,7 +57,7 @@ pub(super) async fn hand_over(
     }
     context.waiting(step, format!("waiting for another {component} to lead"));
     let timeout = world.site.defaults.lease_timeout;
-    match world.elections.await_leader(&lease, Some(&identity), timeout).await {
+    match world.elections().await.await_leader(&lease, Some(&identity), timeout).await {
         Ok(holder) => {
             let name = holder.machine.unwrap_or(holder.identity);
             context.fact(step, format!("{component} handed to {name} in {}", words::took(stopped.elapsed())));

@@ -22,10 +22,10 @@ pub(super) async fn prove(step: &Step, context: &Context<'_>) -> Result<(), Step
         let Some(lease) = World::lease(component) else { continue };
         let ended = context.state.replaced.get(&component.name).map(String::as_str);
         let within = world.site.defaults.lease_timeout;
-        if world.elections.leader(&lease, ended).is_none() {
+        if world.elections().await.leader(&lease, ended).is_none() {
             context.waiting(step, format!("waiting for a {} that renews its lease", component.name));
         }
-        let holder = world.elections.await_leader(&lease, ended, within).await.map_err(|error| {
+        let holder = world.elections().await.await_leader(&lease, ended, within).await.map_err(|error| {
             StepError::timed_out(format!("nobody leads {}: {error}", component.name))
                 .hint(format!("look at its instances: usher leaders; usher agent units {}", context.machine()))
         })?;

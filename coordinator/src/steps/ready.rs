@@ -71,7 +71,7 @@ pub(super) async fn prove_units(step: &Step, context: &mut Context<'_>) -> Resul
 
 /// Waits until the Node is back, and has been for the settle time without interruption.
 pub(super) async fn prove_node(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
-    super::cordon::remember_node(context).await?;
+    super::reboot::remember_node(context).await?;
     let machine = context.machine().to_owned();
     let world = context.world;
     let Some(before) = context.state.node.clone() else { return Ok(()) };

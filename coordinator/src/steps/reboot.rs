@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Context, How, StepError, cordon::remember_node};
+use super::{Context, How, StepError};
 use crate::{
     node::{NodeError, OperationState},
     step::Step,
@@ -109,4 +109,12 @@ async fn still_cordoned(context: &Context<'_>) -> Result<(), StepError> {
     }
     Err(StepError::failed(format!("{machine} was uncordoned by somebody else after its drain; it may have pods again"))
         .hint(format!("if it shall be rebooted all the same, begin again: usher reboot {machine} -r REASON")))
+}
+
+/// Keeps what the Node was like before the reboot, once.
+pub(super) async fn remember_node(context: &mut Context<'_>) -> Result<(), StepError> {
+    if context.state.node.is_none() {
+        context.state.node = Some(context.world.cluster.node(context.machine()).await?);
+    }
+    Ok(())
 }

@@ -79,7 +79,7 @@ pub(super) async fn follow(
 async fn remember_holder(context: &mut Context<'_>, component: &str) -> Result<(), StepError> {
     let world = context.world;
     let Some(lease) = world.site.component(component).and_then(World::lease) else { return Ok(()) };
-    if let Some(holder) = world.elections.leadership(&lease).await?.holder()
+    if let Some(holder) = world.elections().await.leadership(&lease).await?.holder()
         && holder.machine.as_deref() == Some(context.machine())
     {
         context.state.replaced.insert(component.to_owned(), holder.identity.clone());

@@ -51,6 +51,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("", "configmaps", "configmap", "ConfigMap", &["cm"]),
     &namespaced("", "endpoints", "endpoints", "Endpoints", &["ep"]),
     &namespaced("", "events", "event", "Event", &["ev"]),
+    &namespaced("", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim", &["pvc"]),
     &namespaced("", "secrets", "secret", "Secret", &[]),
     &namespaced("", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
     &Resource { status: true, ..namespaced("", "services", "service", "Service", &["svc"]) },
@@ -64,6 +65,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[]),
     &namespaced("events.k8s.io", "events", "event", "Event", &["ev"]),
     BUDGETS,
+    &Resource { group: "storage.k8s.io", ..cluster("volumeattachments", "volumeattachment", "VolumeAttachment", &[]) },
 ];
 
 const fn cluster(

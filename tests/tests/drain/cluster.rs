@@ -51,6 +51,11 @@ pub(crate) fn within(timeout: Duration) -> DrainOptions {
     DrainOptions { timeout, ..DrainOptions::default() }
 }
 
+/// What the report says of the pods that are left.
+pub(crate) fn left(error: &DrainError) -> Vec<String> {
+    error.remains().lines(jiff::Timestamp::now())
+}
+
 /// In alphabetical order.
 pub(crate) fn names<'p>(pods: impl IntoIterator<Item = &'p PodRef>) -> Vec<String> {
     let mut names: Vec<_> = pods.into_iter().map(ToString::to_string).collect();

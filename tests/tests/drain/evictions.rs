@@ -10,7 +10,9 @@ use usher_testkit::apiserver::{
     fixtures::{budget, deployment, node, pod, stateful_set},
 };
 
-use crate::cluster::{MINUTE, cluster, drain_with, drained, evictions, moved, on, owned, refused, seconds, within};
+use crate::cluster::{
+    MINUTE, cluster, drain_with, drained, evictions, left, moved, on, owned, refused, seconds, within,
+};
 
 #[tokio::test(start_paused = true)]
 async fn every_pod_goes_within_its_budget_and_comes_back_elsewhere() {
@@ -96,7 +98,8 @@ async fn a_pod_that_does_not_end_is_named_at_the_deadline() {
     let api = cluster();
     api.add(owned("web/stuck").never_stops());
     let error = refused(&api, &within(MINUTE)).await;
-    assert_eq!(error.to_string(), "w1 is not drained after 1m0s: web/stuck was told to go and has not ended");
+    assert_eq!(error.to_string(), "w1 was not empty after 1m0s: 0 pods gone");
+    assert_eq!(left(&error), ["web/stuck: told to go, has not ended"]);
     assert!(!error.nothing_was_evicted());
 }
 

@@ -11,7 +11,7 @@ use usher_testkit::apiserver::{
     fixtures::{namespace, pod},
 };
 
-use crate::cluster::{cluster, drain_with, drained, moved, names, owned, refused, seconds, within};
+use crate::cluster::{cluster, drain_with, drained, left, moved, names, owned, refused, seconds, within};
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_no_budget() {
@@ -103,7 +103,7 @@ async fn the_deadline_ends_calls_in_flight() {
     let error = refused(&api, &within(seconds(7))).await;
     assert_eq!(started.elapsed(), seconds(7));
     assert_eq!(names(&error.remains().waiting), ["web/a"]);
-    assert_eq!(error.to_string(), "w1 is not drained after 7.0s: web/a could not be evicted yet");
+    assert_eq!(left(&error), ["web/a: its eviction was not answered yet"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +120,8 @@ async fn whoever_may_not_list_pods_or_evict_is_told_at_once() {
     let forbidden = Failure::new(403, "Forbidden", "pods \"a\" is forbidden");
     api.inject(Fault::on(Method::POST, "/eviction").fail(forbidden).always());
     let error = refused(&api, &DrainOptions::default()).await;
-    assert_eq!(error.to_string(), "w1 cannot be drained: web/a: pods \"a\" is forbidden");
+    assert_eq!(error.to_string(), "w1 cannot be drained: 1 pod cannot be evicted");
+    assert_eq!(left(&error), ["web/a: pods \"a\" is forbidden"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,14 +4,14 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::time::sleep;
 use usher_coordinator::drain::{
-    self, Confirm, DrainError, DrainOptions, DrainPolicy, Drained, Outlook, PodSelector, StayReason,
+    Confirm, DrainError, DrainOptions, DrainPolicy, Drained, Drainer, Outlook, PodSelector, StayReason,
 };
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{PodFixture, pod},
 };
 
-use crate::cluster::{MINUTE, cluster, drain_with, seconds};
+use crate::cluster::{MINUTE, cluster, drain_with, left, seconds};
 
 fn of(job: &str, name: &str) -> PodFixture {
     pod(name).on("w1").owned_by_job(job)
@@ -62,7 +62,7 @@ async fn jobs_may_finish_before_their_pods_are_removed() {
     let policy = DrainPolicy { wait_for_jobs: true, ..DrainPolicy::default() };
     let options = DrainOptions { policy: policy.clone(), ..DrainOptions::default() };
     let nodes = ["w1".to_owned()];
-    let previews = drain::previews(&api.client(), &nodes, &options, Confirm::Everything).await.unwrap();
+    let previews = Drainer::new(api.client()).previews(&nodes, &options, Confirm::Everything).await.unwrap();
     assert_eq!(previews[0].pods[1].outlook, Outlook::Finish);
     assert_eq!(previews[0].to_string(), "2 pods: 1 can go now, 1 must end by themselves first");
 
@@ -82,7 +82,7 @@ async fn a_job_that_does_not_finish_in_time_is_named_and_not_evicted() {
     api.add(of("report", "web/report"));
     api.forget_requests();
     let error = drain_under(&api, DrainPolicy { wait_for_jobs: true, ..DrainPolicy::default() }).await.unwrap_err();
-    assert_eq!(error.to_string(), "w1 is not drained after 1m0s: web/report was to end by itself and has not");
+    assert_eq!(left(&error), ["web/report: was to end by itself, has not"]);
     assert_eq!(api.writes(), [""; 0]);
 }
 

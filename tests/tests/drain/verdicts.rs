@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 use tokio::time::sleep;
 use usher_coordinator::drain::{
-    self, BudgetPreview, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
+    BudgetPreview, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
 };
 use usher_testkit::apiserver::{
     ApiServer, Failure, Fault,
@@ -31,7 +31,7 @@ async fn previewed(api: &ApiServer, confirm: Confirm) -> DrainPreview {
     sleep(seconds(3)).await;
     api.forget_requests();
     let nodes = ["w1".to_owned()];
-    let mut previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), confirm).await.unwrap();
+    let mut previews = Drainer::new(api.client()).previews(&nodes, &DrainOptions::default(), confirm).await.unwrap();
     previews.remove(0)
 }
 
@@ -49,7 +49,7 @@ async fn a_preview_counts_without_touching_anything() {
     api.add(budget("web/web").max_unavailable(1)).add(owned("web/job")).add(pod("tools/shell").on("w1"));
     sleep(seconds(5)).await;
     api.forget_requests();
-    let preview = drain::preview(&api.client(), "w1", &DrainOptions::default()).await.unwrap();
+    let preview = previewed(&api, Confirm::Nothing).await;
     assert_eq!(names(&preview.evict), ["web/job", "web/web-0", "web/web-1", "web/web-2", "web/web-3"]);
     assert_eq!((preview.stay.len(), preview.wait), (1, 3));
     assert_eq!(preview.refused[0].message, "Pods that declare no controller (use --force to override)");
@@ -67,7 +67,7 @@ async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
     api.add(pod("tools/shell").on("w1")).add(of_web("web/fine"));
     sleep(seconds(3)).await;
     api.forget_requests();
-    let error = drain::check(&api.client(), "w1", &DrainOptions::default()).await.unwrap_err();
+    let error = Drainer::new(api.client()).check("w1", &DrainOptions::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "2 pods on w1 can never be evicted as things stand");
     let DrainError::Never { pods, .. } = &error else { panic!("{error:?}") };
     assert_eq!(
@@ -84,10 +84,10 @@ async fn pods_that_can_never_go_are_named_with_what_would_let_them() {
     assert!(api.get::<Pod>("db/pg-0").unwrap().metadata.deletion_timestamp.is_none());
     // The operator may not mind what a budget says; a bare pod has a flag of its own.
     let anyway = DrainOptions { ignore_verdicts: true, ..DrainOptions::default() };
-    let error = drain::check(&api.client(), "w1", &anyway).await.unwrap_err();
+    let error = Drainer::new(api.client()).check("w1", &anyway).await.unwrap_err();
     assert_eq!(error.to_string(), "1 pod on w1 can never be evicted as things stand");
     let forced = DrainOptions { force: true, ..anyway };
-    drain::check(&api.client(), "w1", &forced).await.unwrap();
+    Drainer::new(api.client()).check("w1", &forced).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ async fn pods_that_wait_and_pods_that_stay_do_not_keep_a_drain_from_beginning() 
     assert_eq!(preview.to_string(), "5 pods: 1 can go now, 3 must wait for web/web (1 at a time), 1 stays (DaemonSet)");
     assert_eq!(find(&preview, "web/web-0").outlook, Outlook::Now);
     assert_eq!(find(&preview, "web/web-3").outlook, Outlook::Wait { budget: "web".into(), needs: 3, has: 4 });
-    drain::check(&api.client(), "w1", &DrainOptions::default()).await.unwrap();
+    Drainer::new(api.client()).check("w1", &DrainOptions::default()).await.unwrap();
     assert_eq!(api.writes(), [""; 0]);
 }
 
@@ -115,7 +115,8 @@ async fn a_lone_replica_and_a_pod_that_no_other_node_takes_are_warned_of() {
     let lone = api.list::<Pod>()[0].clone();
     let on = lone.spec.unwrap().node_name.unwrap();
     let nodes = [on];
-    let previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
+    let previews =
+        Drainer::new(api.client()).previews(&nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
     let cautions = &previews[0].pods[0].cautions;
     assert_eq!(cautions[0], "a lone replica, away until another one is ready");
     assert_eq!(cautions.len(), usize::from(nodes[0] == "w1") + 1, "{cautions:?}");
@@ -142,7 +143,8 @@ async fn many_nodes_cost_one_look_at_the_cluster() {
     api.add(of_web("web/a")).add(pod("web/b").on("w2").owned_by_job("batch"));
     api.forget_requests();
     let nodes = ["w1".to_owned(), "w2".to_owned()];
-    let previews = drain::previews(&api.client(), &nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
+    let previews =
+        Drainer::new(api.client()).previews(&nodes, &DrainOptions::default(), Confirm::Nothing).await.unwrap();
     assert_eq!(previews.len(), 2);
     assert_eq!(api.requests().len(), 3 + 2, "budgets, nodes, pods, and the pods of each");
 }

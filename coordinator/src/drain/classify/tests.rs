@@ -1,22 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::drain::pods::{Deletion, Owner};
+use crate::drain::{
+    fixtures,
+    pods::{Deletion, Owner},
+};
 
 fn pod() -> PodFacts {
-    PodFacts {
-        pod: PodRef { namespace: "web".into(), name: "a".into(), uid: "u1".into() },
-        owner: None,
-        labels: BTreeMap::new(),
-        phase: Phase::Running,
-        ready: true,
-        ready_changed: None,
-        is_mirror: false,
-        has_empty_dir: false,
-        deletion: None,
-        created: None,
-        node: Some("w1".into()),
-    }
+    fixtures::pod("a")
 }
 
 fn owned(api_version: &str, kind: &str) -> PodFacts {

@@ -1,23 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::drain::pods::Deletion;
-
-fn facts(name: &str) -> PodFacts {
-    PodFacts {
-        pod: PodRef { namespace: "web".into(), name: name.into(), uid: name.into() },
-        owner: None,
-        labels: BTreeMap::new(),
-        phase: Phase::Running,
-        ready: true,
-        ready_changed: None,
-        is_mirror: false,
-        has_empty_dir: false,
-        deletion: None,
-        created: None,
-        node: None,
-    }
-}
+use crate::drain::{Remains, fixtures::pod as facts, pods::Deletion};
 
 fn leaving(name: &str, asked: i64) -> PodFacts {
     let asked = clock(asked);
@@ -38,7 +22,7 @@ fn later(seconds: u64) -> Outcome {
 
 fn books(names: &[&str], now: Instant) -> Ledger {
     let mut ledger = Ledger::default();
-    names.iter().for_each(|name| ledger.take_so(facts(name), 0, false, now));
+    names.iter().for_each(|name| ledger.take(facts(name), 0, Way::Evict, now));
     ledger
 }
 
@@ -50,9 +34,9 @@ fn after(ledger: &Ledger, now: Instant) -> Option<Duration> {
 fn a_pod_is_called_told_to_go_and_gone() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
-    assert_eq!(ledger.next_call(now).unwrap().name, "a");
+    assert_eq!(ledger.next_call(now).unwrap().pod.name, "a");
     assert_eq!(ledger.next_call(now), None);
-    ledger.answered("a", Outcome::Accepted, now, clock(0));
+    ledger.answered("a", Ask::Evict, Outcome::Accepted, now, clock(0));
     assert_eq!(ledger.progress().leaving, 1);
     ledger.seen(leaving("a", 7), now);
     ledger.gone("a");
@@ -77,7 +61,7 @@ fn a_blocked_pod_is_tried_now_and_then_and_blocked_since_the_first_refusal() {
     let mut ledger = books(&["a"], now);
     for (second, words) in [(10, "needs 8, has 8"), (11, "needs 8, has 7")] {
         ledger.next_call(now + BLOCKED_PAUSE).unwrap();
-        ledger.answered("a", blocked(words), now, clock(second));
+        ledger.answered("a", Ask::Evict, blocked(words), now, clock(second));
         assert_eq!(after(&ledger, now), Some(BLOCKED_PAUSE));
         assert_eq!(ledger.next_call(now), None);
         let [pod] = &ledger.progress().blocked[..] else { panic!() };
@@ -86,7 +70,7 @@ fn a_blocked_pod_is_tried_now_and_then_and_blocked_since_the_first_refusal() {
     // It stays blocked while it is asked again.
     ledger.next_call(now + BLOCKED_PAUSE).unwrap();
     assert_eq!(ledger.progress().blocked.len(), 1);
-    ledger.answered("a", Outcome::Accepted, now, clock(12));
+    ledger.answered("a", Ask::Evict, Outcome::Accepted, now, clock(12));
     assert_eq!(ledger.progress().blocked, []);
 }
 
@@ -95,7 +79,7 @@ fn a_server_that_names_a_time_is_asked_after_it() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
-    ledger.answered("a", later(10), now, clock(0));
+    ledger.answered("a", Ask::Evict, later(10), now, clock(0));
     assert_eq!(after(&ledger, now), Some(Duration::from_secs(10)));
     assert_eq!(ledger.progress().trouble.as_deref(), Some("busy"));
 }
@@ -106,7 +90,7 @@ fn pauses_grow_while_nobody_answers_and_begin_anew_after_an_answer() {
     let mut ledger = books(&["a"], now);
     let mut ask = |outcome| {
         ledger.next_call(now + Duration::from_secs(3600)).unwrap();
-        ledger.answered("a", outcome, now, clock(0));
+        ledger.answered("a", Ask::Evict, outcome, now, clock(0));
         ledger.next_due().unwrap() - now
     };
     let milliseconds = Duration::from_millis;
@@ -121,11 +105,11 @@ fn a_pod_in_a_namespace_that_ends_is_waited_for_once_it_is_told_to_go() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
-    ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
+    ledger.answered("a", Ask::Evict, Outcome::NamespaceTerminating, now, clock(0));
     assert_eq!(after(&ledger, now), Some(TERMINATING_PAUSE));
     ledger.seen(leaving("a", 1), now);
     ledger.next_call(now + TERMINATING_PAUSE);
-    ledger.answered("a", Outcome::NamespaceTerminating, now, clock(0));
+    ledger.answered("a", Ask::Evict, Outcome::NamespaceTerminating, now, clock(0));
     assert_eq!((after(&ledger, now), ledger.progress().leaving), (None, 1));
 }
 
@@ -134,7 +118,7 @@ fn a_blocked_pod_that_somebody_else_deletes_is_leaving() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
-    ledger.answered("a", blocked("x"), now, clock(0));
+    ledger.answered("a", Ask::Evict, blocked("x"), now, clock(0));
     ledger.seen(leaving("a", 1), now);
     assert_eq!((ledger.progress().leaving, ledger.next_due()), (1, None));
 }
@@ -146,10 +130,10 @@ fn a_failed_pod_lets_the_others_finish_and_then_ends_the_drain() {
     for _ in 0..3 {
         ledger.next_call(now);
     }
-    ledger.answered("a", Outcome::Failed { message: "more than one budget".into() }, now, clock(0));
+    ledger.answered("a", Ask::Evict, Outcome::Failed { message: "more than one budget".into() }, now, clock(0));
     assert!(!ledger.is_hopeless());
-    ledger.answered("b", blocked("x"), now, clock(0));
-    ledger.answered("c", Outcome::Accepted, now, clock(0));
+    ledger.answered("b", Ask::Evict, blocked("x"), now, clock(0));
+    ledger.answered("c", Ask::Evict, Outcome::Accepted, now, clock(0));
     assert!(!ledger.is_hopeless(), "c has not gone yet");
     ledger.gone("c");
     assert!(ledger.is_hopeless());
@@ -162,7 +146,7 @@ fn blocked_pods_alone_are_never_hopeless() {
     let now = Instant::now();
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
-    ledger.answered("a", blocked("x"), now, clock(0));
+    ledger.answered("a", Ask::Evict, blocked("x"), now, clock(0));
     assert!(!ledger.is_hopeless());
 }
 
@@ -170,11 +154,10 @@ fn blocked_pods_alone_are_never_hopeless() {
 fn what_a_new_list_lacks_has_gone_and_an_answer_may_come_after_the_end() {
     let now = Instant::now();
     let mut ledger = books(&["a", "b"], now);
-    let stays = StayingPod { pod: facts("d").pod, reason: StayReason::DaemonSet };
-    ledger.leave_alone(stays);
+    ledger.leave_alone(facts("d"), StayReason::DaemonSet);
     ledger.next_call(now);
     ledger.reconcile([facts("b")], now);
-    ledger.answered("a", blocked("x"), now, clock(0));
+    ledger.answered("a", Ask::Evict, blocked("x"), now, clock(0));
     assert_eq!(ledger.progress().gone, 1);
     assert_eq!(ledger.progress().staying, 0);
     // The watch may still speak of pods that a list has missed: they are not new.
@@ -187,7 +170,7 @@ fn a_pod_whose_kubelet_is_gone_is_waited_for_only_so_long() {
     let limit = Duration::from_secs(60);
     let mut ledger = books(&["a"], now);
     ledger.next_call(now);
-    ledger.answered("a", Outcome::Accepted, now, clock(0));
+    ledger.answered("a", Ask::Evict, Outcome::Accepted, now, clock(0));
     ledger.seen(leaving("a", 100), now);
     ledger.skip_overdue(limit, clock(160));
     assert!(!ledger.is_empty());
@@ -219,13 +202,13 @@ proptest! {
                 _ => None,
             };
             match answer {
-                Some(outcome) if calling.remove(name) => ledger.answered(name, outcome, now, clock(0)),
+                Some(outcome) if calling.remove(name) => ledger.answered(name, Ask::Evict, outcome, now, clock(0)),
                 Some(_) => {}
                 None if event == 6 => ledger.gone(name),
                 None if event == 7 && ledger.knows(name) => ledger.seen(leaving(name, 1), now),
                 None => {
                     if let Some(called) = ledger.next_call(now) {
-                        prop_assert!(calling.insert(names[names.iter().position(|name| *name == called.name).unwrap()]));
+                        prop_assert!(calling.insert(names[names.iter().position(|name| *name == called.pod.name).unwrap()]));
                     }
                 }
             }
@@ -247,13 +230,13 @@ fn refused_books(names: &[&str], now: Instant) -> Ledger {
     let mut ledger = books(names, now);
     for name in names {
         ledger.next_call(now).unwrap();
-        ledger.answered(name, blocked("x"), now, clock(0));
+        ledger.answered(name, Ask::Evict, blocked("x"), now, clock(0));
     }
     ledger
 }
 
 fn called(ledger: &mut Ledger, now: Instant) -> Vec<String> {
-    std::iter::from_fn(|| ledger.next_call(now)).map(|pod| pod.name).collect()
+    std::iter::from_fn(|| ledger.next_call(now)).map(|call| call.pod.name).collect()
 }
 
 #[test]
@@ -303,7 +286,7 @@ fn without_news_one_pod_of_a_budget_asks_for_all() {
     let mut ledger = refused_books(&["a", "b", "c"], now);
     let later = now + BLOCKED_PAUSE;
     assert_eq!(called(&mut ledger, later), ["c"], "the one that was refused last");
-    ledger.answered("c", blocked("x"), later, clock(5));
+    ledger.answered("c", Ask::Evict, blocked("x"), later, clock(5));
     assert_eq!(called(&mut ledger, later), [""; 0]);
     assert_eq!(called(&mut ledger, later + BLOCKED_PAUSE), ["c"]);
 }
@@ -320,7 +303,7 @@ fn a_blocked_pod_whose_readiness_changes_asks_again() {
 fn a_pod_that_is_to_end_by_itself_is_evicted_once_it_has() {
     let now = Instant::now();
     let mut ledger = Ledger::default();
-    ledger.take_so(facts("a"), 0, true, now);
+    ledger.take(facts("a"), 0, Way::Finish, now);
     assert_eq!(called(&mut ledger, now), [""; 0]);
     assert_eq!((ledger.progress().finishing, ledger.is_hopeless()), (1, false));
     ledger.seen(PodFacts { phase: Phase::Finished, ..facts("a") }, now);
@@ -331,11 +314,11 @@ fn a_pod_that_is_to_end_by_itself_is_evicted_once_it_has() {
 fn a_later_group_waits_until_the_earlier_one_has_gone() {
     let now = Instant::now();
     let mut ledger = Ledger::default();
-    ledger.take_so(facts("a"), 1, false, now);
-    ledger.take_so(facts("z"), 0, false, now);
+    ledger.take(facts("a"), 1, Way::Evict, now);
+    ledger.take(facts("z"), 0, Way::Evict, now);
     assert_eq!(called(&mut ledger, now), ["z"]);
     assert_eq!(ledger.next_due(), None, "nothing to wake up for");
-    ledger.answered("z", Outcome::Accepted, now, clock(0));
+    ledger.answered("z", Ask::Evict, Outcome::Accepted, now, clock(0));
     assert_eq!(called(&mut ledger, now), [""; 0]);
     ledger.gone("z");
     assert_eq!(called(&mut ledger, now), ["a"]);
@@ -345,9 +328,107 @@ fn a_later_group_waits_until_the_earlier_one_has_gone() {
 fn a_pod_that_failed_keeps_later_groups_from_going_and_ends_the_drain() {
     let now = Instant::now();
     let mut ledger = Ledger::default();
-    ledger.take_so(facts("a"), 1, false, now);
-    ledger.take_so(facts("z"), 0, false, now);
+    ledger.take(facts("a"), 1, Way::Evict, now);
+    ledger.take(facts("z"), 0, Way::Evict, now);
     ledger.next_call(now);
-    ledger.answered("z", Outcome::Failed { message: "no".into() }, now, clock(0));
+    ledger.answered("z", Ask::Evict, Outcome::Failed { message: "no".into() }, now, clock(0));
     assert!(ledger.is_hopeless());
+}
+
+#[test]
+fn a_pod_that_a_budget_keeps_too_long_is_deleted_only_if_that_was_asked_for() {
+    let now = Instant::now();
+    let minute = Duration::from_secs(60);
+    for (delete_after, expected) in [(None, Ask::Evict), (Some(minute), Ask::Delete)] {
+        let mut ledger = Ledger::escalating(Escalation { delete_after, ..Escalation::default() });
+        ledger.take(facts("a"), 0, Way::Evict, now);
+        for second in [0, 30, 59] {
+            let now = now + Duration::from_secs(second);
+            assert_eq!(ledger.next_call(now).unwrap().ask, Ask::Evict, "{second} s");
+            ledger.answered("a", Ask::Evict, blocked("needs 8, has 8"), now, clock(0));
+        }
+        // Not put off to the next try of its eviction.
+        let due = ledger.next_due().unwrap();
+        assert_eq!(due - now, if expected == Ask::Delete { minute } else { minute + Duration::from_secs(4) });
+        assert_eq!(ledger.next_call(due).unwrap().ask, expected);
+        ledger.answered("a", expected, Outcome::Accepted, due, clock(60));
+        let escalated: Vec<_> = ledger.progress().escalated.into_iter().map(|it| it.what).collect();
+        let said = (expected == Ask::Delete).then(|| "deleted after 1m0s: needs 8, has 8".to_owned());
+        assert_eq!(escalated, Vec::from_iter(said));
+    }
+}
+
+#[test]
+fn a_pod_that_does_not_end_is_told_once_more_only_if_that_was_asked_for() {
+    let now = Instant::now();
+    let minute = Duration::from_secs(60);
+    for kill_after in [None, Some(minute)] {
+        let mut ledger = Ledger::escalating(Escalation { kill_after, ..Escalation::default() });
+        ledger.take(facts("a"), 0, Way::Evict, now);
+        ledger.next_call(now).unwrap();
+        ledger.answered("a", Ask::Evict, Outcome::Accepted, now, clock(0));
+        assert_eq!(ledger.next_due(), kill_after.map(|after| now + after));
+        let Some(due) = ledger.next_due() else { continue };
+        assert_eq!(ledger.next_call(due).unwrap().ask, Ask::Kill);
+        assert_eq!(ledger.next_call(due + minute), None, "while the call is in flight");
+        // A busy server is asked again.
+        ledger.answered("a", Ask::Kill, later(2), due, clock(60));
+        assert_eq!(after(&ledger, due), Some(Duration::from_secs(2)));
+        assert_eq!(ledger.next_call(due + 2 * minute).unwrap().ask, Ask::Kill);
+        ledger.answered("a", Ask::Kill, Outcome::Accepted, due, clock(62));
+        assert_eq!(ledger.next_due(), None, "once is enough");
+        assert_eq!(ledger.progress().leaving, 1);
+        let [escalated] = &ledger.progress().escalated[..] else { panic!() };
+        assert!(escalated.what.starts_with("killed ") && escalated.what.ends_with(" after it was told to go"));
+    }
+}
+
+#[test]
+fn a_pod_that_is_replaced_goes_by_its_controllers_hand() {
+    let now = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.take(facts("a"), 0, Way::Replace, now);
+    ledger.take(facts("z"), 1, Way::Evict, now);
+    assert_eq!(ledger.next_call(now).unwrap().ask, Ask::Replace);
+    ledger.answered("a", Ask::Replace, Outcome::Replacing { deployment: "web".into() }, now, clock(0));
+    assert_eq!((ledger.progress().replacing, ledger.next_call(now)), (1, None), "later groups wait for it");
+    assert_eq!(ledger.remains().replacing, [(facts("a").pod, "web".to_owned())]);
+    ledger.seen(leaving("a", 9), now);
+    assert_eq!((ledger.progress().replacing, ledger.progress().leaving), (0, 1));
+    ledger.gone("a");
+    assert_eq!(ledger.next_call(now).unwrap().pod.name, "z");
+}
+
+#[test]
+fn a_pod_that_cannot_be_replaced_is_evicted_within_its_budget() {
+    let now = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.take(facts("a"), 0, Way::Replace, now);
+    ledger.next_call(now).unwrap();
+    ledger.answered("a", Ask::Replace, later(1), now, clock(0));
+    let again = now + Duration::from_secs(9);
+    assert_eq!(ledger.next_call(again).unwrap().ask, Ask::Replace, "nobody has answered yet");
+    ledger.answered("a", Ask::Replace, blocked("needs 1, has 1"), again, clock(1));
+    assert_eq!(ledger.next_call(again + BLOCKED_PAUSE).unwrap().ask, Ask::Evict);
+}
+
+#[test]
+fn when_a_blocked_pod_is_asked_about_again_is_told_as_data() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now).unwrap();
+    ledger.answered("a", Ask::Evict, blocked("x"), now, clock(100));
+    assert_eq!(ledger.progress().blocked[0].next_try, clock(105));
+}
+
+#[test]
+fn a_pod_that_a_list_shows_is_there_though_it_was_called_gone() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now).unwrap();
+    ledger.answered("a", Ask::Evict, Outcome::Gone, now, clock(0));
+    assert!(ledger.is_empty() && ledger.knows("a"));
+    ledger.reconcile([facts("a")], now);
+    assert!(!ledger.knows("a"), "so that it is decided about anew");
+    assert_eq!(ledger.progress().gone, 0);
 }

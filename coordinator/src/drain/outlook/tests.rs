@@ -1,27 +1,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::drain::{Owner, pods::Phase};
+use crate::drain::{
+    fixtures::{self, replica_set},
+    pods::Phase,
+};
 
 fn pod(name: &str) -> PodFacts {
-    PodFacts {
-        pod: PodRef { namespace: "web".into(), name: name.into(), uid: name.into() },
-        owner: Some(Owner {
-            api_version: "apps/v1".into(),
-            kind: "ReplicaSet".into(),
-            name: "r".into(),
-            uid: "r".into(),
-        }),
-        labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
-        phase: Phase::Running,
-        ready: true,
-        ready_changed: None,
-        is_mirror: false,
-        has_empty_dir: false,
-        deletion: None,
-        created: None,
-        node: Some("w1".into()),
-    }
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    PodFacts { owner: Some(replica_set("r")), labels, ..fixtures::pod(name) }
 }
 
 fn now() -> Timestamp {

@@ -1,4 +1,5 @@
-//! Deployments, ReplicaSets, StatefulSets and DaemonSets: as many pods as wanted. No rollouts.
+//! Deployments, ReplicaSets, StatefulSets and DaemonSets: as many pods as wanted. A rollout of a Deployment starts all of its
+//! new pods before it takes the old ones away; the others have none.
 
 use std::{
     collections::{BTreeSet, hash_map::DefaultHasher},
@@ -43,17 +44,22 @@ fn replicas(object: &Value) -> usize {
     object["spec"]["replicas"].as_u64().and_then(|it| usize::try_from(it).ok()).unwrap_or(1)
 }
 
-/// One ReplicaSet for the Deployment's template, and its counts in the status.
+/// Which rollout of a Deployment it, or one of its sets, is of.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// One ReplicaSet for the Deployment's template, none of the earlier ones, and its counts in the status.
 fn deploy(store: &mut Store, key: &Key, deployment: &Value) {
     let hash = short_hash(&deployment["spec"]["template"].to_string());
     let set_key = Key::new(REPLICA_SETS, &key.namespace, &format!("{}-{hash}", key.name));
-    if store.get(&set_key).is_none() {
+    let earlier = earlier_sets(store, key, deployment, &set_key);
+    let Some(set) = store.get(&set_key) else {
+        let revision = (earlier.len() + 1).to_string();
         let mut template = deployment["spec"]["template"].clone();
         template["metadata"]["labels"]["pod-template-hash"] = hash.as_str().into();
         let set = json!({
             "metadata": {
                 "name": set_key.name, "labels": template["metadata"]["labels"],
-                "ownerReferences": [owner_reference(deployment)],
+                "annotations": {REVISION: revision}, "ownerReferences": [owner_reference(deployment)],
             },
             "spec": {
                 "replicas": deployment["spec"]["replicas"], "template": template,
@@ -62,9 +68,15 @@ fn deploy(store: &mut Store, key: &Key, deployment: &Value) {
         });
         // A namespace that is going forbids it; the real controller goes on trying as well.
         let _ = verbs::create(store, REPLICA_SETS, &key.namespace, set, Writer::CONTROLLERS);
+        store.edit(key, |deployment| deployment["metadata"]["annotations"][REVISION] = revision.into());
         return;
-    }
+    };
     let wanted = deployment["spec"]["replicas"].clone();
+    if set["status"]["readyReplicas"].as_u64() >= wanted.as_u64() {
+        for earlier in earlier {
+            store.edit(&earlier, |set| set["spec"]["replicas"] = 0.into());
+        }
+    }
     let set = store.edit(&set_key, |set| set["spec"]["replicas"] = wanted);
     let status = set.map_or(Value::Null, |set| set["status"].clone());
     store.edit(key, |deployment| {
@@ -74,6 +86,14 @@ fn deploy(store: &mut Store, key: &Key, deployment: &Value) {
         deployment["status"]["updatedReplicas"] = status["replicas"].clone();
         deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"].clone();
     });
+}
+
+/// The Deployment's sets of other templates.
+fn earlier_sets(store: &Store, key: &Key, deployment: &Value, current: &Key) -> Vec<Key> {
+    let sets = store.list(REPLICA_SETS, Some(&key.namespace));
+    let owned =
+        sets.filter(|(_, set)| controller(set).is_some_and(|owner| owner["uid"] == deployment["metadata"]["uid"]));
+    owned.map(|(key, _)| key.clone()).filter(|key| key != current).collect()
 }
 
 /// The pods of a set that are not over yet.

@@ -1,0 +1,84 @@
+//! What the books tell: of a drain that runs, that is done, or that did not succeed.
+
+use std::time::Duration;
+
+use super::{Blocked, Ledger, State};
+use crate::drain::{BlockedPod, DrainProgress, Drained, FailedPod, PodRef, Remains};
+
+impl Ledger {
+    pub(in crate::drain) fn progress(&self) -> DrainProgress {
+        let count = |wanted: fn(&State) -> bool| self.entries.values().filter(|entry| wanted(&entry.state)).count();
+        DrainProgress {
+            total: self.entries.len() + self.moved.len(),
+            gone: self.moved.len(),
+            leaving: count(|state| matches!(state, State::Leaving { .. })),
+            blocked: self.blocked(),
+            failed: self.failed(),
+            finishing: count(|state| *state == State::Finishing),
+            replacing: count(|state| matches!(state, State::Replacing { .. })),
+            volumes: self.attached.clone(),
+            escalated: self.escalated.clone(),
+            staying: self.stayed.len(),
+            warnings: self.warnings.clone(),
+            trouble: self.trouble.clone(),
+            not_refilled_since: self.not_refilled_since,
+        }
+    }
+
+    pub(in crate::drain) fn remains(&self) -> Remains {
+        let pods = |wanted: fn(&State) -> bool| {
+            let entries = self.entries.values().filter(|entry| wanted(&entry.state));
+            let mut pods: Vec<_> = entries.map(|entry| entry.facts.pod.clone()).collect();
+            pods.sort();
+            pods
+        };
+        Remains {
+            moved: self.moved.clone(),
+            leaving: pods(|state| matches!(state, State::Leaving { .. })),
+            blocked: self.blocked(),
+            failed: self.failed(),
+            not_refilled_since: self.not_refilled_since,
+            finishing: pods(|state| *state == State::Finishing),
+            replacing: self.replacing(),
+            volumes: self.attached.clone(),
+            waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::Calling { blocked: None })),
+        }
+    }
+
+    /// The books of a drain that is done.
+    pub(in crate::drain) fn close(self, took: Duration) -> Drained {
+        let mut stayed: Vec<_> = self.stayed.into_values().collect();
+        stayed.sort_by(|a, b| a.pod.cmp(&b.pod));
+        Drained { moved: self.moved, stayed, warnings: self.warnings, escalated: self.escalated, took }
+    }
+
+    fn blocked(&self) -> Vec<BlockedPod> {
+        let blocked = self.entries.values().filter_map(|entry| {
+            let Blocked { budget, message, since, next_try, .. } = entry.blocked()?.clone();
+            Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since, next_try })
+        });
+        let mut blocked: Vec<_> = blocked.collect();
+        blocked.sort_by(|a, b| a.pod.cmp(&b.pod));
+        blocked
+    }
+
+    fn failed(&self) -> Vec<FailedPod> {
+        let failed = self.entries.values().filter_map(|entry| match &entry.state {
+            State::Failed { message } => Some(FailedPod { pod: entry.facts.pod.clone(), message: message.clone() }),
+            _ => None,
+        });
+        let mut failed: Vec<_> = failed.collect();
+        failed.sort_by(|a, b| a.pod.cmp(&b.pod));
+        failed
+    }
+
+    fn replacing(&self) -> Vec<(PodRef, String)> {
+        let replacing = self.entries.values().filter_map(|entry| match &entry.state {
+            State::Replacing { deployment } => Some((entry.facts.pod.clone(), deployment.clone())),
+            _ => None,
+        });
+        let mut replacing: Vec<_> = replacing.collect();
+        replacing.sort();
+        replacing
+    }
+}

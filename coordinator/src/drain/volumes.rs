@@ -1,0 +1,111 @@
+//! Waits until the volumes of pods that have gone are detached from their node.
+//!
+//! A pod is gone from the API before its volumes are gone from the machine: the attach-detach controller takes a
+//! VolumeAttachment away once the kubelet has said that it no longer uses the volume. Until then the pod's successor cannot
+//! start elsewhere, and a machine that is rebooted keeps the volume for minutes more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{Stream, StreamExt as _, future};
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::VolumeAttachment};
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{WatchStreamExt as _, watcher},
+};
+
+use super::patience::{Steady, is_passing, of_watch, patiently, watch_seconds};
+
+/// The volumes behind claims, of the pods that stay and keep theirs.
+pub(super) async fn behind(
+    client: &Client,
+    claims: &BTreeSet<(String, String)>,
+) -> Result<BTreeSet<String>, kube::Error> {
+    let mut volumes = BTreeSet::new();
+    for (namespace, name) in claims {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+        let claim = patiently(|| api.get_opt(name)).await?;
+        volumes.extend(claim.and_then(|claim| claim.spec?.volume_name));
+    }
+    Ok(volumes)
+}
+
+/// What is attached to the node at the beginning and after each change, but for the volumes in `spared`. An error is one that
+/// does not pass; after it comes nothing.
+pub(super) fn attached<'a>(
+    client: &Client,
+    node: &'a str,
+    spared: &'a BTreeSet<String>,
+) -> impl Stream<Item = Result<Vec<String>, kube::Error>> + use<'a> {
+    let attachments: Api<VolumeAttachment> = Api::all(client.clone());
+    let config = watcher::Config::default().timeout(watch_seconds());
+    let mut present = Attached { node, spared, volumes: BTreeMap::new(), complete: false };
+    watcher(attachments, config).backoff(Steady).filter_map(move |event| {
+        future::ready(match event {
+            Ok(event) => present.after(event).map(Ok),
+            Err(error) => of_watch(error).filter(|error| !is_passing(error)).map(Err),
+        })
+    })
+}
+
+/// The attachments that are waited for, by their names.
+#[derive(Debug)]
+struct Attached<'a> {
+    node: &'a str,
+    spared: &'a BTreeSet<String>,
+    volumes: BTreeMap<String, String>,
+    /// Whether a list has been read to its end.
+    complete: bool,
+}
+
+impl Attached<'_> {
+    /// Which volumes are attached after an event; None while a list is being read.
+    fn after(&mut self, event: watcher::Event<VolumeAttachment>) -> Option<Vec<String>> {
+        match event {
+            watcher::Event::Init => {
+                self.volumes.clear();
+                self.complete = false;
+            }
+            watcher::Event::InitApply(attachment) | watcher::Event::Apply(attachment) => self.note(&attachment),
+            watcher::Event::InitDone => self.complete = true,
+            watcher::Event::Delete(attachment) => {
+                self.volumes.remove(&attachment.name_any());
+            }
+        }
+        self.complete.then(|| self.volumes.values().cloned().collect())
+    }
+
+    fn note(&mut self, attachment: &VolumeAttachment) {
+        let name = attachment.name_any();
+        // A volume that stands in the pod itself has no name of its own.
+        let volume = attachment.spec.source.persistent_volume_name.clone().unwrap_or_else(|| name.clone());
+        if attachment.spec.node_name == self.node && !self.spared.contains(&volume) {
+            self.volumes.insert(name, volume);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn attachment(name: &str, node: &str, volume: &str) -> VolumeAttachment {
+        serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {"attacher": "csi", "nodeName": node, "source": {"persistentVolumeName": volume}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_the_nodes_volumes_whose_pods_have_gone_are_waited_for() {
+        let spared = BTreeSet::from(["pv-kept".to_owned()]);
+        let mut attached = Attached { node: "w1", spared: &spared, volumes: BTreeMap::new(), complete: false };
+        for (name, node, volume) in [("a", "w1", "pv-a"), ("b", "w2", "pv-b"), ("c", "w1", "pv-kept")] {
+            assert_eq!(attached.after(watcher::Event::InitApply(attachment(name, node, volume))), None);
+        }
+        assert_eq!(attached.after(watcher::Event::InitDone), Some(vec!["pv-a".to_owned()]));
+        assert_eq!(attached.after(watcher::Event::Delete(attachment("a", "w1", "pv-a"))), Some(vec![]));
+    }
+}

@@ -1,0 +1,181 @@
+//! `usher drain NODE...` as a whole: cordons, drains, and what is taken back.
+
+use k8s_openapi::api::core::v1::Node;
+use tokio::time::Instant;
+use usher_coordinator::{
+    cluster::Cluster,
+    drain::DrainOptions,
+    event::{Event, Events, Kind},
+    exit::Exit,
+    interrupt::Interrupt,
+    plan::{self, Request},
+    runner::{Outcome, Run},
+    steps::{Mandate, Policy},
+    world::{Scope, World},
+};
+use usher_testkit::apiserver::{
+    ApiServer,
+    fixtures::{node, pod},
+};
+
+use crate::cluster::{MINUTE, on, seconds};
+
+/// Runs `usher drain` on the nodes to its end; interrupts it after some time, if that is given.
+async fn drain(
+    api: &ApiServer,
+    nodes: &[&str],
+    concurrency: usize,
+    options: DrainOptions,
+    interrupt_after: Option<std::time::Duration>,
+) -> (Outcome, Vec<Event>) {
+    let site = usher_coordinator::config::defaults().unwrap();
+    let world = World::open(site, Cluster::over(api.client(), "test", "memory")).await.unwrap();
+    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let request = Request::Drain { nodes, concurrency };
+    let scope = Scope::default();
+    let facts = world.facts(&scope).await.unwrap();
+    let plan = plan::make(&request, &[], &facts, &world.site).unwrap();
+    let mandate = Mandate::new("op1".into(), "drain", "test".into(), None, "ann@host".into(), 1);
+    let policy = Policy { drain: options, override_blockers: Vec::new(), without_leader: Vec::new() };
+    let (stop, interrupt) = Interrupt::by_hand();
+    let (events, mut stream) = Events::new();
+    let run = Run {
+        world: &world,
+        request: &request,
+        mandate: &mandate,
+        policy: &policy,
+        scope: &scope,
+        lock: None,
+        interrupt: &interrupt,
+        events: &events,
+    };
+    let press = async {
+        match interrupt_after {
+            Some(after) => tokio::time::sleep(after).await,
+            None => std::future::pending().await,
+        }
+        stop.send_replace(1);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = run.to_end(plan) => outcome,
+        () = press => unreachable!(),
+    };
+    drop(events);
+    let mut told = Vec::new();
+    while let Some(event) = stream.recv().await {
+        told.push(event);
+    }
+    (outcome, told)
+}
+
+/// Some nodes with two pods each, and one more that takes what they lose.
+fn site(nodes: &[&str]) -> ApiServer {
+    let api = ApiServer::new();
+    for name in nodes {
+        api.add(node(name));
+        for number in 0..2 {
+            api.add(pod(&format!("web/{name}-{number}")).on(name).owned_by_job("batch").stops_after(seconds(10)));
+        }
+    }
+    api.add(node("spare"));
+    api
+}
+
+fn is_cordoned(api: &ApiServer, name: &str) -> bool {
+    api.get::<Node>(name).and_then(|node| node.spec?.unschedulable).unwrap_or_default()
+}
+
+fn cordoned<'n>(api: &ApiServer, nodes: &[&'n str]) -> Vec<&'n str> {
+    nodes.iter().copied().filter(|name| is_cordoned(api, name)).collect()
+}
+
+fn machines(turns: &[plan::TurnId]) -> Vec<&str> {
+    turns.iter().map(|(machine, _)| machine.as_str()).collect()
+}
+
+const NODES: [&str; 3] = ["w1", "w2", "w3"];
+
+#[tokio::test(start_paused = true)]
+async fn all_nodes_are_cordoned_before_the_first_pod_goes() {
+    let api = site(&NODES);
+    api.forget_requests();
+    let (outcome, _) = drain(&api, &NODES, 1, DrainOptions::default(), None).await;
+    assert_eq!((outcome.exit, machines(&outcome.done)), (Exit::Done, NODES.to_vec()));
+    let writes = api.writes();
+    let last_cordon = writes.iter().rposition(|write| write.starts_with("PATCH")).unwrap();
+    let first_eviction = writes.iter().position(|write| write.ends_with("/eviction")).unwrap();
+    assert!(last_cordon < first_eviction, "{writes:?}");
+    assert_eq!(cordoned(&api, &NODES), NODES);
+    assert!(NODES.iter().all(|name| on(&api, name).is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_nodes_are_drained_at_a_time_as_was_asked_for() {
+    for (concurrency, rounds) in [(1, 3), (2, 2), (3, 1), (200, 1)] {
+        let api = site(&NODES);
+        let begun = Instant::now();
+        let (outcome, _) = drain(&api, &NODES, concurrency, DrainOptions::default(), None).await;
+        let took = begun.elapsed();
+        assert_eq!(outcome.exit, Exit::Done);
+        let expected = seconds(10 * rounds);
+        assert!(took >= expected && took < expected + seconds(3), "{concurrency} at a time took {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_failure_nodes_that_only_waited_are_schedulable_again_and_the_drained_stay_cordoned() {
+    let api = site(&NODES);
+    api.add(pod("web/stuck").on("w2").owned_by_job("batch").never_stops());
+    let options = DrainOptions { timeout: MINUTE, ..DrainOptions::default() };
+    let (outcome, told) = drain(&api, &NODES, 1, options, None).await;
+    assert_eq!(outcome.exit, Exit::TimedOut);
+    assert_eq!((machines(&outcome.done), machines(&outcome.left)), (vec!["w1"], vec!["w2", "w3"]));
+    assert_eq!(cordoned(&api, &NODES), ["w1"]);
+    assert_eq!(on(&api, "w3").len(), 2);
+    let undone = told.iter().filter(|event| matches!(event.kind, Kind::Undone { .. })).count();
+    assert_eq!(undone, 2, "the cordons of w2 and w3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn drains_that_run_beside_one_that_fails_come_to_their_end() {
+    let api = site(&NODES);
+    api.add(pod("web/two-budgets").on("w1").owned_by_job("batch").grace(seconds(1)));
+    let failure = usher_testkit::apiserver::Failure::new(403, "Forbidden", "pods \"two-budgets\" is forbidden");
+    let eviction = usher_testkit::apiserver::Fault::on(http::Method::POST, "two-budgets/eviction");
+    api.inject(eviction.fail(failure).always());
+    let (outcome, _) = drain(&api, &NODES, 2, DrainOptions::default(), None).await;
+    assert_eq!((machines(&outcome.done), machines(&outcome.left)), (vec!["w2"], vec!["w1", "w3"]));
+    assert_eq!(cordoned(&api, &NODES), ["w2"]);
+    assert_eq!(outcome.exit, Exit::Partly);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_be_drained_is_refused_before_any_pod_goes_and_nothing_stays_cordoned() {
+    let api = site(&NODES);
+    api.add(pod("tools/shell").on("w3"));
+    let (outcome, _) = drain(&api, &NODES, 3, DrainOptions::default(), None).await;
+    assert_eq!(outcome.exit, Exit::Refused, "{outcome:?}");
+    assert!(outcome.done.is_empty());
+    assert_eq!(cordoned(&api, &NODES), [""; 0]);
+    assert!(!api.writes().iter().any(|write| write.ends_with("/eviction")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_leaves_what_is_drained_and_takes_the_rest_back() {
+    let api = site(&NODES);
+    let (outcome, _) = drain(&api, &NODES, 1, DrainOptions::default(), Some(seconds(15))).await;
+    assert_eq!(outcome.exit, Exit::Interrupted);
+    assert_eq!(cordoned(&api, &NODES), ["w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_asks_for_no_leases_agents_or_certificates_while_no_budget_keeps_a_pod() {
+    let api = site(&["w1"]);
+    api.forget_requests();
+    drain(&api, &["w1"], 1, DrainOptions::default(), None).await;
+    let asked: Vec<_> = api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    assert!(!asked.iter().any(|call| call.contains("leases")), "{asked:?}");
+    // Two looks at the nodes, one at the cluster, the check, the cordon, the drain itself.
+    assert_eq!(asked.len(), 13, "{asked:#?}");
+}
