@@ -24,6 +24,8 @@ pub(super) struct BudgetNews {
     pub(super) room: Room,
     /// Why there is none, in the words in which the server refuses.
     pub(super) words: Option<String>,
+    /// Names of pods whose eviction the budget has counted, and which it still waits to see gone.
+    pub(super) granted: BTreeSet<String>,
 }
 
 /// How many pods a budget lets go.
@@ -87,9 +89,16 @@ fn news(budget: &PodDisruptionBudget) -> Option<BudgetNews> {
         let (name, needs, has) = (budget.name_any(), status.desired_healthy, status.current_healthy);
         format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently")
     });
-    counted.then(|| BudgetNews { words, ..named(budget, Room::For(room)) })
+    let granted = status.disrupted_pods.iter().flatten().map(|(pod, _)| pod.clone()).collect();
+    counted.then(|| BudgetNews { words, granted, ..named(budget, Room::For(room)) })
 }
 
 fn named(budget: &PodDisruptionBudget, room: Room) -> BudgetNews {
-    BudgetNews { namespace: budget.namespace().unwrap_or_default(), name: budget.name_any(), room, words: None }
+    BudgetNews {
+        namespace: budget.namespace().unwrap_or_default(),
+        name: budget.name_any(),
+        room,
+        words: None,
+        granted: BTreeSet::new(),
+    }
 }

@@ -60,6 +60,8 @@ pub(super) struct Ledger {
     stayed_claims: BTreeSet<(String, String)>,
     warnings: Vec<String>,
     trouble: Option<String>,
+    /// Pods, by namespace and name, whose eviction their budget has counted.
+    granted: BTreeSet<(String, String)>,
     /// Since when nobody refills budgets.
     not_refilled_since: Option<Timestamp>,
 }
@@ -257,6 +259,18 @@ impl Ledger {
 
     /// A budget lets pods go, or says so again. As many as it has room for are asked for now: one more would be refused.
     pub(super) fn heard(&mut self, news: &BudgetNews, now: Instant) {
+        for entry in self.entries.values() {
+            let PodRef { namespace, name, .. } = &entry.facts.pod;
+            if *namespace == news.namespace
+                && entry.blocked().is_some_and(|it| it.budget.as_ref().is_none_or(|it| *it == news.name))
+            {
+                let pod = (namespace.clone(), name.clone());
+                match news.granted.contains(name) {
+                    true => self.granted.insert(pod),
+                    false => self.granted.remove(&pod),
+                };
+            }
+        }
         let kept = self.entries.values_mut().filter(|entry| {
             let by_it =
                 entry.blocked().is_some_and(|blocked| blocked.budget.as_ref().is_none_or(|it| *it == news.name));

@@ -5,6 +5,11 @@ use std::time::Duration;
 use super::{Blocked, Ledger, State};
 use crate::drain::{BlockedPod, DrainProgress, Drained, FailedPod, PodRef, Remains};
 
+/// A connection that breaks in the middle of an eviction leaves the pod running and its budget without room: the apiserver has
+/// counted the pod as gone and not deleted it. The disruption controller forgets the count after 2 minutes (DeletionTimeout
+/// in kubernetes/pkg/controller/disruption).
+const CUT_OFF: &str = "its budget has counted an eviction that was cut off, and forgets it within 2 minutes";
+
 impl Ledger {
     pub(in crate::drain) fn progress(&self) -> DrainProgress {
         let count = |wanted: fn(&State) -> bool| self.entries.values().filter(|entry| wanted(&entry.state)).count();
@@ -55,7 +60,10 @@ impl Ledger {
     fn blocked(&self) -> Vec<BlockedPod> {
         let blocked = self.entries.values().filter_map(|entry| {
             let Blocked { budget, message, since, next_try, .. } = entry.blocked()?.clone();
-            Some(BlockedPod { pod: entry.facts.pod.clone(), budget, message, since, next_try })
+            let pod = entry.facts.pod.clone();
+            let cut_off = self.granted.contains(&(pod.namespace.clone(), pod.name.clone()));
+            let message = if cut_off { CUT_OFF.to_owned() } else { message };
+            Some(BlockedPod { pod, budget, message, since, next_try })
         });
         let mut blocked: Vec<_> = blocked.collect();
         blocked.sort_by(|a, b| a.pod.cmp(&b.pod));

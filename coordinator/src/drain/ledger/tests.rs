@@ -222,7 +222,7 @@ proptest! {
 }
 
 fn news(room: Room) -> BudgetNews {
-    BudgetNews { namespace: "web".into(), name: "web".into(), room, words: None }
+    BudgetNews { namespace: "web".into(), name: "web".into(), room, words: None, granted: BTreeSet::new() }
 }
 
 /// Books in which a budget has refused all pods.
@@ -431,4 +431,23 @@ fn a_pod_that_a_list_shows_is_there_though_it_was_called_gone() {
     ledger.reconcile([facts("a")], now);
     assert!(!ledger.knows("a"), "so that it is decided about anew");
     assert_eq!(ledger.progress().gone, 0);
+}
+
+#[test]
+fn a_pod_whose_eviction_was_cut_off_is_not_said_to_lack_healthy_pods() {
+    let now = Instant::now();
+    let mut ledger = books(&["a"], now);
+    ledger.next_call(now).unwrap();
+    ledger.answered("a", Ask::Evict, blocked("needs 1, has 1"), now, clock(0));
+    let said = |ledger: &Ledger| ledger.progress().blocked[0].message.clone();
+    let granted = BTreeSet::from(["a".to_owned()]);
+    ledger.heard(&BudgetNews { granted, ..news(Room::For(0)) }, now);
+    assert!(said(&ledger).contains("cut off"), "{}", said(&ledger));
+    // Each try is refused in the same words meanwhile.
+    let again = now + BLOCKED_PAUSE;
+    ledger.next_call(again).unwrap();
+    ledger.answered("a", Ask::Evict, blocked("needs 1, has 1"), again, clock(5));
+    assert!(said(&ledger).contains("cut off"));
+    ledger.heard(&news(Room::For(0)), again);
+    assert_eq!(said(&ledger), "needs 1, has 1");
 }
