@@ -25,25 +25,32 @@ pub fn stopping() {
 }
 
 /// Tells the state and feeds the watchdog, for ever. The tick is the runtime's own: one that hangs is noticed.
-pub async fn keep_telling(mut latest: watch::Receiver<Latest>) {
-    let watchdog = sd_notify::watchdog_enabled();
+pub async fn keep_telling(latest: watch::Receiver<Latest>) {
+    keep_telling_to(send, latest, sd_notify::watchdog_enabled()).await;
+}
+
+async fn keep_telling_to(
+    tell: impl Fn(&[NotifyState<'_>]),
+    mut latest: watch::Receiver<Latest>,
+    watchdog: Option<Duration>,
+) {
     let mut ticks = interval(watchdog.map_or(NO_WATCHDOG, |limit| limit / 3));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Kept from turn to turn: a fresh clone would forget what it has seen, and every turn would find a change.
     let mut operation = latest.borrow_and_update().clone();
-    send(&[NotifyState::Status(&words(&mut operation))]);
+    tell(&[NotifyState::Status(&words(&mut operation))]);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 if watchdog.is_some() {
-                    send(&[NotifyState::Watchdog]);
+                    tell(&[NotifyState::Watchdog]);
                 }
                 continue;
             }
             Ok(()) = latest.changed() => operation = latest.borrow_and_update().clone(),
             () = changed(&mut operation) => {}
         }
-        send(&[NotifyState::Status(&words(&mut operation))]);
+        tell(&[NotifyState::Status(&words(&mut operation))]);
     }
 }
 
@@ -70,5 +77,65 @@ fn words(operation: &mut Latest) -> String {
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!(%error, "systemd could not be notified");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, pin::pin};
+
+    use futures::poll;
+
+    use super::*;
+    use crate::operation::{Change, Operation, Order};
+
+    /// A loop that finds a change on every turn never lets go of the thread: it is stopped here.
+    const TOO_MANY: usize = 50;
+
+    fn start(id: &str) -> watch::Sender<Operation> {
+        let change = Change::StartUnit { unit: "a.service".to_owned() };
+        watch::Sender::new(Operation::new(id.to_owned(), change, Order::default(), Vec::new(), String::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_change_is_told_once_and_nothing_is_told_between() {
+        let told = RefCell::new(Vec::new());
+        let tell = |state: &[NotifyState<'_>]| {
+            told.borrow_mut().extend(state.iter().map(ToString::to_string));
+            assert!(told.borrow().len() < TOO_MANY, "told in a loop: {:?}", &told.borrow()[..5]);
+        };
+        let latest = watch::Sender::new(None);
+        let mut telling = pin!(keep_telling_to(tell, latest.subscribe(), None));
+        // Looked at twice, as whatever wakes the task for nothing would.
+        let mut told_now = async || {
+            for _ in 0..2 {
+                assert!(poll!(&mut telling).is_pending());
+            }
+            told.take()
+        };
+        assert_eq!(told_now().await, ["STATUS=idle"]);
+
+        for id in ["first", "second"] {
+            let operation = start(id);
+            latest.send_replace(Some(operation.subscribe()));
+            assert_eq!(told_now().await, [format!("STATUS=start a.service ({id}): accepted")]);
+            operation.send_modify(|operation| operation.step("active", ""));
+            assert_eq!(told_now().await, [format!("STATUS=start a.service ({id}): active")]);
+            operation.send_modify(Operation::succeed);
+            assert_eq!(told_now().await, [format!("STATUS=idle; last: start a.service ({id})")]);
+            drop(operation);
+            assert!(told_now().await.is_empty());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_is_fed_three_times_within_its_limit() {
+        let told = RefCell::new(Vec::new());
+        let tell = |state: &[NotifyState<'_>]| told.borrow_mut().extend(state.iter().map(ToString::to_string));
+        let (limit, latest) = (Duration::from_secs(60), watch::Sender::new(None));
+        let telling = keep_telling_to(tell, latest.subscribe(), Some(limit));
+        let within = limit - Duration::from_secs(1);
+        assert!(tokio::time::timeout(within, telling).await.is_err());
+        assert_eq!(told.take(), ["STATUS=idle", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);
     }
 }
