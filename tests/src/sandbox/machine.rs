@@ -10,19 +10,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-    sync::mpsc,
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{net::TcpStream, process::Child, sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
     CONTROLLER_MANAGER_LEADS_ON, Programs, SCHEDULER_LEADS_ON,
     components::{Component, Stage},
     files,
     network::{AGENT_PORT, Network},
+    programs::command,
 };
 use crate::{
     apiserver::ApiServer,
@@ -180,7 +175,7 @@ impl Life {
     fn boot(&self, boot_id: &str) -> anyhow::Result<Child> {
         fs::write(self.folder.join("boot_id"), format!("{boot_id}\n")).context("write the boot id")?;
         let log = File::options().create(true).append(true).open(self.folder.join("agent.log"))?;
-        Command::new(&self.agent)
+        command(&self.agent)
             .arg("--config")
             .arg(self.folder.join("agent.toml"))
             .env_remove("NOTIFY_SOCKET")
@@ -190,8 +185,7 @@ impl Life {
             .stderr(log)
             // ^C on the terminal is for the sandbox, which ends its agents itself.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("start {}", self.agent.display()))
+            .with_context(|| format!("start {} by setpriv", self.agent.display()))
     }
 }

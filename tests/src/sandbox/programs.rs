@@ -1,8 +1,12 @@
 //! The programs that are shipped, as they were built.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
+use tokio::process::Command;
 
 /// Where `usher` and `usher-agent` are.
 #[derive(Debug, Clone)]
@@ -44,7 +48,17 @@ impl Programs {
     }
 
     /// Their folder, for a PATH.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// A command that ends with whoever starts it: when it is dropped, and when this process is killed.
+///
+/// The kernel's part of that must be asked for between fork and exec, which is unsafe code here; setpriv, of util-linux,
+/// does it. The kernel looks at the thread that starts the command, and tokio's live as long as its runtime.
+pub(super) fn command(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).kill_on_drop(true);
+    command
 }

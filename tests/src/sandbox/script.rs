@@ -9,9 +9,8 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use tokio::process::Command;
 
-use super::{Programs, Sandbox};
+use super::{Programs, Sandbox, programs::command};
 
 /// One command line of the demonstration.
 struct Line {
@@ -74,9 +73,9 @@ async fn run(sandbox: &Sandbox, programs: &Programs, line: &Line, say: &dyn Fn(&
 }
 
 async fn usher(sandbox: &Sandbox, program: PathBuf, arguments: &[&str]) -> anyhow::Result<ExitStatus> {
-    let mut command = Command::new(&program);
-    command.args(arguments).env("USHER_CLUSTER_FILE", sandbox.folder().join("cluster.toml")).kill_on_drop(true);
-    command.status().await.with_context(|| format!("run {}", program.display()))
+    let mut command = command(&program);
+    command.args(arguments).env("USHER_CLUSTER_FILE", sandbox.folder().join("cluster.toml"));
+    command.status().await.with_context(|| format!("run {} by setpriv", program.display()))
 }
 
 /// As `kubectl cordon` does it, which calls itself `kubectl`.
