@@ -32,9 +32,16 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// The bench's agent as a usher sees it whose certificate is signed by `ca` and carries these names.
 fn usher(bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
+    usher_that_trusts(&bench.ca, bench, folder, ca, names)
+}
+
+/// The same with another CA of the agents.
+fn usher_that_trusts(agents: &Ca, bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
     let (certificate, key) = ca.client(names).unwrap().write(folder.path(), "client").unwrap();
     let mut site = config::defaults().unwrap();
-    (site.agents.certificate, site.agents.key, site.agents.ca) = (certificate, key, bench.path().join("ca.pem"));
+    (site.agents.certificate, site.agents.key, site.agents.ca) =
+        (certificate, key, folder.path().join("agents-ca.pem"));
+    agents.write(&site.agents.ca).unwrap();
     site.agents.addresses.insert("node-1".into(), bench.agent().address().to_string());
     Agents::new(&site, BTreeMap::new()).unwrap().agent("node-1").unwrap()
 }
@@ -135,13 +142,39 @@ async fn a_reboot_is_followed_into_the_next_boot() {
 }
 
 #[tokio::test]
+async fn an_agent_of_another_ca_is_asked_for_nothing_and_the_message_says_what_would_mend_it() {
+    let (bench, folder) = (Bench::new().await, TempDir::new().unwrap());
+    let alice = Names { common_name: "alice", ..Names::default() };
+    // Another name, and the same name over another key, as after a CA was made anew.
+    for name in ["other", "bench"] {
+        let agent = usher_that_trusts(&Ca::new(name).unwrap(), &bench, &folder, &bench.ca, &alice);
+        for error in [
+            agent.status().await.unwrap_err(),
+            agent.restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap_err(),
+        ] {
+            let NodeError::NotTrusted { by: Side::Usher, .. } = &error else { panic!("{}", chain(&error)) };
+            assert!(error.to_string().contains("cannot prove that it is this machine's agent"), "{error}");
+            assert!(
+                error.hint().unwrap().contains("the CA that agents.ca names in the cluster file"),
+                "{:?}",
+                error.hint()
+            );
+        }
+    }
+    // The agent would have done it: alice is listed, and her certificate is good.
+    assert!(bench.systemd.jobs().is_empty() && bench.agent().operations().newest(1).await.is_empty());
+    operator(&bench, &folder).restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_is_not_wanted_is_told_so_and_what_would_mend_it() {
     let (bench, folder) = (Bench::new().await, TempDir::new().unwrap());
     let alice = Names { common_name: "alice", ..Names::default() };
-    let stranger = Ca::new("stranger").unwrap();
-    let error = usher(&bench, &folder, &stranger, &alice).status().await.unwrap_err();
-    let NodeError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{}", chain(&error)) };
-    assert!(error.hint().unwrap().contains("CN=alice"), "{:?}", error.hint());
+    for name in ["stranger", "bench"] {
+        let error = usher(&bench, &folder, &Ca::new(name).unwrap(), &alice).status().await.unwrap_err();
+        let NodeError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{}", chain(&error)) };
+        assert!(error.hint().unwrap().contains("\"CN=alice\" must be signed by the CA"), "{:?}", error.hint());
+    }
 
     let kubelet = Names { common_name: "system:node:node-1", ..Names::default() };
     let error = usher(&bench, &folder, &bench.ca, &kubelet).status().await.unwrap_err();

@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 use usher_proto::{reason, v1::GetNodeRequest};
-use usher_testkit::pki::{Ca, Names};
+use usher_testkit::pki::{Ca, Identity, Names};
 
 use crate::bench::{Bench, UNIT, order, refused, succeeded};
 
@@ -21,15 +21,24 @@ use crate::bench::{Bench, UNIT, order, refused, succeeded};
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_caller_of_another_ca_gets_no_connection() {
+async fn a_caller_of_another_ca_gets_no_connection_and_not_one_byte() {
     let bench = Bench::new().await;
-    let stranger = Ca::new("stranger").unwrap().client(&Names { common_name: "alice", ..Names::default() }).unwrap();
-    // TLS 1.3 tells a client of its refusal after the handshake: at the first call.
-    let refused = match bench.connect(&stranger).await {
-        Ok(mut caller) => caller.info.get_node(GetNodeRequest {}).await.is_err(),
-        Err(_) => true,
-    };
-    assert!(refused);
+    // Another name, and the same name over another key, as after a CA was made anew.
+    for ca in ["stranger", "bench"] {
+        let stranger = Ca::new(ca).unwrap().client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+        // TLS 1.3 tells a client of its refusal after the handshake.
+        let (mut stream, mut told) = (shake_hands(&bench, &stranger).await, Vec::new());
+        let error = timeout(LONG, stream.read_to_end(&mut told)).await.expect("the agent must hang up").unwrap_err();
+        let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        assert!(matches!(error, Some(rustls::Error::AlertReceived(_))), "{ca}: {error:?}");
+        assert!(told.is_empty(), "{ca}: {told:?}");
+
+        let restarted = match bench.connect(&stranger).await {
+            Ok(mut caller) => caller.restart(order("a"), UNIT, &bench.invocation).await.is_ok(),
+            Err(_) => false,
+        };
+        assert!(!restarted && bench.systemd.jobs().is_empty());
+    }
 }
 
 #[tokio::test]
@@ -147,6 +156,14 @@ async fn connections_beyond_the_limit_wait_until_one_goes() {
 /// A connection after its handshake, as a listed caller, on which nothing is said.
 async fn tls(bench: &Bench) -> TlsStream<TcpStream> {
     let identity = bench.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    let mut stream = shake_hands(bench, &identity).await;
+    // The server's first frame: it has taken the connection.
+    stream.read_u8().await.unwrap();
+    stream
+}
+
+/// A connection after our part of the handshake.
+async fn shake_hands(bench: &Bench, identity: &Identity) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(bench.ca.pem().as_bytes()).unwrap()).unwrap();
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
@@ -155,8 +172,5 @@ async fn tls(bench: &Bench) -> TlsStream<TcpStream> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = TcpStream::connect(bench.agent().address()).await.unwrap();
     let name = ServerName::try_from("node-1").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
-    // The server's first frame: it has taken the connection.
-    stream.read_u8().await.unwrap();
-    stream
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }
