@@ -1,6 +1,6 @@
 //! Calls that change something: at most once, whatever happens to the answer.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tonic::{Response, Status, transport::Channel};
@@ -32,6 +32,12 @@ const SETTLE_CONNECT: Duration = Duration::from_secs(2);
 /// Between two such tries.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
+/// The agent's changing calls.
+type Control = NodeControlClient<Channel>;
+
+/// What each of them is answered with: the operation, which proto3 lets be missing.
+type Answer = Result<Response<Option<WireOperation>>, Status>;
+
 impl Agent {
     /// Restarts a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited.
     ///
@@ -50,13 +56,8 @@ impl Agent {
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
         };
-        let send = |channel| {
-            let request = request.clone();
-            async move {
-                let answer = NodeControlClient::new(channel).restart_unit(request).await?;
-                Ok(answer.map(|answer| answer.operation))
-            }
-        };
+        let send =
+            async |mut agent: Control| Ok(agent.restart_unit(request.clone()).await?.map(|answer| answer.operation));
         self.inner.change(&order.operation_id, send).await
     }
 
@@ -76,13 +77,8 @@ impl Agent {
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
         };
-        let send = |channel| {
-            let request = request.clone();
-            async move {
-                let answer = NodeControlClient::new(channel).stop_unit(request).await?;
-                Ok(answer.map(|answer| answer.operation))
-            }
-        };
+        let send =
+            async |mut agent: Control| Ok(agent.stop_unit(request.clone()).await?.map(|answer| answer.operation));
         self.inner.change(&order.operation_id, send).await
     }
 
@@ -93,13 +89,8 @@ impl Agent {
     /// As [`Self::restart_unit`].
     pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Operation, NodeError> {
         let request = StartUnitRequest { order: Some(order.into()), unit: unit.to_owned() };
-        let send = |channel| {
-            let request = request.clone();
-            async move {
-                let answer = NodeControlClient::new(channel).start_unit(request).await?;
-                Ok(answer.map(|answer| answer.operation))
-            }
-        };
+        let send =
+            async |mut agent: Control| Ok(agent.start_unit(request.clone()).await?.map(|answer| answer.operation));
         self.inner.change(&order.operation_id, send).await
     }
 
@@ -120,13 +111,8 @@ impl Agent {
             expected_boot_id: expected_boot_id.to_owned(),
             override_blockers: override_blockers.to_vec(),
         };
-        let send = |channel| {
-            let request = request.clone();
-            async move {
-                let answer = NodeControlClient::new(channel).reboot_node(request).await?;
-                Ok(answer.map(|answer| answer.operation))
-            }
-        };
+        let send =
+            async |mut agent: Control| Ok(agent.reboot_node(request.clone()).await?.map(|answer| answer.operation));
         self.inner.change(&order.operation_id, send).await
     }
 }
@@ -134,13 +120,10 @@ impl Agent {
 impl Inner {
     /// Sends a change. If its answer is lost, the agent is asked for the operation by its id; only if it does not know it
     /// is the change sent again, under the same id, which the agent would answer with the first one's state.
-    async fn change<F>(&self, id: &str, send: impl Fn(Channel) -> F) -> Result<Operation, NodeError>
-    where
-        F: Future<Output = Result<Response<Option<WireOperation>>, Status>>,
-    {
+    async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Operation, NodeError> {
         let (channel, _) = self.channel(CONNECT).await?;
         let started = Instant::now();
-        let mut lost: Cause = match self.call(send(channel)).await {
+        let mut lost: Cause = match self.call(send(Control::new(channel))).await {
             Ok(Some(operation)) => return Ok(operation.into()),
             Ok(None) => Box::new(Lost::Empty),
             Err(NoResult::Lost(lost)) => Box::new(lost),
@@ -160,10 +143,7 @@ impl Inner {
         Err(NodeError::AnswerLost { node: self.node.clone(), operation_id: id.to_owned(), source: lost })
     }
 
-    async fn settle<F>(&self, id: &str, send: &impl Fn(Channel) -> F) -> Result<Operation, NodeError>
-    where
-        F: Future<Output = Result<Response<Option<WireOperation>>, Status>>,
-    {
+    async fn settle(&self, id: &str, send: &impl AsyncFn(Control) -> Answer) -> Result<Operation, NodeError> {
         let (channel, _) = self.channel(SETTLE_CONNECT).await?;
         let started = Instant::now();
         let request = GetOperationRequest { operation_id: id.to_owned() };
@@ -171,7 +151,7 @@ impl Inner {
         let answer = match known {
             Ok(answer) => Ok(answer.operation),
             Err(NoResult::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
-                self.call(send(channel)).await
+                self.call(send(Control::new(channel))).await
             }
             Err(error) => Err(error),
         };
