@@ -71,7 +71,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-/// How long past operations are kept.
+/// How long past operations are kept. Reboots of the last day are kept in any case: the budget is counted from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Operations that ended longer ago are forgotten. Default 90 days.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -24,12 +24,9 @@ use crate::{
     node::Node,
     operation::{FailureKind, Operation, Progress, State},
     refusal::Refusal,
-    store::{Store, StoreError},
+    store::{REBOOTS_COUNT_FOR, Store, StoreError},
 };
 use run::{Begin, Run};
-
-/// A day, over which reboots are counted.
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often old operations are looked for, besides after each one.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -128,7 +125,7 @@ impl Operations {
 
     /// Reboots within the last day that login1 was asked for.
     pub async fn reboots_within_a_day(&self) -> usize {
-        let since = Timestamp::now().checked_sub(DAY).unwrap_or(Timestamp::UNIX_EPOCH);
+        let since = Timestamp::now().checked_sub(REBOOTS_COUNT_FOR).unwrap_or(Timestamp::UNIX_EPOCH);
         let reboots = self.with_store(move |store| store.reboots_since(since)).await.unwrap_or_default();
         let refused = |state: &State| matches!(state, State::Failed(failure) if failure.kind == FailureKind::Systemd);
         reboots.iter().filter(|reboot| reboot.progress == Progress::RebootAsked && !refused(&reboot.state)).count()

@@ -21,6 +21,9 @@ use crate::{
     operation::{Change, Operation},
 };
 
+/// Reboots are counted over this long, and their records are kept for it whatever the retention says.
+pub const REBOOTS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
+
 /// Why the state directory does not do what it must.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -219,21 +222,26 @@ impl Store {
         read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
     }
 
-    /// Forgets operations that are too old or too many.
+    /// Forgets operations that are too old or too many, but no reboot that still counts: the budget is a brake on loops, and
+    /// a short memory would be a way around it.
     ///
     /// # Errors
     ///
     /// If a file cannot be removed; the rest is tried at the next call.
     pub fn prune(&mut self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
         let keep = SignedDuration::try_from(retention.keep).unwrap_or(SignedDuration::MAX);
-        let oldest = now.checked_sub(keep).map_or(i64::MIN, Timestamp::as_millisecond);
-        while let Some(entry) = self.ended.first() {
-            let forgotten = self.ended.len() > retention.keep_count || entry.started_ms < oldest;
-            if !forgotten {
-                break;
-            }
-            file::remove(&self.ended_file(entry))?;
-            self.ended.remove(0);
+        let before = |duration| now.checked_sub(duration).map_or(i64::MIN, Timestamp::as_millisecond);
+        let (oldest, counting) = (before(keep), before(REBOOTS_COUNT_FOR));
+        let too_many = self.ended.len().saturating_sub(retention.keep_count);
+        let forgotten = |(place, entry): &(usize, &Entry)| {
+            let counts = entry.reboot && entry.started_ms > counting;
+            (*place < too_many || entry.started_ms < oldest) && !counts
+        };
+        let forgotten: Vec<_> =
+            self.ended.iter().enumerate().filter(forgotten).map(|(_, entry)| entry.clone()).collect();
+        for entry in forgotten {
+            file::remove(&self.ended_file(&entry))?;
+            self.ended.retain(|kept| *kept != entry);
         }
         Ok(())
     }

@@ -125,7 +125,8 @@ async fn an_agent_that_comes_back_in_the_same_boot_does_not_ask_again() {
 
 #[tokio::test]
 async fn the_budget_is_a_brake_on_loops() {
-    let mut bench = Bench::with("[reboot]\nbudget_per_day = 2\n").await;
+    // A short memory for operations is no way around it.
+    let mut bench = Bench::with("[reboot]\nbudget_per_day = 2\n[operations]\nkeep = '1ms'\nkeep_count = 1\n").await;
     bench.systemd.on_reboot(Reboot::Calls(Arc::new(|| {})));
     for boot in 1..=2 {
         let mut alice = bench.operator().await;
