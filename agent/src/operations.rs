@@ -86,7 +86,7 @@ impl Operations {
             let _one_at_a_time = operations.inner.admission.lock().await;
             operations.admit(request).await
         });
-        admitted.await.unwrap_or_else(|_| Err(Refusal::new(reason::STATE_UNAVAILABLE, "the agent is stopping")))
+        admitted.await.unwrap_or_else(|_| Err(stopping()))
     }
 
     /// The operation that goes on now.
@@ -157,7 +157,7 @@ impl Operations {
                 let words = error_chain(&error);
                 Err(Refusal::new(reason::STATE_UNAVAILABLE, format!("operation {id:?} cannot be read: {words}")))
             }
-            None => Err(Refusal::new(reason::STATE_UNAVAILABLE, "the agent is stopping")),
+            None => Err(stopping()),
         }
     }
 
@@ -178,6 +178,8 @@ impl Operations {
         let run = Run::new(Arc::clone(&inner.node), Arc::clone(&inner.store), sender);
         tokio::spawn(async move {
             tokio::select! {
+                // First: after a stop not even one more step is taken.
+                biased;
                 () = inner.stop.cancelled() => return,
                 () = run.to_its_end(begin) => {}
             }
@@ -202,4 +204,9 @@ impl Operations {
             warn!("old operations cannot be removed: {}", error_chain(&error));
         }
     }
+}
+
+/// The caller may ask again in a moment: the next agent answers, or the machine is going down.
+fn stopping() -> Refusal {
+    Refusal::new(reason::STATE_UNAVAILABLE, "the agent is stopping, and nothing was begun; ask it again in a moment")
 }

@@ -43,6 +43,9 @@ pub enum StoreError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The agent is going down, and nothing is written any more.
+    #[error("the agent is stopping")]
+    Stopping,
 }
 
 /// The state directory. One process alone uses it.

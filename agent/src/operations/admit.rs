@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use usher_proto::reason;
 
-use super::{Operations, blockers::blockers, run::Begin};
+use super::{Operations, blockers::blockers, run::Begin, stopping};
 use crate::{
     bus::BusError,
     error_chain,
@@ -85,6 +85,10 @@ impl Operations {
         let mut operation = Operation::new(request.id, request.change, request.order, caller, boot_id);
         operation.evidence = evidence;
         if !operation.order.dry_run {
+            // It would be found by the next agent, and be a failure there that was none.
+            if self.inner.stop.is_cancelled() {
+                return Err(stopping());
+            }
             let recorded = operation.clone();
             self.stored("the operation", move |store| store.save(&recorded)).await?;
             self.begin(operation.clone(), Begin::Fresh);
@@ -202,7 +206,7 @@ impl Operations {
         let words = match self.with_store(work).await {
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => error_chain(&error),
-            None => "the agent is stopping".to_owned(),
+            None => return Err(stopping()),
         };
         let message = format!("{what} could not be stored, so nothing was begun: {words}");
         Err(Refusal::new(reason::STATE_UNAVAILABLE, message))

@@ -77,7 +77,7 @@ impl Run {
             info!(operation = operation.id, unit, step = step.name, "{}", step.message);
         }
         self.operation.send_replace(operation);
-        saved.unwrap_or(Ok(()))
+        saved.unwrap_or(Err(StoreError::Stopping))
     }
 
     /// A failure with the last lines of the unit's journal.
