@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::run::{Begin, Outcome, Run, failure};
+use job::Unknown;
+
 use crate::{
     bus::BusError,
     config::UnitPolicy,
@@ -68,10 +70,10 @@ impl Work<'_> {
         self.run.note(|operation| operation.step("resumed", words)).await;
         match operation.progress {
             // A job's path means nothing in another boot.
-            _ if rebooted => self.find_out(None).await,
+            _ if rebooted => self.find_out(Unknown::Rebooted).await,
             Progress::Job { path, at } => self.find_job(&path, instant_of(at)).await,
             Progress::Active { at } => self.prove(instant_of(at), "it was active before").await,
-            Progress::Accepted | Progress::RebootAsked => self.find_out(None).await,
+            Progress::Accepted | Progress::RebootAsked => self.find_out(Unknown::Restarted).await,
         }
     }
 

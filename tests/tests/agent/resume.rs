@@ -45,6 +45,37 @@ async fn a_job_that_ended_while_nobody_looked_is_settled_by_the_evidence() {
     }
 }
 
+/// Puts the only operation back on disk as it lay there before systemd was asked, when the unit ran as `before`.
+fn unask(bench: &Bench, before: &str) {
+    let state = bench.path().join("state");
+    let file = fs::read_dir(state.join("operations")).unwrap().next().unwrap().unwrap().path();
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    record["state"] = serde_json::json!({ "state": "running" });
+    record["progress"] = serde_json::json!({ "phase": "accepted" });
+    record["ended_at"] = serde_json::Value::Null;
+    record["evidence"]["invocation_id_before"] = before.into();
+    fs::write(state.join("running.json"), record.to_string()).unwrap();
+    fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn a_start_that_failed_while_nobody_looked_is_no_start_that_never_was() {
+    let mut bench = Bench::new().await;
+    let mut alice = bench.operator().await;
+    bench.systemd.set_unit(UNIT, |unit| {
+        unit.active_state = "inactive".to_owned();
+        unit.outcome = JobOutcome::Failed;
+    });
+    alice.start(order("a"), UNIT).await.unwrap();
+    alice.end_of("a").await;
+    bench.kill();
+    unask(&bench, &bench.invocation);
+    bench.start().await;
+    let failure = bench.operator().await.end_of("a").await.failure.unwrap();
+    assert_eq!(failure.kind(), FailureKind::Job, "{failure:?}");
+    assert!(!failure.journal.is_empty());
+}
+
 #[tokio::test]
 async fn an_operation_that_systemd_never_heard_of_is_interrupted() {
     let mut bench = Bench::new().await;
@@ -52,16 +83,8 @@ async fn an_operation_that_systemd_never_heard_of_is_interrupted() {
     alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
     let end = alice.end_of("a").await;
     bench.kill();
-    // As it lay on disk before systemd was asked, with the unit as it was then.
-    let file = fs::read_dir(bench.path().join("state/operations")).unwrap().next().unwrap().unwrap().path();
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let now = end.evidence.unwrap().invocation_id_after;
-    record["state"] = serde_json::json!({ "state": "running" });
-    record["progress"] = serde_json::json!({ "phase": "accepted" });
-    record["ended_at"] = serde_json::Value::Null;
-    record["evidence"]["invocation_id_before"] = now.into();
-    fs::write(bench.path().join("state/running.json"), record.to_string()).unwrap();
-    fs::remove_file(file).unwrap();
+    // The unit as it was then.
+    unask(&bench, &end.evidence.unwrap().invocation_id_after);
 
     bench.start().await;
     let end = bench.operator().await.end_of("a").await;
@@ -83,6 +106,21 @@ async fn a_restart_that_a_reboot_overtook_is_settled_by_the_new_boot() {
     let end = bench.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert!(end.steps.iter().any(|step| step.name == "resumed" && step.message.contains("rebooted")));
+}
+
+#[tokio::test]
+async fn a_stop_that_a_reboot_undid_does_not_say_that_nothing_happened() {
+    let mut bench = Bench::new().await;
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = bench.operator().await;
+    alice.stop(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    bench.kill();
+    bench.boot("boot-2");
+    bench.start().await;
+    let failure = bench.operator().await.end_of("a").await.failure.unwrap();
+    assert_eq!(failure.kind(), FailureKind::Interrupted);
+    assert!(failure.message.starts_with("interrupted by a reboot of the node"), "{}", failure.message);
 }
 
 #[tokio::test]

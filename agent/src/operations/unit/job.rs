@@ -13,6 +13,31 @@ use crate::{
     systemd::{Job, Verb},
 };
 
+/// Why nobody knows what became of a job.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unknown {
+    /// systemd was asked, and its answer did not come.
+    AnswerLost {
+        /// When it was asked.
+        asked: Instant,
+    },
+    /// The agent was restarted before it had noted the job.
+    Restarted,
+    /// Jobs end with the boot, whether they were done or not.
+    Rebooted,
+}
+
+impl Unknown {
+    /// What is said if the unit shows that nothing came of it.
+    fn words(self) -> (FailureKind, &'static str) {
+        match self {
+            Self::AnswerLost { .. } => (FailureKind::Systemd, "systemd's answer was lost, and it has no job"),
+            Self::Restarted => (FailureKind::Interrupted, "interrupted before systemd had the job: nothing happened"),
+            Self::Rebooted => (FailureKind::Interrupted, "interrupted by a reboot of the node, ask again"),
+        }
+    }
+}
+
 impl Work<'_> {
     /// Asks systemd for the job and follows it.
     pub(super) async fn ask(&self) -> Outcome {
@@ -25,7 +50,7 @@ impl Work<'_> {
             Err(error) if error.perhaps_taken() => {
                 let words = format!("systemd's answer was lost ({}); looking at the unit", error_chain(&error));
                 self.run.note(|operation| operation.step("job", words)).await;
-                self.find_out(Some(asked)).await
+                self.find_out(Unknown::AnswerLost { asked }).await
             }
             Err(error) => {
                 let words = format!("systemd did not take the job: {}", error_chain(&error));
@@ -35,25 +60,28 @@ impl Work<'_> {
     }
 
     /// Nobody knows whether systemd took the job: the unit tells.
-    pub(super) async fn find_out(&self, asked: Option<Instant>) -> Outcome {
+    pub(super) async fn find_out(&self, why: Unknown) -> Outcome {
+        let asked = match why {
+            Unknown::AnswerLost { asked } => Some(asked),
+            Unknown::Restarted | Unknown::Rebooted => None,
+        };
         if let Some(job) = self.present_job().await? {
             self.note_job(&job, "systemd has a job for the unit").await;
             return self.follow(job, asked.unwrap_or_else(Instant::now)).await;
         }
         let unit = self.look().await?;
+        // Even if it did not stay up.
+        let started = !unit.invocation_id.is_empty() && unit.invocation_id != self.before;
         let happened = match self.verb {
-            Verb::Restart => !unit.invocation_id.is_empty() && unit.invocation_id != self.before,
+            Verb::Restart => started,
             Verb::Stop => unit.is_down(),
-            Verb::Start => unit.is_active(),
+            Verb::Start => started || unit.is_active(),
         };
         if happened {
             return self.prove(asked, "the job ended while nobody looked").await;
         }
-        let (kind, why) = match asked {
-            Some(_) => (FailureKind::Systemd, "systemd's answer was lost, and it has no job"),
-            None => (FailureKind::Interrupted, "interrupted before systemd had the job: nothing happened"),
-        };
-        Err(failure(kind, format!("{why}; {} is {}", self.unit, unit.state())))
+        let (kind, words) = why.words();
+        Err(failure(kind, format!("{words}; {} is {}", self.unit, unit.state())))
     }
 
     /// Follows a job that was taken earlier, or looks at what it left behind.
