@@ -130,6 +130,14 @@ impl Reader<'_> {
         let fallback_url = probe.fallback_url.as_ref().map(|url| self.url(&format!("{key}.fallback_url"), url));
         let loopback =
             [url.as_ref(), fallback_url.as_ref().and_then(Option::as_ref)].into_iter().flatten().all(Url::is_loopback);
+        let successes = self.positive(&format!("{key}.successes"), probe.successes, 3);
+        let interval = self.duration(&format!("{key}.interval"), probe.interval, 1);
+        let deadline = self.duration(&format!("{key}.deadline"), probe.deadline, 60);
+        if interval.saturating_mul(successes.saturating_sub(1)) > deadline {
+            let message =
+                format!("{successes} answers, one every {interval:?}, cannot come within the deadline of {deadline:?}");
+            self.problem(span.clone(), key, message);
+        }
         let trust = match (probe.ca, probe.verify) {
             (Some(ca), None | Some(true)) => Some(Trust::Ca(self.folder.join(ca))),
             (None, Some(false)) if loopback => Some(Trust::Nobody),
@@ -156,10 +164,10 @@ impl Reader<'_> {
         Some(Probe {
             status,
             server_name: self.words(&format!("{key}.server_name"), probe.server_name),
-            successes: self.positive(&format!("{key}.successes"), probe.successes, 3),
-            interval: self.duration(&format!("{key}.interval"), probe.interval, 1),
+            successes,
+            interval,
             timeout: self.duration(&format!("{key}.timeout"), probe.timeout, 5),
-            deadline: self.duration(&format!("{key}.deadline"), probe.deadline, 60),
+            deadline,
             url: url?,
             fallback_url: fallback_url.flatten(),
             trust: trust?,
@@ -280,7 +288,8 @@ mod tests {
         let text = format!(
             "listen = 'nowhere'\n{LEAST}[allow]\noperator = ['CN=x', 'root']\n[limits]\nconnections = 0\nidle_timeout = 'soon'\n\
              [units.kubelet]\njob_timeout = '0s'\n[units.'a.service'.probe]\nurl = 'http://127.0.0.1/'\n\
-             [units.'b.service'.probe]\nurl = 'https://10.0.0.1/'\nverify = false\n"
+             [units.'b.service'.probe]\nurl = 'https://10.0.0.1/'\nverify = false\n\
+             [units.'c.service'.probe]\nurl = 'https://[::1]/'\nverify = false\nsuccesses = 10\ninterval = '10s'\n"
         );
         begin_with(
             &problems(&text),
@@ -294,6 +303,7 @@ mod tests {
                 "13: units.\"a.service\".probe: needs either ca",
                 "14: units.\"a.service\".probe.url: \"http://127.0.0.1/\" is no HTTPS URL",
                 "15: units.\"b.service\".probe: verify = false is for loopback alone",
+                "18: units.\"c.service\".probe: 10 answers, one every 10s, cannot come within the deadline of 60s",
             ],
         );
     }
