@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
@@ -135,9 +135,14 @@ impl Live {
         (config != self.started_with).then(|| format!("{file} changed beyond [allow]; restart the agent to use it"))
     }
 
-    /// Looks at the files every [`LOOK_EVERY`] and at SIGHUP, for ever.
-    pub async fn follow(self: Arc<Self>) {
-        let mut hangup = signal(SignalKind::hangup()).ok();
+    /// Looks at the files every [`LOOK_EVERY`] and at SIGHUP, for ever. SIGHUP is taken from this call on, not from the first
+    /// poll: without a handler it would end an agent that has just said that it is ready.
+    pub fn follow(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        let hangup = signal(SignalKind::hangup()).ok();
+        self.follow_with(hangup)
+    }
+
+    async fn follow_with(self: Arc<Self>, mut hangup: Option<Signal>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.read_first;
