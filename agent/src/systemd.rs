@@ -3,15 +3,19 @@
 //! The types are ours: systemd-zbus has closed enums, in which one state that is newer than the crate makes a whole answer
 //! unreadable. States are systemd's own words here.
 
+mod job;
+
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use jiff::Timestamp;
-use systemd_zbus::{JobRemovedStream, ManagerProxy, Mode, ServiceProxy, UnitProxy};
+use systemd_zbus::{ManagerProxy, Mode, ServiceProxy, UnitProxy};
 use tokio::try_join;
 use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
 
+pub use job::Job;
+
 use crate::bus::{Bus, BusError};
+use job::Ends;
 
 /// A unit as systemd sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,35 +79,6 @@ pub enum Verb {
     Start,
 }
 
-/// A job that systemd has taken and whose end is listened for.
-#[derive(Debug)]
-pub struct Job {
-    path: String,
-    removed: JobRemovedStream,
-}
-
-impl Job {
-    /// The job's object path, its name while it lives.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// Waits for the job's end: `done`, `failed`, `canceled`, `timeout`, `dependency`, `skipped`, … `None` if the connection
-    /// was lost first.
-    ///
-    /// `done` means that the job has ended, not that the unit is well.
-    pub async fn result(mut self) -> Option<String> {
-        while let Some(signal) = self.removed.next().await {
-            if let Ok(removed) = signal.args()
-                && removed.job().as_str() == self.path
-            {
-                return Some(removed.result().to_string());
-            }
-        }
-        None
-    }
-}
-
 /// systemd behind a bus.
 #[derive(Debug, Clone)]
 pub struct Systemd {
@@ -136,13 +111,13 @@ impl Systemd {
         let bus = self.bus.connection().await?;
         let manager = ManagerProxy::new(&bus).await.map_err(BusError::Unreachable)?;
         // Listen before asking: the job may have ended by the time its path is here.
-        let removed = manager.receive_job_removed().await.map_err(BusError::Unreachable)?;
+        let ends = Ends::of_jobs(&manager).await.map_err(BusError::Unreachable)?;
         let path = match verb {
             Verb::Restart => manager.restart_unit(unit, Mode::Replace).await,
             Verb::Stop => manager.stop_unit(unit, Mode::Replace).await,
             Verb::Start => manager.start_unit(unit, Mode::Replace).await,
         }?;
-        Ok(Job { path: path.to_string(), removed })
+        Ok(Job::new(path.to_string(), ends))
     }
 
     /// The unit's present job, to be followed by someone who did not ask for it. `None` if it has none.
@@ -152,8 +127,8 @@ impl Systemd {
     /// If systemd does not answer.
     pub async fn present_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
         let bus = self.bus.connection().await?;
-        let removed = ManagerProxy::new(&bus).await?.receive_job_removed().await?;
-        Ok(self.unit(unit).await?.job.map(|path| Job { path, removed }))
+        let ends = Ends::of_jobs(&ManagerProxy::new(&bus).await?).await?;
+        Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
     }
 
     /// When this boot's user space began, as systemd recorded it. Uptime would not do: in a container it is the host's.

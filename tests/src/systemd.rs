@@ -122,6 +122,11 @@ impl FakeSystemd {
         self.state().reboots
     }
 
+    /// How many jobs of other units end while systemd takes one: on a machine that boots, a crowd.
+    pub fn set_other_jobs(&self, number: u32) {
+        self.state().other_jobs = number;
+    }
+
     /// All jobs ever asked for, in order: `restart kube-scheduler.service`.
     pub fn jobs(&self) -> Vec<String> {
         self.state().jobs_asked.clone()

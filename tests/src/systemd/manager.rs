@@ -30,6 +30,10 @@ impl Manager {
             Some(JobOutcome::AccessDenied) => return Err(Refused::AccessDenied("Access denied".to_owned())),
             Some(_) => {}
         }
+        let others = self.0.state().other_jobs;
+        for number in 0..others {
+            tell_job_removed(&self.0, u32::MAX - number, "other.service", "done").await;
+        }
         let number = self.0.run_job(verb, name);
         let path = objects::job_path(number);
         server.at(&path, Job { fake: self.0.clone(), number, unit: name.to_owned(), verb }).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
 use usher_agent::bus::Address;
 use usher_proto::v1::{FailureKind, Operation, OperationKind};
 use usher_testkit::systemd::JobOutcome;
@@ -140,4 +141,16 @@ async fn a_caller_that_goes_away_changes_nothing() {
     alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
     drop(alice);
     assert!(succeeded(&bench.viewer().await.end_of("a").await));
+}
+
+#[tokio::test]
+async fn a_crowd_of_other_jobs_holds_nothing_up() {
+    let bench = Bench::new().await;
+    // Many more than zbus keeps for a listener before it stops reading, answers included.
+    bench.systemd.set_other_jobs(300);
+    let mut alice = bench.operator().await;
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let end = timeout(Duration::from_secs(10), alice.end_of("a")).await.expect("systemd answered long ago");
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(steps(&end), ["accepted", "job", "active"]);
 }
