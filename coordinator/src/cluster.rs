@@ -78,7 +78,7 @@ impl Cluster {
     ///
     /// If no apiserver answers.
     pub async fn version(&self) -> Result<String, ClusterError> {
-        // Asked once and without patience: the first request of a command tells at once whether there is an API.
+        // Without patience, as the first request of a command.
         let version = self.client.apiserver_version().await;
         version.map(|info| info.git_version).map_err(|source| self.error("ask for the server's version", source))
     }

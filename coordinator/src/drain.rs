@@ -33,10 +33,11 @@ mod run;
 mod selector;
 mod surge;
 mod survey;
+mod verdicts;
 mod volumes;
 mod whereabouts;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 pub use display::never_lines;
 pub use drainer::{Drainer, Refill, run};
@@ -74,6 +75,8 @@ pub struct DrainOptions {
     pub policy: DrainPolicy,
     /// What is done about pods that do not go in time.
     pub escalation: Escalation,
+    /// Other nodes that take no pods although they look as if they would: the same operation closes them.
+    pub closed: BTreeSet<String>,
     /// Begin although pods can never be evicted as things stand.
     pub ignore_verdicts: bool,
     /// Pods to a page of a list; 0 for all at once.
@@ -107,6 +110,7 @@ impl Default for DrainOptions {
             disable_eviction: false,
             policy: DrainPolicy::default(),
             escalation: Escalation::default(),
+            closed: BTreeSet::new(),
             ignore_verdicts: false,
             // As kubectl's.
             chunk_size: 500,

@@ -84,7 +84,7 @@ pub fn turns(events: &[Event]) -> Vec<TurnReport> {
 
 /// What is done and what is not, in one sentence; then the command that goes on.
 pub fn summary(request: &Request, outcome: &Outcome, took: Duration, reason: &str) -> (String, Vec<String>) {
-    let total = outcome.done.len() + outcome.left.len();
+    let total = outcome.done.len() + outcome.left().count();
     let done = outcome.done.len();
     let took = words::took(took);
     let participle = participle(request);
@@ -98,8 +98,8 @@ pub fn summary(request: &Request, outcome: &Outcome, took: Duration, reason: &st
         return (format!("{what} {participle} in {took}."), Vec::new());
     }
     let mut next = outcome.hints.clone();
-    let failed = outcome.left.first().map(|(machine, _)| machine.as_str()).unwrap_or_default();
-    let untouched: Vec<_> = outcome.left.iter().skip(1).map(|(machine, _)| machine.as_str()).collect();
+    let failed = outcome.left().next().map(|(machine, _)| machine.as_str()).unwrap_or_default();
+    let untouched: Vec<_> = outcome.untouched.iter().map(|(machine, _)| machine.as_str()).collect();
     let mut state = format!("{done} of {total} {participle}");
     if !untouched.is_empty() {
         let mut names = untouched;
@@ -132,9 +132,9 @@ fn participle(request: &Request) -> &'static str {
 
 /// The command that does what is left.
 fn go_on(request: &Request, outcome: &Outcome, reason: &str) -> Option<String> {
-    let left = outcome.left.iter().filter(|(machine, _)| outcome.in_doubt.as_ref() != Some(machine));
+    let left = outcome.left().filter(|(machine, _)| outcome.in_doubt.as_ref() != Some(machine));
     let mut machines: Vec<_> = left.map(|(machine, _)| machine.as_str()).collect();
-    let mut components: Vec<_> = outcome.left.iter().filter_map(|(_, component)| component.as_deref()).collect();
+    let mut components: Vec<_> = outcome.left().filter_map(|(_, component)| component.as_deref()).collect();
     machines.sort_unstable();
     machines.dedup();
     components.dedup();

@@ -37,8 +37,10 @@ pub struct Outcome {
     pub hints: Vec<String>,
     /// Turns that are done.
     pub done: Vec<TurnId>,
-    /// Turns that are not, the one that failed among them.
-    pub left: Vec<TurnId>,
+    /// Turns that began and are not: what they had changed is taken back, as far as it can be.
+    pub failed: Vec<TurnId>,
+    /// Turns that did not begin, or have left no trace.
+    pub untouched: Vec<TurnId>,
     /// The machine that was told to reboot and not proved to be back.
     pub in_doubt: Option<String>,
     /// Pods that were moved, by the machine they left.
@@ -89,6 +91,13 @@ struct Account {
     stop: Option<Stop>,
 }
 
+impl Outcome {
+    /// All turns that are not done, the failed ones first.
+    pub fn left(&self) -> impl Iterator<Item = &TurnId> + Clone {
+        self.failed.iter().chain(&self.untouched)
+    }
+}
+
 impl Run<'_> {
     /// Runs the operation to its end. `first` is the plan that the operator agreed to.
     pub async fn to_end(self, first: Plan) -> Outcome {
@@ -136,8 +145,8 @@ impl Account {
     }
 
     fn close(self) -> Outcome {
-        let left = self.failed.into_iter().chain(self.untouched).collect();
-        Outcome { moved: self.moved, in_doubt: self.in_doubt, ..outcome(self.stop, self.done, left) }
+        let Self { done, failed, untouched, moved, in_doubt, stop } = self;
+        Outcome { failed, untouched, moved, in_doubt, ..outcome(stop, done) }
     }
 }
 
@@ -165,7 +174,7 @@ impl Stop {
 }
 
 /// What an end means to the operator.
-fn outcome(stop: Option<Stop>, done: Vec<TurnId>, left: Vec<TurnId>) -> Outcome {
+fn outcome(stop: Option<Stop>, done: Vec<TurnId>) -> Outcome {
     let begun = !done.is_empty();
     let (exit, message, details, hints) = match stop {
         None => (Exit::Done, String::new(), Vec::new(), Vec::new()),
@@ -189,5 +198,15 @@ fn outcome(stop: Option<Stop>, done: Vec<TurnId>, left: Vec<TurnId>) -> Outcome 
         }
         Some(Stop::Interrupted) => (Exit::Interrupted, "interrupted".to_owned(), Vec::new(), Vec::new()),
     };
-    Outcome { exit, message, details, hints, done, left, in_doubt: None, moved: BTreeMap::new() }
+    Outcome {
+        exit,
+        message,
+        details,
+        hints,
+        done,
+        failed: Vec::new(),
+        untouched: Vec::new(),
+        in_doubt: None,
+        moved: BTreeMap::new(),
+    }
 }

@@ -109,6 +109,7 @@ impl Bed {
     /// As for [`Bed::shared`].
     pub async fn up(folder: Folder, say: Progress<'_>) -> anyhow::Result<Self> {
         requirements::check()?;
+        requirements::allow_inotify(say)?;
         Self::down(&folder).await?;
         let settings = Settings::gather(say).await?;
         folder.create(&settings)?;

@@ -20,8 +20,13 @@ use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
-use kube::{Api, api::PostParams, core::ObjectMeta};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+    core::ObjectMeta,
+};
 use serde::Serialize;
+use serde_json::json;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
@@ -123,25 +128,10 @@ impl Lock {
     /// If the API does not answer; the lock then expires by itself.
     pub async fn release(self) -> Result<(), ClusterError> {
         self.renewal.abort();
-        let api = self.cluster.locks();
-        loop {
-            let mut lease = self.cluster.patiently("release the lock", || api.get(NAME)).await?;
-            let spec = lease.spec.get_or_insert_default();
-            if spec.holder_identity.as_deref() != Some(self.holder.as_str()) {
-                return Ok(());
-            }
-            spec.holder_identity = Some(String::new());
-            let released = self.cluster.patiently("release the lock", || {
-                let lease = lease.clone();
-                let api = api.clone();
-                async move { api.replace(NAME, &PostParams::default(), &lease).await }
-            });
-            match released.await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let released = self.cluster.patiently("release the lock", || {
+            write_if_held(self.cluster.locks(), &self.holder, json!({"path": "/spec/holderIdentity", "value": ""}))
+        });
+        released.await.map(drop)
     }
 }
 
@@ -291,13 +281,20 @@ async fn renew(cluster: Cluster, holder: String, lost: Arc<AtomicBool>) {
 
 /// Answers false if somebody else holds it.
 async fn renew_once(api: &Api<Lease>, holder: &str) -> kube::Result<bool> {
-    let mut lease = api.get(NAME).await?;
-    let spec = lease.spec.get_or_insert_default();
-    if spec.holder_identity.as_deref() != Some(holder) {
-        return Ok(false);
+    write_if_held(api.clone(), holder, json!({"path": "/spec/renewTime", "value": MicroTime(Timestamp::now())})).await
+}
+
+/// Replaces one field of the lock in one write, if it is still this holder's: the server tests that. Answers false if not.
+async fn write_if_held(api: Api<Lease>, holder: &str, mut replace: serde_json::Value) -> kube::Result<bool> {
+    replace["op"] = "replace".into();
+    let test = json!({"op": "test", "path": "/spec/holderIdentity", "value": holder});
+    let patch = serde_json::from_value(json!([test, replace])).map_err(kube::Error::SerdeError)?;
+    match api.patch(NAME, &PatchParams::default(), &Patch::<()>::Json(patch)).await {
+        Ok(_) => Ok(true),
+        // The test failed, or there is no lock any more.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => Ok(false),
+        Err(error) => Err(error),
     }
-    spec.renew_time = Some(MicroTime(Timestamp::now()));
-    api.replace(NAME, &PostParams::default(), &lease).await.map(|_| true)
 }
 
 fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {

@@ -194,6 +194,18 @@ impl Cluster {
         self.nodes_matching("").await
     }
 
+    /// All Nodes, asked for once and without patience: the first request of a command, which tells within seconds whether there
+    /// is an API.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::nodes`].
+    pub async fn nodes_at_once(&self) -> Result<BTreeMap<String, NodeFacts>, ClusterError> {
+        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
+        let nodes = nodes.map_err(|source| self.error("list the nodes", source))?;
+        Ok(nodes.iter().map(|node| (node.name_any(), NodeFacts::from_node(node))).collect())
+    }
+
     /// The Nodes whose labels match, by name.
     ///
     /// # Errors

@@ -41,7 +41,10 @@ pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Fai
     let world = world(global).await?;
     let nodes = targets(&world, arguments.targets, &[]).await?;
     let wanted = Wanted {
-        policy: Policy { drain: options(&arguments.eviction, &world), ..no_policy() },
+        policy: Policy {
+            drain: DrainOptions { closed: nodes.iter().cloned().collect(), ..options(&arguments.eviction, &world) },
+            ..no_policy()
+        },
         locked: true,
         ..plain("drain", Request::Drain { nodes, concurrency: arguments.concurrency.get().into() })
     };

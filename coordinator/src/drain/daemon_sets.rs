@@ -1,9 +1,10 @@
 //! Whether the DaemonSets that pods claim as their controllers exist.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use k8s_openapi::api::apps::v1::DaemonSet as ApiDaemonSet;
 use kube::{Api, Client};
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     classify::DaemonSet,
@@ -11,24 +12,34 @@ use super::{
     pods::{Phase, PodFacts},
 };
 
-/// What the API has said about them so far, by namespace and name: each is asked for once.
-#[derive(Debug, Default)]
-pub(super) struct DaemonSets(HashMap<(String, String), DaemonSet>);
+/// For so long an answer is good: a hundred nodes have a pod of each DaemonSet, and it is asked for once.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// What the API has said about them lately. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DaemonSets(Arc<Mutex<Answers>>);
+
+/// When each was asked for, by namespace and name, and the answer.
+type Answers = HashMap<(String, String), (Instant, DaemonSet)>;
 
 impl DaemonSets {
     /// The one that controls this pod, if any does. Waits while the API is not there.
-    pub(super) async fn of(&mut self, client: &Client, pod: &PodFacts) -> Option<DaemonSet> {
+    pub(super) async fn of(&self, client: &Client, pod: &PodFacts) -> Option<DaemonSet> {
         let owner = pod.daemon_set()?;
         if pod.phase == Phase::Finished {
             // It is evicted whatever the answer.
             return None;
         }
         let key = (pod.pod.namespace.clone(), owner.name.clone());
-        if let Some(known) = self.0.get(&key) {
-            return Some(known.clone());
+        // Held while the API is asked, so that others wait for the same answer.
+        let mut known = self.0.lock().await;
+        if let Some((asked, answer)) = known.get(&key)
+            && asked.elapsed() < GOOD_FOR
+        {
+            return Some(answer.clone());
         }
         let found = look_up(client, &key.0, &key.1).await;
-        self.0.insert(key, found.clone());
+        known.insert(key, (Instant::now(), found.clone()));
         Some(found)
     }
 }

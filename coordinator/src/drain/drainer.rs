@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     DrainError, DrainOptions, DrainProgress, Drained, daemon_sets::DaemonSets, deadline::Deadline, ledger::Ledger,
-    pace::Pace, run::Drain, survey::Surveys,
+    pace::Pace, preview::Cleared, run::Drain, survey::Surveys,
 };
 
 /// Drains nodes through one client, which need not be one after another: all share one bound on the calls in flight, and one
@@ -16,6 +16,8 @@ use super::{
 pub struct Drainer<'a> {
     pub(super) client: Client,
     pub(super) surveys: Surveys,
+    pub(super) cleared: Cleared,
+    pub(super) daemon_sets: DaemonSets,
     pace: Pace,
     refill: Option<&'a Refill<'a>>,
 }
@@ -33,7 +35,14 @@ pub type Refill<'a> = dyn Fn() -> Option<bool> + Send + Sync + 'a;
 impl<'a> Drainer<'a> {
     /// `client` must not retry by itself (`default_retry` off), or blocked pods are seen too late.
     pub fn new(client: Client) -> Self {
-        Self { client, surveys: Surveys::default(), pace: Pace::default(), refill: None }
+        Self {
+            client,
+            surveys: Surveys::default(),
+            cleared: Cleared::default(),
+            daemon_sets: DaemonSets::default(),
+            pace: Pace::default(),
+            refill: None,
+        }
     }
 
     /// Lets the drains say when pods wait for no other reason than that nobody refills budgets.
@@ -65,7 +74,7 @@ impl<'a> Drainer<'a> {
             pace: self.pace.clone(),
             refill: self.refill,
             ledger: Ledger::escalating(options.escalation),
-            daemon_sets: DaemonSets::default(),
+            daemon_sets: self.daemon_sets.clone(),
             deadline,
         };
         // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.

@@ -1,13 +1,16 @@
 //! Whether any other node would take a pod's successor. Pure, and only what can be said for certain: node selectors, required
 //! node affinity, taints, and room for what the pod asks for. Spreading and affinity between pods are the scheduler's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration},
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::ResourceExt as _;
+
+/// The objection of a node that takes no pods at all.
+const CLOSED: &str = "closed";
 
 /// What a pod asks of a node.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,7 +88,7 @@ impl Offer {
         let mut hard = hard.filter(|taint| !(self.closed && taint.key == "node.kubernetes.io/unschedulable"));
         let tolerated = hard.all(|taint| wish.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
         [
-            (self.closed, "closed"),
+            (self.closed, CLOSED),
             (!selected || !affine, "not selected"),
             (!tolerated, "tainted"),
             (self.processor < wish.processor || self.memory < wish.memory || self.pods < 1, "full"),
@@ -103,11 +106,16 @@ impl Offer {
     }
 }
 
-/// Why none of the nodes takes the pod, as `no other node takes it (2 closed, 1 tainted)`; None if one does.
-pub(super) fn homeless(wish: &Wish, offers: &[Offer], but: &str) -> Option<String> {
+/// Why none of the nodes takes the pod, as `no other node takes it (2 closed, 1 tainted)`; None if one does. Those in `closed`
+/// take none, whatever they look like.
+pub(super) fn homeless(wish: &Wish, offers: &[Offer], but: &str, closed: &BTreeSet<String>) -> Option<String> {
     let mut objections: BTreeMap<&str, usize> = BTreeMap::new();
     for offer in offers.iter().filter(|offer| offer.name != but) {
-        *objections.entry(offer.objection(wish)?).or_default() += 1;
+        let objection = match closed.contains(&offer.name) {
+            true => CLOSED,
+            false => offer.objection(wish)?,
+        };
+        *objections.entry(objection).or_default() += 1;
     }
     let counted: Vec<_> = objections.iter().map(|(why, nodes)| format!("{nodes} {why}")).collect();
     Some(match counted.is_empty() {
@@ -261,9 +269,13 @@ mod tests {
             offer("w2", json!({"unschedulable": true})),
             offer("w3", json!({"unschedulable": true})),
         ];
-        assert_eq!(homeless(&wish(json!({})), &offers, "w2"), None);
-        assert_eq!(homeless(&wish(json!({})), &offers, "w1").as_deref(), Some("no other node takes it (2 closed)"));
-        assert_eq!(homeless(&wish(json!({})), &offers[..1], "w1").as_deref(), Some("there is no other node"));
+        let homeless = |offers: &[Offer], but: &str, closed: &[&str]| {
+            homeless(&wish(json!({})), offers, but, &closed.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(homeless(&offers, "w2", &[]), None);
+        assert_eq!(homeless(&offers, "w2", &["w1"]).as_deref(), Some("no other node takes it (2 closed)"));
+        assert_eq!(homeless(&offers, "w1", &[]).as_deref(), Some("no other node takes it (2 closed)"));
+        assert_eq!(homeless(&offers[..1], "w1", &[]).as_deref(), Some("there is no other node"));
     }
 
     #[test]

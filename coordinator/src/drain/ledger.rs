@@ -60,8 +60,8 @@ pub(super) struct Ledger {
     stayed_claims: BTreeSet<(String, String)>,
     warnings: Vec<String>,
     trouble: Option<String>,
-    /// Pods, by namespace and name, whose eviction their budget has counted.
-    granted: BTreeSet<(String, String)>,
+    /// UIDs of pods that are refused although their budget has counted an eviction of theirs.
+    granted: BTreeSet<String>,
     /// Since when nobody refills budgets.
     not_refilled_since: Option<Timestamp>,
 }
@@ -259,18 +259,7 @@ impl Ledger {
 
     /// A budget lets pods go, or says so again. As many as it has room for are asked for now: one more would be refused.
     pub(super) fn heard(&mut self, news: &BudgetNews, now: Instant) {
-        for entry in self.entries.values() {
-            let PodRef { namespace, name, .. } = &entry.facts.pod;
-            if *namespace == news.namespace
-                && entry.blocked().is_some_and(|it| it.budget.as_ref().is_none_or(|it| *it == news.name))
-            {
-                let pod = (namespace.clone(), name.clone());
-                match news.granted.contains(name) {
-                    true => self.granted.insert(pod),
-                    false => self.granted.remove(&pod),
-                };
-            }
-        }
+        self.note_granted(news);
         let kept = self.entries.values_mut().filter(|entry| {
             let by_it =
                 entry.blocked().is_some_and(|blocked| blocked.budget.as_ref().is_none_or(|it| *it == news.name));
@@ -292,6 +281,23 @@ impl Ledger {
             if let State::Due { at, .. } = &mut entry.state {
                 *at = now;
             }
+        }
+    }
+
+    /// Keeps whose eviction the budget has counted although the pod was refused since. One that is being asked about may have
+    /// been counted just now.
+    fn note_granted(&mut self, news: &BudgetNews) {
+        let by_it = |it: &Blocked| it.budget.as_ref().is_none_or(|name| *name == news.name);
+        let refused = self.entries.values().filter(|entry| {
+            matches!(&entry.state, State::Due { blocked: Some(it), .. } if by_it(it))
+                && entry.facts.pod.namespace == news.namespace
+        });
+        for entry in refused {
+            let uid = entry.facts.pod.uid.clone();
+            match news.granted.contains(&entry.facts.pod.name) {
+                true => self.granted.insert(uid),
+                false => self.granted.remove(&uid),
+            };
         }
     }
 

@@ -1,24 +1,21 @@
 //! What a drain would do, without doing it: for plans.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
 use kube::Client;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
-    DrainError, DrainOptions, Drainer, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod, budgets,
-    classify::{Verdict, grouped, verdict},
-    daemon_sets::DaemonSets,
+    DrainError, DrainOptions, Drainer, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod,
     evict::{Manner, Outcome, evict},
-    fit::{Wish, homeless},
-    list::list,
-    outlook::{Room, forbidden, replaced_first},
-    patience::words,
-    pods::{Phase, PodFacts},
-    surge::{self, Fitness},
     survey::Survey,
+    verdicts::Look,
 };
 
 /// How many dry runs are in flight for a node: they cost the server less than evictions.
@@ -97,7 +94,7 @@ impl Drainer<'_> {
             return Ok(Vec::new());
         }
         let survey = self.surveys.latest(&self.client).await?;
-        let previews = nodes.iter().map(|node| of_node(&self.client, node, options, &survey, confirm));
+        let previews = nodes.iter().map(|node| self.preview(node, options, &survey, confirm));
         stream::iter(previews).buffered(NODES).try_collect().await
     }
 
@@ -107,83 +104,53 @@ impl Drainer<'_> {
     ///
     /// [`DrainError::Never`] names the pods and what would let them go; [`DrainError::Api`] as [`Self::previews`].
     pub async fn check(&self, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
+        if self.cleared.lately(node) {
+            return Ok(());
+        }
         let survey = self.surveys.latest(&self.client).await?;
-        let preview = of_node(&self.client, node, options, &survey, Confirm::Never).await?;
+        let preview = self.preview(node, options, &survey, Confirm::Never).await?;
         let pods: Vec<_> = preview.against(options).cloned().collect();
         match pods.is_empty() {
             true => Ok(()),
             false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
         }
     }
+
+    async fn preview(
+        &self,
+        node: &str,
+        options: &DrainOptions,
+        survey: &Survey,
+        confirm: Confirm,
+    ) -> Result<DrainPreview, DrainError> {
+        let begun = Instant::now();
+        let look = Look { client: &self.client, node, options, survey, daemon_sets: &self.daemon_sets };
+        let mut preview = look.preview().await?;
+        preview.confirm(&self.client, options, confirm).await;
+        preview.wait = preview.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Wait { .. })).count();
+        if confirm != Confirm::Nothing && preview.against(options).next().is_none() {
+            self.cleared.note(node, begun);
+        }
+        Ok(preview)
+    }
 }
 
-async fn of_node(
-    client: &Client,
-    node: &str,
-    options: &DrainOptions,
-    survey: &Survey,
-    confirm: Confirm,
-) -> Result<DrainPreview, DrainError> {
-    let pods = list(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
-    let mut pods = pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
-    pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
+/// Nodes that nothing stands against, and when that was seen. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cleared(Arc<Mutex<BTreeMap<String, Instant>>>);
 
-    let mut daemon_sets = DaemonSets::default();
-    let mut room = Room::of(if options.disable_eviction { &[] } else { &survey.budgets }, Timestamp::now());
-    let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
-    let (mut evicted, mut warned) = (Vec::new(), Vec::new());
-    for (facts, wish) in pods {
-        let daemon_set = daemon_sets.of(client, &facts).await;
-        let pod = facts.pod.clone();
-        let mut cautions = Vec::new();
-        let outlook = match verdict(&facts, daemon_set.as_ref(), options, Timestamp::now()) {
-            Verdict::Evict { warning } => {
-                warned.extend(warning.map(|warning| (pod.clone(), warning)));
-                let offers = survey.offers.as_ref().filter(|_| facts.owner.is_some());
-                let homeless = offers.and_then(|offers| homeless(&wish, offers, node));
-                let is_lone = survey.is_lone(&facts);
-                let replaced = match &facts.owner {
-                    Some(owner) if is_lone && options.policy.surges(&facts) => {
-                        let fitness = surge::fitness(client, &facts.pod.namespace, owner).await;
-                        fitness.unwrap_or_else(|error| Fitness::Unfit { why: words(&error) })
-                    }
-                    _ => Fitness::Unfit { why: String::new() },
-                };
-                let outlook = match replaced {
-                    _ if options.policy.awaits(&facts) && facts.phase != Phase::Finished => Outlook::Finish,
-                    Fitness::Fit { deployment } | Fitness::UnderWay { deployment } => {
-                        replaced_first(deployment, homeless.as_deref())
-                    }
-                    Fitness::Unfit { why } => {
-                        let lone = is_lone.then(|| "a lone replica, away until another one is ready".to_owned());
-                        cautions.extend(lone);
-                        cautions.extend((!why.is_empty()).then(|| format!("cannot be replaced first: {why}")));
-                        room.outlook(&facts, homeless.as_deref())
-                    }
-                };
-                cautions.extend(homeless);
-                evicted.push(facts);
-                outlook
-            }
-            Verdict::Stay { reason, warning } => {
-                warned.extend(warning.map(|warning| (pod.clone(), warning)));
-                preview.stay.push(StayingPod { pod: pod.clone(), reason });
-                Outlook::Stay { reason }
-            }
-            Verdict::Refuse { message, cause } => {
-                let outlook = forbidden(cause, &message);
-                preview.refused.push(RefusedPod { pod: pod.clone(), message });
-                outlook
-            }
-        };
-        preview.pods.push(PodOutlook { pod, outlook, cautions });
+/// A verdict as young as this is not asked for again before the cordon: an operator who was asked first took longer.
+const CLEARED_FOR: Duration = Duration::from_secs(5);
+
+impl Cleared {
+    fn note(&self, node: &str, at: Instant) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned(), at);
     }
-    preview.warnings = grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str())));
-    preview.evict = evicted.iter().map(|facts| facts.pod.clone()).collect();
-    preview.budgets = budgets_of(survey, &evicted);
-    preview.confirm(client, options, confirm).await;
-    preview.wait = preview.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Wait { .. })).count();
-    Ok(preview)
+
+    fn lately(&self, node: &str) -> bool {
+        let cleared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cleared.get(node).is_some_and(|at| at.elapsed() < CLEARED_FOR)
+    }
 }
 
 impl DrainPreview {
@@ -234,28 +201,4 @@ fn settle(pod: &mut PodOutlook, answer: Outcome) {
         Outcome::Blocked { message, .. } if pod.outlook == Outlook::Now => pod.cautions.push(message),
         _ => {}
     }
-}
-
-fn budgets_of(survey: &Survey, pods: &[PodFacts]) -> Vec<BudgetPreview> {
-    let counted: Vec<_> = pods.iter().filter(|pod| budgets::count_for(pod)).collect();
-    let mut found = BTreeMap::new();
-    for budget in &survey.budgets {
-        let pods = counted.iter().filter(|pod| budgets::applies(budget, pod)).count();
-        if pods > 0 {
-            let status = budget.status.clone().unwrap_or_default();
-            let namespace = budget.metadata.namespace.clone().unwrap_or_default();
-            let name = budget.metadata.name.clone().unwrap_or_default();
-            let preview = BudgetPreview {
-                namespace: namespace.clone(),
-                name: name.clone(),
-                pods,
-                allowed: status.disruptions_allowed,
-                healthy: status.current_healthy,
-                desired: status.desired_healthy,
-                expected: status.expected_pods,
-            };
-            found.insert((namespace, name), preview);
-        }
-    }
-    found.into_values().collect()
 }

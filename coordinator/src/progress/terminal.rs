@@ -36,7 +36,7 @@ struct TurnLine {
 impl Terminal {
     pub(super) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} · {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}") {
             bar.set_style(style.tick_chars("◐◓◑◒ "));
         }
         Self { bar, turns: BTreeMap::new() }
@@ -48,16 +48,18 @@ impl Terminal {
 
     fn refresh(&self, turn: usize) {
         let Some(line) = self.turns.get(&turn) else { return };
-        let now = if line.waiting.is_empty() { line.step.clone() } else { line.waiting.clone() };
         let text = match line.is_joined() {
-            true => line.facts.iter().chain([&now]).cloned().collect::<Vec<_>>().join(" · "),
-            false => format!("{:<10} {now}", line.step),
+            true => {
+                let now = if line.waiting.is_empty() { &line.step } else { &line.waiting };
+                line.facts.iter().chain([now]).cloned().collect::<Vec<_>>().join(" · ")
+            }
+            false => format!("{:<10} {}", line.step, line.waiting),
         };
         let others = match self.turns.len() {
             0 | 1 => String::new(),
             several => format!("{several} machines under way · "),
         };
-        self.bar.set_message(format!("{others}{}  {}", line.machine, shortened(&text)));
+        self.bar.set_message(format!("{others}{}  {}", line.machine, text));
     }
 
     /// A line about a step: below its machine's name, or behind it if other machines have lines as well.
@@ -73,15 +75,6 @@ impl Terminal {
 impl TurnLine {
     fn is_joined(&self) -> bool {
         self.component.is_some()
-    }
-}
-
-/// A bar that wraps over two lines cannot be redrawn in place.
-fn shortened(text: &str) -> String {
-    const WIDTH: usize = 90;
-    match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `usher drain NODE...` as a whole: cordons, drains, and what is taken back.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
 use tokio::time::Instant;
 use usher_coordinator::{
-    cluster::Cluster,
-    drain::DrainOptions,
+    cluster::{Cluster, LockRequest},
+    drain::{Confirm, DrainOptions, Drainer},
     event::{Event, Events, Kind},
     exit::Exit,
     interrupt::Interrupt,
@@ -15,7 +15,7 @@ use usher_coordinator::{
 };
 use usher_testkit::apiserver::{
     ApiServer,
-    fixtures::{node, pod},
+    fixtures::{budget, deployment, node, pod},
 };
 
 use crate::cluster::{MINUTE, on, seconds};
@@ -94,6 +94,11 @@ fn machines(turns: &[plan::TurnId]) -> Vec<&str> {
     turns.iter().map(|(machine, _)| machine.as_str()).collect()
 }
 
+/// The machines that are done, have failed and are untouched.
+fn ended(outcome: &Outcome) -> [Vec<&str>; 3] {
+    [&outcome.done, &outcome.failed, &outcome.untouched].map(|turns| machines(turns))
+}
+
 const NODES: [&str; 3] = ["w1", "w2", "w3"];
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +135,7 @@ async fn after_a_failure_nodes_that_only_waited_are_schedulable_again_and_the_dr
     let options = DrainOptions { timeout: MINUTE, ..DrainOptions::default() };
     let (outcome, told) = drain(&api, &NODES, 1, options, None).await;
     assert_eq!(outcome.exit, Exit::TimedOut);
-    assert_eq!((machines(&outcome.done), machines(&outcome.left)), (vec!["w1"], vec!["w2", "w3"]));
+    assert_eq!(ended(&outcome), [["w1"], ["w2"], ["w3"]]);
     assert_eq!(cordoned(&api, &NODES), ["w1"]);
     assert_eq!(on(&api, "w3").len(), 2);
     let undone = told.iter().filter(|event| matches!(event.kind, Kind::Undone { .. })).count();
@@ -145,7 +150,7 @@ async fn drains_that_run_beside_one_that_fails_come_to_their_end() {
     let eviction = usher_testkit::apiserver::Fault::on(http::Method::POST, "two-budgets/eviction");
     api.inject(eviction.fail(failure).always());
     let (outcome, _) = drain(&api, &NODES, 2, DrainOptions::default(), None).await;
-    assert_eq!((machines(&outcome.done), machines(&outcome.left)), (vec!["w2"], vec!["w1", "w3"]));
+    assert_eq!(ended(&outcome), [["w2"], ["w1"], ["w3"]]);
     assert_eq!(cordoned(&api, &NODES), ["w2"]);
     assert_eq!(outcome.exit, Exit::Partly);
 }
@@ -178,4 +183,49 @@ async fn a_drain_asks_for_no_leases_agents_or_certificates_while_no_budget_keeps
     assert!(!asked.iter().any(|call| call.contains("leases")), "{asked:?}");
     // Two looks at the nodes, one at the cluster, the check, the cordon, the drain itself.
     assert_eq!(asked.len(), 13, "{asked:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_are_drained_together_are_no_place_for_each_others_pods() {
+    let api = ApiServer::new();
+    api.add(node("w1")).add(node("w2"));
+    api.add(deployment("web/web").replicas(2)).add(budget("web/web").max_unavailable(1));
+    tokio::time::sleep(seconds(5)).await;
+    for (closed, expected) in [(vec![], 0), (vec!["w1".to_owned(), "w2".to_owned()], 1)] {
+        let options = DrainOptions { closed: closed.into_iter().collect(), ..DrainOptions::default() };
+        let drainer = Drainer::new(api.client());
+        let previews = drainer.previews(&["w1".to_owned(), "w2".to_owned()], &options, Confirm::Nothing).await.unwrap();
+        let homeless = previews
+            .iter()
+            .flat_map(|preview| &preview.pods)
+            .filter(|pod| pod.cautions.iter().any(|caution| caution.contains("no other node takes it (1 closed)")));
+        assert_eq!(usize::from(homeless.count() > 0), expected, "{previews:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lock_is_renewed_and_given_back_and_left_alone_once_it_is_anothers() {
+    let api = ApiServer::new();
+    let cluster = Cluster::over(api.client(), "test", "memory");
+    let request = |operation: &str| LockRequest {
+        operation: operation.into(),
+        requester: "ann@host".into(),
+        reason: "test".into(),
+        task_id: None,
+        above_epoch: 0,
+    };
+    let renewed = || api.get::<Lease>("kube-system/usher").and_then(|lease| lease.spec?.renew_time);
+    let lock = cluster.acquire_lock(&request("op1")).await.unwrap();
+    let first = renewed();
+    tokio::time::sleep(seconds(11)).await;
+    assert_ne!(renewed(), first);
+    lock.release().await.unwrap();
+    assert_eq!(cluster.lock_holder().await.unwrap(), None);
+
+    let lost = cluster.acquire_lock(&request("op2")).await.unwrap();
+    api.edit::<Lease>("kube-system/usher", serde_json::json!({"spec": {"holderIdentity": "bob@host/op3"}}));
+    tokio::time::sleep(seconds(11)).await;
+    assert!(!lost.is_held());
+    lost.release().await.unwrap();
+    assert_eq!(cluster.lock_holder().await.unwrap().unwrap().operation, "op3");
 }

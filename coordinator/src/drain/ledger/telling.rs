@@ -61,7 +61,7 @@ impl Ledger {
         let blocked = self.entries.values().filter_map(|entry| {
             let Blocked { budget, message, since, next_try, .. } = entry.blocked()?.clone();
             let pod = entry.facts.pod.clone();
-            let cut_off = self.granted.contains(&(pod.namespace.clone(), pod.name.clone()));
+            let cut_off = self.granted.contains(&pod.uid);
             let message = if cut_off { CUT_OFF.to_owned() } else { message };
             Some(BlockedPod { pod, budget, message, since, next_try })
         });
