@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use http::{HeaderValue, header};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::Cluster;
@@ -11,6 +12,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than a watch is asked to last (20 s), so that only a dead connection runs into it.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Who calls, in the API server's audit log; `kube` sends nothing by itself.
+const USER_AGENT: &str = concat!("usher/", env!("CARGO_PKG_VERSION"));
 
 /// How the operator wants to reach the API: the cluster file's `[api]` and kubectl's global flags, which win.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +92,7 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(access.request_timeout.filter(|limit| !limit.is_zero()).unwrap_or(READ_TIMEOUT));
         config.reset_reader_on_write = true;
+        config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
         let client = kube::Client::try_from(config.clone()).map_err(ConnectError::Client)?;
         let server = config.cluster_url.to_string();
         Ok(Self {
@@ -153,4 +158,40 @@ fn cluster_name(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<String
     let wanted = options.context.as_ref().or(file.current_context.as_ref())?;
     let named = file.contexts.iter().find(|context| &context.name == wanted)?;
     named.context.as_ref().map(|context| context.cluster.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::{Access, Cluster};
+
+    #[tokio::test]
+    async fn the_audit_log_can_tell_who_called() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        let text = "{clusters: [{name: c, cluster: {server: SERVER}}], users: [{name: u, user: {}}],
+            contexts: [{name: x, context: {cluster: c, user: u}}], current-context: x}";
+        fs::write(&kubeconfig, text.replace("SERVER", &server)).unwrap();
+
+        let access = Access { kubeconfig: Some(kubeconfig), ..Access::default() };
+        let cluster = Cluster::connect(None, &access).await.unwrap();
+        let asked = async { cluster.client().apiserver_version().await };
+        let answered = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = socket.read(&mut request).await.unwrap();
+            socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        };
+        let (_, request) = tokio::join!(asked, answered);
+        assert!(request.contains("user-agent: usher/"), "{request}");
+    }
 }
