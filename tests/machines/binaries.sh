@@ -30,7 +30,7 @@ if on_path=$(command -v kube-apiserver) && has_all "$(dirname "$on_path")"; then
 fi
 
 cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}
-key=$(cat "$here"/*/go.mod "$here"/kube/go.sum "$here"/containerd/go.sum "$here"/runc/main.go "${BASH_SOURCE[0]}" |
+key=$(cat "$here"/{containerd,kube,runc}/go.mod "$here"/kube/go.sum "$here"/containerd/go.sum "$here"/runc/main.go "${BASH_SOURCE[0]}" |
 	sha256sum | cut -c1-16)
 out=$cache/machines-$key
 if has_all "$out"; then
