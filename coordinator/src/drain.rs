@@ -40,7 +40,7 @@ mod whereabouts;
 use std::{collections::BTreeSet, time::Duration};
 
 pub use display::never_lines;
-pub use drainer::{Drainer, Refill, run};
+pub use drainer::{Drainer, Refill};
 pub use error::DrainError;
 pub use outlook::{Outlook, PodOutlook};
 pub use pods::{Owner, PodRef};
@@ -68,7 +68,7 @@ pub struct DrainOptions {
     /// Do not wait for pods whose grace ended longer ago than this: their kubelet is gone.
     pub skip_wait_for_delete: Option<Duration>,
     /// Drain only the pods with these labels, in kubectl's notation.
-    pub pod_selector: Option<String>,
+    pub pod_selector: Option<PodSelector>,
     /// Delete pods instead of evicting them: disruption budgets do not count.
     pub disable_eviction: bool,
     /// What the site wants beyond kubectl's filters.

@@ -11,9 +11,12 @@ mod cases;
 mod double;
 #[path = "conformance/real.rs"]
 mod real;
+#[path = "tables/cases.rs"]
+mod tables;
 
 use std::{path::Path, time::Duration};
 
+use cases::Server as _;
 use tokio::process::Command;
 use usher_testkit::{
     apiserver::{
@@ -38,6 +41,14 @@ async fn a_real_api_server_answers_the_same() {
         }
     }
     assert!(differences.is_empty(), "{} differences\n{}", differences.len(), differences.join("\n"));
+}
+
+#[tokio::test]
+async fn the_tables_of_drains_hold_on_a_real_api_server() {
+    let binaries = real::binaries().expect("the binaries of the test bed");
+    let real = real::RealServer::start(&binaries).await.expect("a kube-apiserver");
+    tables::filters::hold(&real.client()).await;
+    tables::outcomes::hold(&real.client()).await;
 }
 
 #[tokio::test]

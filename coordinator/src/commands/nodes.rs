@@ -94,7 +94,7 @@ pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
         ignore_daemon_sets: eviction.ignore_daemonsets,
         delete_empty_dir_data: eviction.delete_emptydir_data,
         skip_wait_for_delete: skip.filter(|limit| !limit.is_zero()),
-        pod_selector: eviction.pod_selector.as_ref().map(ToString::to_string),
+        pod_selector: eviction.pod_selector.clone(),
         policy: policy(eviction, &world.site.drain),
         escalation: Escalation { kill_after: eviction.kill_after, delete_after: eviction.delete_after },
         disable_eviction: eviction.disable_eviction,

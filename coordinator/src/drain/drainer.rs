@@ -94,17 +94,3 @@ impl<'a> Drainer<'a> {
         }
     }
 }
-
-/// Drains one node: [`Drainer::drain`] with a pace of its own.
-///
-/// # Errors
-///
-/// As there.
-pub async fn run(
-    client: &Client,
-    node: &str,
-    options: &DrainOptions,
-    progress: &mut (dyn FnMut(DrainProgress) + Send),
-) -> Result<Drained, DrainError> {
-    Drainer::new(client.clone()).drain(node, options, progress).await
-}

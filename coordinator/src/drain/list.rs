@@ -13,7 +13,7 @@ pub(super) async fn list<T>(
     keep: impl Fn(&Pod) -> T,
 ) -> Result<Vec<T>, kube::Error> {
     let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    params.label_selector.clone_from(&options.pod_selector);
+    params.label_selector = options.pod_selector.as_ref().map(ToString::to_string);
     params.limit = options.page();
     let mut found = Vec::new();
     let pods = Api::<Pod>::all(client.clone());

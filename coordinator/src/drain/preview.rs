@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::{
     DrainError, DrainOptions, Drainer, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod,
     evict::{Manner, Outcome, evict},
+    fit::Wish,
+    pods::PodFacts,
     survey::Survey,
     verdicts::Look,
 };
@@ -93,8 +95,11 @@ impl Drainer<'_> {
         if nodes.is_empty() {
             return Ok(Vec::new());
         }
-        let survey = self.surveys.latest(&self.client).await?;
-        let previews = nodes.iter().map(|node| self.preview(node, options, &survey, confirm));
+        let (survey, mut pods) = self.surveys.latest(&self.client, nodes).await?;
+        let previews = nodes.iter().map(|node| {
+            let pods = pods.as_mut().and_then(|pods| pods.remove(node));
+            self.preview(node, pods, options, &survey, confirm)
+        });
         stream::iter(previews).buffered(NODES).try_collect().await
     }
 
@@ -107,8 +112,9 @@ impl Drainer<'_> {
         if self.cleared.lately(node) {
             return Ok(());
         }
-        let survey = self.surveys.latest(&self.client).await?;
-        let preview = self.preview(node, options, &survey, Confirm::Never).await?;
+        let (survey, pods) = self.surveys.latest(&self.client, &[node.to_owned()]).await?;
+        let pods = pods.and_then(|mut pods| pods.remove(node));
+        let preview = self.preview(node, pods, options, &survey, Confirm::Never).await?;
         let pods: Vec<_> = preview.against(options).cloned().collect();
         match pods.is_empty() {
             true => Ok(()),
@@ -116,16 +122,18 @@ impl Drainer<'_> {
         }
     }
 
+    /// `pods` are the node's, if they have been read just now.
     async fn preview(
         &self,
         node: &str,
+        pods: Option<Vec<(PodFacts, Wish)>>,
         options: &DrainOptions,
         survey: &Survey,
         confirm: Confirm,
     ) -> Result<DrainPreview, DrainError> {
         let begun = Instant::now();
         let look = Look { client: &self.client, node, options, survey, daemon_sets: &self.daemon_sets };
-        let mut preview = look.preview().await?;
+        let mut preview = look.preview(pods).await?;
         preview.confirm(&self.client, options, confirm).await;
         preview.wait = preview.pods.iter().filter(|pod| matches!(pod.outlook, Outlook::Wait { .. })).count();
         if confirm != Confirm::Nothing && preview.against(options).next().is_none() {

@@ -58,7 +58,7 @@ impl Drain<'_> {
         let mut config =
             watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(watch_seconds());
         config.page_size = self.options.page();
-        config.label_selector.clone_from(&self.options.pod_selector);
+        config.label_selector = self.options.pod_selector.as_ref().map(ToString::to_string);
         let mut pods = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
         let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();

@@ -30,21 +30,30 @@ pub(super) struct Surveys(Arc<Mutex<Option<Look>>>);
 /// A look at the cluster, and when it began.
 type Look = (Instant, Arc<Survey>);
 
+/// The pods of some nodes, with what they ask for.
+pub(super) type PodsOf = HashMap<String, Vec<(PodFacts, Wish)>>;
+
 impl Surveys {
-    /// A look that is not too old. Whoever asks while another one looks waits for that.
-    pub(super) async fn latest(&self, client: &Client) -> Result<Arc<Survey>, DrainError> {
+    /// A look that is not too old, and, if it was taken for this call, the pods of the nodes in `of`. Whoever asks while another
+    /// one looks waits for that.
+    pub(super) async fn latest(
+        &self,
+        client: &Client,
+        of: &[String],
+    ) -> Result<(Arc<Survey>, Option<PodsOf>), DrainError> {
         let mut latest = self.0.lock().await;
         if let Some((read, survey)) = latest.as_ref()
             && read.elapsed() < GOOD_FOR
         {
-            return Ok(Arc::clone(survey));
+            return Ok((Arc::clone(survey), None));
         }
         // What is dropped first need not be held twice.
         *latest = None;
         let begun = Instant::now();
-        let survey = Arc::new(Survey::read(client).await?);
+        let (survey, pods) = Survey::read(client, of).await?;
+        let survey = Arc::new(survey);
         *latest = Some((begun, Arc::clone(&survey)));
-        Ok(survey)
+        Ok((survey, pods))
     }
 }
 
@@ -58,21 +67,25 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    async fn read(client: &Client) -> Result<Self, DrainError> {
+    async fn read(client: &Client, of: &[String]) -> Result<(Self, Option<PodsOf>), DrainError> {
         let mut survey = Self::default();
+        let mut pods_of: PodsOf = of.iter().map(|node| (node.clone(), Vec::new())).collect();
         each(Api::all(client.clone()), "disruption budgets", |budget| survey.budgets.push(budget)).await?;
         let mut offers: HashMap<String, Offer> = HashMap::new();
         let nodes = each(Api::all(client.clone()), "nodes", |node: Node| {
             offers.insert(node.name_any(), Offer::of(&node));
         })
         .await?;
-        each(Api::all(client.clone()), "pods", |pod: Pod| {
-            let facts = PodFacts::of(&pod);
+        let pods = each(Api::all(client.clone()), "pods", |pod: Pod| {
+            let (facts, wish) = (PodFacts::of(&pod), Wish::of(&pod));
+            if let Some(pods) = facts.node.as_ref().and_then(|node| pods_of.get_mut(node)) {
+                pods.push((facts.clone(), wish.clone()));
+            }
             if facts.phase == Phase::Finished {
                 return;
             }
             if let Some(offer) = facts.node.as_ref().and_then(|node| offers.get_mut(node)) {
-                offer.take(&Wish::of(&pod));
+                offer.take(&wish);
             }
             if let Some(owner) = facts.owner.filter(|_| facts.deletion.is_none()) {
                 *survey.replicas.entry(owner.uid).or_default() += 1;
@@ -80,7 +93,7 @@ impl Survey {
         })
         .await?;
         survey.offers = nodes.then(|| offers.into_values().collect());
-        Ok(survey)
+        Ok((survey, pods.then_some(pods_of)))
     }
 
     /// Whether the pod is the only one of a controller that keeps pods running.

@@ -28,10 +28,16 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    pub(super) async fn preview(&self) -> Result<DrainPreview, DrainError> {
+    /// `read` are the node's pods, if they have been read just now.
+    pub(super) async fn preview(&self, read: Option<Vec<(PodFacts, Wish)>>) -> Result<DrainPreview, DrainError> {
         let Self { client, node, options, survey, .. } = *self;
-        let pods = list(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
-        let mut pods = pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
+        let mut pods = match read {
+            Some(pods) => self.selected(pods),
+            None => {
+                let pods = list(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
+                pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?
+            }
+        };
         pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
         let mut room = Room::of(if options.disable_eviction { &[] } else { &survey.budgets }, Timestamp::now());
@@ -64,6 +70,14 @@ impl Look<'_> {
         preview.evict = evicted.iter().map(|facts| facts.pod.clone()).collect();
         preview.budgets = budgets_of(survey, &evicted);
         Ok(preview)
+    }
+
+    /// As the server selects: the operator may want only some pods drained.
+    fn selected(&self, mut pods: Vec<(PodFacts, Wish)>) -> Vec<(PodFacts, Wish)> {
+        if let Some(selector) = &self.options.pod_selector {
+            pods.retain(|(pod, _)| selector.selects(&pod.labels));
+        }
+        pods
     }
 
     /// What will become of a pod that no filter keeps, and what to know about it.

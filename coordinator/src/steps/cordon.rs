@@ -50,11 +50,16 @@ fn told(step: &Step, context: &Context<'_>, outcome: Uncordoned) -> Result<(), S
 pub(super) async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
     let machine = context.machine().to_owned();
     let operation = context.mandate.operation.clone();
-    let outcome = context.world.cluster.uncordon(&machine, Some(&operation)).await.map_err(|error| {
-        StepError::from(error).hint(format!("{machine} may still be cordoned: usher uncordon {machine} -r REASON"))
-    })?;
-    if outcome == Uncordoned::Now {
-        context.undone(step, format!("{machine} is schedulable again"));
+    match context.world.cluster.uncordon(&machine, Some(&operation)).await {
+        Ok(Uncordoned::Now) => context.undone(step, format!("{machine} is schedulable again")),
+        Ok(Uncordoned::Before | Uncordoned::NotOurs) => {}
+        Err(error) if error.is_not_found() => {
+            context.undone(step, format!("{machine} was deleted meanwhile, and its cordon with it"));
+        }
+        Err(error) => {
+            let hint = format!("{machine} may still be cordoned: usher uncordon {machine} -r REASON");
+            return Err(StepError::from(error).hint(hint));
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use http::Method;
 use k8s_openapi::api::{core::v1::Node, policy::v1::PodDisruptionBudget};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use usher_coordinator::drain::{self, DrainError, DrainOptions};
+use usher_coordinator::drain::{DrainError, DrainOptions, Drainer};
 use usher_testkit::apiserver::{
     ApiServer, Fault,
     fixtures::{budget, deployment, node, pod},
@@ -21,12 +21,13 @@ async fn a_budget_that_never_allows_is_named_within_seconds_and_ends_at_the_dead
     api.add(owned("web/a"));
     let started = Instant::now();
     let mut named_after = None;
-    let result = drain::run(&api.client(), "w1", &within(MINUTE), &mut |progress| {
-        if !progress.blocked.is_empty() {
-            named_after.get_or_insert(started.elapsed());
-        }
-    })
-    .await;
+    let result = Drainer::new(api.client())
+        .drain("w1", &within(MINUTE), &mut |progress| {
+            if !progress.blocked.is_empty() {
+                named_after.get_or_insert(started.elapsed());
+            }
+        })
+        .await;
     let error = result.unwrap_err();
     assert!(named_after.unwrap() < seconds(2), "{named_after:?}");
     assert_eq!(started.elapsed(), MINUTE);

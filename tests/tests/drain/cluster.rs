@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::Value;
-use usher_coordinator::drain::{self, DrainError, DrainOptions, DrainProgress, Drained, PodRef};
+use usher_coordinator::drain::{DrainError, DrainOptions, DrainProgress, Drained, Drainer, PodRef};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{PodFixture, node, pod},
@@ -35,7 +35,7 @@ pub(crate) async fn drain_with(
     options: &DrainOptions,
 ) -> (Result<Drained, DrainError>, Vec<DrainProgress>) {
     let mut told = Vec::new();
-    let result = drain::run(&api.client(), "w1", options, &mut |progress| told.push(progress)).await;
+    let result = Drainer::new(api.client()).drain("w1", options, &mut |progress| told.push(progress)).await;
     (result, told)
 }
 

@@ -56,7 +56,7 @@ async fn finished_pods_go_whatever_they_are() {
 async fn only_the_pods_with_the_selectors_labels_are_drained() {
     let api = cluster();
     api.add(owned("web/a").labelled("tier", "front")).add(pod("web/bare").on("w1"));
-    let options = DrainOptions { pod_selector: Some("tier=front".into()), ..DrainOptions::default() };
+    let options = DrainOptions { pod_selector: Some("tier=front".parse().unwrap()), ..DrainOptions::default() };
     let (result, _) = drain_with(&api, &options).await;
     assert_eq!(moved(&result.unwrap()), ["web/a"]);
     assert_eq!(on(&api, "w1"), ["bare"]);
