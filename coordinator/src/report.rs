@@ -35,8 +35,11 @@ pub struct Report {
     pub took: f64,
     /// Machine by machine.
     pub turns: Vec<TurnReport>,
-    /// Where the pods of each drained machine are now, by machine.
-    pub pods: BTreeMap<String, Whereabouts>,
+    /// The machines that pods have left.
+    pub drained: Vec<String>,
+    /// Where those pods' successors are now. Which of them came from which machine cannot be told: their controllers make
+    /// them for all.
+    pub pods: Option<Whereabouts>,
 }
 
 /// What happened to one machine.
@@ -161,18 +164,11 @@ impl Report {
     /// The report for people.
     pub fn to_text(&self) -> String {
         let mut lines = vec![self.summary.clone()];
-        for (machine, pods) in &self.pods {
-            let mut placed: Vec<_> = pods.by_node.iter().map(|(node, count)| format!("{count} on {node}")).collect();
-            if pods.unscheduled > 0 {
-                placed.push(format!("{} on no node yet", pods.unscheduled));
+        if let Some(pods) = &self.pods {
+            lines.push(format!("Pods of {}: {}.", machines(&self.drained), places(pods)));
+            if self.exit == Exit::Done {
+                lines.push("Pods do not come back by themselves.".to_owned());
             }
-            if pods.without_successor > 0 {
-                placed.push(format!("{} without a successor", pods.without_successor));
-            }
-            lines.push(format!("Pods of {machine}: {}.", placed.join(", ")));
-        }
-        if self.exit == Exit::Done && !self.pods.is_empty() {
-            lines.push("Pods do not come back by themselves.".to_owned());
         }
         lines.extend(self.details.iter().map(|line| format!("  {line}")));
         lines.extend(self.next.iter().map(|line| format!("  {line}")));
@@ -181,5 +177,46 @@ impl Report {
             lines.push(format!("{nothing}(exit {})", self.exit_code));
         }
         lines.join("\n")
+    }
+}
+
+/// So many are named one by one.
+const FEW: usize = 4;
+
+fn machines(names: &[String]) -> String {
+    if names.len() > FEW { format!("{} machines", names.len()) } else { words::list(names) }
+}
+
+/// `12 on w2, 3 on w3, 1 on no node yet`: the nodes that took most come first.
+fn places(pods: &Whereabouts) -> String {
+    let mut nodes: Vec<_> = pods.by_node.iter().collect();
+    nodes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+    let (named, others) = nodes.split_at(nodes.len().min(FEW));
+    let mut places: Vec<_> = named.iter().map(|(node, count)| format!("{count} on {node}")).collect();
+    if !others.is_empty() {
+        let pods: usize = others.iter().map(|(_, count)| **count).sum();
+        places.push(format!("{pods} on {} more", others.len()));
+    }
+    if pods.unscheduled > 0 {
+        places.push(format!("{} on no node yet", pods.unscheduled));
+    }
+    if pods.without_successor > 0 {
+        places.push(format!("{} without a successor", pods.without_successor));
+    }
+    places.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_places_are_named_and_the_rest_is_counted() {
+        let by_node = [("a", 1), ("b", 9), ("c", 2), ("d", 3), ("e", 4), ("f", 1)];
+        let by_node = by_node.into_iter().map(|(node, count)| (node.to_owned(), count)).collect();
+        let pods = Whereabouts { by_node, unscheduled: 2, without_successor: 0 };
+        assert_eq!(places(&pods), "9 on b, 4 on e, 3 on d, 2 on c, 2 on 2 more, 2 on no node yet");
+        let names = |number: usize| (0..number).map(|it| format!("w{it}")).collect::<Vec<_>>();
+        assert_eq!((machines(&names(2)), machines(&names(5))), ("w0 and w1".to_owned(), "5 machines".to_owned()));
     }
 }

@@ -1,7 +1,5 @@
 //! The way of every change: facts, plan, confirmation, lock, run, report.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -214,6 +212,7 @@ async fn run(
         next,
         took: took.as_secs_f64(),
         turns: report::turns(&read),
+        drained: outcome.moved.keys().cloned().collect(),
         pods,
     };
     match global.output {
@@ -238,13 +237,11 @@ async fn leaders_now(world: &World, wanted: &Wanted, before: &Inventory) -> Stri
     if leaders.is_empty() { String::new() } else { format!(" {how}: {}.", leaders.join(", ")) }
 }
 
-/// Where the pods of each drained machine run now.
-async fn whereabouts(world: &World, outcome: &Outcome) -> BTreeMap<String, drain::Whereabouts> {
-    let mut found = BTreeMap::new();
-    for (machine, moved) in &outcome.moved {
-        if let Ok(found_now) = drain::whereabouts(world.cluster.client(), moved).await {
-            found.insert(machine.clone(), found_now);
-        }
+/// Where the pods that were moved run now.
+async fn whereabouts(world: &World, outcome: &Outcome) -> Option<drain::Whereabouts> {
+    let moved: Vec<_> = outcome.moved.values().flatten().cloned().collect();
+    if moved.is_empty() {
+        return None;
     }
-    found
+    drain::whereabouts(world.cluster.client(), &moved).await.ok()
 }

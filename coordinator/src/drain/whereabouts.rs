@@ -1,6 +1,6 @@
 //! Where the pods that came in place of the moved ones run now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
@@ -23,6 +23,9 @@ pub struct Whereabouts {
     pub without_successor: usize,
 }
 
+/// Pods to a page of a list.
+const PAGE: u32 = 500;
+
 /// Looks where the successors of the moved pods are now.
 ///
 /// # Errors
@@ -32,13 +35,22 @@ pub async fn whereabouts(client: &Client, moved: &[MovedPod]) -> Result<Whereabo
     let mut namespaces: Vec<_> = moved.iter().map(|moved| moved.pod.namespace.as_str()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
+    let owners: HashSet<_> = moved.iter().filter_map(|moved| moved.owner.as_ref()).map(|owner| &owner.uid).collect();
     let mut present = Vec::new();
     for namespace in namespaces {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let list = pods.list(&ListParams::default()).await;
-        let list =
-            list.map_err(|error| DrainError::before_anything(format!("list the pods in {namespace}"), &error))?;
-        present.extend(list.items.iter().map(PodFacts::of));
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = pods.list(&params).await;
+            let page =
+                page.map_err(|error| DrainError::before_anything(format!("list the pods in {namespace}"), &error))?;
+            let facts = page.items.iter().map(PodFacts::of);
+            present.extend(facts.filter(|pod| pod.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid))));
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params = params.continue_token(&token),
+                _ => break,
+            }
+        }
     }
     Ok(successors(moved, present))
 }

@@ -12,7 +12,9 @@ use usher_testkit::apiserver::{
     fixtures::{budget, deployment, node, pod},
 };
 
-use crate::cluster::{MINUTE, cluster, drain_with, drained, evictions, left, names, owned, refused, seconds, within};
+use crate::cluster::{
+    MINUTE, cluster, drain_with, drained, evictions, left, moved, names, owned, refused, seconds, within,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_never_allows_is_named_within_seconds_and_ends_at_the_deadline() {
@@ -106,4 +108,25 @@ async fn whoever_may_not_watch_budgets_asks_by_a_slow_clock() {
     let drained = drained(&api).await;
     assert_eq!((drained.moved.len(), forbidden.hits()), (2, 1));
     assert!(drained.took < seconds(25), "{:?}", drained.took);
+}
+
+/// The server counts an eviction before it deletes the pod. If the connection breaks in between, the budget takes the pod for
+/// gone, and the pod lives; the disruption controller forgets that after two minutes.
+#[tokio::test(start_paused = true)]
+async fn an_eviction_that_broke_off_half_way_is_waited_for_until_the_budget_has_forgotten_it() {
+    let api = ApiServer::new();
+    api.add(node("w1").cordoned()).add(node("w2"));
+    for (name, node) in [("web/a", "w1"), ("web/b", "w2")] {
+        api.add(pod(name).on(node).owned_by_replica_set("web"));
+    }
+    api.add(budget("web/web").min_available(1));
+    sleep(seconds(3)).await;
+    let now = api.clock().now().to_string();
+    api.edit::<PodDisruptionBudget>(
+        "web/web",
+        json!({"status": {"disruptionsAllowed": 0, "disruptedPods": {"a": now}}}),
+    );
+    let drained = drained(&api).await;
+    assert_eq!(moved(&drained), ["web/a"]);
+    assert!(drained.took > seconds(115) && drained.took < seconds(130), "{:?}", drained.took);
 }
