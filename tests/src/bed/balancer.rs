@@ -56,6 +56,18 @@ impl Bed {
             .with_context(|| format!("the balancer has no server {name:?}:\n{table}"))
     }
 
+    /// Breaks every connection that goes through the balancer; new ones are taken at once.
+    ///
+    /// # Errors
+    /// If the balancer does not answer.
+    pub async fn cut_connections(&self) -> anyhow::Result<()> {
+        for machine in CONTROL_PLANES {
+            let answer = admin(&format!("shutdown sessions server api/{}", machine.name)).await?;
+            ensure!(answer.trim().is_empty(), "the balancer says: {}", answer.trim());
+        }
+        Ok(())
+    }
+
     async fn set_server(&self, name: &str, state: &str) -> anyhow::Result<()> {
         let name = machine(name)?.name;
         let answer = admin(&format!("set server api/{name} state {state}")).await?;

@@ -211,7 +211,9 @@ fn worker_files(machine: &Machine) -> anyhow::Result<Vec<File>> {
 /// Whether the scheduler would send pods to this Node.
 fn takes_pods(node: &Node) -> bool {
     let cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
+    // A controller takes a cordon's taint away some time after the cordon.
+    let tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.as_ref().is_some_and(|taints| !taints.is_empty()));
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    ready && !cordoned
+    ready && !cordoned && !tainted
 }

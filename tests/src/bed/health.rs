@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Node},
+    jiff::Timestamp,
+};
 use kube::Api;
 
 use super::{Bed, CONTROL_PLANES, Link, MACHINES, Machine, Power, WORKERS, until};
@@ -29,12 +32,25 @@ impl Bed {
         }
         self.wait_control_plane().await?;
         for machine in WORKERS {
+            self.register(machine).await?;
             self.kubectl(&["uncordon", machine.name]).await?.success()?;
             self.kubectl(&["annotate", "node", machine.name, CORDON_MARK]).await?.success()?;
         }
         self.wait_nodes().await?;
         self.start_workload().await?;
         try_join_all(MACHINES.iter().map(|machine| self.await_agent(machine))).await.map(drop)
+    }
+
+    /// Brings back a Node that was deleted: its kubelet makes it, but only when it starts.
+    async fn register(&self, machine: &Machine) -> anyhow::Result<()> {
+        let nodes: Api<Node> = Api::all(self.client().await?);
+        if nodes.get_opt(machine.name).await?.is_some() {
+            return Ok(());
+        }
+        self.shell(machine.name, "systemctl restart kubelet.service").await?;
+        until(&format!("the Node {}", machine.name), LIMIT, async || Ok(nodes.get_opt(machine.name).await?))
+            .await
+            .map(drop)
     }
 
     async fn mend_machine(&self, machine: &Machine) -> anyhow::Result<()> {
