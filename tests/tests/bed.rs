@@ -15,6 +15,8 @@
 mod break_glass;
 #[path = "bed/door.rs"]
 mod door;
+#[path = "bed/drain.rs"]
+mod drain;
 #[path = "bed/failures.rs"]
 mod failures;
 #[path = "bed/interruptions.rs"]
