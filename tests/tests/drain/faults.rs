@@ -5,13 +5,13 @@ use std::time::Duration;
 use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::{Instant, sleep};
-use usher_coordinator::drain::DrainOptions;
+use usher_coordinator::drain::{DrainError, DrainOptions};
 use usher_testkit::apiserver::{
     Failure, Fault,
     fixtures::{namespace, pod},
 };
 
-use crate::cluster::{cluster, drain_with, drained, left, moved, names, owned, refused, seconds, within};
+use crate::cluster::{MINUTE, cluster, drain_with, drained, left, moved, names, on, owned, refused, seconds, within};
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_no_budget() {
@@ -157,4 +157,15 @@ async fn a_node_and_its_pods_that_are_deleted_meanwhile_end_the_drain() {
     let drained = drained(&api).await;
     assert_eq!(drained.moved.len(), 2);
     assert!(drained.took < seconds(12), "{:?}", drained.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_evictions_fails_the_drain_and_does_not_pass_for_an_empty_node() {
+    let api = cluster();
+    api.add(owned("web/a"));
+    api.inject(Fault::on(Method::POST, "/eviction").status(404).always());
+    let error = refused(&api, &within(MINUTE)).await;
+    assert!(matches!(error, DrainError::Failed { .. }), "{error:?}");
+    assert!(left(&error)[0].starts_with("web/a: "), "{error:?}");
+    assert_eq!(on(&api, "w1"), ["a"]);
 }
