@@ -11,6 +11,7 @@
 //! then on. So a bed belongs on a runtime of one thread.
 
 mod agents;
+mod audit;
 mod balancer;
 mod certificates;
 mod cluster;
@@ -21,6 +22,7 @@ mod folder;
 mod health;
 mod init;
 mod machine;
+mod measured;
 mod nspawn;
 mod output;
 mod prober;
@@ -37,12 +39,14 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context;
 
 pub use self::{
+    audit::Requests,
     balancer::Rotation,
     certificates::{Client, Generation},
     faults::Link,
     folder::Folder,
     init::run as run_init,
     machine::{CONTROL_PLANES, MACHINES, Machine, Role, WORKERS, machine},
+    measured::{Measured, Tool},
     output::Output,
     prober::{Prober, Probes},
     state::{MachineState, Power},

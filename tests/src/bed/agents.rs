@@ -49,12 +49,22 @@ impl Bed {
     /// # Errors
     /// As for [`Bed::usher`].
     pub async fn usher_with(&self, cluster_file: &Path, words: &[&str]) -> anyhow::Result<Output> {
+        self.usher_watched(cluster_file, words, async |_| {}).await
+    }
+
+    /// Runs `usher` with an eye on its process.
+    pub(super) async fn usher_watched(
+        &self,
+        cluster_file: &Path,
+        words: &[&str],
+        watch: impl AsyncFnOnce(u32),
+    ) -> anyhow::Result<Output> {
         let program = self.settings.usher.join("usher");
         let arguments: Vec<_> = ["--cluster-file".as_ref(), cluster_file.as_os_str()]
             .into_iter()
             .chain(words.iter().map(AsRef::as_ref))
             .collect();
-        let mut output = Output::of(program, &arguments).await?;
+        let mut output = Output::watched(program, &arguments, &[], watch).await?;
         output.command = format!("usher {}", words.join(" "));
         Ok(output)
     }

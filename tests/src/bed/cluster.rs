@@ -81,12 +81,22 @@ impl Bed {
     /// # Errors
     /// As for [`Bed::kubectl`].
     pub async fn kubectl_with_input(&self, words: &[&str], input: &str) -> anyhow::Result<Output> {
+        self.kubectl_watched(words, input, async |_| {}).await
+    }
+
+    /// Runs kubectl with an eye on its process.
+    pub(super) async fn kubectl_watched(
+        &self,
+        words: &[&str],
+        input: &str,
+        watch: impl AsyncFnOnce(u32),
+    ) -> anyhow::Result<Output> {
         let kubeconfig = self.folder.kubeconfig();
         let arguments: Vec<_> = ["--kubeconfig".as_ref(), kubeconfig.as_os_str()]
             .into_iter()
             .chain(words.iter().map(AsRef::as_ref))
             .collect();
-        Output::with_input(self.kubernetes_program("kubectl"), &arguments, input.as_bytes()).await
+        Output::watched(self.kubernetes_program("kubectl"), &arguments, input.as_bytes(), watch).await
     }
 
     /// Whether this apiserver says that it is ready.
@@ -106,7 +116,8 @@ impl Bed {
     pub(super) async fn start_control_plane(&self) -> anyhow::Result<()> {
         try_join_all(CONTROL_PLANES.iter().map(|machine| async {
             let units = CONTROL_PLANE_UNITS.iter().map(|(name, text)| File::unit(name, text));
-            let files: Vec<_> = [environment(machine)].into_iter().chain(units).collect();
+            let policy = File::new("/etc/kubernetes/audit-policy.yaml", machines!("config/audit-policy.yaml"));
+            let files: Vec<_> = [environment(machine), policy].into_iter().chain(units).collect();
             self.put(machine, &files).await?;
             self.enable(machine, &CONTROL_PLANE_UNITS).await
         }))

@@ -32,6 +32,16 @@ impl Output {
         arguments: &[S],
         input: &[u8],
     ) -> anyhow::Result<Self> {
+        Self::watched(program, arguments, input, async |_| {}).await
+    }
+
+    /// The same, with an eye on the process while it runs: `watch` is given its id, and dropped when it has ended.
+    pub(super) async fn watched<S: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        arguments: &[S],
+        input: &[u8],
+        watch: impl AsyncFnOnce(u32),
+    ) -> anyhow::Result<Self> {
         let program = program.as_ref();
         let words = std::iter::once(program).chain(arguments.iter().map(AsRef::as_ref));
         let command = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
@@ -44,14 +54,24 @@ impl Output {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot run {command}"))?;
-        let stdin = child.stdin.take();
+        let (pid, stdin) = (child.id(), child.stdin.take());
         let feed = async {
             if let Some(mut stdin) = stdin {
                 // A program that does not read its input to the end is no failure of ours.
                 let _ = stdin.write_all(input).await;
             }
         };
-        let ((), output) = tokio::join!(feed, child.wait_with_output());
+        let watching = async {
+            if let Some(pid) = pid {
+                watch(pid).await;
+            }
+            std::future::pending().await
+        };
+        let output = async { tokio::join!(feed, child.wait_with_output()) };
+        let ((), output) = tokio::select! {
+            ended = output => ended,
+            never = watching => never,
+        };
         let output = output.with_context(|| format!("lost {command}"))?;
         Ok(Self {
             command,
