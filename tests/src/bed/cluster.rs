@@ -6,7 +6,7 @@ use anyhow::Context;
 use futures::future::try_join_all;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node};
 use kube::{
-    Api, Client, Config,
+    Api, Client, Config, ResourceExt,
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
@@ -162,8 +162,8 @@ impl Bed {
         let nodes: Api<Node> = Api::all(self.client().await?);
         until("Ready and schedulable Nodes", NODE_LIMIT, async || {
             let listed = nodes.list(&ListParams::default()).await?;
-            let ready = listed.iter().filter(|node| takes_pods(node)).count();
-            Ok((ready == WORKERS.len()).then_some(()))
+            let open: Vec<_> = listed.iter().filter(|node| takes_pods(node)).map(ResourceExt::name_any).collect();
+            Ok(WORKERS.iter().all(|machine| open.iter().any(|name| name == machine.name)).then_some(()))
         })
         .await
     }

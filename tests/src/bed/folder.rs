@@ -186,8 +186,8 @@ fn usher_folder() -> io::Result<PathBuf> {
     }
 }
 
-/// Runs a script of `tests/machines` that prints a folder as its last line and its progress to stderr.
-async fn machines_script(name: &str) -> anyhow::Result<PathBuf> {
+/// Runs a script of `tests/machines` that prints a path as its last line and its progress to stderr.
+pub(super) async fn machines_script(name: &str) -> anyhow::Result<PathBuf> {
     let path = work_tree().join("tests/machines").join(name);
     let output = Command::new(&path)
         .stderr(Stdio::inherit())

@@ -19,8 +19,8 @@ const CORDON_MARK: &str = "usher.dev/cordon-";
 const DROP_IN: &str = "50-bed-test.conf";
 
 impl Bed {
-    /// Puts right what a test may have left: faults, broken units, cordons, machines out of the pool; then waits until the
-    /// cluster is whole.
+    /// Puts right what a test may have left: faults, broken units, fake nodes, cordons, machines out of the pool; then waits
+    /// until the cluster is whole.
     ///
     /// # Errors
     /// If it does not get whole in time, with what is missing.
@@ -31,6 +31,7 @@ impl Bed {
             self.pool(machine.name).await?;
         }
         self.wait_control_plane().await?;
+        self.end_fleet().await?;
         for machine in WORKERS {
             self.register(machine).await?;
             self.kubectl(&["uncordon", machine.name]).await?.success()?;

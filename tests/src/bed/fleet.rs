@@ -1,0 +1,192 @@
+//! Nodes that do not exist, by the hundred, on the bed's real API servers: kwok plays their kubelets.
+//!
+//! Scheduler, controllers, disruption budgets and evictions are the real ones. What kwok cannot do (boot ids, signals,
+//! containers, grace periods) is the real workers' part.
+
+mod clear;
+mod kwok;
+mod objects;
+
+use std::{ops::Range, time::Duration};
+
+use futures::{TryStreamExt, stream};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Node, Pod, ServiceAccount},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{Bed, until};
+
+/// Where all of a fleet's pods live.
+const NAMESPACE: &str = "fleet";
+/// What all fake nodes' names begin with.
+const PREFIX: &str = "fleet-";
+/// Fifty pods a second were bound and made Ready on two cores; the rest is for slower hosts.
+const PER_POD: Duration = Duration::from_millis(200);
+/// For whatever does not grow with the pods.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Looked at less often than elsewhere on the bed: a list of a fleet is work for the server that is measured.
+const LOOK: Duration = Duration::from_millis(500);
+/// Writes under way at once while a fleet is set up or taken down.
+const AT_ONCE: usize = 16;
+
+/// A fleet of fake nodes. [`Bed::restore`] takes away one that was left behind.
+#[derive(Debug)]
+pub struct Fleet {
+    bed: Bed,
+}
+
+/// Nodes that some workload is bound to, by the name that they share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool(pub &'static str);
+
+/// Pods of Deployments that only run on one pool.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// Of the Deployments, with a number.
+    pub name: String,
+    /// Where they run.
+    pub pool: Pool,
+    /// How many.
+    pub deployments: usize,
+    /// Pods of each.
+    pub replicas: usize,
+    /// How many of a Deployment's pods may be away at once; none means no budget.
+    pub max_unavailable: Option<usize>,
+}
+
+impl Pool {
+    /// The name of one of its nodes.
+    pub fn node(self, number: usize) -> String {
+        format!("{PREFIX}{}-{number}", self.0)
+    }
+}
+
+impl Fleet {
+    /// Starts kwok for a fleet without nodes yet. What was left of another one is taken away before.
+    ///
+    /// # Errors
+    /// If kwok is missing and cannot be built, or does not start.
+    pub async fn start(bed: &Bed) -> anyhow::Result<Self> {
+        bed.end_fleet().await?;
+        bed.start_kwok().await?;
+        let client = bed.client().await?;
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
+        apply(&Api::<Namespace>::all(client.clone()), NAMESPACE, &namespace).await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
+        // Without it no pod may be made here.
+        until("the fleet's service account", LIMIT, async || Ok(accounts.get_opt("default").await?)).await?;
+        Ok(Self { bed: bed.clone() })
+    }
+
+    /// Adds nodes to a pool, with room for so many pods each, and waits until they take pods. `labels` are theirs beside the
+    /// pool's.
+    ///
+    /// # Errors
+    /// If they do not become Ready in time.
+    pub async fn add(
+        &self,
+        pool: Pool,
+        numbers: Range<usize>,
+        room: usize,
+        labels: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let nodes: Api<Node> = Api::all(self.bed.client().await?);
+        let names: Vec<_> = numbers.map(|number| pool.node(number)).collect();
+        stream::iter(names.iter().map(Ok))
+            .try_for_each_concurrent(AT_ONCE, async |name| {
+                let node = serde_json::from_value(objects::node(pool, name, room, labels))?;
+                nodes.create(&PostParams::default(), &node).await?;
+                anyhow::Ok(())
+            })
+            .await?;
+        let selector = format!("{}={}", objects::POOL, pool.0);
+        until("Ready fake nodes", LIMIT, async || {
+            let listed = nodes.list(&ListParams::default().labels(&selector)).await?;
+            let ready = listed.iter().filter(|node| objects::is_open(node)).map(ResourceExt::name_any);
+            let ready: Vec<_> = ready.collect();
+            Ok(names.iter().all(|name| ready.contains(name)).then_some(()))
+        })
+        .await
+    }
+
+    /// Opens or closes nodes for the scheduler.
+    ///
+    /// # Errors
+    /// If a node is unknown.
+    pub async fn cordon(&self, pool: Pool, numbers: Range<usize>, cordoned: bool) -> anyhow::Result<()> {
+        let nodes: Api<Node> = Api::all(self.bed.client().await?);
+        // usher's mark on a node that it has drained would otherwise stay.
+        let unmarked = json!({ "annotations": { "usher.dev/cordon": null } });
+        let patch = Patch::Merge(json!({ "metadata": unmarked, "spec": { "unschedulable": cordoned } }));
+        for number in numbers {
+            nodes.patch(&pool.node(number), &PatchParams::default(), &patch).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a workload, without waiting for it.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    pub async fn deploy(&self, workload: &Workload) -> anyhow::Result<()> {
+        let client = self.bed.client().await?;
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(client, NAMESPACE);
+        for number in 0..workload.deployments {
+            let name = format!("{}-{number}", workload.name);
+            if let Some(max_unavailable) = workload.max_unavailable {
+                apply(&budgets, &name, &objects::budget(&name, max_unavailable)).await?;
+            }
+            apply(&deployments, &name, &objects::deployment(&name, workload)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every Deployment has all its pods, no pod is on its way out, and every budget has its room again.
+    ///
+    /// # Errors
+    /// If that does not happen in time.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let client = self.bed.client().await?;
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);
+        let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
+        let wanted: usize = deployments.list(&ListParams::default()).await?.iter().map(objects::replicas).sum();
+        let limit = LIMIT + PER_POD * u32::try_from(wanted)?;
+        until("the fleet to be at rest", limit, async || {
+            let whole = deployments.list(&ListParams::default()).await?.iter().all(objects::is_whole)
+                && budgets.list(&ListParams::default()).await?.iter().all(objects::has_room)
+                && clear::count(&pods).await? == wanted;
+            if !whole {
+                sleep(LOOK).await;
+            }
+            Ok(whole.then_some(()))
+        })
+        .await
+    }
+
+    /// Ends kwok and removes everything it played for.
+    ///
+    /// # Errors
+    /// If something does not go in time.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.bed.end_fleet().await
+    }
+}
+
+async fn apply<K>(api: &Api<K>, name: &str, object: &Value) -> anyhow::Result<()>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.patch(name, &PatchParams::apply("bed"), &Patch::Apply(object)).await?;
+    Ok(())
+}
