@@ -2,9 +2,11 @@
 //!
 //! Not timed tests: hosts are shared and noisy, so what can be compared is measured side by side in one run and given as a
 //! ratio or a difference. Prints a table and writes `target/bench/results.json`, one flat object of name → number.
+//! With words behind `--`, as in `cargo bench … -- drain`, only the parts that contain one of them are measured.
 
 mod machines {
     pub(crate) mod agent;
+    pub(crate) mod drain;
     pub(crate) mod handover;
     pub(crate) mod reboot;
     pub(crate) mod results;
@@ -12,8 +14,22 @@ mod machines {
 }
 
 use anyhow::Context as _;
-use machines::{agent, handover, reboot, results::Results, roll};
+use machines::{agent, drain, handover, reboot, results::Results, roll};
 use usher_testkit::bed::Bed;
+
+/// In this order. The agent comes after the reboot, which leaves it an operation to be asked for.
+const PARTS: [&str; 10] = [
+    "binaries",
+    "reboot",
+    "agent",
+    "hand-over",
+    "roll",
+    "drain-30",
+    "drain-110",
+    "drain-500",
+    "drain-pdb",
+    "drain-many",
+];
 
 fn main() -> anyhow::Result<()> {
     // One thread: whoever gets hold of a bed is moved into its network.
@@ -26,8 +42,12 @@ async fn measure() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut results = Results::default();
     let bed = Bed::shared().await.context("the bed did not start")?;
-    // The agent comes after the reboot, which leaves it an operation to be asked for.
-    for part in ["binaries", "reboot", "agent", "hand-over", "roll"] {
+    // cargo adds an option of its own.
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for part in PARTS {
+        if !wanted.is_empty() && !wanted.iter().any(|word| part.contains(word.as_str())) {
+            continue;
+        }
         results.say(&format!("measuring: {part}"));
         bed.restore().await.context("the bed is not whole")?;
         match part {
@@ -35,7 +55,9 @@ async fn measure() -> anyhow::Result<()> {
             "agent" => agent::measure(&bed, &mut results).await?,
             "reboot" => reboot::measure(&bed, &mut results).await?,
             "hand-over" => handover::measure(&bed, &mut results).await?,
-            _ => roll::measure(&bed, &mut results).await?,
+            "roll" => roll::measure(&bed, &mut results).await?,
+            "drain-many" => drain::many::measure(&bed, &mut results).await?,
+            case => drain::twins::measure(&bed, &mut results, case).await?,
         }
     }
     bed.restore().await?;

@@ -7,13 +7,13 @@ use anyhow::Context as _;
 /// What was measured so far, with the goal of each figure if it has one.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
-    figures: BTreeMap<&'static str, (f64, Option<f64>)>,
+    figures: BTreeMap<String, (f64, Option<f64>)>,
 }
 
 impl Results {
     /// Records a figure; lower is better than `goal`.
-    pub(crate) fn record(&mut self, name: &'static str, value: f64, goal: Option<f64>) {
-        self.figures.insert(name, (value, goal));
+    pub(crate) fn record(&mut self, name: impl Into<String>, value: f64, goal: Option<f64>) {
+        self.figures.insert(name.into(), (value, goal));
     }
 
     /// A line of progress.

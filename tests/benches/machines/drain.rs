@@ -1,0 +1,15 @@
+//! Drains of kwok's nodes on the bed's real API servers.
+
+pub(crate) mod many;
+pub(crate) mod twins;
+
+use usher_testkit::bed::{Measured, Tool};
+
+use super::results::Results;
+
+/// A line for whoever wants to know where the time and the requests went.
+fn tell(results: &Results, what: &str, tool: Tool, run: &Measured) {
+    let took = run.output.took.as_secs_f64();
+    let (name, rss, requests) = (tool.name(), run.peak_rss_mib, &run.requests);
+    results.say(&format!("{what}: {name:<7} {took:>7.2}s {rss:>6.1} MiB, requests {requests}"));
+}
