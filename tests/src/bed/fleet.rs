@@ -165,13 +165,22 @@ impl Fleet {
         until("the fleet to be at rest", limit, async || {
             let whole = deployments.list(&ListParams::default()).await?.iter().all(objects::is_whole)
                 && budgets.list(&ListParams::default()).await?.iter().all(objects::has_room)
-                && clear::count(&pods).await? == wanted;
+                && clear::count(&pods, &ListParams::default()).await? == wanted;
             if !whole {
                 sleep(LOOK).await;
             }
             Ok(whole.then_some(()))
         })
         .await
+    }
+
+    /// How many of the fleet's pods are bound to a node.
+    ///
+    /// # Errors
+    /// If the server does not tell.
+    pub async fn pods_on(&self, node: &str) -> anyhow::Result<usize> {
+        let pods: Api<Pod> = Api::namespaced(self.bed.client().await?, NAMESPACE);
+        clear::count(&pods, &ListParams::default().fields(&format!("spec.nodeName={node}"))).await
     }
 
     /// Ends kwok and removes everything it played for.

@@ -1,6 +1,6 @@
 //! usher beside the real kubectl: the same pods go to and fro between two nodes, driven out by one tool and by the other.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use usher_testkit::bed::{Bed, Fleet, Measured, Pool, Tool, Workload};
 
 use super::{
@@ -98,14 +98,17 @@ impl Case {
             // Neither tool is always the first.
             let order = if round % 2 == 0 { [Tool::Usher, Tool::Kubectl] } else { [Tool::Kubectl, Tool::Usher] };
             for tool in order {
+                let there = fleet.pods_on(&POOL.node(full)).await?;
+                ensure!(there == self.pods, "{there} pods are on the node, not {}", self.pods);
                 let run = drain(bed, tool, &POOL.node(full)).await?;
                 tell(results, self.name, tool, &run);
                 match tool {
                     Tool::Usher => usher.push(run),
                     Tool::Kubectl => kubectl.push(run),
                 }
-                fleet.cordon(POOL, full..full + 1, false).await?;
+                // Not before all successors are bound: some would come back.
                 fleet.settle().await?;
+                fleet.cordon(POOL, full..full + 1, false).await?;
                 full = 1 - full;
             }
         }

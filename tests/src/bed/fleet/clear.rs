@@ -64,9 +64,9 @@ impl Bed {
         budgets.delete_collection(&DeleteParams::default(), &all).await?;
         // The ReplicaSets go first: whoever counts them must not make new pods.
         deployments.delete_collection(&DeleteParams::foreground(), &all).await?;
-        let limit = LIMIT + PER_POD * u32::try_from(count(&pods).await?)?;
+        let limit = LIMIT + PER_POD * u32::try_from(count(&pods, &all).await?)?;
         until("the end of the fleet's pods", limit, async || {
-            let gone = count(&pods).await? == 0 && deployments.list_metadata(&all).await?.items.is_empty();
+            let gone = count(&pods, &all).await? == 0 && deployments.list_metadata(&all).await?.items.is_empty();
             if !gone {
                 sleep(LOOK).await;
             }
@@ -77,7 +77,9 @@ impl Bed {
 }
 
 /// How many there are, without their contents.
-pub(super) async fn count(pods: &Api<Pod>) -> anyhow::Result<usize> {
-    let page = pods.list_metadata(&ListParams::default().limit(1)).await?;
+pub(super) async fn count(pods: &Api<Pod>, which: &ListParams) -> anyhow::Result<usize> {
+    // With a selector the server does not tell how many remain: all are listed then, by their metadata alone.
+    let which = if which.field_selector.is_some() { which.clone() } else { which.clone().limit(1) };
+    let page = pods.list_metadata(&which).await?;
     Ok(page.items.len() + usize::try_from(page.metadata.remaining_item_count.unwrap_or_default())?)
 }
