@@ -240,12 +240,13 @@ pub struct Drain {
     /// How many nodes are drained at a time, once all are cordoned.
     #[arg(long, value_name = "NUMBER", default_value_t = NonZeroU8::MIN)]
     pub concurrency: NonZeroU8,
-    /// See there.
-    #[command(flatten)]
-    pub eviction: Eviction,
+    // Before what has a heading of its own.
     /// See there.
     #[command(flatten)]
     pub change: Change,
+    /// See there.
+    #[command(flatten)]
+    pub eviction: Eviction,
 }
 
 /// `usher reboot`.
@@ -266,12 +267,13 @@ pub struct Reboot {
     /// Hand over a lease that its holder would keep, instead of waiting for its expiry.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub handover: Option<bool>,
-    /// See there.
-    #[command(flatten)]
-    pub eviction: Eviction,
+    // Before what has a heading of its own.
     /// See there.
     #[command(flatten)]
     pub change: Change,
+    /// See there.
+    #[command(flatten)]
+    pub eviction: Eviction,
 }
 
 /// `usher agent`: break-glass, from the addresses in the cluster file.

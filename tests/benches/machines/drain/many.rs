@@ -15,6 +15,9 @@ const SPARE_ROOM: usize = 2000;
 const DEPLOYMENTS: usize = 100;
 const REPLICAS: usize = 100;
 
+/// How many of them are drained at a time.
+const CONCURRENCY: &str = "20";
+
 /// What the nodes to be drained are chosen by.
 const LABEL: (&str, &str) = ("fleet.usher.dev/drain", "yes");
 
@@ -33,7 +36,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     fleet.add(POOL, NODES..NODES + SPARES, SPARE_ROOM, &[]).await?;
 
     let selector = format!("{}={}", LABEL.0, LABEL.1);
-    let words = ["drain", "--selector", &selector, "-r", "bench", "--yes", "--drain-timeout", "30m"];
+    let words = ["drain", "--selector", &selector, "-r", "bench", "--yes", "--concurrency", CONCURRENCY];
     let run = bed.measured(Tool::Usher, &words).await?;
     tell(results, "drain-many", Tool::Usher, &run);
     results.record("drain_100_nodes_10k_pods_s", run.output.took.as_secs_f64(), None);
