@@ -1,6 +1,6 @@
 //! A hundred nodes with ten thousand pods, drained in one operation.
 
-use usher_testkit::bed::{Bed, Fleet, Pool, Tool, Workload};
+use usher_testkit::bed::{Bed, CONTROL_PLANES, Fleet, Pool, Tool, Workload};
 
 use super::{super::results::Results, tell};
 
@@ -21,7 +21,21 @@ const CONCURRENCY: &str = "20";
 /// What the nodes to be drained are chosen by.
 const LABEL: (&str, &str) = ("fleet.usher.dev/drain", "yes");
 
+/// By themselves the controllers ask 20 times a second, and ten thousand pods would take them ten minutes.
+const IN_HASTE: &str = "[Service]\nEnvironment=\"ARGS=--kube-api-qps=500 --kube-api-burst=1000\"\n";
+
+async fn hasten(bed: &Bed) -> anyhow::Result<()> {
+    for machine in CONTROL_PLANES {
+        for unit in ["kube-controller-manager.service", "kube-scheduler.service"] {
+            bed.override_unit(machine.name, unit, IN_HASTE).await?;
+            bed.exec(machine.name, &["systemctl", "restart", unit]).await?.success()?;
+        }
+    }
+    bed.wait_control_plane().await
+}
+
 pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<()> {
+    hasten(bed).await?;
     let fleet = Fleet::start(bed).await?;
     fleet.add(POOL, 0..NODES, ROOM, &[LABEL]).await?;
     let workload = Workload {
