@@ -211,6 +211,19 @@ mod tests {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
+    /// Whether a process is gone, or dead and not yet reaped by init. A busy machine takes its time to carry out a kill.
+    async fn ends(process: Pid) -> bool {
+        let patience = Instant::now() + LONG;
+        while Instant::now() < patience {
+            let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
     #[tokio::test]
     async fn a_command_ends_with_its_code_and_its_output() {
         let outcome = run(&shell("echo one; echo two >&2; exit 3"), &[], LONG).await;
@@ -232,22 +245,20 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_takes_too_long_is_killed_with_its_children() {
         let script = "trap '' TERM; sleep 300 & echo $!; wait; sleep 300";
-        let outcome = run(&shell(script), &[], Duration::from_millis(300)).await;
+        let outcome = run(&shell(script), &[], Duration::from_secs(2)).await;
         assert_eq!((outcome.exit, outcome.timed_out), (None, true));
-        assert_eq!(outcome.how(), "not done after 0.3s, killed");
+        assert_eq!(outcome.how(), "not done after 2.0s, killed");
         let child = Pid::from_raw(outcome.output[0].parse().unwrap());
-        // Reaped by init in its own time; it must be dead, not merely told.
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        assert!(ends(child).await, "{child} goes on");
     }
 
     #[tokio::test]
     async fn a_process_left_behind_does_not_hold_us() {
         let started = Instant::now();
-        let outcome = run(&shell("echo done; sleep 5 & exit 0"), &[], LONG).await;
+        let outcome = run(&shell("echo done; sleep 60 & exit 0"), &[], LONG).await;
         assert!(outcome.succeeded());
         assert_eq!(outcome.output, ["done"]);
-        assert!(started.elapsed() < Duration::from_secs(4));
+        assert!(started.elapsed() < LONG);
     }
 
     #[tokio::test]
