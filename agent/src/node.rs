@@ -18,18 +18,11 @@ pub struct Places {
     pub reboot_required: PathBuf,
     /// Holds `vmlinuz-*`.
     pub boot: PathBuf,
-    /// Holds a folder for each kernel.
-    pub modules: PathBuf,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self {
-            journalctl: "journalctl".into(),
-            reboot_required: "/run/reboot-required".into(),
-            boot: "/boot".into(),
-            modules: "/usr/lib/modules".into(),
-        }
+        Self { journalctl: "journalctl".into(), reboot_required: "/run/reboot-required".into(), boot: "/boot".into() }
     }
 }
 

@@ -97,10 +97,10 @@ impl Node {
         RebootRequired { required: marker.exists(), packages: packages.into_iter().map(str::to_owned).collect() }
     }
 
-    /// The newest kernel that is installed, if one is found.
+    /// The newest kernel that is installed, if one is found. The modules say nothing of it: the unit's
+    /// `ProtectKernelModules=` hides them from the agent.
     pub fn kernel_installed(&self) -> Option<String> {
-        let images = names(&self.places.boot).filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned));
-        kernel::newest(images.chain(names(&self.places.modules)))
+        kernel::newest(names(&self.places.boot).filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned)))
     }
 }
 

@@ -95,7 +95,6 @@ impl Bench {
             journalctl: self.path().join("journalctl"),
             reboot_required: self.path().join("reboot-required"),
             boot: self.path().join("boot"),
-            modules: self.path().join("modules"),
         };
         let config = Config::load(&file).unwrap();
         self.agent = Some(Agent::start_on(file, config, bus, places).await.unwrap());

@@ -28,7 +28,8 @@ async fn a_node_is_told_whole() {
     write("reboot-required.pkgs", "linux-image-6.1.0-31-amd64\nlibc6\nlibc6\n");
     write("puppet.lock", "42");
     write("boot/vmlinuz-6.1.0-9-amd64", "");
-    write("modules/6.1.0-31-amd64/modules.dep", "");
+    write("boot/vmlinuz-6.1.0-31-amd64", "");
+    write("boot/vmlinuz-old", "");
 
     let node = bench.viewer().await.node().await;
     assert_eq!((node.name.as_str(), node.boot_id.as_str()), ("node-1", "boot-1"));
