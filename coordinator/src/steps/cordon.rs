@@ -2,7 +2,7 @@
 
 use super::{Context, StepError, drain};
 use crate::{
-    cluster::{Cordoned, Uncordoned},
+    cluster::{Cordoned, NodeFacts, Uncordoned},
     step::Step,
 };
 
@@ -44,6 +44,16 @@ fn told(step: &Step, context: &Context<'_>, outcome: Uncordoned) -> Result<(), S
         },
     );
     Ok(())
+}
+
+/// Whether a Node that was cordoned before its drain still is. If not, new pods may have come to it.
+pub(super) fn is_kept(context: &Context<'_>, node: &NodeFacts) -> Result<(), StepError> {
+    if node.unschedulable {
+        return Ok(());
+    }
+    let (machine, command) = (context.machine(), context.mandate.command);
+    Err(StepError::failed(format!("{machine} was uncordoned by somebody else meanwhile; it may have pods again"))
+        .hint(format!("find out by whom and why; then begin again: usher {command} {machine} -r REASON")))
 }
 
 /// Uncordons if this operation cordoned.

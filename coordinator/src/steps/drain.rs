@@ -6,7 +6,7 @@ use futures::future;
 use jiff::Timestamp;
 use tokio::{sync::watch, time::sleep};
 
-use super::{Context, How, StepError};
+use super::{Context, How, StepError, cordon};
 use crate::{
     cluster::Elections,
     drain::{self, DrainError, DrainProgress},
@@ -79,13 +79,30 @@ pub(super) async fn drain(step: &Step, context: &mut Context<'_>) -> Result<(), 
             let gone = drained.moved.len();
             context.fact(step, format!("{} gone in {}", words::count(gone, "pod"), words::took(drained.took)));
             context.state.moved.extend(drained.moved);
-            Ok(())
+            look_at_the_node(step, context).await
         }
         Err(error) => {
             context.state.moved.extend(error.remains().moved.iter().cloned());
             Err(in_words(&error))
         }
     }
+}
+
+/// What somebody else did to the Node meanwhile. Where a reboot follows, it is looked at right before that.
+async fn look_at_the_node(step: &Step, context: &Context<'_>) -> Result<(), StepError> {
+    let machine = context.machine();
+    if context.turn.steps.last() != Some(step) {
+        return Ok(());
+    }
+    match context.world.cluster.node(machine).await {
+        Ok(node) => return cordon::is_kept(context, &node),
+        Err(error) if error.is_not_found() => context.fact(step, "the Node was deleted meanwhile"),
+        Err(error) => context.events.warn(format!(
+            "{machine} is drained; whether it is still cordoned could not be seen: {}",
+            words::chain(&error)
+        )),
+    }
+    Ok(())
 }
 
 /// Keeps an eye on who refills budgets, once a pod waits for one. Never ends.

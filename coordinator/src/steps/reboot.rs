@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Context, How, StepError};
+use super::{Context, How, StepError, cordon};
 use crate::{
     node::{NodeError, OperationState},
     step::Step,
@@ -14,7 +14,10 @@ pub(super) async fn reboot(step: &Step, context: &mut Context<'_>) -> Result<(),
     if context.turn.steps.contains(&Step::ProveReady) {
         remember_node(context).await?;
     }
-    still_cordoned(context).await?;
+    // Right before the irreversible: is the Node still ours to reboot?
+    if context.turn.steps.contains(&Step::Drain) {
+        cordon::is_kept(context, &context.world.cluster.node(&machine).await?)?;
+    }
     let agent = context.world.agents.agent(&machine)?;
     let before = agent.status().await?.boot_id;
     let order = context.mandate.order();
@@ -95,20 +98,6 @@ fn left_cordoned(context: &Context<'_>) -> String {
         true => format!("it stays cordoned (by usher); when it is back and well: usher uncordon {machine} -r REASON"),
         false => format!("when it is back, see what it says: usher agent status {machine}"),
     }
-}
-
-/// Right before the irreversible: is the Node still ours to reboot?
-async fn still_cordoned(context: &Context<'_>) -> Result<(), StepError> {
-    let drained = context.turn.steps.contains(&Step::Drain);
-    if !drained {
-        return Ok(());
-    }
-    let machine = context.machine();
-    if context.world.cluster.node(machine).await?.unschedulable {
-        return Ok(());
-    }
-    Err(StepError::failed(format!("{machine} was uncordoned by somebody else after its drain; it may have pods again"))
-        .hint(format!("if it shall be rebooted all the same, begin again: usher reboot {machine} -r REASON")))
 }
 
 /// Keeps what the Node was like before the reboot, once.

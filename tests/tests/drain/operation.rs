@@ -1,6 +1,9 @@
 //! `usher drain NODE...` as a whole: cordons, drains, and what is taken back.
 
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Node, Pod},
+};
 use tokio::time::Instant;
 use usher_coordinator::{
     cluster::{Cluster, LockRequest},
@@ -181,8 +184,40 @@ async fn a_drain_asks_for_no_leases_agents_or_certificates_while_no_budget_keeps
     drain(&api, &["w1"], 1, DrainOptions::default(), None).await;
     let asked: Vec<_> = api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     assert!(!asked.iter().any(|call| call.contains("leases")), "{asked:?}");
-    // Two looks at the nodes, one at the cluster, the cordon, the drain itself.
-    assert_eq!(asked.len(), 12, "{asked:#?}");
+    // Two looks at the nodes, one at the cluster, the cordon, the drain itself, and whether the cordon was kept.
+    assert_eq!(asked.len(), 13, "{asked:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_uncordoned_by_somebody_else_does_not_pass_for_drained() {
+    let api = site(&["w1"]);
+    let other = api.clone();
+    let uncordon = async move {
+        tokio::time::sleep(seconds(2)).await;
+        other.edit::<Node>("w1", serde_json::json!({"spec": {"unschedulable": null}}));
+    };
+    let ((outcome, _), ()) = tokio::join!(drain(&api, &["w1"], 1, DrainOptions::default(), None), uncordon);
+    assert_eq!(outcome.exit, Exit::Failed, "{outcome:?}");
+    assert_eq!(outcome.message, "w1 was uncordoned by somebody else meanwhile; it may have pods again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_deleted_meanwhile_is_drained_and_the_report_says_so() {
+    let api = site(&["w1"]);
+    let other = api.clone();
+    let delete = async move {
+        tokio::time::sleep(seconds(2)).await;
+        other.remove::<Node>("w1");
+        other.remove::<Pod>("web/w1-0");
+        other.remove::<Pod>("web/w1-1");
+    };
+    let ((outcome, told), ()) = tokio::join!(drain(&api, &["w1"], 1, DrainOptions::default(), None), delete);
+    assert_eq!(outcome.exit, Exit::Done, "{outcome:?}");
+    let mut facts = told.iter().filter_map(|event| match &event.kind {
+        Kind::Fact { what, .. } => Some(what.as_str()),
+        _ => None,
+    });
+    assert_eq!(facts.next_back(), Some("the Node was deleted meanwhile"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,7 @@ fn a_node_that_is_deleted_meanwhile_is_drained_when_its_pods_have_gone() {
             let run = run?;
             run.assert_exit(0);
             run.assert_says("2 pods gone");
+            run.assert_says("the Node was deleted meanwhile");
             assert_eq!(lives.gone(2).await?.len(), 2);
             Ok(())
         })
