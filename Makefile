@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench lint build packages
+.PHONY: help demo test bed bed-down bench lint build packages machines
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -16,6 +16,11 @@ demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds af
 packages:       ## Install the Debian packages that the real machines need
 	./tests/machines/packages.sh
 
+# By themselves, for a test's output is shown when it has failed, and these take long the first time.
+machines: packages  ## Build what the real machines run, once, into a cache
+	./tests/machines/rootfs.sh >/dev/null
+	./tests/machines/binaries.sh >/dev/null
+
 lint:           ## Formatting, clippy, docs, licences
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
@@ -23,7 +28,7 @@ lint:           ## Formatting, clippy, docs, licences
 	./tests/deny.sh
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.
-test: packages lint build  ## Every test: unit, doubles, the real API server, the real machines
+test: packages lint build machines  ## Every test: unit, doubles, the real API server, the real machines
 	cargo test --locked --workspace --features usher-testkit/machines
 	$(BED) down
 
