@@ -14,8 +14,6 @@ mod pods;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
-
 pub use self::{
     apiservers::Readiness,
     connect::{Access, ConnectError},
@@ -25,13 +23,11 @@ pub use self::{
     lock::{Lock, LockError, LockHolder, LockRequest},
     nodes::{CordonMark, Cordoned, FieldWriter, NodeFacts, Uncordoned},
 };
+use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Pause between two tries of one request.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection to one cluster's API.
 #[derive(Clone)]
@@ -84,24 +80,11 @@ impl Cluster {
     }
 
     /// Repeats a request that is safe to repeat while no apiserver takes it.
-    async fn patiently<T, F>(&self, doing: &str, mut request: impl FnMut() -> F) -> Result<T, ClusterError>
+    async fn patiently<T, F>(&self, doing: &str, request: impl FnMut() -> F) -> Result<T, ClusterError>
     where
         F: Future<Output = kube::Result<T>>,
     {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match request().await {
-                Ok(answer) => return Ok(answer),
-                Err(source) => {
-                    let error = self.error(doing, source);
-                    if !error.is_passing() || Instant::now() >= deadline {
-                        return Err(error);
-                    }
-                    tracing::debug!(%error, "trying again");
-                    sleep(error.retry_after().unwrap_or(RETRY_PAUSE)).await;
-                }
-            }
-        }
+        patience::patiently(PATIENCE, request).await.map_err(|source| self.error(doing, source))
     }
 
     fn error(&self, doing: &str, source: kube::Error) -> ClusterError {

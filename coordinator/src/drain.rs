@@ -24,7 +24,6 @@ mod ledger;
 mod list;
 mod outlook;
 mod pace;
-mod patience;
 mod pods;
 mod policy;
 mod preview;
@@ -35,6 +34,7 @@ mod surge;
 mod survey;
 mod verdicts;
 mod volumes;
+mod watching;
 mod whereabouts;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod leader;
 pub mod node;
 pub mod output;
+mod patience;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -1,7 +1,5 @@
 //! What can go wrong between usher and the Kubernetes API, in words.
 
-use std::time::Duration;
-
 /// A request to the API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -16,8 +14,6 @@ pub enum ClusterError {
         reason: String,
         /// The server's words.
         message: String,
-        /// After how many seconds the server wants to be asked again; 0 if it did not say.
-        retry_after_seconds: u32,
     },
     /// No server answered.
     #[error("cannot {doing}: no answer from {server}")]
@@ -45,7 +41,6 @@ impl ClusterError {
             kube::Error::Api(status) => Self::Answered {
                 doing: doing.to_owned(),
                 code: status.code,
-                retry_after_seconds: status.details.as_ref().map_or(0, |details| details.retry_after_seconds),
                 message: status.message,
                 reason: status.reason,
             },
@@ -73,17 +68,5 @@ impl ClusterError {
     /// No server answered at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
-    }
-
-    /// Whether it is likely to pass by itself: nobody answers, or a server is starting, stopping or busy.
-    pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Answered { code: 429 | 500 | 502 | 503 | 504, .. })
-    }
-
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Answered { retry_after_seconds: seconds @ 1.., .. } => Some(Duration::from_secs((*seconds).into())),
-            _ => None,
-        }
     }
 }

@@ -14,7 +14,8 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 
-use super::patience::{Steady, is_passing, of_watch, watch_seconds};
+use super::watching::{Steady, of_watch, watch_seconds};
+use crate::patience::is_passing;
 
 /// A budget as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]

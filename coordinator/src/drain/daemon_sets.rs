@@ -8,9 +8,10 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     classify::DaemonSet,
-    patience::{patiently, words},
+    list::PATIENCE,
     pods::{Phase, PodFacts},
 };
+use crate::patience::{in_words, patiently};
 
 /// For so long an answer is good: a hundred nodes have a pod of each DaemonSet, and it is asked for once.
 const GOOD_FOR: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ pub(super) struct DaemonSets(Arc<Mutex<Answers>>);
 type Answers = HashMap<(String, String), (Instant, DaemonSet)>;
 
 impl DaemonSets {
-    /// The one that controls this pod, if any does. Waits while the API is not there.
+    /// The one that controls this pod, if any does. Waits a while if the API is not there.
     pub(super) async fn of(&self, client: &Client, pod: &PodFacts) -> Option<DaemonSet> {
         let owner = pod.daemon_set()?;
         if pod.phase == Phase::Finished {
@@ -46,9 +47,9 @@ impl DaemonSets {
 
 async fn look_up(client: &Client, namespace: &str, name: &str) -> DaemonSet {
     let daemon_sets: Api<ApiDaemonSet> = Api::namespaced(client.clone(), namespace);
-    match patiently(|| daemon_sets.get(name)).await {
+    match patiently(PATIENCE, || daemon_sets.get(name)).await {
         Ok(_) => DaemonSet::Exists,
         Err(kube::Error::Api(status)) if status.is_not_found() => DaemonSet::Gone(status.message),
-        Err(error) => DaemonSet::Unknown(words(&error)),
+        Err(error) => DaemonSet::Unknown(in_words(&error)),
     }
 }

@@ -15,7 +15,8 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use super::{PodRef, patience};
+use super::PodRef;
+use crate::patience;
 
 /// The apiserver itself gives up after 34 s.
 const CALL: Duration = Duration::from_secs(40);
@@ -129,7 +130,7 @@ fn only_retry_after(seconds: u32) -> StatusDetails {
 
 /// What a refusal means.
 pub(super) fn outcome(error: &kube::Error) -> Outcome {
-    let message = patience::words(error);
+    let message = patience::in_words(error);
     let kube::Error::Api(status) = error else {
         return Outcome::Later { message, retry_after: Duration::ZERO };
     };

@@ -1,12 +1,53 @@
-//! The pods of a node.
+//! Lists, read page by page.
+
+use std::{fmt::Debug, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
+use serde::de::DeserializeOwned;
 
 use super::DrainOptions;
+use crate::patience::patiently;
 
-/// The pods of a node that are subject to a drain, in one consistent list; of each no more than `keep` keeps.
-pub(super) async fn list<T>(
+/// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
+pub(super) const PAGE: u32 = 500;
+
+/// For so long the API is waited for with each question: an apiserver that was killed may be away for half a minute.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads a whole list. `take` is given one object after the other, so that no more is kept than what it makes of them,
+/// beginning with `empty`.
+///
+/// A list whose token has expired is answered with 410, and read anew.
+pub(super) async fn fold<K, A>(
+    api: Api<K>,
+    first: ListParams,
+    empty: A,
+    take: impl Fn(&mut A, K),
+) -> Result<A, kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+    A: Clone,
+{
+    let (mut made, mut params) = (empty.clone(), first.clone());
+    loop {
+        let page = match patiently(PATIENCE, || api.list(&params)).await {
+            Err(kube::Error::Api(status)) if status.code == 410 && params.continue_token.is_some() => {
+                (made, params) = (empty.clone(), first.clone());
+                continue;
+            }
+            page => page?,
+        };
+        page.items.into_iter().for_each(|object| take(&mut made, object));
+        match page.metadata.continue_ {
+            Some(token) if !token.is_empty() => params = params.continue_token(&token),
+            _ => return Ok(made),
+        }
+    }
+}
+
+/// The pods of a node that are subject to a drain; of each no more than `keep` keeps.
+pub(super) async fn of_node<T: Clone>(
     client: &Client,
     node: &str,
     options: &DrainOptions,
@@ -15,15 +56,5 @@ pub(super) async fn list<T>(
     let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
     params.label_selector = options.pod_selector.as_ref().map(ToString::to_string);
     params.limit = options.page();
-    let mut found = Vec::new();
-    let pods = Api::<Pod>::all(client.clone());
-    // A page whose token has expired is answered with 410, which passes: the whole list is read anew.
-    loop {
-        let page = pods.list(&params).await?;
-        found.extend(page.items.iter().map(&keep));
-        match page.metadata.continue_ {
-            Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(found),
-        }
-    }
+    fold(Api::all(client.clone()), params, Vec::new(), |pods, pod| pods.push(keep(&pod))).await
 }

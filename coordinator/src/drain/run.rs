@@ -19,13 +19,14 @@ use super::{
     deadline::Deadline,
     evict::{Manner, Outcome, evict, outcome},
     ledger::{Ask, Call, Ledger, Way},
-    list::list,
+    list,
     pace::Pace,
-    patience::{Steady, is_passing, of_watch, patiently, watch_seconds, words},
     pods::PodFacts,
     surge::{Fitness, surge},
     volumes,
+    watching::{Steady, of_watch, watch_seconds},
 };
+use crate::patience::{FOREVER, in_words, is_passing, patiently};
 
 /// How often is asked whether somebody refills budgets, while pods wait for one.
 const REFILL_TICK: Duration = Duration::from_secs(2);
@@ -205,7 +206,7 @@ impl Drain<'_> {
             return Ok(());
         }
         let spared = volumes::behind(self.client, self.ledger.claims_of_staying()).await;
-        let mut refused = spared.as_ref().err().map(words);
+        let mut refused = spared.as_ref().err().map(in_words);
         if let Ok(spared) = spared {
             let mut attached = pin!(volumes::attached(self.client, self.node, &spared));
             while let Some(volumes) = attached.next().await {
@@ -216,7 +217,7 @@ impl Drain<'_> {
                         progress(self.ledger.progress());
                     }
                     Err(error) => {
-                        refused = Some(words(&error));
+                        refused = Some(in_words(&error));
                         break;
                     }
                 }
@@ -230,7 +231,7 @@ impl Drain<'_> {
 
     /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
     async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
-        let listed = patiently(|| list(self.client, self.node, self.options, PodFacts::of)).await;
+        let listed = patiently(FOREVER, || list::of_node(self.client, self.node, self.options, PodFacts::of)).await;
         let listed = listed.map_err(|error| self.refused_to_say(&error))?;
         self.listed(listed).await?;
         Ok(self.ledger.is_empty())
@@ -243,7 +244,7 @@ impl Drain<'_> {
         match &error {
             kube::Error::Api(_) if !is_passing(&error) => Err(self.refused_to_say(&error)),
             _ => {
-                self.ledger.trouble(Some(words(&error)));
+                self.ledger.trouble(Some(in_words(&error)));
                 Ok(())
             }
         }
@@ -252,7 +253,7 @@ impl Drain<'_> {
     fn refused_to_say(&self, error: &kube::Error) -> DrainError {
         DrainError::Api {
             doing: format!("list the pods on {}", self.node),
-            message: words(error),
+            message: in_words(error),
             remains: Box::new(self.ledger.remains()),
         }
     }
@@ -281,6 +282,6 @@ async fn ask(client: &Client, call: &Call, manner: Manner) -> Outcome {
 impl DrainError {
     /// The API refused before anything was evicted.
     pub(super) fn before_anything(doing: String, error: &kube::Error) -> Self {
-        Self::Api { doing, message: words(error), remains: Box::<Remains>::default() }
+        Self::Api { doing, message: in_words(error), remains: Box::<Remains>::default() }
     }
 }

@@ -12,11 +12,9 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     DrainError,
     fit::{Offer, Wish},
+    list::{self, PAGE},
     pods::{Phase, PodFacts},
 };
-
-/// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
-const PAGE: u32 = 500;
 
 /// For so long a look at the cluster is good for more nodes. Reading all pods of a large cluster is the dearest thing that
 /// usher asks of a server, and what may have changed meanwhile only makes a verdict late: the server is asked about each
@@ -68,32 +66,23 @@ pub(super) struct Survey {
 
 impl Survey {
     async fn read(client: &Client, of: &[String]) -> Result<(Self, Option<PodsOf>), DrainError> {
-        let mut survey = Self::default();
-        let mut pods_of: PodsOf = of.iter().map(|node| (node.clone(), Vec::new())).collect();
-        each(Api::all(client.clone()), "disruption budgets", |budget| survey.budgets.push(budget)).await?;
-        let mut offers: HashMap<String, Offer> = HashMap::new();
-        let nodes = each(Api::all(client.clone()), "nodes", |node: Node| {
+        let page = ListParams::default().limit(PAGE);
+        let budgets = list::fold(Api::all(client.clone()), page.clone(), Vec::new(), Vec::push).await;
+        let budgets = if_allowed("disruption budgets", budgets)?;
+        let offers = list::fold(Api::all(client.clone()), page.clone(), HashMap::new(), |offers, node: Node| {
             offers.insert(node.name_any(), Offer::of(&node));
-        })
-        .await?;
-        let pods = each(Api::all(client.clone()), "pods", |pod: Pod| {
-            let (facts, wish) = (PodFacts::of(&pod), Wish::of(&pod));
-            if let Some(pods) = facts.node.as_ref().and_then(|node| pods_of.get_mut(node)) {
-                pods.push((facts.clone(), wish.clone()));
-            }
-            if facts.phase == Phase::Finished {
-                return;
-            }
-            if let Some(offer) = facts.node.as_ref().and_then(|node| offers.get_mut(node)) {
-                offer.take(&wish);
-            }
-            if let Some(owner) = facts.owner.filter(|_| facts.deletion.is_none()) {
-                *survey.replicas.entry(owner.uid).or_default() += 1;
-            }
-        })
-        .await?;
-        survey.offers = nodes.then(|| offers.into_values().collect());
-        Ok((survey, pods.then_some(pods_of)))
+        });
+        let offers = if_allowed("nodes", offers.await)?;
+        let knows_nodes = offers.is_some();
+        let pods_of = of.iter().map(|node| (node.clone(), Vec::new())).collect();
+        let no_pods = Census { pods_of, offers: offers.unwrap_or_default(), replicas: HashMap::new() };
+        let counted = list::fold(Api::all(client.clone()), page, no_pods.clone(), Census::count).await;
+        let counted = if_allowed("pods", counted)?;
+        let knows_pods = counted.is_some();
+        let Census { pods_of, offers, replicas } = counted.unwrap_or(no_pods);
+        let offers = knows_nodes.then(|| offers.into_values().collect());
+        let survey = Self { budgets: budgets.unwrap_or_default(), offers, replicas };
+        Ok((survey, knows_pods.then_some(pods_of)))
     }
 
     /// Whether the pod is the only one of a controller that keeps pods running.
@@ -103,23 +92,40 @@ impl Survey {
     }
 }
 
-/// Reads all objects of a kind, page by page. False if that is forbidden.
-async fn each<K>(api: Api<K>, what: &str, mut take: impl FnMut(K)) -> Result<bool, DrainError>
-where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    let mut params = ListParams::default().limit(PAGE);
-    loop {
-        match api.list(&params).await {
-            Ok(page) => {
-                page.items.into_iter().for_each(&mut take);
-                match page.metadata.continue_ {
-                    Some(token) if !token.is_empty() => params = params.continue_token(&token),
-                    _ => return Ok(true),
-                }
-            }
-            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(false),
-            Err(error) => return Err(DrainError::before_anything(format!("list the {what}"), &error)),
+/// What is made of all pods of the cluster, one after the other.
+#[derive(Debug, Clone)]
+struct Census {
+    /// The pods of the nodes that are asked for.
+    pods_of: PodsOf,
+    /// What is left on each node.
+    offers: HashMap<String, Offer>,
+    /// As [`Survey::replicas`].
+    replicas: HashMap<String, usize>,
+}
+
+impl Census {
+    fn count(&mut self, pod: Pod) {
+        let (facts, wish) = (PodFacts::of(&pod), Wish::of(&pod));
+        if let Some(pods) = facts.node.as_ref().and_then(|node| self.pods_of.get_mut(node)) {
+            pods.push((facts.clone(), wish.clone()));
         }
+        if facts.phase == Phase::Finished {
+            return;
+        }
+        if let Some(offer) = facts.node.as_ref().and_then(|node| self.offers.get_mut(node)) {
+            offer.take(&wish);
+        }
+        if let Some(owner) = facts.owner.filter(|_| facts.deletion.is_none()) {
+            *self.replicas.entry(owner.uid).or_default() += 1;
+        }
+    }
+}
+
+/// A list; None where it is forbidden.
+fn if_allowed<A>(what: &str, list: Result<A, kube::Error>) -> Result<Option<A>, DrainError> {
+    match list {
+        Ok(list) => Ok(Some(list)),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+        Err(error) => Err(DrainError::before_anything(format!("list the {what}"), &error)),
     }
 }

@@ -10,13 +10,13 @@ use super::{
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
     fit::{Wish, homeless},
-    list::list,
+    list,
     outlook::{Room, forbidden, replaced_first},
-    patience::words,
     pods::{Phase, PodFacts},
     surge::{self, Fitness},
     survey::Survey,
 };
+use crate::patience::in_words;
 
 /// A look at one node.
 pub(super) struct Look<'a> {
@@ -34,7 +34,7 @@ impl Look<'_> {
         let mut pods = match read {
             Some(pods) => self.selected(pods),
             None => {
-                let pods = list(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
+                let pods = list::of_node(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
                 pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?
             }
         };
@@ -113,7 +113,7 @@ impl Look<'_> {
     async fn replacement(&self, facts: &PodFacts, is_lone: bool) -> Option<Fitness> {
         let owner = facts.owner.as_ref().filter(|_| is_lone && self.options.policy.surges(facts))?;
         let fitness = surge::fitness(self.client, &facts.pod.namespace, owner).await;
-        Some(fitness.unwrap_or_else(|error| Fitness::Unfit { why: words(&error) }))
+        Some(fitness.unwrap_or_else(|error| Fitness::Unfit { why: in_words(&error) }))
     }
 }
 

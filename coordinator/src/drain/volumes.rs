@@ -13,7 +13,8 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 
-use super::patience::{Steady, is_passing, of_watch, patiently, watch_seconds};
+use super::watching::{Steady, of_watch, watch_seconds};
+use crate::patience::{FOREVER, is_passing, patiently};
 
 /// The volumes behind claims, of the pods that stay and keep theirs.
 pub(super) async fn behind(
@@ -23,7 +24,7 @@ pub(super) async fn behind(
     let mut volumes = BTreeSet::new();
     for (namespace, name) in claims {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-        let claim = patiently(|| api.get_opt(name)).await?;
+        let claim = patiently(FOREVER, || api.get_opt(name)).await?;
         volumes.extend(claim.and_then(|claim| claim.spec?.volume_name));
     }
     Ok(volumes)

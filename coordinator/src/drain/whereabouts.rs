@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     DrainError, MovedPod,
+    list::{self, PAGE},
     pods::{Phase, PodFacts},
 };
 
@@ -23,9 +24,6 @@ pub struct Whereabouts {
     pub without_successor: usize,
 }
 
-/// Pods to a page of a list.
-const PAGE: u32 = 500;
-
 /// Looks where the successors of the moved pods are now.
 ///
 /// # Errors
@@ -36,21 +34,15 @@ pub async fn whereabouts(client: &Client, moved: &[MovedPod]) -> Result<Whereabo
     namespaces.sort_unstable();
     namespaces.dedup();
     let owners: HashSet<_> = moved.iter().filter_map(|moved| moved.owner.as_ref()).map(|owner| &owner.uid).collect();
+    let is_wanted = |pod: &PodFacts| pod.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid));
     let mut present = Vec::new();
     for namespace in namespaces {
-        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let page = pods.list(&params).await;
-            let page =
-                page.map_err(|error| DrainError::before_anything(format!("list the pods in {namespace}"), &error))?;
-            let facts = page.items.iter().map(PodFacts::of);
-            present.extend(facts.filter(|pod| pod.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid))));
-            match page.metadata.continue_ {
-                Some(token) if !token.is_empty() => params = params.continue_token(&token),
-                _ => break,
-            }
-        }
+        let pods = Api::namespaced(client.clone(), namespace);
+        let of_owners = list::fold(pods, ListParams::default().limit(PAGE), Vec::new(), |found, pod: Pod| {
+            found.extend(Some(PodFacts::of(&pod)).filter(is_wanted));
+        });
+        let doing = || format!("list the pods in {namespace}");
+        present.extend(of_owners.await.map_err(|error| DrainError::before_anything(doing(), &error))?);
     }
     Ok(successors(moved, present))
 }

@@ -209,3 +209,17 @@ async fn while_nobody_refills_budgets_pods_wait_for_that_and_are_not_stuck() {
     assert!(said.contains("no kube-controller-manager leads: budgets do not refill"), "{said}");
     assert!(told.last().unwrap().not_refilled_since.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_a_large_cluster_outlasts_a_server_that_is_away_and_a_token_that_expires() {
+    let api = two_nodes();
+    for number in 0..501 {
+        api.add(of_web(&format!("web/web-{number}")));
+    }
+    let expired = api.inject(Fault::on(Method::GET, "continue=").status(410));
+    let away = api.inject(Fault::on(Method::GET, "").status(503).times(30));
+    let preview = previewed(&api, Confirm::Nothing).await;
+    assert_eq!((preview.evict.len(), expired.hits(), away.hits()), (501, 1, 30));
+    // Counted once, though read twice: 501 replicas, and none of them alone.
+    assert!(preview.pods.iter().all(|pod| pod.cautions.is_empty()), "{:?}", preview.pods[0]);
+}

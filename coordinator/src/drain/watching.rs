@@ -1,0 +1,48 @@
+//! What all watches of a drain have in common.
+
+use std::time::Duration;
+
+use kube::runtime::watcher;
+
+use crate::patience::jittered;
+
+const SHORTEST_WATCH: Duration = Duration::from_secs(20);
+
+/// Between two tries while the API is not there.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What went wrong with a watch, as an error of the API; None if nothing did that needs a word.
+pub(super) fn of_watch(error: watcher::Error) -> Option<kube::Error> {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    let error = match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => error,
+        WatchError(status) => kube::Error::Api(status),
+        NoResourceVersion => return None,
+    };
+    // One that began too long ago begins anew.
+    let expired = matches!(&error, kube::Error::Api(status) if status.code == 410);
+    (!expired).then_some(error)
+}
+
+/// How long a watch lasts, in seconds: the server ends it then, and the client gives it up 5 s later. An apiserver that
+/// vanished without closing its connections is noticed within half a minute, and the watches of many drains that began
+/// together do not all begin again together.
+pub(super) fn watch_seconds() -> u32 {
+    let seconds = jittered(SHORTEST_WATCH).as_secs();
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+/// The same pause between a watch's tries; never longer, however often it failed.
+pub(super) struct Steady;
+
+impl Iterator for Steady {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(jittered(PAUSE))
+    }
+}
+
+impl kube::runtime::utils::Backoff for Steady {
+    fn reset(&mut self) {}
+}
