@@ -68,6 +68,9 @@ impl DrainPreview {
 /// So many more pods with the same reason are not named one by one; `-o json` names them all.
 const MANY: usize = 3;
 
+/// So many pods that were told to go and are still there are named; the node itself tells the others.
+const NAMED: usize = 10;
+
 /// What keeps a pod when nobody refills budgets.
 const NOT_REFILLED: &str = "no kube-controller-manager leads: budgets do not refill";
 
@@ -111,7 +114,11 @@ impl Remains {
         let replacing = self.replacing.iter().map(|(pod, deployment)| {
             format!("{pod}: another one of deployment {deployment} was started first and is not ready")
         });
-        let said = |pods: &[PodRef], what: &str| pods.iter().map(|pod| format!("{pod}: {what}")).collect::<Vec<_>>();
+        let said = |pods: &[PodRef], what: &str| {
+            let named = pods.iter().take(NAMED).map(|pod| format!("{pod}: {what}"));
+            let others = pods.len().saturating_sub(NAMED);
+            named.chain((others > 0).then(|| format!("{others} more: {what}"))).collect::<Vec<_>>()
+        };
         let volumes = self.volumes.iter().map(|volume| format!("volume {volume} is still attached"));
         let known = unled.into_iter().chain(blocked).chain(failed).chain(replacing);
         known
@@ -162,5 +169,20 @@ impl fmt::Display for DrainProgress {
             Some(trouble) => write!(f, " · {trouble}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_pods_that_have_not_ended_some_are_named_and_the_others_counted() {
+        let pod = |number: usize| PodRef { namespace: "web".into(), name: number.to_string(), uid: number.to_string() };
+        let lines =
+            |pods| Remains { leaving: (0..pods).map(pod).collect(), ..Remains::default() }.lines(Timestamp::now());
+        assert_eq!(lines(10).len(), 10);
+        let (many, last) = (lines(100), "90 more: told to go, has not ended");
+        assert_eq!((many.len(), many[0].as_str(), many[10].as_str()), (11, "web/0: told to go, has not ended", last));
     }
 }
