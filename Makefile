@@ -32,11 +32,11 @@ test: packages lint build machines  ## Every test: unit, doubles, the real API s
 	cargo test --locked --workspace --features usher-testkit/machines
 	$(BED) down
 
-bed: packages build  ## Start five real machines with a real cluster, and say how to use them
+bed: build machines  ## Start five real machines with a real cluster, and say how to use them
 	$(BED) up
 
 bed-down:       ## End the machines of `make bed`
 	$(BED) down
 
-bench: packages build  ## Measure on the real machines; writes target/bench/results.json
-	cargo bench --locked -p usher-testkit --features machines
+bench: build machines  ## Measure on the real machines; writes target/bench/results.json
+	cargo bench --locked -p usher-testkit --features machines --bench machines

@@ -2,6 +2,7 @@
 //!
 //! Not timed tests: hosts are shared and noisy, so what can be compared is measured side by side in one run and given as a
 //! ratio or a difference. Prints a table and writes `target/bench/results.json`, one flat object of name → number.
+//! A part that fails does not cost the figures of the others.
 //! With words behind `--`, as in `cargo bench … -- drain`, only the parts that contain one of them are measured.
 
 mod machines {
@@ -13,7 +14,7 @@ mod machines {
     pub(crate) mod roll;
 }
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use machines::{agent, drain, handover, reboot, results::Results, roll};
 use usher_testkit::bed::Bed;
 
@@ -44,22 +45,33 @@ async fn measure() -> anyhow::Result<()> {
     let bed = Bed::shared().await.context("the bed did not start")?;
     // cargo adds an option of its own.
     let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let mut failed = Vec::new();
     for part in PARTS {
         if !wanted.is_empty() && !wanted.iter().any(|word| part.contains(word.as_str())) {
             continue;
         }
         results.say(&format!("measuring: {part}"));
         bed.restore().await.context("the bed is not whole")?;
-        match part {
-            "binaries" => agent::binaries(&mut results)?,
-            "agent" => agent::measure(&bed, &mut results).await?,
-            "reboot" => reboot::measure(&bed, &mut results).await?,
-            "hand-over" => handover::measure(&bed, &mut results).await?,
-            "roll" => roll::measure(&bed, &mut results).await?,
-            "drain-many" => drain::many::measure(&bed, &mut results).await?,
-            case => drain::twins::measure(&bed, &mut results, case).await?,
+        if let Err(error) = measure_part(&bed, &mut results, part).await {
+            results.say(&format!("{part} failed: {error:#}"));
+            failed.push(part);
         }
+        results.write()?;
     }
     bed.restore().await?;
-    results.finish()
+    results.print();
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
+}
+
+async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::Result<()> {
+    match part {
+        "binaries" => agent::binaries(results),
+        "agent" => agent::measure(bed, results).await,
+        "reboot" => reboot::measure(bed, results).await,
+        "hand-over" => handover::measure(bed, results).await,
+        "roll" => roll::measure(bed, results).await,
+        "drain-many" => drain::many::measure(bed, results).await,
+        case => drain::twins::measure(bed, results, case).await,
+    }
 }

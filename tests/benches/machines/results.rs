@@ -22,14 +22,18 @@ impl Results {
         eprintln!("bench: {line}");
     }
 
-    /// Prints the table and writes `target/bench/results.json`.
+    /// Prints the table.
     #[expect(clippy::print_stdout, reason = "a benchmark talks to the terminal")]
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
+    pub(crate) fn print(&self) {
         println!("{:<34} {:>12} {:>8}", "FIGURE", "VALUE", "GOAL");
         for (name, (value, goal)) in &self.figures {
             let goal = goal.map_or_else(|| "-".to_owned(), |goal| goal.to_string());
             println!("{name:<34} {value:>12.3} {goal:>8}");
         }
+    }
+
+    /// Writes what there is to `target/bench/results.json`.
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench/results.json");
         let folder = file.parent().context("a file in a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

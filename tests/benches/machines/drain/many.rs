@@ -18,6 +18,9 @@ const REPLICAS: usize = 100;
 /// How many of them are drained at a time.
 const CONCURRENCY: &str = "20";
 
+/// For each node. The bed's cluster file allows two minutes, which is for nodes that are drained alone.
+const TIMEOUT: &str = "30m";
+
 /// What the nodes to be drained are chosen by.
 const LABEL: (&str, &str) = ("fleet.usher.dev/drain", "yes");
 
@@ -50,7 +53,8 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     fleet.add(POOL, NODES..NODES + SPARES, SPARE_ROOM, &[]).await?;
 
     let selector = format!("{}={}", LABEL.0, LABEL.1);
-    let words = ["drain", "--selector", &selector, "-r", "bench", "--yes", "--concurrency", CONCURRENCY];
+    let words =
+        ["drain", "--selector", &selector, "-r", "bench", "--yes", "--concurrency", CONCURRENCY, "--timeout", TIMEOUT];
     let run = bed.measured(Tool::Usher, &words).await?;
     tell(results, "drain-many", Tool::Usher, &run);
     results.record("drain_100_nodes_10k_pods_s", run.output.took.as_secs_f64(), None);
