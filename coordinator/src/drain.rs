@@ -114,8 +114,8 @@ impl Default for DrainOptions {
             ignore_verdicts: false,
             // As kubectl's.
             chunk_size: 500,
-            // The bound that all nodes share is twice this.
-            parallel: 32,
+            // All that the nodes of an operation may have together: etcd writes what comes together in one go.
+            parallel: 64,
         }
     }
 }

@@ -98,10 +98,11 @@ fn request(pod: &PodRef, manner: Manner) -> Result<http::Request<Vec<u8>>, kube:
 /// kube's own `Client::request` would lose the header Retry-After, all that a busy server says about when to come back.
 async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<(), kube::Error> {
     let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();
+    // A connection takes the next call only when its last answer has been read to the end.
+    let text = body.collect_bytes().await?;
     if answer.status.is_success() {
         return Ok(());
     }
-    let text = body.collect_bytes().await?;
     let mut status: Status = serde_json::from_slice(&text).unwrap_or_else(|_| {
         // Not from the API's own handlers: priority and fairness, a server that shuts down, a proxy.
         let words = String::from_utf8_lossy(&text).trim().to_owned();
