@@ -19,7 +19,7 @@ use machines::{agent, drain, handover, reboot, results::Results, roll};
 use usher_testkit::bed::Bed;
 
 /// In this order. The agent comes after the reboot, which leaves it an operation to be asked for.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "binaries",
     "reboot",
     "agent",
@@ -28,6 +28,7 @@ const PARTS: [&str; 10] = [
     "drain-30",
     "drain-110",
     "drain-500",
+    "drain-moved",
     "drain-pdb",
     "drain-many",
 ];
@@ -72,6 +73,7 @@ async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::R
         "hand-over" => handover::measure(bed, results).await,
         "roll" => roll::measure(bed, results).await,
         "drain-many" => drain::many::measure(bed, results).await,
-        case => drain::twins::measure(bed, results, case).await,
+        "drain-moved" | "drain-pdb" => drain::twins::measure(bed, results, part).await,
+        case => drain::bare::measure(bed, results, case).await,
     }
 }

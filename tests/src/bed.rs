@@ -48,7 +48,7 @@ pub use self::{
     folder::Folder,
     init::run as run_init,
     machine::{CONTROL_PLANES, MACHINES, Machine, Role, WORKERS, machine},
-    measured::{Measured, Tool},
+    measured::{CpuTimes, Measured, Tool},
     output::Output,
     prober::{Prober, Probes},
     state::{MachineState, Power},

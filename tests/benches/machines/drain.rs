@@ -1,5 +1,6 @@
 //! Drains of kwok's nodes on the bed's real API servers.
 
+pub(crate) mod bare;
 pub(crate) mod many;
 pub(crate) mod twins;
 
@@ -11,5 +12,11 @@ use super::results::Results;
 fn tell(results: &Results, what: &str, tool: Tool, run: &Measured) {
     let took = run.output.took.as_secs_f64();
     let (name, rss, requests) = (tool.name(), run.peak_rss_mib, &run.requests);
-    results.say(&format!("{what}: {name:<7} {took:>7.2}s {rss:>6.1} MiB, requests {requests}"));
+    let stolen = tell_stolen(run.stolen);
+    results.say(&format!("{what}: {name:<7} {took:>7.2}s {rss:>6.1} MiB, {stolen}, requests {requests}"));
+}
+
+/// On a virtual machine. Who waits for a clock does not notice; who waits for the server does.
+fn tell_stolen(share: f64) -> String {
+    format!("{:.0} % of the CPUs stolen", share * 100.0)
 }

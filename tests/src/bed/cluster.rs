@@ -32,6 +32,17 @@ const WORKER_UNITS: [(&str, &str); 3] = [
 ];
 const WORKLOAD: &str = machines!("config/workload.yaml");
 
+/// How long a client waits for the servers.
+struct Timeouts {
+    connect: Duration,
+    read: Duration,
+}
+
+/// For servers that have nothing else to do.
+const SHORT: Timeouts = Timeouts { connect: Duration::from_secs(2), read: Duration::from_secs(10) };
+/// An apiserver itself gives a request up after a minute.
+const LONG: Timeouts = Timeouts { connect: Duration::from_secs(30), read: Duration::from_secs(60) };
+
 /// From nothing to /readyz took 5 s on two idle cores.
 const API_LIMIT: Duration = Duration::from_secs(120);
 /// From nothing to Ready took 10 s on two idle cores.
@@ -45,7 +56,12 @@ impl Bed {
     /// # Errors
     /// If the kubeconfig cannot be read.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        self.client_of(None).await
+        self.client_of(None, SHORT).await
+    }
+
+    /// [`Bed::client`] for whoever keeps the servers so busy that an answer takes its time.
+    pub(super) async fn patient_client(&self) -> anyhow::Result<Client> {
+        self.client_of(None, LONG).await
     }
 
     /// A client of one control plane's apiserver, past the balancer.
@@ -53,17 +69,17 @@ impl Bed {
     /// # Errors
     /// If the kubeconfig cannot be read.
     pub async fn client_at(&self, machine: &Machine) -> anyhow::Result<Client> {
-        self.client_of(Some(machine)).await
+        self.client_of(Some(machine), SHORT).await
     }
 
-    async fn client_of(&self, machine: Option<&Machine>) -> anyhow::Result<Client> {
+    async fn client_of(&self, machine: Option<&Machine>, timeouts: Timeouts) -> anyhow::Result<Client> {
         let kubeconfig = Kubeconfig::read_from(self.folder.kubeconfig())?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         if let Some(machine) = machine {
             config.cluster_url = format!("https://{}:6443", machine.address).parse()?;
         }
-        config.connect_timeout = Some(Duration::from_secs(2));
-        config.read_timeout = Some(Duration::from_secs(10));
+        config.connect_timeout = Some(timeouts.connect);
+        config.read_timeout = Some(timeouts.read);
         config.default_retry = false;
         Ok(Client::try_from(config)?)
     }

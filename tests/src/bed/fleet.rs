@@ -17,11 +17,11 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{EvictParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Bed, until};
 
@@ -78,7 +78,7 @@ impl Fleet {
     pub async fn start(bed: &Bed) -> anyhow::Result<Self> {
         bed.end_fleet().await?;
         bed.start_kwok().await?;
-        let client = bed.client().await?;
+        let client = bed.patient_client().await?;
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
         apply(&Api::<Namespace>::all(client.clone()), NAMESPACE, &namespace).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
@@ -99,7 +99,7 @@ impl Fleet {
         room: usize,
         labels: &[(&str, &str)],
     ) -> anyhow::Result<()> {
-        let nodes: Api<Node> = Api::all(self.bed.client().await?);
+        let nodes: Api<Node> = Api::all(self.bed.patient_client().await?);
         let names: Vec<_> = numbers.map(|number| pool.node(number)).collect();
         stream::iter(names.iter().map(Ok))
             .try_for_each_concurrent(AT_ONCE, async |name| {
@@ -123,7 +123,7 @@ impl Fleet {
     /// # Errors
     /// If a node is unknown.
     pub async fn cordon(&self, pool: Pool, numbers: Range<usize>, cordoned: bool) -> anyhow::Result<()> {
-        let nodes: Api<Node> = Api::all(self.bed.client().await?);
+        let nodes: Api<Node> = Api::all(self.bed.patient_client().await?);
         // usher's mark on a node that it has drained would otherwise stay.
         let unmarked = json!({ "annotations": { "usher.dev/cordon": null } });
         let patch = Patch::Merge(json!({ "metadata": unmarked, "spec": { "unschedulable": cordoned } }));
@@ -138,7 +138,7 @@ impl Fleet {
     /// # Errors
     /// If the server refuses it.
     pub async fn deploy(&self, workload: &Workload) -> anyhow::Result<()> {
-        let client = self.bed.client().await?;
+        let client = self.bed.patient_client().await?;
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(client, NAMESPACE);
         for number in 0..workload.deployments {
@@ -151,12 +151,60 @@ impl Fleet {
         Ok(())
     }
 
+    /// Puts pods on a node that nobody replaces when they go, and waits until all are Ready. Their names begin with `prefix`.
+    ///
+    /// # Errors
+    /// If the server refuses them, or they do not become Ready in time.
+    pub async fn place(&self, node: &str, prefix: &str, count: usize) -> anyhow::Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.bed.patient_client().await?, NAMESPACE);
+        stream::iter((0..count).map(Ok))
+            .try_for_each_concurrent(AT_ONCE, async |number| {
+                let pod = objects::bare_pod(&format!("{prefix}-{number}"), node);
+                pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+                anyhow::Ok(())
+            })
+            .await?;
+        let there = on_node(node).labels(objects::BARE);
+        let limit = LIMIT + PER_POD * u32::try_from(count)?;
+        until("the pods to be Ready", limit, async || {
+            let up = pods.list(&there).await?.iter().filter(|pod| objects::is_up(pod)).count() == count;
+            if !up {
+                sleep(LOOK).await;
+            }
+            Ok(up.then_some(()))
+        })
+        .await
+    }
+
+    /// Evicts the fleet's pods from a node, so many at a time, and waits until they are gone: what the server itself needs,
+    /// whatever a tool does beside. How long it took.
+    ///
+    /// # Errors
+    /// If an eviction is refused, or the pods do not go in time.
+    #[expect(clippy::disallowed_methods, reason = "no precondition and no grace of its own is wanted here")]
+    pub async fn evict_all(&self, node: &str, at_once: usize) -> anyhow::Result<Duration> {
+        let pods: Api<Pod> = Api::namespaced(self.bed.patient_client().await?, NAMESPACE);
+        let begin = Instant::now();
+        let listed = pods.list_metadata(&on_node(node)).await?;
+        stream::iter(listed.iter().map(Ok))
+            .try_for_each_concurrent(at_once, async |pod| {
+                pods.evict(&pod.name_any(), &EvictParams::default()).await.map(drop)
+            })
+            .await?;
+        let limit = LIMIT + PER_POD * u32::try_from(listed.items.len())?;
+        until("the end of the evicted pods", limit, async || {
+            Ok(pods.list_metadata(&on_node(node).limit(1)).await?.items.is_empty().then_some(()))
+        })
+        .await?;
+        Ok(begin.elapsed())
+    }
+
     /// Waits until every Deployment has all its pods, no pod is on its way out, and every budget has its room again.
     ///
     /// # Errors
     /// If that does not happen in time.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        let client = self.bed.client().await?;
+        let client = self.bed.patient_client().await?;
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);
         let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
@@ -179,8 +227,8 @@ impl Fleet {
     /// # Errors
     /// If the server does not tell.
     pub async fn pods_on(&self, node: &str) -> anyhow::Result<usize> {
-        let pods: Api<Pod> = Api::namespaced(self.bed.client().await?, NAMESPACE);
-        clear::count(&pods, &ListParams::default().fields(&format!("spec.nodeName={node}"))).await
+        let pods: Api<Pod> = Api::namespaced(self.bed.patient_client().await?, NAMESPACE);
+        clear::count(&pods, &on_node(node)).await
     }
 
     /// Ends kwok and removes everything it played for.
@@ -190,6 +238,10 @@ impl Fleet {
     pub async fn end(self) -> anyhow::Result<()> {
         self.bed.end_fleet().await
     }
+}
+
+fn on_node(node: &str) -> ListParams {
+    ListParams::default().fields(&format!("spec.nodeName={node}"))
 }
 
 async fn apply<K>(api: &Api<K>, name: &str, object: &Value) -> anyhow::Result<()>

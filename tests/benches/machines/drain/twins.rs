@@ -1,4 +1,5 @@
-//! usher beside the real kubectl: the same pods go to and fro between two nodes, driven out by one tool and by the other.
+//! usher beside the real kubectl on pods that have successors: the same go to and fro between two nodes, driven out by one tool
+//! and by the other.
 
 use anyhow::{Context as _, ensure};
 use usher_testkit::bed::{Bed, Fleet, Measured, Pool, Tool, Workload};
@@ -20,53 +21,16 @@ struct Case {
     name: &'static str,
     pods: usize,
     max_unavailable: Option<usize>,
-    /// Drains by each tool, of which the middle one counts. What kubectl needs minutes for is not noise.
-    rounds: usize,
     wall_goal: Option<f64>,
-    /// None: the ratio of requests is not recorded.
-    request_goal: Option<f64>,
-    /// Whether usher's memory is recorded.
-    rss: bool,
 }
 
-const CASES: [Case; 4] = [
-    Case {
-        name: "drain-30",
-        pods: 30,
-        max_unavailable: None,
-        rounds: 3,
-        wall_goal: None,
-        request_goal: None,
-        rss: false,
-    },
-    Case {
-        name: "drain-110",
-        pods: 110,
-        max_unavailable: None,
-        rounds: 3,
-        wall_goal: Some(0.12),
-        request_goal: Some(0.55),
-        rss: false,
-    },
-    Case {
-        name: "drain-500",
-        pods: 500,
-        max_unavailable: None,
-        rounds: 1,
-        wall_goal: Some(0.10),
-        request_goal: Some(0.52),
-        rss: true,
-    },
-    Case {
-        name: "drain-pdb",
-        pods: 10,
-        max_unavailable: Some(1),
-        rounds: 3,
-        wall_goal: Some(0.2),
-        request_goal: None,
-        rss: false,
-    },
+const CASES: [Case; 2] = [
+    Case { name: "drain-moved", pods: 110, max_unavailable: None, wall_goal: None },
+    Case { name: "drain-pdb", pods: 10, max_unavailable: Some(1), wall_goal: Some(0.2) },
 ];
+
+/// Drains by each tool, of which the middle one counts.
+const ROUNDS: usize = 3;
 
 /// Measures the case of this name.
 pub(crate) async fn measure(bed: &Bed, results: &mut Results, name: &str) -> anyhow::Result<()> {
@@ -94,7 +58,7 @@ impl Case {
 
         let mut full = 0;
         let (mut usher, mut kubectl) = (Vec::new(), Vec::new());
-        for round in 0..self.rounds {
+        for round in 0..ROUNDS {
             // Neither tool is always the first.
             let order = if round % 2 == 0 { [Tool::Usher, Tool::Kubectl] } else { [Tool::Kubectl, Tool::Usher] };
             for tool in order {
@@ -119,18 +83,9 @@ impl Case {
     fn record(&self, results: &mut Results, usher: &[Measured], kubectl: &[Measured]) {
         let name = self.name.replace('-', "_");
         let wall = |runs: &[Measured]| median(runs.iter().map(|run| run.output.took.as_secs_f64()).collect());
-        let requests = |runs: &[Measured]| median(runs.iter().map(|run| run.requests.total() as f64).collect());
         results.record(format!("{name}_usher_s"), wall(usher), None);
         results.record(format!("{name}_kubectl_s"), wall(kubectl), None);
         results.record(format!("{name}_wall_ratio"), wall(usher) / wall(kubectl), self.wall_goal);
-        if self.request_goal.is_some() {
-            let ratio = requests(usher) / requests(kubectl);
-            results.record(format!("{name}_request_ratio"), ratio, self.request_goal);
-        }
-        if self.rss {
-            let peak = median(usher.iter().map(|run| run.peak_rss_mib).collect());
-            results.record(format!("{name}_rss_mib"), peak, None);
-        }
     }
 }
 

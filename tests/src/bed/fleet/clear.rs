@@ -28,7 +28,7 @@ impl Bed {
         if !self.kwok_runs().await? {
             self.start_kwok().await?;
         }
-        let client = self.client().await?;
+        let client = self.patient_client().await?;
         self.clear_fleet(&client).await?;
         let nodes: Api<Node> = Api::all(client.clone());
         let fake = ListParams::default().labels(objects::POOL);
@@ -64,6 +64,7 @@ impl Bed {
         budgets.delete_collection(&DeleteParams::default(), &all).await?;
         // The ReplicaSets go first: whoever counts them must not make new pods.
         deployments.delete_collection(&DeleteParams::foreground(), &all).await?;
+        pods.delete_collection(&DeleteParams::default(), &all.clone().labels(objects::BARE)).await?;
         let limit = LIMIT + PER_POD * u32::try_from(count(&pods, &all).await?)?;
         until("the end of the fleet's pods", limit, async || {
             let gone = count(&pods, &all).await? == 0 && deployments.list_metadata(&all).await?.items.is_empty();

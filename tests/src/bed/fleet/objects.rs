@@ -1,12 +1,19 @@
 //! What a fleet is made of, as the API takes it, and what it says of itself.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, policy::v1::PodDisruptionBudget};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Node, Pod},
+    policy::v1::PodDisruptionBudget,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Pool, Workload};
 
 /// The label of all fake nodes; its value is the pool's name.
 pub(super) const POOL: &str = "fleet.usher.dev/pool";
+
+/// The label of the pods that nobody replaces.
+pub(super) const BARE: &str = "fleet.usher.dev/bare";
 
 /// A kubelet registers its node with what it can take, and so does this.
 pub(super) fn node(pool: Pool, name: &str, room: usize, labels: &[(&str, &str)]) -> Value {
@@ -28,8 +35,38 @@ pub(super) fn node(pool: Pool, name: &str, room: usize, labels: &[(&str, &str)])
     })
 }
 
-/// Pods of an everyday size: what a tool keeps of them is part of what is measured.
 pub(super) fn deployment(name: &str, workload: &Workload) -> Value {
+    let labels = json!({ "app": name, "app.kubernetes.io/part-of": workload.name, "tier": "web" });
+    let mut spec = pod_spec();
+    spec.insert("nodeSelector".to_owned(), json!({ POOL: workload.pool.0 }));
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": workload.replicas,
+            "selector": { "matchLabels": { "app": name } },
+            "template": { "metadata": metadata(labels), "spec": spec },
+        },
+    })
+}
+
+/// A pod that nobody replaces. The scheduler is not asked.
+pub(super) fn bare_pod(name: &str, node: &str) -> Value {
+    let mut metadata = metadata(json!({ "app": name, BARE: "", "tier": "web" }));
+    metadata.insert("name".to_owned(), json!(name));
+    let mut spec = pod_spec();
+    spec.insert("nodeName".to_owned(), json!(node));
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec })
+}
+
+fn metadata(labels: Value) -> Map<String, Value> {
+    let annotations = json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080" });
+    Map::from_iter([("labels".to_owned(), labels), ("annotations".to_owned(), annotations)])
+}
+
+/// Of an everyday size: what a tool keeps of the pods is part of what is measured.
+fn pod_spec() -> Map<String, Value> {
     let container = |name: &str, port: u16| {
         json!({
             "name": name,
@@ -45,26 +82,9 @@ pub(super) fn deployment(name: &str, workload: &Workload) -> Value {
             "livenessProbe": { "httpGet": { "path": "/alive", "port": "http" }, "initialDelaySeconds": 30 },
         })
     };
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": name },
-        "spec": {
-            "replicas": workload.replicas,
-            "selector": { "matchLabels": { "app": name } },
-            "template": {
-                "metadata": {
-                    "labels": { "app": name, "app.kubernetes.io/part-of": workload.name, "tier": "web" },
-                    "annotations": { "prometheus.io/scrape": "true", "prometheus.io/port": "8080" },
-                },
-                "spec": {
-                    "nodeSelector": { POOL: workload.pool.0 },
-                    "tolerations": [{ "key": "kwok.x-k8s.io/node", "operator": "Exists", "effect": "NoSchedule" }],
-                    "containers": [container("web", 8080), container("metrics", 9090)],
-                },
-            },
-        },
-    })
+    let tolerations = json!([{ "key": "kwok.x-k8s.io/node", "operator": "Exists", "effect": "NoSchedule" }]);
+    let containers = json!([container("web", 8080), container("metrics", 9090)]);
+    Map::from_iter([("tolerations".to_owned(), tolerations), ("containers".to_owned(), containers)])
 }
 
 pub(super) fn budget(name: &str, max_unavailable: usize) -> Value {
@@ -82,6 +102,12 @@ pub(super) fn is_open(node: &Node) -> bool {
     let ready = ready.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     ready && !taints.any(|taint| taint.key.starts_with("node.kubernetes.io/"))
+}
+
+/// Whether a pod is Ready.
+pub(super) fn is_up(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// How many pods a Deployment wants.
