@@ -20,6 +20,7 @@ mod evict;
 mod fit;
 #[cfg(test)]
 mod fixtures;
+mod follow;
 mod ledger;
 mod list;
 mod outlook;

@@ -29,9 +29,25 @@ where
     K: Clone + Debug + DeserializeOwned,
     A: Clone,
 {
+    let (made, _) = read(api, first, PATIENCE, empty, take).await?;
+    Ok(made)
+}
+
+/// [`fold`], waiting for each page as long as it is told, and the version of the list, from which a watch can go on.
+async fn read<K, A>(
+    api: Api<K>,
+    first: ListParams,
+    patience: Duration,
+    empty: A,
+    take: impl Fn(&mut A, K),
+) -> Result<(A, String), kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+    A: Clone,
+{
     let (mut made, mut params) = (empty.clone(), first.clone());
     loop {
-        let page = match patiently(PATIENCE, || api.list(&params)).await {
+        let page = match patiently(patience, || api.list(&params)).await {
             Err(kube::Error::Api(status)) if status.code == 410 && params.continue_token.is_some() => {
                 (made, params) = (empty.clone(), first.clone());
                 continue;
@@ -41,20 +57,26 @@ where
         page.items.into_iter().for_each(|object| take(&mut made, object));
         match page.metadata.continue_ {
             Some(token) if !token.is_empty() => params = params.continue_token(&token),
-            _ => return Ok(made),
+            _ => return Ok((made, page.metadata.resource_version.unwrap_or_default())),
         }
     }
 }
 
-/// The pods of a node that are subject to a drain; of each no more than `keep` keeps.
+/// The pods of a node that are subject to a drain, and the version of their list; of each pod no more than `keep` keeps.
 pub(super) async fn of_node<T: Clone>(
     client: &Client,
     node: &str,
     options: &DrainOptions,
+    patience: Duration,
     keep: impl Fn(&Pod) -> T,
-) -> Result<Vec<T>, kube::Error> {
-    let mut params = ListParams::default().fields(&format!("spec.nodeName={node}"));
+) -> Result<(Vec<T>, String), kube::Error> {
+    let mut params = ListParams::default().fields(&on(node));
     params.label_selector = options.pod_selector.as_ref().map(ToString::to_string);
     params.limit = options.page();
-    fold(Api::all(client.clone()), params, Vec::new(), |pods, pod| pods.push(keep(&pod))).await
+    read(Api::all(client.clone()), params, patience, Vec::new(), |pods, pod| pods.push(keep(&pod))).await
+}
+
+/// The field selector of a node's pods.
+pub(super) fn on(node: &str) -> String {
+    format!("spec.nodeName={node}")
 }

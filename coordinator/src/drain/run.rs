@@ -2,13 +2,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream::FuturesUnordered};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::Client;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -18,15 +14,15 @@ use super::{
     daemon_sets::DaemonSets,
     deadline::Deadline,
     evict::{Manner, Outcome, evict, outcome},
+    follow::{News, follow},
     ledger::{Ask, Call, Ledger, Way},
     list,
     pace::Pace,
     pods::PodFacts,
     surge::{Fitness, surge},
     volumes,
-    watching::{Steady, of_watch, watch_seconds},
 };
-use crate::patience::{FOREVER, in_words, is_passing, patiently};
+use crate::patience::{FOREVER, in_words, is_passing};
 
 /// How often is asked whether somebody refills budgets, while pods wait for one.
 const REFILL_TICK: Duration = Duration::from_secs(2);
@@ -56,17 +52,11 @@ impl Drain<'_> {
         &mut self,
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<(), DrainError> {
-        let mut config =
-            watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).timeout(watch_seconds());
-        config.page_size = self.options.page();
-        config.label_selector = self.options.pod_selector.as_ref().map(ToString::to_string);
-        let mut pods = pin!(watcher(Api::<Pod>::all(self.client.clone()), config).backoff(Steady));
+        let mut pods = pin!(follow(self.client, self.node, self.options));
         let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
         let mut told = None;
-        // The pods of a list that is being read.
-        let mut listing = Vec::new();
         let mut began = false;
 
         loop {
@@ -104,18 +94,14 @@ impl Drain<'_> {
                     self.ledger.answered(&uid, ask, outcome, Instant::now(), Timestamp::now());
                 }
                 Some(news) = budgets.next() => self.ledger.heard(&news, Instant::now()),
-                event = pods.try_next() => match event {
-                    Ok(Some(watcher::Event::Init)) => listing = Vec::new(),
-                    Ok(Some(watcher::Event::InitApply(pod))) => listing.push(PodFacts::of(&pod)),
-                    Ok(Some(watcher::Event::InitDone)) => {
-                        self.listed(std::mem::take(&mut listing)).await?;
+                Some(news) = pods.next() => match news {
+                    Ok(News::Listed(pods)) => {
+                        self.listed(pods).await?;
                         began = true;
                     }
-                    Ok(Some(watcher::Event::Apply(pod))) => self.seen(PodFacts::of(&pod)).await?,
-                    Ok(Some(watcher::Event::Delete(pod))) => self.gone(&pod),
-                    // A watch begins again without end.
-                    Ok(None) => {}
-                    Err(error) => self.watch_failed(error)?,
+                    Ok(News::Seen(pod)) => self.seen(*pod).await?,
+                    Ok(News::Gone(uid)) => self.gone(&uid),
+                    Err(error) => self.watch_failed(&error)?,
                 },
                 () = sleep_until(put_off.unwrap_or(now)), if put_off.is_some() => {}
                 () = sleep(REFILL_TICK), if waits && self.refill.is_some() => {}
@@ -150,9 +136,9 @@ impl Drain<'_> {
         self.admit(vec![pod]).await
     }
 
-    fn gone(&mut self, pod: &Pod) {
+    fn gone(&mut self, uid: &str) {
         self.ledger.trouble(None);
-        self.ledger.gone(pod.metadata.uid.as_deref().unwrap_or_default());
+        self.ledger.gone(uid);
     }
 
     /// Decides about pods that are new to the books. All of them or none: if one forbids the drain, none is taken.
@@ -231,20 +217,19 @@ impl Drain<'_> {
 
     /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
     async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
-        let listed = patiently(FOREVER, || list::of_node(self.client, self.node, self.options, PodFacts::of)).await;
-        let listed = listed.map_err(|error| self.refused_to_say(&error))?;
+        let listed = list::of_node(self.client, self.node, self.options, FOREVER, PodFacts::of).await;
+        let (listed, _) = listed.map_err(|error| self.refused_to_say(&error))?;
         self.listed(listed).await?;
         Ok(self.ledger.is_empty())
     }
 
-    fn watch_failed(&mut self, error: watcher::Error) -> Result<(), DrainError> {
-        let Some(error) = of_watch(error) else { return Ok(()) };
-        // The end of a watch's connection is no trouble by itself: the next one begins at once. Only a server that
+    fn watch_failed(&mut self, error: &kube::Error) -> Result<(), DrainError> {
+        // The end of a watch's connection is no trouble by itself: the next one goes on there. Only a server that
         // refuses for good ends the drain.
-        match &error {
-            kube::Error::Api(_) if !is_passing(&error) => Err(self.refused_to_say(&error)),
+        match error {
+            kube::Error::Api(_) if !is_passing(error) => Err(self.refused_to_say(error)),
             _ => {
-                self.ledger.trouble(Some(in_words(&error)));
+                self.ledger.trouble(Some(in_words(error)));
                 Ok(())
             }
         }

@@ -10,7 +10,7 @@ use super::{
     classify::{Verdict, grouped, verdict},
     daemon_sets::DaemonSets,
     fit::{Wish, homeless},
-    list,
+    list::{self, PATIENCE},
     outlook::{Room, forbidden, replaced_first},
     pods::{Phase, PodFacts},
     surge::{self, Fitness},
@@ -34,8 +34,11 @@ impl Look<'_> {
         let mut pods = match read {
             Some(pods) => self.selected(pods),
             None => {
-                let pods = list::of_node(client, node, options, |pod| (PodFacts::of(pod), Wish::of(pod))).await;
-                pods.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?
+                let facts = |pod: &_| (PodFacts::of(pod), Wish::of(pod));
+                let listed = list::of_node(client, node, options, PATIENCE, facts).await;
+                let (pods, _) =
+                    listed.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
+                pods
             }
         };
         pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));

@@ -9,7 +9,7 @@ use crate::patience::jittered;
 const SHORTEST_WATCH: Duration = Duration::from_secs(20);
 
 /// Between two tries while the API is not there.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// What went wrong with a watch, as an error of the API; None if nothing did that needs a word.
 pub(super) fn of_watch(error: watcher::Error) -> Option<kube::Error> {

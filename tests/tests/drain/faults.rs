@@ -84,6 +84,27 @@ async fn watches_that_break_lose_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_ends_every_watch_is_asked_for_one_a_second() {
+    let api = cluster();
+    for number in 0..12 {
+        api.add(owned(&format!("web/p{number}")).stops_after(seconds(number)));
+    }
+    let cut = api.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(10)).await;
+            cut.cut_watches();
+        }
+    });
+    let drained = drained(&api).await;
+    assert_eq!(drained.moved.len(), 12);
+    assert!(drained.took < seconds(14), "{:?}", drained.took);
+    let requests = api.requests();
+    let watches = requests.iter().filter(|call| call.query.contains("watch=true")).count();
+    assert!(watches <= 16, "{watches} watches");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_of_many_pages_is_read_again_when_its_token_expires() {
     let api = cluster();
     for number in 0..501 {

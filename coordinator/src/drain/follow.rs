@@ -1,0 +1,177 @@
+//! The pods of a node, followed: one list, and watches of which each goes on where the last one ended.
+//!
+//! kube's own watcher begins the next watch at once. But an apiserver keeps no more than ten events for a watch of one node's pods
+//! (`suggestedWatchChannelSize` in k8s.io/apiserver/pkg/storage/cacher) and ends the watch when a busy CPU lets that overflow,
+//! as happens when hundreds of pods go at once: the next one fares no better. So watches that end early are begun again ever
+//! more slowly. Nothing is lost by that: the server keeps the events of the last minutes for all.
+
+use std::time::Duration;
+
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{WatchEvent, WatchParams},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    DrainOptions, list,
+    pods::PodFacts,
+    watching::{PAUSE, watch_seconds},
+};
+use crate::patience::jittered;
+
+/// A watch that lasts so long has not ended early.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// After the first watch that ended early; doubled with each further one, up to [`PAUSE`].
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much longer than it was told to be a watch may last: then its connection is dead.
+const OVERTIME: Duration = Duration::from_secs(5);
+
+/// What has become of the pods of a node.
+#[derive(Debug)]
+pub(super) enum News {
+    /// All that there are.
+    Listed(Vec<PodFacts>),
+    /// One has come, or has changed.
+    Seen(Box<PodFacts>),
+    /// The one with this UID has gone, or no longer is one that is asked for.
+    Gone(String),
+}
+
+/// The pods that are subject to a drain, without end. After an error it goes on by itself.
+pub(super) fn follow(
+    client: &Client,
+    node: &str,
+    options: &DrainOptions,
+) -> impl Stream<Item = Result<News, kube::Error>> + use<> {
+    let follower =
+        Follower { client: client.clone(), node: node.to_owned(), options: options.clone(), early: 0, pause: None };
+    stream::unfold((follower, State::Begin), async |(mut follower, mut state)| {
+        loop {
+            let news;
+            (news, state) = follower.step(state).await;
+            if let Some(news) = news {
+                return Some((news, (follower, state)));
+            }
+        }
+    })
+}
+
+struct Follower {
+    client: Client,
+    node: String,
+    options: DrainOptions,
+    /// How many watches in a row have ended early.
+    early: u32,
+    /// Before the next request.
+    pause: Option<Duration>,
+}
+
+enum State {
+    Begin,
+    /// Everything up to this version is known.
+    Known(String),
+    Watching {
+        version: String,
+        begun: Instant,
+        limit: Duration,
+        events: Events,
+    },
+}
+
+type Events = BoxStream<'static, Result<WatchEvent<Pod>, kube::Error>>;
+
+impl Follower {
+    async fn step(&mut self, state: State) -> (Option<Result<News, kube::Error>>, State) {
+        if let Some(pause) = self.pause.take() {
+            sleep(jittered(pause)).await;
+        }
+        match state {
+            State::Begin => self.list().await,
+            State::Known(version) => self.watch(version).await,
+            State::Watching { version, begun, limit, mut events } => {
+                let Ok(Some(event)) = timeout(limit.saturating_sub(begun.elapsed()), events.next()).await else {
+                    return (None, self.ended(version, begun));
+                };
+                let going_on = |version| State::Watching { version, begun, limit, events };
+                match event {
+                    Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
+                        let version = pod.resource_version().unwrap_or(version);
+                        (Some(Ok(News::Seen(Box::new(PodFacts::of(&pod))))), going_on(version))
+                    }
+                    Ok(WatchEvent::Deleted(pod)) => {
+                        let uid = pod.uid().unwrap_or_default();
+                        (Some(Ok(News::Gone(uid))), going_on(pod.resource_version().unwrap_or(version)))
+                    }
+                    Ok(WatchEvent::Bookmark(mark)) => (None, going_on(mark.metadata.resource_version)),
+                    Ok(WatchEvent::Error(status)) => self.failed(kube::Error::Api(status.boxed()), version),
+                    Err(error) => self.failed(error, version),
+                }
+            }
+        }
+    }
+
+    async fn list(&mut self) -> (Option<Result<News, kube::Error>>, State) {
+        match list::of_node(&self.client, &self.node, &self.options, Duration::ZERO, PodFacts::of).await {
+            Ok((pods, version)) => (Some(Ok(News::Listed(pods))), State::Known(version)),
+            Err(error) => {
+                self.pause = Some(PAUSE);
+                (Some(Err(error)), State::Begin)
+            }
+        }
+    }
+
+    async fn watch(&mut self, version: String) -> (Option<Result<News, kube::Error>>, State) {
+        let seconds = watch_seconds();
+        let mut params = WatchParams::default().fields(&list::on(&self.node)).timeout(seconds);
+        params.label_selector = self.options.pod_selector.as_ref().map(ToString::to_string);
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        match pods.watch(&params, &version).await {
+            Ok(events) => {
+                let limit = Duration::from_secs(seconds.into()) + OVERTIME;
+                (None, State::Watching { version, begun: Instant::now(), limit, events: events.boxed() })
+            }
+            Err(error) => self.failed(error, version),
+        }
+    }
+
+    fn failed(&mut self, error: kube::Error, version: String) -> (Option<Result<News, kube::Error>>, State) {
+        self.pause = Some(PAUSE);
+        match error {
+            // The server has forgotten what came after this version; that is no trouble by itself.
+            kube::Error::Api(status) if status.code == 410 => (None, State::Begin),
+            error => (Some(Err(error)), State::Known(version)),
+        }
+    }
+
+    fn ended(&mut self, version: String, begun: Instant) -> State {
+        self.early = if begun.elapsed() < STEADY { self.early.saturating_add(1) } else { 0 };
+        self.pause = pause_after(self.early);
+        State::Known(version)
+    }
+}
+
+/// Before the next watch, if so many in a row have ended early.
+fn pause_after(early: u32) -> Option<Duration> {
+    let doublings = early.checked_sub(1)?;
+    Some(SHORTEST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_that_end_early_are_begun_again_ever_more_slowly() {
+        let pauses: Vec<_> =
+            [0, 1, 2, 3, 4, 5, 40].map(|early| pause_after(early).map(|pause| pause.as_millis())).into();
+        assert_eq!(pauses, [None, Some(100), Some(200), Some(400), Some(800), Some(1000), Some(1000)]);
+    }
+}
