@@ -141,7 +141,8 @@ pub(crate) async fn hold(client: &Client) {
             format!("{what}: {flags}\n  wanted   {expected}\n  foreseen {foreseen}\n  became   {became}, {fate}")
         })
     });
-    report(stream::iter(rows).buffer_unordered(AT_A_TIME).filter_map(async |it| it).collect().await);
+    let differences: Vec<_> = stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await;
+    report(differences.into_iter().flatten().collect());
     all_or_none(client).await;
 }
 

@@ -34,7 +34,8 @@ pub(crate) async fn hold(client: &Client) {
     spare_node(client).await;
     let kubelet = Kubelet::start(client.clone());
     let rows = rows().into_iter().enumerate().map(|(number, row)| play::run(client, &kubelet, number, row));
-    report(stream::iter(rows).buffer_unordered(AT_A_TIME).filter_map(async |it| it).collect().await);
+    let differences: Vec<_> = stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await;
+    report(differences.into_iter().flatten().collect());
 }
 
 fn rows() -> Vec<Row> {
