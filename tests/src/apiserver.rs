@@ -58,6 +58,7 @@ use faults::Faults;
 use log::RequestLog;
 use store::Store;
 use verbs::ListSnapshots;
+use watch::Cut;
 
 /// The in-memory API server. Clones share one state.
 #[derive(Clone)]
@@ -69,8 +70,8 @@ struct Inner {
     state: Mutex<State>,
     /// The newest resource version; watches and control loops wake up on it.
     version: channel::Sender<u64>,
-    /// Counts the times that all watches were cut.
-    cuts: channel::Sender<u64>,
+    /// Told each time that all watches come to their end, and how.
+    cuts: channel::Sender<Cut>,
     clock: Clock,
 }
 
@@ -128,8 +129,12 @@ impl ApiServer {
             kubelets: Kubelets::default(),
             settings: Settings::default(),
         };
-        let inner =
-            Inner { state: Mutex::new(state), version: channel::Sender::new(0), cuts: channel::Sender::new(0), clock };
+        let inner = Inner {
+            state: Mutex::new(state),
+            version: channel::Sender::new(0),
+            cuts: channel::Sender::default(),
+            clock,
+        };
         let server = Self { inner: Arc::new(inner) };
         for namespace in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             server.add(fixtures::namespace(namespace));
@@ -185,7 +190,12 @@ impl ApiServer {
 
     /// Breaks every open watch, as a lost connection does.
     pub fn cut_watches(&self) {
-        self.inner.cuts.send_modify(|cuts| *cuts += 1);
+        self.inner.cuts.send_replace(Cut::Broken);
+    }
+
+    /// Ends every open watch in good order, as a server does whose readers are too slow for it.
+    pub fn end_watches(&self) {
+        self.inner.cuts.send_replace(Cut::Ended);
     }
 
     /// Forgets the history, as etcd's compaction does: watches from an older version and continued lists get 410.

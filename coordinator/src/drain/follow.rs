@@ -3,9 +3,10 @@
 //! kube's own watcher begins the next watch at once. But an apiserver keeps no more than ten events for a watch of one node's pods
 //! (`suggestedWatchChannelSize` in k8s.io/apiserver/pkg/storage/cacher) and ends the watch when a busy CPU lets that overflow,
 //! as happens when hundreds of pods go at once: the next one fares no better. So watches that end early are begun again ever
-//! more slowly. Nothing is lost by that: the server keeps the events of the last minutes for all.
+//! more slowly, until the drain has nothing else to do than to wait for them. Nothing is lost by that: the server keeps the
+//! events of the last minutes for all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{
     Stream, StreamExt as _,
@@ -16,7 +17,10 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{WatchEvent, WatchParams},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     DrainOptions, list,
@@ -46,13 +50,22 @@ pub(super) enum News {
 }
 
 /// The pods that are subject to a drain, without end. After an error it goes on by itself.
+///
+/// `hurry` is told when the drain has nothing else to do any more, so that watches that ended early need not go on slowly.
 pub(super) fn follow(
     client: &Client,
     node: &str,
     options: &DrainOptions,
+    hurry: Arc<Notify>,
 ) -> impl Stream<Item = Result<News, kube::Error>> + use<> {
-    let follower =
-        Follower { client: client.clone(), node: node.to_owned(), options: options.clone(), early: 0, pause: None };
+    let follower = Follower {
+        client: client.clone(),
+        node: node.to_owned(),
+        options: options.clone(),
+        hurry,
+        early: 0,
+        rest: None,
+    };
     stream::unfold((follower, State::Begin), async |(mut follower, mut state)| {
         loop {
             let news;
@@ -68,10 +81,18 @@ struct Follower {
     client: Client,
     node: String,
     options: DrainOptions,
+    hurry: Arc<Notify>,
     /// How many watches in a row have ended early.
     early: u32,
     /// Before the next request.
-    pause: Option<Duration>,
+    rest: Option<Rest>,
+}
+
+enum Rest {
+    /// The server is not there, or refuses.
+    Trouble,
+    /// Watches ended early.
+    Early(Duration),
 }
 
 enum State {
@@ -90,9 +111,7 @@ type Events = BoxStream<'static, Result<WatchEvent<Pod>, kube::Error>>;
 
 impl Follower {
     async fn step(&mut self, state: State) -> (Option<Result<News, kube::Error>>, State) {
-        if let Some(pause) = self.pause.take() {
-            sleep(jittered(pause)).await;
-        }
+        self.rest().await;
         match state {
             State::Begin => self.list().await,
             State::Known(version) => self.watch(version).await,
@@ -118,11 +137,22 @@ impl Follower {
         }
     }
 
+    async fn rest(&mut self) {
+        match self.rest.take() {
+            Some(Rest::Trouble) => sleep(jittered(PAUSE)).await,
+            Some(Rest::Early(pause)) => tokio::select! {
+                () = sleep(jittered(pause)) => {}
+                () = self.hurry.notified() => self.early = 0,
+            },
+            None => {}
+        }
+    }
+
     async fn list(&mut self) -> (Option<Result<News, kube::Error>>, State) {
         match list::of_node(&self.client, &self.node, &self.options, Duration::ZERO, PodFacts::of).await {
             Ok((pods, version)) => (Some(Ok(News::Listed(pods))), State::Known(version)),
             Err(error) => {
-                self.pause = Some(PAUSE);
+                self.rest = Some(Rest::Trouble);
                 (Some(Err(error)), State::Begin)
             }
         }
@@ -143,7 +173,7 @@ impl Follower {
     }
 
     fn failed(&mut self, error: kube::Error, version: String) -> (Option<Result<News, kube::Error>>, State) {
-        self.pause = Some(PAUSE);
+        self.rest = Some(Rest::Trouble);
         match error {
             // The server has forgotten what came after this version; that is no trouble by itself.
             kube::Error::Api(status) if status.code == 410 => (None, State::Begin),
@@ -153,7 +183,7 @@ impl Follower {
 
     fn ended(&mut self, version: String, begun: Instant) -> State {
         self.early = if begun.elapsed() < STEADY { self.early.saturating_add(1) } else { 0 };
-        self.pause = pause_after(self.early);
+        self.rest = pause_after(self.early).map(Rest::Early);
         State::Known(version)
     }
 }

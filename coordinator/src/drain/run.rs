@@ -1,11 +1,14 @@
 //! The drain itself: one loop that owns the books, the watch and the calls in flight.
 
-use std::{pin::pin, time::Duration};
+use std::{mem, pin::pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{
     DrainError, DrainOptions, DrainProgress, Refill, RefusedPod, Remains,
@@ -52,12 +55,13 @@ impl Drain<'_> {
         &mut self,
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<(), DrainError> {
-        let mut pods = pin!(follow(self.client, self.node, self.options));
+        let hurry = Arc::new(Notify::new());
+        let mut pods = pin!(follow(self.client, self.node, self.options, Arc::clone(&hurry)));
         let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
         let mut told = None;
-        let mut began = false;
+        let (mut began, mut asking) = (false, false);
 
         loop {
             if let Some(limit) = self.options.skip_wait_for_delete {
@@ -68,6 +72,10 @@ impl Drain<'_> {
                 && let Some(call) = self.ledger.next_call(now)
             {
                 calls.push(self.call(call));
+            }
+            let was_asking = mem::replace(&mut asking, !calls.is_empty());
+            if was_asking && !asking {
+                hurry.notify_one();
             }
             let blocked = self.ledger.namespaces_with_blocked();
             let waits = !blocked.is_empty();

@@ -33,6 +33,16 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a watch lives if the client does not say. The real server draws from 30 to 60 minutes.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// How all open watches came to their end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Cut {
+    /// Their connections were lost.
+    #[default]
+    Broken,
+    /// The server had enough of them.
+    Ended,
+}
+
 /// What a watch lets through, and in what form.
 struct Filter {
     resource: &'static Resource,
@@ -49,7 +59,7 @@ struct Watch {
     ready: VecDeque<Bytes>,
     ended: bool,
     versions: channel::Receiver<u64>,
-    cuts: channel::Receiver<u64>,
+    cuts: channel::Receiver<Cut>,
     end: Instant,
     bookmarks: Option<Interval>,
 }
@@ -137,7 +147,10 @@ impl Watch {
                 cut = self.cuts.changed() => {
                     cut.ok()?;
                     self.ended = true;
-                    return Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the watch was cut by the test")));
+                    let cut = *self.cuts.borrow_and_update();
+                    if matches!(cut, Cut::Broken) {
+                        return Some(Err(io::Error::new(io::ErrorKind::ConnectionReset, "the watch was cut by the test")));
+                    }
                 }
                 () = tokio::time::sleep_until(self.end) => self.ended = true,
                 _ = bookmark => self.ready.push_back(self.filter.bookmark(self.cursor, false)),

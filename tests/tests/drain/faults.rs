@@ -89,11 +89,11 @@ async fn a_server_that_ends_every_watch_is_asked_for_one_a_second() {
     for number in 0..12 {
         api.add(owned(&format!("web/p{number}")).stops_after(seconds(number)));
     }
-    let cut = api.clone();
+    let server = api.clone();
     tokio::spawn(async move {
         loop {
             sleep(Duration::from_millis(10)).await;
-            cut.cut_watches();
+            server.end_watches();
         }
     });
     let drained = drained(&api).await;
@@ -101,7 +101,24 @@ async fn a_server_that_ends_every_watch_is_asked_for_one_a_second() {
     assert!(drained.took < seconds(14), "{:?}", drained.took);
     let requests = api.requests();
     let watches = requests.iter().filter(|call| call.query.contains("watch=true")).count();
-    assert!(watches <= 16, "{watches} watches");
+    assert!(watches <= 18, "{watches} watches");
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_ended_early_go_on_at_once_when_all_evictions_have_been_answered() {
+    let api = cluster();
+    api.add(owned("web/a").stops_after(Duration::ZERO));
+    api.inject(Fault::on(Method::POST, "/eviction").delay(seconds(10)));
+    let (server, begun) = (api.clone(), Instant::now());
+    tokio::spawn(async move {
+        while begun.elapsed() < Duration::from_millis(9900) {
+            sleep(Duration::from_millis(10)).await;
+            server.end_watches();
+        }
+    });
+    let drained = drained(&api).await;
+    assert_eq!(drained.moved.len(), 1);
+    assert!(drained.took < Duration::from_millis(10_050), "{:?}", drained.took);
 }
 
 #[tokio::test(start_paused = true)]
