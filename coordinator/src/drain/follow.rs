@@ -2,11 +2,11 @@
 //!
 //! kube's own watcher begins the next watch at once. But an apiserver keeps no more than ten events for a watch of one node's pods
 //! (`suggestedWatchChannelSize` in k8s.io/apiserver/pkg/storage/cacher) and ends the watch when a busy CPU lets that overflow,
-//! as happens when hundreds of pods go at once: the next one fares no better. So watches that end early are begun again ever
-//! more slowly, until the drain has nothing else to do than to wait for them. Nothing is lost by that: the server keeps the
-//! events of the last minutes for all.
+//! as happens when hundreds of pods go at once: the next one fares no better. So watches that end early are begun again slowly
+//! while evictions are under way, and then ever more slowly. Nothing is lost by that: the server keeps the events of the last
+//! minutes for all.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::{
     Stream, StreamExt as _,
@@ -18,7 +18,7 @@ use kube::{
     api::{WatchEvent, WatchParams},
 };
 use tokio::{
-    sync::Notify,
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 
@@ -51,18 +51,18 @@ pub(super) enum News {
 
 /// The pods that are subject to a drain, without end. After an error it goes on by itself.
 ///
-/// `hurry` is told when the drain has nothing else to do any more, so that watches that ended early need not go on slowly.
+/// `asking` tells whether calls for pods are in flight: until they have been answered, a drain can go without news.
 pub(super) fn follow(
     client: &Client,
     node: &str,
     options: &DrainOptions,
-    hurry: Arc<Notify>,
+    asking: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<News, kube::Error>> + use<> {
     let follower = Follower {
         client: client.clone(),
         node: node.to_owned(),
         options: options.clone(),
-        hurry,
+        asking,
         early: 0,
         rest: None,
     };
@@ -81,7 +81,7 @@ struct Follower {
     client: Client,
     node: String,
     options: DrainOptions,
-    hurry: Arc<Notify>,
+    asking: watch::Receiver<bool>,
     /// How many watches in a row have ended early.
     early: u32,
     /// Before the next request.
@@ -92,7 +92,7 @@ enum Rest {
     /// The server is not there, or refuses.
     Trouble,
     /// Watches ended early.
-    Early(Duration),
+    Early,
 }
 
 enum State {
@@ -140,10 +140,13 @@ impl Follower {
     async fn rest(&mut self) {
         match self.rest.take() {
             Some(Rest::Trouble) => sleep(jittered(PAUSE)).await,
-            Some(Rest::Early(pause)) => tokio::select! {
-                () = sleep(jittered(pause)) => {}
-                () = self.hurry.notified() => self.early = 0,
-            },
+            Some(Rest::Early) if *self.asking.borrow() => {
+                let answered = self.asking.wait_for(|asking| !asking);
+                if timeout(jittered(PAUSE), answered).await.is_ok() {
+                    self.early = 0;
+                }
+            }
+            Some(Rest::Early) => sleep(jittered(pause_after(self.early))).await,
             None => {}
         }
     }
@@ -182,16 +185,16 @@ impl Follower {
     }
 
     fn ended(&mut self, version: String, begun: Instant) -> State {
-        self.early = if begun.elapsed() < STEADY { self.early.saturating_add(1) } else { 0 };
-        self.rest = pause_after(self.early).map(Rest::Early);
+        let is_early = begun.elapsed() < STEADY;
+        self.early = if is_early { self.early.saturating_add(1) } else { 0 };
+        self.rest = is_early.then_some(Rest::Early);
         State::Known(version)
     }
 }
 
-/// Before the next watch, if so many in a row have ended early.
-fn pause_after(early: u32) -> Option<Duration> {
-    let doublings = early.checked_sub(1)?;
-    Some(SHORTEST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE))
+/// Before the next watch, when so many in a row have ended early.
+fn pause_after(early: u32) -> Duration {
+    SHORTEST_PAUSE.saturating_mul(2_u32.saturating_pow(early.saturating_sub(1))).min(PAUSE)
 }
 
 #[cfg(test)]
@@ -200,8 +203,7 @@ mod tests {
 
     #[test]
     fn watches_that_end_early_are_begun_again_ever_more_slowly() {
-        let pauses: Vec<_> =
-            [0, 1, 2, 3, 4, 5, 40].map(|early| pause_after(early).map(|pause| pause.as_millis())).into();
-        assert_eq!(pauses, [None, Some(100), Some(200), Some(400), Some(800), Some(1000), Some(1000)]);
+        let pauses = [1, 2, 3, 4, 5, 40].map(|early| pause_after(early).as_millis());
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
     }
 }

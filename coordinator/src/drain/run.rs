@@ -1,12 +1,12 @@
 //! The drain itself: one loop that owns the books, the watch and the calls in flight.
 
-use std::{mem, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::{
-    sync::Notify,
+    sync::watch,
     time::{Instant, sleep, sleep_until},
 };
 
@@ -55,13 +55,13 @@ impl Drain<'_> {
         &mut self,
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<(), DrainError> {
-        let hurry = Arc::new(Notify::new());
-        let mut pods = pin!(follow(self.client, self.node, self.options, Arc::clone(&hurry)));
+        let asking = watch::Sender::new(false);
+        let mut pods = pin!(follow(self.client, self.node, self.options, asking.subscribe()));
         let mut budgets = BudgetWatches::default();
         let mut calls = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
         let mut told = None;
-        let (mut began, mut asking) = (false, false);
+        let mut began = false;
 
         loop {
             if let Some(limit) = self.options.skip_wait_for_delete {
@@ -73,10 +73,7 @@ impl Drain<'_> {
             {
                 calls.push(self.call(call));
             }
-            let was_asking = mem::replace(&mut asking, !calls.is_empty());
-            if was_asking && !asking {
-                hurry.notify_one();
-            }
+            asking.send_replace(!calls.is_empty());
             let blocked = self.ledger.namespaces_with_blocked();
             let waits = !blocked.is_empty();
             budgets.follow(self.client, blocked);
