@@ -1,6 +1,6 @@
 //! Where the pods that came in place of the moved ones run now.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
@@ -30,10 +30,9 @@ pub struct Whereabouts {
 ///
 /// [`DrainError::Api`] if the API does not answer or refuses.
 pub async fn whereabouts(client: &Client, moved: &[MovedPod]) -> Result<Whereabouts, DrainError> {
-    let mut namespaces: Vec<_> = moved.iter().map(|moved| moved.pod.namespace.as_str()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let owners: HashSet<_> = moved.iter().filter_map(|moved| moved.owner.as_ref()).map(|owner| &owner.uid).collect();
+    let owned = || moved.iter().filter_map(|moved| Some((moved, moved.owner.as_ref()?)));
+    let namespaces: BTreeSet<_> = owned().map(|(moved, _)| moved.pod.namespace.as_str()).collect();
+    let owners: HashSet<_> = owned().map(|(_, owner)| &owner.uid).collect();
     let is_wanted = |pod: &PodFacts| pod.owner.as_ref().is_some_and(|owner| owners.contains(&owner.uid));
     let mut present = Vec::new();
     for namespace in namespaces {

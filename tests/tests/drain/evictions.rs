@@ -42,6 +42,16 @@ async fn every_pod_goes_within_its_budget_and_comes_back_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_pods_that_nobody_replaces_no_successor_is_looked_for() {
+    let api = cluster();
+    api.add(pod("web/bare").on("w1"));
+    let drained = drain_with(&api, &DrainOptions { force: true, ..DrainOptions::default() }).await.0.unwrap();
+    api.forget_requests();
+    let whereabouts = whereabouts(&api.client(), &drained.moved).await.unwrap();
+    assert_eq!((whereabouts.without_successor, api.requests().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_eviction_names_the_very_pod_and_the_grace() {
     let api = cluster();
     api.add(owned("web/a"));
