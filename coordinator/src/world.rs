@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts, Readiness},
@@ -51,10 +51,12 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
+        let begun = Instant::now();
         let nodes = cluster.nodes_at_once().await?;
+        let drainer = Drainer::new(cluster.client().clone()).knowing(nodes.iter(), begun);
+        let nodes = NodeFacts::by_name(&nodes);
         let control_plane = control_plane(&site, &nodes);
         let agents = Agents::described(&site, internal_ips(&nodes));
-        let drainer = Drainer::new(cluster.client().clone());
         Ok(Self { site, cluster, agents, drainer, elections: OnceCell::new(), nodes, control_plane })
     }
 

@@ -108,6 +108,11 @@ pub enum Uncordoned {
 }
 
 impl NodeFacts {
+    /// Those of all `nodes`.
+    pub(crate) fn by_name(nodes: &[Node]) -> BTreeMap<String, Self> {
+        nodes.iter().map(|node| (node.name_any(), Self::from_node(node))).collect()
+    }
+
     fn from_node(node: &Node) -> Self {
         let spec = node.spec.clone().unwrap_or_default();
         let status = node.status.clone().unwrap_or_default();
@@ -194,16 +199,15 @@ impl Cluster {
         self.nodes_matching("").await
     }
 
-    /// All Nodes, asked for once and without patience: the first request of a command, which tells within seconds whether there
-    /// is an API.
+    /// All Nodes as the API has them, asked for once and without patience: the first request of a command, which tells within
+    /// seconds whether there is an API.
     ///
     /// # Errors
     ///
     /// As [`Self::nodes`].
-    pub async fn nodes_at_once(&self) -> Result<BTreeMap<String, NodeFacts>, ClusterError> {
+    pub async fn nodes_at_once(&self) -> Result<Vec<Node>, ClusterError> {
         let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
-        let nodes = nodes.map_err(|source| self.error("list the nodes", source))?;
-        Ok(nodes.iter().map(|node| (node.name_any(), NodeFacts::from_node(node))).collect())
+        Ok(nodes.map_err(|source| self.error("list the nodes", source))?.items)
     }
 
     /// The Nodes whose labels match, by name.
@@ -215,7 +219,7 @@ impl Cluster {
         let api: Api<Node> = Api::all(self.client.clone());
         let params = ListParams::default().labels(selector);
         let nodes = self.patiently("list the nodes", || api.list(&params)).await?;
-        Ok(nodes.iter().map(|node| (node.name_any(), NodeFacts::from_node(node))).collect())
+        Ok(NodeFacts::by_name(&nodes.items))
     }
 
     /// One Node.

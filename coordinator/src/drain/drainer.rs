@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use tokio::time::Instant;
 
@@ -43,6 +44,12 @@ impl<'a> Drainer<'a> {
             pace: Pace::default(),
             refill: None,
         }
+    }
+
+    /// Spares the first look at the cluster the list of the nodes. `nodes` are all there are, read since `begun`.
+    #[must_use]
+    pub fn knowing<'n>(self, nodes: impl Iterator<Item = &'n Node>, begun: Instant) -> Self {
+        Self { surveys: Surveys::of_nodes(nodes, begun), ..self }
     }
 
     /// Lets the drains say when pods wait for no other reason than that nobody refills budgets.

@@ -1,6 +1,6 @@
 //! What a preview needs to know of the whole cluster, read once for any number of nodes: budgets, replicas, other nodes' room.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     core::v1::{Node, Pod},
@@ -23,15 +23,31 @@ const GOOD_FOR: Duration = Duration::from_secs(30);
 
 /// The latest look at the cluster. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surveys(Arc<Mutex<Option<Look>>>);
+pub(super) struct Surveys(Arc<Mutex<Latest>>);
 
-/// A look at the cluster, and when it began.
-type Look = (Instant, Arc<Survey>);
+#[derive(Debug, Default)]
+struct Latest {
+    look: Option<AsOf<Arc<Survey>>>,
+    /// What the nodes offer without their pods, for the next look, if somebody has read them for another purpose.
+    offers: Option<AsOf<Offers>>,
+}
+
+/// What was read, and when that began.
+type AsOf<T> = (Instant, T);
+
+/// By the node's name.
+type Offers = HashMap<String, Offer>;
 
 /// The pods of some nodes, with what they ask for.
 pub(super) type PodsOf = HashMap<String, Vec<(PodFacts, Wish)>>;
 
 impl Surveys {
+    /// The next look need not list the nodes: this is what they have been since `begun`.
+    pub(super) fn of_nodes<'a>(nodes: impl Iterator<Item = &'a Node>, begun: Instant) -> Self {
+        let offers = nodes.map(|node| (node.name_any(), Offer::of(node))).collect();
+        Self(Arc::new(Mutex::new(Latest { look: None, offers: Some((begun, offers)) })))
+    }
+
     /// A look that is not too old, and, if it was taken for this call, the pods of the nodes in `of`. Whoever asks while another
     /// one looks waits for that.
     pub(super) async fn latest(
@@ -40,19 +56,22 @@ impl Surveys {
         of: &[String],
     ) -> Result<(Arc<Survey>, Option<PodsOf>), DrainError> {
         let mut latest = self.0.lock().await;
-        if let Some((read, survey)) = latest.as_ref()
-            && read.elapsed() < GOOD_FOR
-        {
+        if let Some(survey) = latest.look.as_ref().and_then(still_good) {
             return Ok((Arc::clone(survey), None));
         }
         // What is dropped first need not be held twice.
-        *latest = None;
+        let Latest { offers, .. } = mem::take(&mut *latest);
+        let offers = offers.filter(|offers| still_good(offers).is_some()).map(|(_, offers)| offers);
         let begun = Instant::now();
-        let (survey, pods) = Survey::read(client, of).await?;
+        let (survey, pods) = Survey::read(client, of, offers).await?;
         let survey = Arc::new(survey);
-        *latest = Some((begun, Arc::clone(&survey)));
+        latest.look = Some((begun, Arc::clone(&survey)));
         Ok((survey, pods))
     }
+}
+
+fn still_good<T>((begun, read): &AsOf<T>) -> Option<&T> {
+    (begun.elapsed() < GOOD_FOR).then_some(read)
 }
 
 /// The cluster, as far as the drain of a node depends on it. What may not be read is left out of the verdicts.
@@ -65,14 +84,24 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    async fn read(client: &Client, of: &[String]) -> Result<(Self, Option<PodsOf>), DrainError> {
+    /// `offers` are those of the nodes, if they have been read just now.
+    async fn read(
+        client: &Client,
+        of: &[String],
+        offers: Option<Offers>,
+    ) -> Result<(Self, Option<PodsOf>), DrainError> {
         let page = ListParams::default().limit(PAGE);
         let budgets = list::fold(Api::all(client.clone()), page.clone(), Vec::new(), Vec::push).await;
         let budgets = if_allowed("disruption budgets", budgets)?;
-        let offers = list::fold(Api::all(client.clone()), page.clone(), HashMap::new(), |offers, node: Node| {
-            offers.insert(node.name_any(), Offer::of(&node));
-        });
-        let offers = if_allowed("nodes", offers.await)?;
+        let offers = match offers {
+            Some(offers) => Some(offers),
+            None => {
+                let offers = list::fold(Api::all(client.clone()), page.clone(), Offers::new(), |offers, node: Node| {
+                    offers.insert(node.name_any(), Offer::of(&node));
+                });
+                if_allowed("nodes", offers.await)?
+            }
+        };
         let knows_nodes = offers.is_some();
         let pods_of = of.iter().map(|node| (node.clone(), Vec::new())).collect();
         let no_pods = Census { pods_of, offers: offers.unwrap_or_default(), replicas: HashMap::new() };
@@ -98,7 +127,7 @@ struct Census {
     /// The pods of the nodes that are asked for.
     pods_of: PodsOf,
     /// What is left on each node.
-    offers: HashMap<String, Offer>,
+    offers: Offers,
     /// As [`Survey::replicas`].
     replicas: HashMap<String, usize>,
 }

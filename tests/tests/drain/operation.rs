@@ -185,7 +185,7 @@ async fn a_drain_asks_for_no_leases_agents_or_certificates_while_no_budget_keeps
     let asked: Vec<_> = api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     assert!(!asked.iter().any(|call| call.contains("leases")), "{asked:?}");
     // Two looks at the nodes, one at the cluster, the cordon, the drain itself, and whether the cordon was kept.
-    assert_eq!(asked.len(), 13, "{asked:#?}");
+    assert_eq!(asked.len(), 12, "{asked:#?}");
 }
 
 #[tokio::test(start_paused = true)]
