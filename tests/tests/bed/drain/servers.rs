@@ -1,4 +1,4 @@
-//! Apiservers that are away, busy, or lose their connections while usher drains.
+//! Apiservers that are away, busy, or lose their connections while usher drains, and controllers that nobody runs.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use super::tenant::{Tenant, needs};
 use crate::turn::on_the_bed;
 
 const OUTAGE: Duration = Duration::from_secs(30);
+/// So long after the last renewal of its lease a controller-manager that has gone counts as the leader (`leaseDurationSeconds`).
+const LEASE: Duration = Duration::from_secs(15);
 /// Long enough that everything usher does meets a busy server.
 const BUSY: Duration = Duration::from_secs(8);
 /// usher sees what happens sooner than anybody who asks each five seconds.
@@ -29,16 +31,14 @@ fn apiservers_that_are_all_away_for_half_a_minute_are_waited_for() {
             let lives = tenant.run(&[tenant.slow("web", 4, 3), needs("web", 3)], 4).await?;
             let (run, away) = tokio::join!(tenant.drain(&["--drain-timeout=5m"]), async {
                 lives.await_told(1).await?;
-                apiservers(bed, "stop").await?;
+                everywhere(bed, "stop kube-apiserver.service").await?;
                 sleep(OUTAGE).await;
-                apiservers(bed, "start").await
+                everywhere(bed, "start kube-apiserver.service").await
             });
             away?;
             let run = run?;
             run.assert_exit(0);
             run.assert_says("4 pods gone");
-            // Leases have run out meanwhile.
-            run.assert_says("no kube-controller-manager leads: budgets do not refill");
             assert!(run.output.took > OUTAGE, "{}", run.output);
             assert_eq!(lives.gone(4).await?.len(), 4);
             Ok(())
@@ -47,8 +47,31 @@ fn apiservers_that_are_all_away_for_half_a_minute_are_waited_for() {
     });
 }
 
-async fn apiservers(bed: &Bed, verb: &str) -> anyhow::Result<()> {
-    let script = format!("systemctl {verb} kube-apiserver.service");
+#[test]
+fn while_nobody_runs_the_controllers_a_drain_that_waits_says_that_budgets_do_not_refill() {
+    on_the_bed(async |bed| {
+        Tenant::with(bed, async |tenant| {
+            let lives = tenant.run(&[tenant.slow("web", 4, 3), needs("web", 3)], 4).await?;
+            let (run, away) = tokio::join!(tenant.drain(&["--drain-timeout=5m"]), async {
+                lives.await_told(1).await?;
+                everywhere(bed, "stop kube-controller-manager.service").await?;
+                sleep(2 * LEASE).await;
+                everywhere(bed, "start kube-controller-manager.service").await
+            });
+            away?;
+            let run = run?;
+            run.assert_exit(0);
+            run.assert_says("no kube-controller-manager leads: budgets do not refill");
+            assert_eq!((lives.gone(4).await?.len(), lives.hit_elsewhere()), (4, 0));
+            Ok(())
+        })
+        .await
+    });
+}
+
+/// Tells systemd the same on all control planes.
+async fn everywhere(bed: &Bed, words: &str) -> anyhow::Result<()> {
+    let script = format!("systemctl {words}");
     try_join_all(CONTROL_PLANES.iter().map(|machine| bed.shell(machine.name, &script))).await.map(drop)
 }
 
