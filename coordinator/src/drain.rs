@@ -116,7 +116,7 @@ impl Default for DrainOptions {
             // As kubectl's.
             chunk_size: 500,
             // All that the nodes of an operation may have together: etcd writes what comes together in one go.
-            parallel: 64,
+            parallel: pace::MOST,
         }
     }
 }

@@ -47,6 +47,11 @@ pub(crate) fn is_passing(error: &kube::Error) -> bool {
     }
 }
 
+/// Whether the server has forgotten where a list or a watch was to go on: it begins anew then.
+pub(crate) fn is_expired(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 410)
+}
+
 /// The error in the server's words, or in those of its causes if no server answered.
 pub(crate) fn in_words(error: &kube::Error) -> String {
     match error {

@@ -53,7 +53,7 @@ impl World {
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
         let begun = Instant::now();
         let nodes = cluster.nodes_at_once().await?;
-        let drainer = Drainer::new(cluster.client().clone()).knowing(nodes.iter(), begun);
+        let drainer = Drainer::new(cluster.client().clone()).knowing(&nodes, begun);
         let nodes = NodeFacts::by_name(&nodes);
         let control_plane = control_plane(&site, &nodes);
         let agents = Agents::described(&site, internal_ips(&nodes));

@@ -43,6 +43,7 @@ pub use self::{
     audit::Requests,
     balancer::Rotation,
     certificates::{Client, Generation},
+    cluster::is_ready,
     faults::Link,
     fleet::{Fleet, Pool, Workload},
     folder::Folder,

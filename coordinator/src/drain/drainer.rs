@@ -48,7 +48,7 @@ impl<'a> Drainer<'a> {
 
     /// Spares the first look at the cluster the list of the nodes. `nodes` are all there are, read since `begun`.
     #[must_use]
-    pub fn knowing<'n>(self, nodes: impl Iterator<Item = &'n Node>, begun: Instant) -> Self {
+    pub fn knowing(self, nodes: &[Node], begun: Instant) -> Self {
         Self { surveys: Surveys::of_nodes(nodes, begun), ..self }
     }
 

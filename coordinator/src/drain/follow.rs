@@ -19,7 +19,7 @@ use kube::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
     pods::PodFacts,
     watching::{PAUSE, watch_seconds},
 };
-use crate::patience::jittered;
+use crate::patience::{is_expired, jittered};
 
 /// A watch that lasts so long has not ended early.
 const STEADY: Duration = Duration::from_secs(5);
@@ -102,7 +102,8 @@ enum State {
     Watching {
         version: String,
         begun: Instant,
-        limit: Duration,
+        /// Then its connection is.
+        dead: Instant,
         events: Events,
     },
 }
@@ -115,11 +116,11 @@ impl Follower {
         match state {
             State::Begin => self.list().await,
             State::Known(version) => self.watch(version).await,
-            State::Watching { version, begun, limit, mut events } => {
-                let Ok(Some(event)) = timeout(limit.saturating_sub(begun.elapsed()), events.next()).await else {
+            State::Watching { version, begun, dead, mut events } => {
+                let Ok(Some(event)) = timeout_at(dead, events.next()).await else {
                     return (None, self.ended(version, begun));
                 };
-                let going_on = |version| State::Watching { version, begun, limit, events };
+                let going_on = |version| State::Watching { version, begun, dead, events };
                 match event {
                     Ok(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
                         let version = pod.resource_version().unwrap_or(version);
@@ -163,13 +164,14 @@ impl Follower {
 
     async fn watch(&mut self, version: String) -> (Option<Result<News, kube::Error>>, State) {
         let seconds = watch_seconds();
-        let mut params = WatchParams::default().fields(&list::on(&self.node)).timeout(seconds);
-        params.label_selector = self.options.pod_selector.as_ref().map(ToString::to_string);
+        let (field_selector, label_selector) = list::selectors(&self.node, &self.options);
+        let params = WatchParams { field_selector, label_selector, ..WatchParams::default() }.timeout(seconds);
         let pods: Api<Pod> = Api::all(self.client.clone());
         match pods.watch(&params, &version).await {
             Ok(events) => {
-                let limit = Duration::from_secs(seconds.into()) + OVERTIME;
-                (None, State::Watching { version, begun: Instant::now(), limit, events: events.boxed() })
+                let begun = Instant::now();
+                let dead = begun + Duration::from_secs(seconds.into()) + OVERTIME;
+                (None, State::Watching { version, begun, dead, events: events.boxed() })
             }
             Err(error) => self.failed(error, version),
         }
@@ -177,10 +179,9 @@ impl Follower {
 
     fn failed(&mut self, error: kube::Error, version: String) -> (Option<Result<News, kube::Error>>, State) {
         self.rest = Some(Rest::Trouble);
-        match error {
-            // The server has forgotten what came after this version; that is no trouble by itself.
-            kube::Error::Api(status) if status.code == 410 => (None, State::Begin),
-            error => (Some(Err(error)), State::Known(version)),
+        match is_expired(&error) {
+            true => (None, State::Begin),
+            false => (Some(Err(error)), State::Known(version)),
         }
     }
 

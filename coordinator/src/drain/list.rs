@@ -7,7 +7,7 @@ use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
 
 use super::DrainOptions;
-use crate::patience::patiently;
+use crate::patience::{is_expired, patiently};
 
 /// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
 pub(super) const PAGE: u32 = 500;
@@ -48,7 +48,7 @@ where
     let (mut made, mut params) = (empty.clone(), first.clone());
     loop {
         let page = match patiently(patience, || api.list(&params)).await {
-            Err(kube::Error::Api(status)) if status.code == 410 && params.continue_token.is_some() => {
+            Err(error) if is_expired(&error) && params.continue_token.is_some() => {
                 (made, params) = (empty.clone(), first.clone());
                 continue;
             }
@@ -70,13 +70,12 @@ pub(super) async fn of_node<T: Clone>(
     patience: Duration,
     keep: impl Fn(&Pod) -> T,
 ) -> Result<(Vec<T>, String), kube::Error> {
-    let mut params = ListParams::default().fields(&on(node));
-    params.label_selector = options.pod_selector.as_ref().map(ToString::to_string);
-    params.limit = options.page();
+    let (field_selector, label_selector) = selectors(node, options);
+    let params = ListParams { field_selector, label_selector, limit: options.page(), ..ListParams::default() };
     read(Api::all(client.clone()), params, patience, Vec::new(), |pods, pod| pods.push(keep(&pod))).await
 }
 
-/// The field selector of a node's pods.
-pub(super) fn on(node: &str) -> String {
-    format!("spec.nodeName={node}")
+/// The selectors, of fields and of labels, of the pods of a node that are subject to a drain.
+pub(super) fn selectors(node: &str, options: &DrainOptions) -> (Option<String>, Option<String>) {
+    (Some(format!("spec.nodeName={node}")), options.pod_selector.as_ref().map(ToString::to_string))
 }

@@ -22,7 +22,7 @@ use crate::patience::jittered;
 const FIRST: f64 = 16.0;
 
 /// Never more: a third of the writes that an apiserver takes at a time by default (`--max-mutating-requests-inflight` 200).
-const MOST: f64 = 64.0;
+pub(super) const MOST: usize = 64;
 
 /// How long everybody waits when a server names no time.
 const SHORTEST_HOLD: Duration = Duration::from_millis(250);
@@ -102,7 +102,7 @@ struct Bound {
 
 impl Default for Bound {
     fn default() -> Self {
-        Self { width: FIRST, known_good: MOST, in_flight: 0, narrowed: None, held_until: None }
+        Self { width: FIRST, known_good: MOST as f64, in_flight: 0, narrowed: None, held_until: None }
     }
 }
 
@@ -138,7 +138,7 @@ impl Bound {
             return;
         }
         let step = if self.width < self.known_good { 1.0 } else { 1.0 / self.width };
-        self.width = (self.width + step).min(MOST);
+        self.width = (self.width + step).min(MOST as f64);
     }
 
     fn narrow(&mut self, begun: Instant, now: Instant, hold: Duration) {

@@ -43,8 +43,8 @@ pub(super) type PodsOf = HashMap<String, Vec<(PodFacts, Wish)>>;
 
 impl Surveys {
     /// The next look need not list the nodes: this is what they have been since `begun`.
-    pub(super) fn of_nodes<'a>(nodes: impl Iterator<Item = &'a Node>, begun: Instant) -> Self {
-        let offers = nodes.map(|node| (node.name_any(), Offer::of(node))).collect();
+    pub(super) fn of_nodes(nodes: &[Node], begun: Instant) -> Self {
+        let offers = nodes.iter().map(|node| (node.name_any(), Offer::of(node))).collect();
         Self(Arc::new(Mutex::new(Latest { look: None, offers: Some((begun, offers)) })))
     }
 

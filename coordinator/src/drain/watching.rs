@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 
-use crate::patience::jittered;
+use crate::patience::{is_expired, jittered};
 
 const SHORTEST_WATCH: Duration = Duration::from_secs(20);
 
@@ -19,9 +19,7 @@ pub(super) fn of_watch(error: watcher::Error) -> Option<kube::Error> {
         WatchError(status) => kube::Error::Api(status),
         NoResourceVersion => return None,
     };
-    // One that began too long ago begins anew.
-    let expired = matches!(&error, kube::Error::Api(status) if status.code == 410);
-    (!expired).then_some(error)
+    (!is_expired(&error)).then_some(error)
 }
 
 /// How long a watch lasts, in seconds: the server ends it then, and the client gives it up 5 s later. An apiserver that

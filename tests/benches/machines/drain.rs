@@ -6,7 +6,7 @@ pub(crate) mod twins;
 
 use usher_testkit::bed::{Measured, Tool};
 
-use super::results::Results;
+use super::results::{Results, median};
 
 /// A line for whoever wants to know where the time and the requests went.
 fn tell(results: &Results, what: &str, tool: Tool, run: &Measured) {
@@ -14,6 +14,11 @@ fn tell(results: &Results, what: &str, tool: Tool, run: &Measured) {
     let (name, rss, requests) = (tool.name(), run.peak_rss_mib, &run.requests);
     let stolen = tell_stolen(run.stolen);
     results.say(&format!("{what}: {name:<7} {took:>7.2}s {rss:>6.1} MiB, {stolen}, requests {requests}"));
+}
+
+/// The middle one of the drains' times, in seconds.
+fn wall(runs: &[Measured]) -> f64 {
+    median(runs.iter().map(|run| run.output.took.as_secs_f64()).collect())
 }
 
 /// On a virtual machine. Who waits for a clock does not notice; who waits for the server does.

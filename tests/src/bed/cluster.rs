@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::try_join_all;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Node, Pod},
+};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::ListParams,
@@ -233,6 +236,12 @@ fn worker_files(machine: &Machine) -> anyhow::Result<Vec<File>> {
         File::new("/etc/tmpfiles.d/kmsg.conf", "L+ /dev/kmsg - - - - /dev/null\n"),
         File::new("/etc/resolv.conf", "nameserver 127.0.0.1\n"),
     ])
+}
+
+/// Whether a pod's condition Ready is True.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Whether the scheduler would send pods to this Node.

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Bed, until};
+use super::{Bed, is_ready, until};
 
 /// Where all of a fleet's pods live.
 const NAMESPACE: &str = "fleet";
@@ -165,9 +165,9 @@ impl Fleet {
             })
             .await?;
         let there = on_node(node).labels(objects::BARE);
-        let limit = LIMIT + PER_POD * u32::try_from(count)?;
+        let limit = limit_for(count)?;
         until("the pods to be Ready", limit, async || {
-            let up = pods.list(&there).await?.iter().filter(|pod| objects::is_up(pod)).count() == count;
+            let up = pods.list(&there).await?.iter().filter(|pod| is_ready(pod)).count() == count;
             if !up {
                 sleep(LOOK).await;
             }
@@ -191,7 +191,7 @@ impl Fleet {
                 pods.evict(&pod.name_any(), &EvictParams::default()).await.map(drop)
             })
             .await?;
-        let limit = LIMIT + PER_POD * u32::try_from(listed.items.len())?;
+        let limit = limit_for(listed.items.len())?;
         until("the end of the evicted pods", limit, async || {
             Ok(pods.list_metadata(&on_node(node).limit(1)).await?.items.is_empty().then_some(()))
         })
@@ -209,7 +209,7 @@ impl Fleet {
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);
         let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
         let wanted: usize = deployments.list(&ListParams::default()).await?.iter().map(objects::replicas).sum();
-        let limit = LIMIT + PER_POD * u32::try_from(wanted)?;
+        let limit = limit_for(wanted)?;
         until("the fleet to be at rest", limit, async || {
             let whole = deployments.list(&ListParams::default()).await?.iter().all(objects::is_whole)
                 && budgets.list(&ListParams::default()).await?.iter().all(objects::has_room)
@@ -238,6 +238,11 @@ impl Fleet {
     pub async fn end(self) -> anyhow::Result<()> {
         self.bed.end_fleet().await
     }
+}
+
+/// For so long is waited for what so many pods do.
+fn limit_for(pods: usize) -> anyhow::Result<Duration> {
+    Ok(LIMIT + PER_POD * u32::try_from(pods)?)
 }
 
 fn on_node(node: &str) -> ListParams {

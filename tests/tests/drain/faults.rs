@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::{Instant, sleep};
 use usher_coordinator::drain::{DrainError, DrainOptions};
 use usher_testkit::apiserver::{
-    Failure, Fault,
+    ApiServer, Failure, Fault,
     fixtures::{namespace, pod},
 };
 
@@ -64,12 +64,17 @@ async fn an_eviction_whose_answer_was_lost_is_not_held_against_the_pod() {
     assert_eq!(moved(&drained(&api).await), ["web/a", "web/b"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn watches_that_break_lose_nothing() {
+fn twelve_that_go_one_a_second() -> ApiServer {
     let api = cluster();
     for number in 0..12 {
         api.add(owned(&format!("web/p{number}")).stops_after(seconds(number)));
     }
+    api
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_break_lose_nothing() {
+    let api = twelve_that_go_one_a_second();
     let cut = api.clone();
     tokio::spawn(async move {
         for _ in 0..30 {
@@ -85,10 +90,7 @@ async fn watches_that_break_lose_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ends_every_watch_is_asked_for_one_a_second() {
-    let api = cluster();
-    for number in 0..12 {
-        api.add(owned(&format!("web/p{number}")).stops_after(seconds(number)));
-    }
+    let api = twelve_that_go_one_a_second();
     let server = api.clone();
     tokio::spawn(async move {
         loop {

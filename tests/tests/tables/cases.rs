@@ -43,6 +43,7 @@ fn options(flags: &str) -> DrainOptions {
 }
 
 /// All rows that did not end as they should, in words.
-fn report(differences: Vec<String>) {
+fn report(differences: Vec<Option<String>>) {
+    let differences: Vec<_> = differences.into_iter().flatten().collect();
     assert!(differences.is_empty(), "{} rows differ\n\n{}", differences.len(), differences.join("\n\n"));
 }

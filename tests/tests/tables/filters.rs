@@ -141,8 +141,7 @@ pub(crate) async fn hold(client: &Client) {
             format!("{what}: {flags}\n  wanted   {expected}\n  foreseen {foreseen}\n  became   {became}, {fate}")
         })
     });
-    let differences: Vec<_> = stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await;
-    report(differences.into_iter().flatten().collect());
+    report(stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await);
     all_or_none(client).await;
 }
 

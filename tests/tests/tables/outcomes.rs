@@ -34,8 +34,7 @@ pub(crate) async fn hold(client: &Client) {
     spare_node(client).await;
     let kubelet = Kubelet::start(client.clone());
     let rows = rows().into_iter().enumerate().map(|(number, row)| play::run(client, &kubelet, number, row));
-    let differences: Vec<_> = stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await;
-    report(differences.into_iter().flatten().collect());
+    report(stream::iter(rows).buffer_unordered(AT_A_TIME).collect().await);
 }
 
 fn rows() -> Vec<Row> {

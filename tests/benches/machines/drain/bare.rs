@@ -10,7 +10,7 @@ use usher_testkit::bed::{Bed, CpuTimes, Fleet, Measured, Pool, Tool};
 
 use super::{
     super::results::{Results, median},
-    tell, tell_stolen,
+    tell, tell_stolen, wall,
 };
 
 const POOL: Pool = Pool("bare");
@@ -134,7 +134,6 @@ impl Case {
 
     fn record(&self, results: &mut Results, runs: &Runs) {
         let name = self.name.replace('-', "_");
-        let wall = |runs: &[Measured]| median(runs.iter().map(|run| run.output.took.as_secs_f64()).collect());
         let requests = |runs: &[Measured]| median(runs.iter().map(|run| run.requests.total() as f64).collect());
         let (usher, kubectl) = (wall(&runs.usher), wall(&runs.kubectl));
         let evictions = median(runs.evictions.iter().map(Duration::as_secs_f64).collect());

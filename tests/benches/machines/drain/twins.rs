@@ -4,10 +4,7 @@
 use anyhow::{Context as _, ensure};
 use usher_testkit::bed::{Bed, Fleet, Measured, Pool, Tool, Workload};
 
-use super::{
-    super::results::{Results, median},
-    tell,
-};
+use super::{super::results::Results, tell, wall};
 
 const POOL: Pool = Pool("twins");
 /// Far more than any case needs: where a pod fits is the scheduler's question, not ours.
@@ -82,7 +79,6 @@ impl Case {
 
     fn record(&self, results: &mut Results, usher: &[Measured], kubectl: &[Measured]) {
         let name = self.name.replace('-', "_");
-        let wall = |runs: &[Measured]| median(runs.iter().map(|run| run.output.took.as_secs_f64()).collect());
         results.record(format!("{name}_usher_s"), wall(usher), None);
         results.record(format!("{name}_kubectl_s"), wall(kubectl), None);
         results.record(format!("{name}_wall_ratio"), wall(usher) / wall(kubectl), self.wall_goal);

@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::time::sleep;
 
-use super::{AT_ONCE, LIMIT, LOOK, NAMESPACE, PER_POD, PREFIX, objects};
+use super::{AT_ONCE, LIMIT, LOOK, NAMESPACE, PREFIX, limit_for, objects};
 use crate::bed::{Bed, until};
 
 impl Bed {
@@ -65,7 +65,7 @@ impl Bed {
         // The ReplicaSets go first: whoever counts them must not make new pods.
         deployments.delete_collection(&DeleteParams::foreground(), &all).await?;
         pods.delete_collection(&DeleteParams::default(), &all.clone().labels(objects::BARE)).await?;
-        let limit = LIMIT + PER_POD * u32::try_from(count(&pods, &all).await?)?;
+        let limit = limit_for(count(&pods, &all).await?)?;
         until("the end of the fleet's pods", limit, async || {
             let gone = count(&pods, &all).await? == 0 && deployments.list_metadata(&all).await?.items.is_empty();
             if !gone {

@@ -1,10 +1,6 @@
 //! What a fleet is made of, as the API takes it, and what it says of itself.
 
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Node, Pod},
-    policy::v1::PodDisruptionBudget,
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Node, policy::v1::PodDisruptionBudget};
 use serde_json::{Map, Value, json};
 
 use super::{Pool, Workload};
@@ -102,12 +98,6 @@ pub(super) fn is_open(node: &Node) -> bool {
     let ready = ready.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     ready && !taints.any(|taint| taint.key.starts_with("node.kubernetes.io/"))
-}
-
-/// Whether a pod is Ready.
-pub(super) fn is_up(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// How many pods a Deployment wants.

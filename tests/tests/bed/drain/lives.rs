@@ -10,7 +10,7 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use tokio::{task::JoinHandle, time::Instant};
-use usher_testkit::bed::{CONTROL_PLANES, until};
+use usher_testkit::bed::{CONTROL_PLANES, is_ready, until};
 
 use super::tenant::Tenant;
 use crate::observe::node_of;
@@ -181,10 +181,4 @@ impl Life {
         self.told.get_or_insert(now);
         self.gone.get_or_insert(now);
     }
-}
-
-/// Whether its condition Ready is True.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use usher_testkit::bed::{Bed, CONTROL_PLANES, until};
 
-use super::tenant::{Tenant, needs};
-use crate::turn::on_the_bed;
+use super::{
+    lives::Lives,
+    tenant::{Tenant, needs},
+};
+use crate::{run::Run, turn::on_the_bed};
 
 const OUTAGE: Duration = Duration::from_secs(30);
 /// So long after the last renewal of its lease a controller-manager that has gone counts as the leader (`leaseDurationSeconds`).
@@ -27,16 +30,7 @@ const THROTTLED: &str = "usher-throttled";
 fn apiservers_that_are_all_away_for_half_a_minute_are_waited_for() {
     on_the_bed(async |bed| {
         Tenant::with(bed, async |tenant| {
-            // One after another, three seconds each: most of them are still to be evicted when the servers are back.
-            let lives = tenant.run(&[tenant.slow("web", 4, 3), needs("web", 3)], 4).await?;
-            let (run, away) = tokio::join!(tenant.drain(&["--drain-timeout=5m"]), async {
-                lives.await_told(1).await?;
-                everywhere(bed, "stop kube-apiserver.service").await?;
-                sleep(OUTAGE).await;
-                everywhere(bed, "start kube-apiserver.service").await
-            });
-            away?;
-            let run = run?;
+            let (lives, run) = drained_without(bed, tenant, "kube-apiserver.service", OUTAGE).await?;
             run.assert_exit(0);
             run.assert_says("4 pods gone");
             assert!(run.output.took > OUTAGE, "{}", run.output);
@@ -51,15 +45,7 @@ fn apiservers_that_are_all_away_for_half_a_minute_are_waited_for() {
 fn while_nobody_runs_the_controllers_a_drain_that_waits_says_that_budgets_do_not_refill() {
     on_the_bed(async |bed| {
         Tenant::with(bed, async |tenant| {
-            let lives = tenant.run(&[tenant.slow("web", 4, 3), needs("web", 3)], 4).await?;
-            let (run, away) = tokio::join!(tenant.drain(&["--drain-timeout=5m"]), async {
-                lives.await_told(1).await?;
-                everywhere(bed, "stop kube-controller-manager.service").await?;
-                sleep(2 * LEASE).await;
-                everywhere(bed, "start kube-controller-manager.service").await
-            });
-            away?;
-            let run = run?;
+            let (lives, run) = drained_without(bed, tenant, "kube-controller-manager.service", 2 * LEASE).await?;
             run.assert_exit(0);
             run.assert_says("no kube-controller-manager leads: budgets do not refill");
             assert_eq!((lives.gone(4).await?.len(), lives.hit_elsewhere()), (4, 0));
@@ -69,9 +55,22 @@ fn while_nobody_runs_the_controllers_a_drain_that_waits_says_that_budgets_do_not
     });
 }
 
-/// Tells systemd the same on all control planes.
-async fn everywhere(bed: &Bed, words: &str) -> anyhow::Result<()> {
-    let script = format!("systemctl {words}");
+/// Drains four pods while the unit is stopped on all control planes for some time, from the first pod's eviction on.
+async fn drained_without(bed: &Bed, tenant: &Tenant<'_>, unit: &str, away: Duration) -> anyhow::Result<(Lives, Run)> {
+    // One after another, three seconds each: most of them are still to be evicted when the unit is back.
+    let lives = tenant.run(&[tenant.slow("web", 4, 3), needs("web", 3)], 4).await?;
+    let (run, restored) = tokio::join!(tenant.drain(&["--drain-timeout=5m"]), async {
+        lives.await_told(1).await?;
+        everywhere(bed, "stop", unit).await?;
+        sleep(away).await;
+        everywhere(bed, "start", unit).await
+    });
+    restored?;
+    Ok((lives, run?))
+}
+
+async fn everywhere(bed: &Bed, verb: &str, unit: &str) -> anyhow::Result<()> {
+    let script = format!("systemctl {verb} {unit}");
     try_join_all(CONTROL_PLANES.iter().map(|machine| bed.shell(machine.name, &script))).await.map(drop)
 }
 

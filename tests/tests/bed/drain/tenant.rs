@@ -6,7 +6,7 @@ use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
 use serde_json::{Value, json};
-use usher_testkit::bed::{Bed, until};
+use usher_testkit::bed::{Bed, is_ready, until};
 
 use super::lives::Lives;
 use crate::{observe::node_of, run::Run};
@@ -65,7 +65,7 @@ impl<'b> Tenant<'b> {
         self.bed.kubectl_with_input(&words, &list).await?.success()?;
         until("the tenant's pods on w1", START_LIMIT, async || {
             let listed = self.pods().await?;
-            let ready = listed.iter().filter(|pod| node_of(pod) == Some("w1") && super::lives::is_ready(pod)).count();
+            let ready = listed.iter().filter(|pod| node_of(pod) == Some("w1") && is_ready(pod)).count();
             Ok((ready == pods && listed.len() == pods).then_some(()))
         })
         .await?;
