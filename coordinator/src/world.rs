@@ -10,7 +10,7 @@ use crate::{
     drain::Drainer,
     inventory::{AgentFacts, Inventory, Machine},
     leader::Known,
-    node::{Agents, NodeError, in_url},
+    node::{Agents, Dial, NodeError, in_url},
     site::{Component, Role, Site},
 };
 
@@ -51,12 +51,21 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
+        Self::open_over(site, cluster, Dial::tcp()).await
+    }
+
+    /// The same with another way to the agents than TCP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn open_over(site: Site, cluster: Cluster, dial: Dial) -> Result<Self, ClusterError> {
         let begun = Instant::now();
         let nodes = cluster.nodes_at_once().await?;
         let drainer = Drainer::new(cluster.client().clone()).knowing(&nodes, begun);
         let nodes = NodeFacts::by_name(&nodes);
         let control_plane = control_plane(&site, &nodes);
-        let agents = Agents::described(&site, internal_ips(&nodes));
+        let agents = Agents::over(&site, internal_ips(&nodes), dial);
         Ok(Self { site, cluster, agents, drainer, elections: OnceCell::new(), nodes, control_plane })
     }
 
