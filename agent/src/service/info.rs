@@ -153,7 +153,7 @@ impl Service {
                 allowed: config.reboots_per_day,
             }),
             highest_epoch: self.operations.epoch(),
-            certificate_not_after: Some(convert::timestamp(self.live.certificate_not_after())),
+            certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
             current_operation: self.operations.running().map(convert::operation),
             now: Some(convert::timestamp(Timestamp::now())),
             warnings,

@@ -120,7 +120,7 @@ async fn reflection_can_be_switched_off() {
 #[tokio::test]
 async fn a_handshake_that_never_comes_is_ended() {
     let bench = Bench::with("[limits]\nhandshake_timeout = '200ms'\n").await;
-    let mut silent = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let mut silent = TcpStream::connect(bench.address()).await.unwrap();
     let end = timeout(LONG, silent.read_u8()).await.expect("the agent must hang up");
     assert!(end.is_err());
     bench.viewer().await.node().await;
@@ -170,7 +170,7 @@ async fn shake_hands(bench: &Bench, identity: &Identity) -> TlsStream<TcpStream>
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let tcp = TcpStream::connect(bench.address()).await.unwrap();
     let name = ServerName::try_from("node-1").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }
