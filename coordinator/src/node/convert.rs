@@ -7,7 +7,7 @@ use prost_types as wire;
 use usher_proto::v1;
 
 use super::types::{
-    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
     OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
@@ -42,6 +42,7 @@ impl From<v1::Node> for NodeStatus {
             units: all(node.units),
             inhibitors: all(node.inhibitors),
             sessions: all(node.sessions),
+            blockers: all(node.blockers),
             lock_files: node.lock_files,
             hold: node.hold.map(Into::into),
             reboot_budget: RebootBudget { used: budget.used, allowed: budget.allowed },
@@ -83,6 +84,17 @@ impl From<v1::Session> for Session {
     fn from(session: v1::Session) -> Self {
         let v1::Session { id, user, uid } = session;
         Self { id, user, uid }
+    }
+}
+
+impl From<v1::Blocker> for Blocker {
+    fn from(blocker: v1::Blocker) -> Self {
+        let kind = match blocker.kind() {
+            v1::BlockerKind::Unspecified => BlockerKind::Unknown,
+            v1::BlockerKind::Inhibitor => BlockerKind::Inhibitor,
+            v1::BlockerKind::User => BlockerKind::User,
+        };
+        Self { name: blocker.name, kind, message: blocker.message }
     }
 }
 
