@@ -2,16 +2,19 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use http::Request;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::Code;
+use tonic::{Code, Status, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tonic_types::StatusExt as _;
+use tower::ServiceExt as _;
 use usher_proto::{reason, v1::GetNodeRequest};
 use usher_testkit::pki::{Ca, Identity, Names};
 
@@ -84,6 +87,22 @@ async fn a_viewer_looks_and_an_operator_changes() {
     let end = op.end_of("a").await;
     assert!(succeeded(&end));
     assert_eq!(end.caller, ["URI:spiffe://usher/op"]);
+}
+
+#[tokio::test]
+async fn a_method_that_the_agent_does_not_know_is_for_nobody_whatever_their_role() {
+    let bench = Bench::new().await;
+    for (channel, expected) in [
+        (bench.operator().await.channel, Code::Unimplemented),
+        (bench.caller(&Names { common_name: "mallory", ..Names::default() }).await.channel, Code::PermissionDenied),
+    ] {
+        let request =
+            Request::post("https://node-1/usher.agent.v1.NodeControl/FormatDisk").body(Body::empty()).unwrap();
+        let answer = channel.oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).expect("a refusal stands in the headers");
+        assert_eq!(status.code(), expected, "{status:?}");
+        assert!(status.get_details_error_info().is_some(), "{status:?}");
+    }
 }
 
 #[tokio::test]
