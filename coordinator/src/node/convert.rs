@@ -7,8 +7,8 @@ use prost_types as wire;
 use usher_proto::v1;
 
 use super::types::{
-    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
-    OperationStep, Order, RebootBudget, Session, UnitStatus,
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
+    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
 impl From<&Order> for v1::Order {
