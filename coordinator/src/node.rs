@@ -17,7 +17,6 @@ mod dial;
 mod error;
 mod follow;
 mod trust;
-mod types;
 
 use std::{
     collections::BTreeMap,
@@ -30,9 +29,9 @@ pub use address::in_url;
 pub use agent::Agent;
 pub use dial::{BoxedStream, Dial, Stream};
 pub use error::{NodeError, Side};
-pub use types::{
-    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
-    OperationStep, Order, RebootBudget, Session, UnitStatus,
+pub use usher_core::facts::agent::{
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
+    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
 use crate::site::{AgentAccess, Site};

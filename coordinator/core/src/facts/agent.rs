@@ -51,6 +51,8 @@ pub struct NodeStatus {
     pub inhibitors: Vec<Inhibitor>,
     /// Logged-in users.
     pub sessions: Vec<Session>,
+    /// What forbids a reboot unless the operator overrides it by name. An agent older than this field sends none.
+    pub blockers: Vec<Blocker>,
     /// Lock files of configuration management that exist.
     pub lock_files: Vec<String>,
     /// A hold file that forbids changes.
@@ -139,6 +141,31 @@ pub struct Session {
     pub user: String,
     /// The user's number.
     pub uid: u32,
+}
+
+/// Something that forbids a reboot, by the agent's own rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocker {
+    /// The name that overrides it: an inhibitor's `who`, or `user:NAME`.
+    pub name: String,
+    /// What kind of thing it is.
+    pub kind: BlockerKind,
+    /// What it is, for people.
+    pub message: String,
+}
+
+/// The kinds of blockers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlockerKind {
+    /// One that this usher does not know, from a newer agent. It forbids a reboot like any other.
+    #[default]
+    Unknown,
+    /// An inhibitor that does more than delay a shutdown.
+    Inhibitor,
+    /// A logged-in user.
+    User,
 }
 
 /// A file on the machine that forbids changes.
