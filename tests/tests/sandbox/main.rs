@@ -1,6 +1,4 @@
 //! The sandbox, as `make demo` shows it.
-#![allow(clippy::unwrap_used, reason = "what the test's own function cannot do fails the test")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
