@@ -26,6 +26,7 @@ mod election;
 mod eviction;
 mod faults;
 pub mod fixtures;
+mod form;
 mod log;
 mod managed;
 mod patch;
