@@ -16,9 +16,10 @@ use tonic_reflection::pb::v1::{
 use tonic_types::StatusExt as _;
 use tower::ServiceExt as _;
 use usher_proto::{reason, v1::GetNodeRequest};
-use usher_testkit::pki::{Ca, Identity, Names};
-
-use usher_testkit::rig::agent::{Rig, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::{Ca, Identity, Names},
+    rig::agent::{Rig, UNIT, order, refused, succeeded},
+};
 
 /// Longer than anything here takes; what does not happen within it is a failure.
 const LONG: Duration = Duration::from_secs(20);

@@ -16,9 +16,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use usher_proto::v1::{FailureKind, Operation};
-use usher_testkit::{pki::Identity, systemd::JobOutcome};
-
-use usher_testkit::rig::agent::{Rig, UNIT, order, steps, succeeded};
+use usher_testkit::{
+    pki::Identity,
+    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    systemd::JobOutcome,
+};
 
 /// A component's health endpoint: answers the nth question as `script` says.
 struct Component {

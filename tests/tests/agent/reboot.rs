@@ -9,9 +9,10 @@ use usher_proto::{
     reason,
     v1::{FailureKind, OperationKind, OperationState, Order},
 };
-use usher_testkit::systemd::Reboot;
-
-use usher_testkit::rig::agent::{Rig, order, refused, steps, succeeded};
+use usher_testkit::{
+    rig::agent::{Rig, order, refused, steps, succeeded},
+    systemd::Reboot,
+};
 
 #[tokio::test]
 async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {

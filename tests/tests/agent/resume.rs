@@ -3,9 +3,10 @@
 use std::{fs, time::Duration};
 
 use usher_proto::v1::{FailureKind, OperationState, WatchOperationRequest};
-use usher_testkit::systemd::JobOutcome;
-
-use usher_testkit::rig::agent::{Rig, UNIT, order, steps, succeeded};
+use usher_testkit::{
+    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    systemd::JobOutcome,
+};
 
 /// Long enough for the agent to be killed and started again within a job.
 const SLOW: Duration = Duration::from_millis(800);

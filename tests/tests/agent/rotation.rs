@@ -12,9 +12,10 @@ use std::{
 use tokio::time::timeout;
 use usher_agent::live::LOOK_EVERY;
 use usher_proto::v1::GetNodeRequest;
-use usher_testkit::pki::{Ca, Names};
-
-use usher_testkit::rig::agent::{Rig, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::{Ca, Names},
+    rig::agent::{Caller, Rig, UNIT, order, refused, succeeded},
+};
 
 /// Long enough for the agent to look at its files twice.
 fn soon() -> Duration {
@@ -52,7 +53,7 @@ async fn certificates_rotate_under_load_without_a_failed_call() {
                     if client % 2 == 0 {
                         channel = endpoint.connect().await.unwrap();
                     }
-                    let mut bob = crate::rig::Caller::over(channel.clone());
+                    let mut bob = Caller::over(channel.clone());
                     bob.info.get_node(GetNodeRequest {}).await.unwrap();
                     calls[client].fetch_add(1, Ordering::Relaxed);
                 }

@@ -12,9 +12,10 @@ use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
 use usher_agent::{identity, listener::Door, stream::BoxedStream};
 use usher_proto::reason;
-use usher_testkit::pki::Names;
-
-use usher_testkit::rig::agent::{Caller, Rig, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::Names,
+    rig::agent::{Caller, Rig, UNIT, order, refused, succeeded},
+};
 
 type Incoming = UnboundedSender<(BoxedStream, std::net::SocketAddr)>;
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use usher_agent::bus::Address;
 use usher_proto::v1::{FailureKind, Operation, OperationKind};
-use usher_testkit::systemd::JobOutcome;
-
-use usher_testkit::rig::agent::{Rig, UNIT, order, steps, succeeded};
+use usher_testkit::{
+    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    systemd::JobOutcome,
+};
 
 fn failed(operation: &Operation) -> (FailureKind, &str) {
     let failure = operation.failure.as_ref().expect("a failure");

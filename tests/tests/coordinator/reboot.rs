@@ -1,5 +1,7 @@
 //! `usher reboot`.
 
+use std::time::Duration;
+
 use usher_coordinator::exit::Exit;
 use usher_testkit::rig::site::{CONTROL_PLANE, TestSite, Then, WORKERS, reboot};
 
@@ -89,4 +91,29 @@ async fn workers_go_first_and_of_the_control_plane_those_that_lead_last() {
     assert_eq!(most_down, 1, "apiservers down at a time");
     assert!(site.units_down().is_empty() && site.cordoned().is_empty());
     assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_goes_on_when_the_api_was_away_meanwhile() {
+    let site = TestSite::start().await;
+    let mut away = false;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: reboot" && !away {
+            away = true;
+            site.api.outage(Duration::from_secs(20));
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_whose_answer_was_lost_is_found_by_its_boot_id() {
+    let site = TestSite::start().await;
+    site.machine("w1").loses_the_answer_to_its_reboot();
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use serde_json::json;
 use usher_coordinator::exit::Exit;
 use usher_testkit::{
     apiserver::fixtures::pod,
@@ -229,4 +231,22 @@ async fn a_drain_that_is_interrupted_makes_its_node_schedulable_again() {
     let ended = site.run_until(drain(&["w1"]), "w1: drain").await;
     assert_eq!(ended.exit, Exit::Interrupted, "{ended:#?}");
     assert!(site.cordoned().is_empty() && site.lock_is_free());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_lock_no_further_step_begins_and_what_was_done_is_taken_back() {
+    let site = TestSite::start().await;
+    site.api.add(pod("shop/slow").on("w1").owned_by_job("batch").ignores_sigterm());
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: drain" {
+            let other = json!({"spec": {"holderIdentity": "bob@host/op2"}});
+            site.api.edit::<Lease>("kube-system/usher", other);
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("the cluster's lock was lost"), "{}", ended.summary);
+    assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: uncordoned"]);
+    assert_eq!(site.leader("usher"), "bob@host/op2", "it is left alone");
 }
