@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{cluster, confirm::confirm, failure::Failure, identity, site};
 use crate::{
-    cli::{AgentCommand, Change, DryRun, Global},
+    cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
     node::{Agent, Agents, Operation, Order},
     output::{self, Format},
@@ -132,7 +132,7 @@ async fn restart(
     agent: &Agent,
     node: &str,
     unit: &str,
-    change: &Change,
+    change: &ChangeFlags,
 ) -> Result<Exit, Failure> {
     let status = agent.status().await?;
     let known = status.unit(unit).ok_or_else(|| {
@@ -164,7 +164,7 @@ async fn reboot(
     agent: &Agent,
     node: &str,
     override_blockers: &[String],
-    change: &Change,
+    change: &ChangeFlags,
 ) -> Result<Exit, Failure> {
     let status = agent.status().await?;
     say(node, "reboot without cordon or drain", change);
@@ -182,13 +182,13 @@ async fn reboot(
     told(global, &ended, &format!("{node} rebooted"))
 }
 
-fn say(node: &str, what: &str, change: &Change) {
+fn say(node: &str, what: &str, change: &ChangeFlags) {
     let dry = if change.dry_run != DryRun::None { " · nothing is changed by a dry run" } else { "" };
     output::progress(&format!("{node} alone, past lock, leaders and Kubernetes: {what}{dry}"));
 }
 
 /// Without the lock there is no epoch of our own: the highest that the agent knows is not lower, and fences nobody out.
-fn order(change: &Change, highest_epoch: u64) -> Order {
+fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     Order {
         operation_id: identity::operation(),
         epoch: highest_epoch,

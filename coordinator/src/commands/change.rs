@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{confirm::confirm, failure::Failure, identity, preflight};
 use crate::{
-    cli::{Change, DryRun, Global},
+    cli::{ChangeFlags, DryRun, Global},
     cluster::{Lock, LockRequest},
     drain::{self, Confirm, DrainPreview},
     event::{Events, Kind},
@@ -39,7 +39,7 @@ pub(super) struct Wanted {
 pub(super) async fn carry_out(
     global: &Global,
     world: &World,
-    change: &Change,
+    change: &ChangeFlags,
     wanted: Wanted,
 ) -> Result<Exit, Failure> {
     let dry = if change.dry_run != DryRun::None { " · nothing is changed by a dry run" } else { "" };
@@ -96,7 +96,7 @@ pub(super) async fn carry_out(
     exit
 }
 
-async fn acquire(world: &World, change: &Change, operation: &str, facts: &Inventory) -> Result<Lock, Failure> {
+async fn acquire(world: &World, change: &ChangeFlags, operation: &str, facts: &Inventory) -> Result<Lock, Failure> {
     let request = LockRequest {
         operation: operation.to_owned(),
         requester: identity::requester(),
