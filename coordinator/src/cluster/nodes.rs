@@ -1,6 +1,6 @@
 //! Nodes: what usher needs to know of them, and the cordon with its mark.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
@@ -11,13 +11,13 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, PATIENCE, list};
 
 /// The annotation that says who cordoned a node, written in the same patch as the cordon itself.
 const CORDON_ANNOTATION: &str = "usher.dev/cordon";
 
-/// The label that kubeadm and most distributions give control-plane Nodes.
-const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+/// The labels that kubeadm and most distributions give control-plane Nodes; the second one is that of old clusters.
+const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
 /// The taint by which an operator declares a machine powered off for good: pods are then deleted by force.
 const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
@@ -33,7 +33,7 @@ pub struct NodeFacts {
     pub name: String,
     /// Its identity: a Node deleted and made anew under the same name is another one.
     pub uid: String,
-    /// Whether it carries the control-plane label.
+    /// Whether it carries the label of control-plane Nodes, `node-role.kubernetes.io/control-plane` or the old `…/master`.
     pub control_plane: bool,
     /// Other names of the machine: its Hostname address and its hostname label.
     pub hostnames: Vec<String>,
@@ -108,11 +108,6 @@ pub enum Uncordoned {
 }
 
 impl NodeFacts {
-    /// Those of all `nodes`.
-    pub(crate) fn by_name(nodes: &[Node]) -> BTreeMap<String, Self> {
-        nodes.iter().map(|node| (node.name_any(), Self::from_node(node))).collect()
-    }
-
     fn from_node(node: &Node) -> Self {
         let spec = node.spec.clone().unwrap_or_default();
         let status = node.status.clone().unwrap_or_default();
@@ -126,7 +121,7 @@ impl NodeFacts {
         Self {
             name: node.name_any(),
             uid: node.uid().unwrap_or_default(),
-            control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
+            control_plane: CONTROL_PLANE_LABELS.iter().any(|&label| labels.contains_key(label)),
             hostnames: address("Hostname").into_iter().chain(labels.get("kubernetes.io/hostname").cloned()).collect(),
             internal_ip: address("InternalIP"),
             ready: ready.map(|condition| condition.status.clone()).unwrap_or_default(),
@@ -199,15 +194,24 @@ impl Cluster {
         self.nodes_matching("").await
     }
 
-    /// All Nodes as the API has them, asked for once and without patience: the first request of a command, which tells within
-    /// seconds whether there is an API.
+    /// All Nodes, by name, and as the API has them without the bulk that nobody needs. Asked for once and not again: as the first
+    /// request of a command it tells within seconds whether there is an API.
     ///
     /// # Errors
     ///
     /// As [`Self::nodes`].
-    pub async fn nodes_at_once(&self) -> Result<Vec<Node>, ClusterError> {
-        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
-        Ok(nodes.map_err(|source| self.error("list the nodes", source))?.items)
+    pub async fn nodes_at_once(&self) -> Result<(BTreeMap<String, NodeFacts>, Vec<Node>), ClusterError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let empty = (BTreeMap::new(), Vec::new());
+        let nodes = list::fold(&api, ListParams::default(), Duration::ZERO, empty, |(facts, slim), mut node| {
+            facts.insert(node.name_any(), NodeFacts::from_node(&node));
+            node.metadata.managed_fields = None;
+            if let Some(status) = &mut node.status {
+                status.images = None;
+            }
+            slim.push(node);
+        });
+        nodes.await.map_err(|source| self.error("list the nodes", source))
     }
 
     /// The Nodes whose labels match, by name.
@@ -218,8 +222,10 @@ impl Cluster {
     pub async fn nodes_matching(&self, selector: &str) -> Result<BTreeMap<String, NodeFacts>, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let params = ListParams::default().labels(selector);
-        let nodes = self.patiently("list the nodes", || api.list(&params)).await?;
-        Ok(NodeFacts::by_name(&nodes.items))
+        let nodes = list::fold(&api, params, PATIENCE, BTreeMap::new(), |facts, node| {
+            facts.insert(node.name_any(), NodeFacts::from_node(&node));
+        });
+        nodes.await.map_err(|source| self.error("list the nodes", source))
     }
 
     /// One Node.
