@@ -19,21 +19,27 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
 pub use self::{
-    apiservers::Readiness,
     clock::ServerClock,
     connect::{Access, ConnectError},
     elections::{Elections, NoLeader},
     error::ClusterError,
-    leases::LeaseName,
     lock::{Lock, LockError, LockHolder, LockRequest},
-    nodes::{CordonMark, Cordoned, FieldWriter, NodeFacts, Uncordoned},
+    nodes::{Cordoned, Uncordoned},
 };
+pub use usher_core::{
+    facts::{
+        apiserver::Readiness,
+        node::{CordonMark, FieldWriter, NodeFacts},
+    },
+    site::LeaseName,
+};
+
 use self::clock::ServerInfo;
 use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to one cluster's API.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::{client::Body, core::Status};
 use tokio::time::Instant;
+use usher_common::clock;
 
 use super::{Cluster, ClusterError};
 
@@ -34,7 +35,7 @@ impl ServerClock {
 
     /// How far the server's clock is ahead of this machine's; negative if it is behind.
     pub fn offset(&self) -> SignedDuration {
-        self.now().duration_since(Timestamp::now())
+        self.now().duration_since(clock::now())
     }
 
     fn read(date: &str, asked: Instant, answered: Instant) -> Option<Self> {

@@ -5,10 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Endpoints};
 use kube::{Api, api::PostParams};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use usher_common::clock;
 
-use super::{Cluster, ClusterError};
-use crate::leader::{Holder, Known, Leadership, machine_of};
+use super::{Cluster, ClusterError, LeaseName};
+use crate::{
+    leader::{Holder, Known, Leadership, machine_of},
+    patience::patiently,
+};
 
 /// The annotation of elections before Kubernetes 1.20.
 const LEGACY_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
@@ -18,21 +22,6 @@ const NODE_LEASES: &str = "kube-node-lease";
 
 /// client-go's default, used when a lease does not say how long it lasts.
 const DEFAULT_LEASE: Duration = Duration::from_secs(15);
-
-/// Where an election's record lives.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct LeaseName {
-    /// The namespace, mostly `kube-system`.
-    pub namespace: String,
-    /// The Lease's name; on old clusters also that of the Endpoints with the annotation.
-    pub name: String,
-}
-
-impl std::fmt::Display for LeaseName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// An election's record at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,16 +172,17 @@ impl Cluster {
         Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time).map(|time| time.0))
     }
 
-    /// Who leads an election by one reading of its record, for those who only look: see [`super::Elections`] for proof. Holders
-    /// have no machine yet ([`Leadership::named`]).
+    /// Who leads an election by one reading of its record and the API server's clock, for those who only look; proof is with
+    /// [`super::Elections`]. Holders have no machine yet ([`Leadership::named`]). The reading is tried again for as long as
+    /// `patience` says; zero means one try.
     ///
     /// # Errors
     ///
-    /// If the API does not answer at once, or forbids it.
-    pub async fn leadership_at_once(&self, name: &LeaseName) -> Result<Leadership, ClusterError> {
-        let (record, clock) = futures::join!(self.record(name), self.server_clock());
+    /// If the API does not answer or forbids it.
+    pub async fn leadership_by_clock(&self, name: &LeaseName, patience: Duration) -> Result<Leadership, ClusterError> {
+        let (record, clock) = futures::join!(patiently(patience, || self.record(name)), self.server_clock());
         let record = record.map_err(|source| self.error(&format!("read the lease {name}"), source))?;
-        let now = clock.map_or_else(Timestamp::now, |clock| clock.now());
+        let now = clock.map_or_else(clock::now, |clock| clock.now());
         Ok(record.map_or(Leadership::Absent, |record| record.leadership(now)))
     }
 

@@ -29,6 +29,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
+use usher_common::clock;
 
 use super::{
     Cluster, ClusterError, ServerClock,
@@ -257,7 +258,7 @@ impl Cluster {
         let before = lease.spec.take().and_then(|spec| spec.lease_transitions).unwrap_or_default();
         let epoch = u64::try_from(before).unwrap_or_default().max(request.above_epoch).saturating_add(1);
         let holder = format!("{}/{}", request.requester, request.operation);
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(holder.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
@@ -329,7 +330,7 @@ async fn renew(cluster: Cluster, holder: String, ours: Arc<Mutex<Ours>>) {
 
 /// Answers false if somebody else holds it.
 async fn renew_once(api: &Api<Lease>, holder: &str) -> kube::Result<bool> {
-    write_if_held(api.clone(), holder, json!({"path": "/spec/renewTime", "value": MicroTime(Timestamp::now())})).await
+    write_if_held(api.clone(), holder, json!({"path": "/spec/renewTime", "value": MicroTime(clock::now())})).await
 }
 
 /// Replaces one field of the lock in one write, if it is still this holder's: the server tests that. Answers false if not.
@@ -357,7 +358,7 @@ fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {
 /// show it: refusing on their word is the safe side.
 fn seems_fresh(holder: &LockHolder, clock: Option<ServerClock>) -> bool {
     let by_its_clock = || {
-        let now = clock.map_or_else(Timestamp::now, |clock| clock.now());
+        let now = clock.map_or_else(clock::now, |clock| clock.now());
         holder.renewed.map(|renewed| now.duration_since(renewed).unsigned_abs())
     };
     holder.silent.or_else(by_its_clock).is_some_and(|silent| silent < DURATION / 2)

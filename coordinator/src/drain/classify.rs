@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::{
     DrainOptions, PodRef, StayReason,
     pods::{Phase, PodFacts},
+    policy,
 };
 
 /// kubectl's words for why a pod forbids the drain.
@@ -81,7 +82,7 @@ pub(super) fn verdict(
     now: Timestamp,
 ) -> Verdict {
     // Before kubectl's filters, so that a pod that is to be left alone forbids nothing.
-    if options.policy.skips(pod) {
+    if policy::skips(&options.policy, pod) {
         return Verdict::Stay { reason: StayReason::Policy, warning: None };
     }
     let filters = [
@@ -99,7 +100,7 @@ pub(super) fn verdict(
         }
     }
     // Behind kubectl's, where its own hook for more filters is.
-    if options.policy.protects(pod) {
+    if policy::protects(&options.policy, pod) {
         return Verdict::Refuse { message: PROTECTED_FORBIDS.into(), cause: Forbids::Protected };
     }
     Verdict::Evict { warning: last_warning }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
 
-use super::DrainOptions;
+use super::{DrainOptions, page};
 use crate::patience::{is_expired, patiently};
 
 /// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
@@ -71,7 +71,7 @@ pub(super) async fn of_node<T: Clone>(
     keep: impl Fn(&Pod) -> T,
 ) -> Result<(Vec<T>, String), kube::Error> {
     let (field_selector, label_selector) = selectors(node, options);
-    let params = ListParams { field_selector, label_selector, limit: options.page(), ..ListParams::default() };
+    let params = ListParams { field_selector, label_selector, limit: page(options), ..ListParams::default() };
     read(Api::all(client.clone()), params, patience, Vec::new(), |pods, pod| pods.push(keep(&pod))).await
 }
 

@@ -21,8 +21,8 @@ use crate::patience::jittered;
 /// empty a full node (110 pods) in a second.
 const FIRST: f64 = 16.0;
 
-/// Never more: a third of the writes that an apiserver takes at a time by default (`--max-mutating-requests-inflight` 200).
-pub(super) const MOST: usize = 64;
+/// Never more than this.
+const MOST: usize = usher_core::drain::MOST_IN_FLIGHT;
 
 /// How long everybody waits when a server names no time.
 const SHORTEST_HOLD: Duration = Duration::from_millis(250);

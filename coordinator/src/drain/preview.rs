@@ -15,6 +15,7 @@ use super::{
     DrainError, DrainOptions, Drainer, Outlook, PodOutlook, PodRef, RefusedPod, StayingPod,
     evict::{Manner, Outcome, evict},
     fit::Wish,
+    manner,
     pods::PodFacts,
     survey::Survey,
     verdicts::Look,
@@ -176,7 +177,7 @@ impl DrainPreview {
 
     /// Asks the server, which knows best and may know more, what it would answer.
     async fn confirm(&mut self, client: &Client, options: &DrainOptions, confirm: Confirm) {
-        let manner = Manner { dry_run: true, ..options.manner() };
+        let manner = Manner { dry_run: true, ..manner(options) };
         let asked = self.pods.iter_mut().filter(|pod| {
             let wanted = match confirm {
                 Confirm::Nothing => false,

@@ -19,9 +19,10 @@ use super::{
     evict::{Manner, Outcome, evict, outcome},
     follow::{News, follow},
     ledger::{Ask, Call, Ledger, Way},
-    list,
+    list, manner,
     pace::Pace,
     pods::PodFacts,
+    policy,
     surge::{Fitness, surge},
     volumes,
 };
@@ -117,7 +118,7 @@ impl Drain<'_> {
 
     /// One call for a pod, as soon as the client's pace lets it begin.
     fn call(&self, call: Call) -> impl Future<Output = (String, Ask, Outcome)> + use<> {
-        let (client, pace, manner) = (self.client.clone(), self.pace.clone(), self.options.manner());
+        let (client, pace, manner) = (self.client.clone(), self.pace.clone(), manner(self.options));
         async move {
             let permit = pace.permit().await;
             let outcome = ask(&client, &call, manner).await;
@@ -177,8 +178,8 @@ impl Drain<'_> {
         evict.sort_by(|a, b| a.pod.cmp(&b.pod));
         let policy = &self.options.policy;
         for facts in evict {
-            let group = policy.group(&facts);
-            let way = match (policy.awaits(&facts), policy.surges(&facts)) {
+            let group = policy::group(policy, &facts);
+            let way = match (policy::awaits(policy, &facts), policy::surges(policy, &facts)) {
                 (true, _) => Way::Finish,
                 (false, true) => Way::Replace,
                 (false, false) => Way::Evict,

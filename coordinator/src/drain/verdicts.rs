@@ -13,6 +13,7 @@ use super::{
     list::{self, PATIENCE},
     outlook::{Room, forbidden, replaced_first},
     pods::{Phase, PodFacts},
+    policy,
     surge::{self, Fitness},
     survey::Survey,
 };
@@ -90,7 +91,7 @@ impl Look<'_> {
         let homeless = offers.and_then(|offers| homeless(wish, offers, self.node, &self.options.closed));
         let is_lone = self.survey.is_lone(facts);
         let mut cautions = Vec::new();
-        let outlook = if self.options.policy.awaits(facts) && facts.phase != Phase::Finished {
+        let outlook = if policy::awaits(&self.options.policy, facts) && facts.phase != Phase::Finished {
             Outlook::Finish
         } else {
             match self.replacement(facts, is_lone).await {
@@ -114,7 +115,7 @@ impl Look<'_> {
 
     /// Whether another one can be started in its place first, if the site wants that.
     async fn replacement(&self, facts: &PodFacts, is_lone: bool) -> Option<Fitness> {
-        let owner = facts.owner.as_ref().filter(|_| is_lone && self.options.policy.surges(facts))?;
+        let owner = facts.owner.as_ref().filter(|_| is_lone && policy::surges(&self.options.policy, facts))?;
         let fitness = surge::fitness(self.client, &facts.pod.namespace, owner).await;
         Some(fitness.unwrap_or_else(|error| Fitness::Unfit { why: in_words(&error) }))
     }

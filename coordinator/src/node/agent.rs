@@ -14,6 +14,7 @@ use super::{
     NodeError, NodeStatus, Operation,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
+    convert::IntoPlain,
     error::Cause,
     trust::Trust,
 };
@@ -65,7 +66,21 @@ impl Agent {
     /// If the agent is not there, is not trusted or does not trust us, or refuses.
     pub async fn status(&self) -> Result<NodeStatus, NodeError> {
         let answer = self.read(|channel| async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await });
-        answer.await?.node.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// The same, with no more patience than `limit` for all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`].
+    pub async fn status_within(&self, limit: Duration) -> Result<NodeStatus, NodeError> {
+        let started = Instant::now();
+        let mut client = NodeInfoClient::new(self.inner.channel(limit).await?.0);
+        let left = limit.saturating_sub(started.elapsed());
+        let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
+        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
     /// One operation, running or past.
@@ -79,7 +94,7 @@ impl Agent {
             let request = request.clone();
             async move { NodeInfoClient::new(channel).get_operation(request).await }
         });
-        answer.await?.operation.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        answer.await?.operation.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
     /// The machine's operations, newest first, at most `limit` of them (0: as many as the agent thinks right).
@@ -91,7 +106,7 @@ impl Agent {
         let read = self.read(move |channel| async move {
             NodeInfoClient::new(channel).list_operations(ListOperationsRequest { limit }).await
         });
-        Ok(read.await?.operations.into_iter().map(Into::into).collect())
+        Ok(read.await?.operations.into_iter().map(IntoPlain::into_plain).collect())
     }
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
@@ -150,10 +165,18 @@ impl Inner {
 
     /// Awaits an answer for at most [`CALL`]. A connection on which it was lost is not used again.
     pub(super) async fn call<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, NoResult> {
-        let answer = match timeout(CALL, call).await {
+        self.call_within(CALL, call).await
+    }
+
+    async fn call_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, NoResult> {
+        let answer = match timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(status.into()),
-            Err(_) => Err(NoResult::Lost(Lost::Late(CALL))),
+            Err(_) => Err(NoResult::Lost(Lost::Late(limit))),
         };
         if let Err(NoResult::Lost(_)) = answer {
             self.forget_channel().await;

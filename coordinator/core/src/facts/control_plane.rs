@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::AgentFacts;
-use crate::cluster::NodeFacts;
+use super::{AgentFacts, node::NodeFacts};
 
 /// The units of a control plane where it does not run in pods.
 const UNITS: [&str; 4] =
@@ -44,7 +43,7 @@ impl std::fmt::Display for ControlPlaneEvidence {
 }
 
 /// Everything that says that a machine is part of the control plane, from what was asked about it.
-pub(crate) fn evidence<'a>(
+pub fn evidence<'a>(
     node: Option<&NodeFacts>,
     agent: &AgentFacts,
     static_pods: &[String],
@@ -71,7 +70,7 @@ pub(crate) fn evidence<'a>(
 mod tests {
     use super::*;
     use crate::{
-        node::{NodeStatus, UnitStatus},
+        facts::agent::{NodeStatus, UnitStatus},
         plan::fixtures,
     };
 

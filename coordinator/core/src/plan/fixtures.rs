@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cluster::{NodeFacts, Readiness},
-    config,
-    inventory::{AgentFacts, Inventory, Machine},
-    leader::{Holder, Leadership},
-    node::{NodeStatus, RebootBudget, UnitStatus},
+    facts::agent::{NodeStatus, RebootBudget, UnitStatus},
+    facts::leader::{Holder, Leadership},
+    facts::{AgentFacts, Inventory, Machine},
+    facts::{apiserver::Readiness, node::NodeFacts},
     site::{LoadBalancer, PoolCommands, Site},
 };
 
@@ -26,7 +25,7 @@ pub(crate) fn site() -> Site {
             settle: std::time::Duration::ZERO,
             shutdown_delay_covers_checks: false,
         }),
-        ..config::defaults().unwrap()
+        ..Site::default()
     }
 }
 
@@ -46,14 +45,16 @@ pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
     let control_plane = CONTROL_PLANE.map(|name| Machine {
         name: name.to_owned(),
         control_plane: true,
-        node: None,
+        listed: true,
         agent: agent(name, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]),
+        ..Machine::default()
     });
     let workers = ["w1", "w2"].map(|name| Machine {
         name: name.to_owned(),
         control_plane: false,
         node: Some(node(name)),
         agent: agent(name, &[]),
+        ..Machine::default()
     });
     Inventory {
         machines: control_plane.into_iter().chain(workers).collect(),

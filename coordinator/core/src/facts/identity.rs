@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AgentFacts, Machine};
-use crate::{
-    cluster::NodeFacts,
+use super::{
+    AgentFacts, Machine,
     leader::{is_same_host, is_short_for},
+    node::NodeFacts,
 };
 
 /// What the agent of a machine and the kubelet of its Node say about being one. A boot id is random and new with each boot:
@@ -109,7 +109,7 @@ pub fn nodes_of<'a>(machine: &str, address: Option<&str>, nodes: &'a BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{node::NodeStatus, plan::fixtures};
+    use crate::{facts::agent::NodeStatus, plan::fixtures};
 
     #[test]
     fn only_equal_boot_ids_prove_that_agent_and_node_are_one_machine() {
@@ -139,7 +139,7 @@ mod tests {
             ),
         ] {
             let rival_nodes = rivals.iter().map(|&name| name.to_owned()).collect();
-            let machine = Machine { node, agent, rival_nodes, ..Machine::named("w1") };
+            let machine = Machine { name: "w1".into(), node, agent, rival_nodes, ..Machine::default() };
             assert_eq!(machine.identity(), expected, "{what}");
         }
     }
