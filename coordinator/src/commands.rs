@@ -82,8 +82,19 @@ async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Failure> {
         tls_server_name: global.tls_server_name.clone(),
         insecure_skip_tls_verify: global.insecure_skip_tls_verify,
         request_timeout: global.request_timeout,
+        is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
     };
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?)
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.telling(output::progress))
+}
+
+/// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.
+fn is_the_sites(global: &Global, site: &Site) -> bool {
+    match (&global.context, &site.api.context) {
+        (Some(flag), Some(own)) => flag == own,
+        (Some(_), None) => false,
+        (None, Some(_)) => true,
+        (None, None) => global.kubeconfig.is_none() && site.api.kubeconfig.is_some(),
+    }
 }
 
 /// The world of a command that needs the API.

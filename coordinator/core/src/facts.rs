@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod apiserver;
+mod control_plane;
+mod identity;
 pub mod leader;
 pub mod node;
 
@@ -9,6 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use self::{
+    control_plane::{ControlPlaneEvidence, evidence},
+    identity::{Identity, Unproven, nodes_of},
+};
 use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 
 /// The facts that plans are made from.
@@ -24,21 +30,30 @@ pub struct Inventory {
 }
 
 /// A machine: what Kubernetes and what its agent say of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Machine {
-    /// Its name.
+    /// Its name in the cluster file, else its Node's.
     pub name: String,
-    /// Whether it runs the control plane.
+    /// Whether it is part of the control plane: somebody listed it, or something on it says so.
     pub control_plane: bool,
+    /// Whether it is one of the machines that the cluster file lists as the control plane; where it lists none, whether its Node
+    /// had the label when the command began. A control-plane machine that is not listed is missing in every roll.
+    pub listed: bool,
+    /// What says that it is part of the control plane, as far as that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control_plane_evidence: Vec<ControlPlaneEvidence>,
     /// Its Node, if it is one. A control-plane machine need not be.
     pub node: Option<NodeFacts>,
+    /// The Nodes that it could be by their names or addresses, if there are several: then it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rival_nodes: Vec<String>,
     /// What its agent says.
     pub agent: AgentFacts,
 }
 
 /// What a machine's agent says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum AgentFacts {
     /// It answers.
@@ -54,6 +69,7 @@ pub enum AgentFacts {
         hint: Option<String>,
     },
     /// It was not asked.
+    #[default]
     NotAsked,
 }
 

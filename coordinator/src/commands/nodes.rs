@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) async fn nodes(global: &Global) -> Result<Exit, Failure> {
     let world = world(global).await?;
-    let facts = world.first_facts(&Scope { all: true, ..Scope::default() }).await?;
+    let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
     status::print_machines(global, &facts)?;
     Ok(Exit::Done)
 }
@@ -45,6 +45,7 @@ pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Fai
             drain: DrainOptions { closed: nodes.iter().cloned().collect(), ..options(&arguments.eviction, &world) },
             ..no_policy()
         },
+        scope: Scope { nodes: nodes.iter().cloned().collect(), ..Scope::default() },
         locked: true,
         ..plain("drain", Request::Drain { nodes, concurrency: arguments.concurrency.get().into() })
     };
@@ -56,7 +57,7 @@ pub(super) async fn reboot(global: &Global, arguments: Reboot) -> Result<Exit, F
     let world = world(global).await?;
     let machines = targets(&world, named, world.control_plane()).await?;
     let control_plane = machines.iter().any(|machine| world.control_plane().contains(machine));
-    let scope = Scope { control_plane, machines: machines.iter().cloned().collect(), all: false };
+    let scope = Scope { control_plane, machines: machines.iter().cloned().collect(), ..Scope::default() };
     let wanted = Wanted {
         command: "reboot",
         policy: Policy {
@@ -137,12 +138,15 @@ pub(super) async fn targets(world: &World, targets: Targets, also: &[String]) ->
     let mut names: Vec<String> = Vec::new();
     for name in named {
         let name = ["node/", "nodes/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(&name).to_owned();
-        if !world.knows_node(&name) && !also.contains(&name) {
+        let machine = world.machine_named(&name).filter(|&machine| world.knows_node(&name) || also.contains(&machine.to_owned()));
+        let Some(machine) = machine else {
             let what = if also.is_empty() { "a Node" } else { "a Node or a control-plane machine" };
             return Err(Refusal::new(format!("{name} is not {what} of this cluster"))
                 .hint("see them: usher nodes")
                 .into());
-        }
+        };
+        // Kubernetes knows the Node alone; a control-plane machine may have another name in the cluster file.
+        let name = if also.is_empty() { world.node_name(machine) } else { machine }.to_owned();
         if !names.contains(&name) {
             names.push(name);
         }

@@ -23,8 +23,8 @@ pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
         Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: std::collections::BTreeMap::new() };
     // Ours is told whatever else can be had.
     if let Ok(world) = world(global).await {
-        versions.kubernetes = world.cluster.version().await.ok();
-        if let Ok(facts) = world.facts(&Scope { all: true, ..Scope::default() }).await {
+        versions.kubernetes = world.version_at_once().await.ok();
+        if let Ok(facts) = world.look(&Scope { all: true, ..Scope::default() }).await {
             let agents = facts.machines.into_iter();
             versions.agents = agents
                 .filter_map(|machine| Some((machine.name, machine.agent.status()?.agent_version.clone())))

@@ -14,7 +14,7 @@ pub struct NodeFacts {
     pub name: String,
     /// Its identity: a Node deleted and made anew under the same name is another one.
     pub uid: String,
-    /// Whether it carries the control-plane label.
+    /// Whether it carries the label of control-plane Nodes, `node-role.kubernetes.io/control-plane` or the old `…/master`.
     pub control_plane: bool,
     /// Other names of the machine: its Hostname address and its hostname label.
     pub hostnames: Vec<String>,
