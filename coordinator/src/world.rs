@@ -2,15 +2,12 @@
 
 mod facts;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::OnceLock,
-};
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use tokio::time::Instant;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts},
+    cluster::{Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
     inventory::nodes_of,
     leader::Known,
@@ -39,19 +36,6 @@ pub struct World {
     nodes_of: BTreeMap<String, Vec<String>>,
 }
 
-/// Which facts to read. Nothing is read that is not named here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// The control plane: its machines, its leaders, its apiservers.
-    pub control_plane: bool,
-    /// These machines: their Nodes, their agents, and whether they are part of the control plane.
-    pub machines: BTreeSet<String>,
-    /// The Nodes of these machines, and nothing else of them.
-    pub nodes: BTreeSet<String>,
-    /// All machines: their Nodes and their agents.
-    pub all: bool,
-}
-
 impl World {
     /// Reads the nodes, once: with the API down a command ends within seconds instead of trying for half a minute.
     ///
@@ -78,7 +62,16 @@ impl World {
             nodes_of_machines.insert(machine.clone(), fitting.into_iter().map(str::to_owned).collect());
         }
         let agents = Agents::described(&site, internal_ips);
-        Ok(Self { site, cluster, agents, drainer, elections: OnceLock::new(), nodes, control_plane, nodes_of: nodes_of_machines })
+        Ok(Self {
+            site,
+            cluster,
+            agents,
+            drainer,
+            elections: OnceLock::new(),
+            nodes,
+            control_plane,
+            nodes_of: nodes_of_machines,
+        })
     }
 
     /// Who leads each of the site's elections. They are watched from the first call on: a drain of a worker needs no
@@ -122,12 +115,11 @@ impl World {
     pub fn machine_named<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let control_plane = self.control_plane.iter().map(String::as_str);
         let by_node = || control_plane.clone().find(|machine| self.node_name(machine) == name);
-        control_plane.clone().find(|&machine| machine == name).or_else(by_node).or(self.knows_node(name).then_some(name))
-    }
-
-    /// The Lease of an elected component.
-    pub fn lease(component: &Component) -> Option<LeaseName> {
-        component.lease()
+        control_plane
+            .clone()
+            .find(|&machine| machine == name)
+            .or_else(by_node)
+            .or(self.knows_node(name).then_some(name))
     }
 
     /// The URL of the apiserver on `machine`, if the site has apiservers as units.

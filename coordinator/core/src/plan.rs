@@ -32,9 +32,9 @@ pub use self::{
     turn::Turn,
 };
 use crate::{
-    facts::{Inventory, Machine},
+    facts::{Inventory, Machine, Scope},
     problem::Problem,
-    request::{Kind, Needs, Request},
+    request::{Kind, Request},
     site::Site,
 };
 
@@ -80,17 +80,17 @@ pub fn again(request: &Request, left: &[Turn], facts: &Inventory, site: &Site) -
 }
 
 /// The facts that [`again`] needs.
-pub fn needs_of_next(request: &Request, left: &[Turn]) -> Needs {
-    let Some(next) = left.iter().find(|turn| !turn.control_plane).or(left.first()) else { return Needs::default() };
+pub fn scope_of_next(request: &Request, left: &[Turn]) -> Scope {
+    let Some(next) = left.iter().find(|turn| !turn.control_plane).or(left.first()) else { return Scope::default() };
     match request.kind {
-        Kind::Restart(_) => Needs { control_plane: true, ..Needs::default() },
-        Kind::Reboot(_) if next.control_plane => Needs {
+        Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
+        Kind::Reboot(_) if next.control_plane => Scope {
             control_plane: true,
             machines: left.iter().map(|turn| turn.machine().to_owned()).collect(),
-            ..Needs::default()
+            ..Scope::default()
         },
-        Kind::Reboot(_) => Needs { machines: [next.machine().to_owned()].into(), ..Needs::default() },
-        Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Needs::default(),
+        Kind::Reboot(_) => Scope { machines: [next.machine().to_owned()].into(), ..Scope::default() },
+        Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Scope::default(),
     }
 }
 

@@ -85,9 +85,10 @@ impl Problem {
     }
 
     /// Another problem that came on top of this one, such as a step that could not be taken back: its sentence and details
-    /// become details, its hints are kept. A refusal promises that nothing was changed; it becomes a failure.
+    /// become details, its hints are kept. A refusal and an interrupt promise that nothing is left half changed; they become
+    /// failures.
     pub fn and(&mut self, other: Self) {
-        if self.kind == Kind::Refused {
+        if matches!(self.kind, Kind::Refused | Kind::Interrupted) {
             self.kind = Kind::Failed;
         }
         self.details.push(other.message);

@@ -7,13 +7,14 @@ mod command_line;
 mod connection;
 mod eviction;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{connection::Connection, eviction::Eviction};
 use crate::{
     drain::DrainOptions,
+    facts::Scope,
     plan::{Pace, Target},
     seconds,
     site::Site,
@@ -103,24 +104,6 @@ pub struct Drain {
     pub eviction: Eviction,
 }
 
-/// Which facts a plan needs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// The control plane: its agents, its leaders, its apiservers.
-    pub control_plane: bool,
-    /// The Nodes and the agents of these machines.
-    pub machines: BTreeSet<String>,
-    /// The Nodes of these machines, without asking their agents.
-    pub nodes: BTreeSet<String>,
-}
-
-impl Needs {
-    /// Whether a plan can be made without reading anything.
-    pub fn is_nothing(&self) -> bool {
-        !self.control_plane && self.machines.is_empty() && self.nodes.is_empty()
-    }
-}
-
 impl Request {
     /// The subcommand: `restart`, `reboot`, …
     pub fn verb(&self) -> &'static str {
@@ -169,16 +152,16 @@ impl Request {
     }
 
     /// The facts that the first plan needs. `is_control_plane` tells of a machine whether it is one.
-    pub fn needs(&self, is_control_plane: impl Fn(&str) -> bool) -> Needs {
+    pub fn scope(&self, is_control_plane: impl Fn(&str) -> bool) -> Scope {
         match &self.kind {
-            Kind::Restart(_) => Needs { control_plane: true, ..Needs::default() },
-            Kind::Reboot(reboot) => Needs {
+            Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
+            Kind::Reboot(reboot) => Scope {
                 control_plane: reboot.machines.iter().any(|machine| is_control_plane(machine)),
                 machines: reboot.machines.iter().cloned().collect(),
-                ..Needs::default()
+                ..Scope::default()
             },
-            Kind::Drain(drain) => Needs { nodes: drain.nodes.iter().cloned().collect(), ..Needs::default() },
-            Kind::Cordon(_) | Kind::Uncordon(_) => Needs::default(),
+            Kind::Drain(drain) => Scope { nodes: drain.nodes.iter().cloned().collect(), ..Scope::default() },
+            Kind::Cordon(_) | Kind::Uncordon(_) => Scope::default(),
         }
     }
 

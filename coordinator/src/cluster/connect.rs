@@ -137,11 +137,7 @@ fn agree(site: Option<&str>, found: Option<&Found>, access: &Access) -> Result<(
     if access.is_the_sites || cluster == site || NO_NAMES.contains(&cluster.as_str()) {
         return Ok(());
     }
-    Err(ConnectError::AnotherCluster {
-        site: site.to_owned(),
-        kubeconfig: cluster.clone(),
-        context: context.clone(),
-    })
+    Err(ConnectError::AnotherCluster { site: site.to_owned(), kubeconfig: cluster.clone(), context: context.clone() })
 }
 
 /// The configuration, and what the kubeconfig calls the cluster.

@@ -360,11 +360,7 @@ mod tests {
                 vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (12, record("cp1", 2))],
                 Some("held by cp1"),
             ),
-            (
-                "and a little longer",
-                vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (13, record("cp1", 2))],
-                None,
-            ),
+            ("and a little longer", vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (13, record("cp1", 2))], None),
             (
                 "renewed, then fell silent",
                 vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (18, record("cp1", 2))],

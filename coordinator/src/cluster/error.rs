@@ -67,12 +67,9 @@ impl ClusterError {
     /// The same error for somebody else who waited for the same thing: word for word if a server answered.
     pub(super) fn again(&self, waited: Duration) -> Self {
         match self {
-            Self::Answered { doing, code, reason, message } => Self::Answered {
-                doing: doing.clone(),
-                code: *code,
-                reason: reason.clone(),
-                message: message.clone(),
-            },
+            Self::Answered { doing, code, reason, message } => {
+                Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
+            }
             Self::Unreachable { doing, server, source } => {
                 let problem = format!("no answer from {server}: {}", words::chain(source.as_ref()));
                 Self::TimedOut { doing: doing.clone(), within: waited, problem }

@@ -14,10 +14,10 @@ use tokio::{
 };
 use usher_common::chain;
 
-use super::{Scope, World};
+use super::World;
 use crate::{
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
-    inventory::{AgentFacts, ControlPlaneEvidence, Inventory, Machine, evidence},
+    inventory::{AgentFacts, ControlPlaneEvidence, Inventory, Machine, Scope, evidence},
     leader::{Known, Leadership, machine_of},
 };
 
@@ -127,13 +127,15 @@ impl World {
     /// The machines of a scope: the control plane in the site's order, then the others by name.
     fn names(&self, scope: &Scope, listed: &BTreeMap<String, NodeFacts>) -> Vec<String> {
         let is_named = |machine: &String| scope.machines.contains(machine) || scope.nodes.contains(machine);
-        let control_plane = self.control_plane.iter().filter(|&machine| scope.control_plane || scope.all || is_named(machine));
+        let control_plane =
+            self.control_plane.iter().filter(|&machine| scope.control_plane || scope.all || is_named(machine));
         let all = scope.all.then_some(if listed.is_empty() { &self.nodes } else { listed });
         let nodes_of_control_plane: BTreeSet<_> = self.control_plane.iter().map(|name| self.node_name(name)).collect();
-        let others: BTreeSet<_> = scope.machines.iter().chain(&scope.nodes).chain(all.into_iter().flat_map(BTreeMap::keys)).collect();
-        let others = others.into_iter().filter(|name| {
-            !self.control_plane.contains(name) && !nodes_of_control_plane.contains(name.as_str())
-        });
+        let others: BTreeSet<_> =
+            scope.machines.iter().chain(&scope.nodes).chain(all.into_iter().flat_map(BTreeMap::keys)).collect();
+        let others = others
+            .into_iter()
+            .filter(|name| !self.control_plane.contains(name) && !nodes_of_control_plane.contains(name.as_str()));
         control_plane.chain(others).cloned().collect()
     }
 
@@ -159,9 +161,8 @@ impl World {
                     Effort::Look | Effort::First => Ok(self.nodes.get(self.node_name(&name)).cloned()),
                 }
             };
-            let agent = async {
-                if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked }
-            };
+            let agent =
+                async { if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked } };
             // What the list says need not be proved.
             let pods = async {
                 if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {

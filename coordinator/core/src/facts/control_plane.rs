@@ -89,7 +89,14 @@ mod tests {
         for (what, node, agent, pods, leases, expected) in [
             ("nothing", Some(&plain), none(), &[][..], &[][..], &[][..]),
             ("no Node and no answer", None, none(), &[], &[], &[]),
-            ("a label", Some(&labelled), none(), &[], &[], &["its Node has the label node-role.kubernetes.io/control-plane"]),
+            (
+                "a label",
+                Some(&labelled),
+                none(),
+                &[],
+                &[],
+                &["its Node has the label node-role.kubernetes.io/control-plane"],
+            ),
             (
                 "a static pod",
                 Some(&plain),

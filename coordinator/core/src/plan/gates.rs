@@ -8,6 +8,7 @@ mod identity;
 mod leaders;
 mod node;
 
+pub use self::node::was_uncordoned;
 use super::{Turn, step::Step};
 use crate::{
     facts::{Inventory, Machine},
@@ -62,6 +63,7 @@ const GATES: &[Gate] = &[
     Gate { name: "leaders-known", moments: &[AtPlan, AtTurn], verdict: leaders::are_known },
     Gate { name: "agent-willing", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::is_willing },
     Gate { name: "machine-is-its-node", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: identity::is_its_node },
+    Gate { name: "control-plane-listed", moments: &[AtPlan, AtTurn], verdict: identity::is_listed },
     Gate { name: "unit-managed", moments: &[AtPlan, AtTurn], verdict: agent::manages_the_unit },
     Gate { name: "reboot-budget", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::has_reboots_left },
     Gate { name: "reboot-blockers", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::is_not_blocked },

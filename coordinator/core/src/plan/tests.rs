@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     facts::{
-        AgentFacts,
+        AgentFacts, ControlPlaneEvidence,
         agent::{Blocker, Hold, Operation, RebootBudget},
         apiserver::Readiness,
         leader::Leadership,
@@ -255,6 +255,32 @@ fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["cp1", "cp3 is not touched"],
         ),
         ("no such machine", "w9", Box::new(|_| {}), &["w9 is neither a Node"]),
+        (
+            "a control plane that nobody listed",
+            "w1",
+            Box::new(|facts| {
+                let machine = facts.machine_mut("w1");
+                machine.control_plane = true;
+                machine.control_plane_evidence = vec![ControlPlaneEvidence::Unit { unit: "etcd.service".into() }];
+            }),
+            &[
+                "w1 runs a part of the control plane",
+                "etcd.service is active on it",
+                "machines = [\"cp1\", \"cp2\", \"cp3\", \"w1\"]",
+            ],
+        ),
+        (
+            "another machine's agent",
+            "w1",
+            Box::new(|facts| facts.agent_mut("w1").boot_id = "0f0f0f0f-other".into()),
+            &["the agent of w1 and its Node are not the same machine", "usher config check"],
+        ),
+        (
+            "two Nodes fit",
+            "w1",
+            Box::new(|facts| facts.machine_mut("w1").rival_nodes = vec!["w1.a.example".into(), "w1.b.example".into()]),
+            &["nobody can tell which Node w1 is", "w1.a.example, w1.b.example"],
+        ),
     ];
     for (what, machine, change, expected) in cases {
         let mut facts = facts("cp1", "cp2");
@@ -322,10 +348,10 @@ fn a_later_machine_is_not_read_before_its_turn() {
     let reboot = request(Kind::Reboot(reboot(&["w1", "w2", "cp1"])));
     let mut facts = facts("cp2", "cp3");
     let plan = make(&reboot, &facts, &site()).unwrap();
-    assert_eq!(needs_of_next(&reboot, &plan.turns).machines, ["w1".to_owned()].into());
+    assert_eq!(scope_of_next(&reboot, &plan.turns).machines, ["w1".to_owned()].into());
     facts.machines.retain(|machine| machine.name == "w1");
     assert_eq!(again(&reboot, &plan.turns, &facts, &site()).unwrap().turns, plan.turns);
-    assert!(needs_of_next(&reboot, &plan.turns[2..]).control_plane);
+    assert!(scope_of_next(&reboot, &plan.turns[2..]).control_plane);
 }
 
 #[test]
@@ -340,7 +366,7 @@ fn what_happened_during_the_drain_closes_the_gate_before_the_reboot() {
                 facts.node_mut("w1").unschedulable = true;
                 facts.node_mut("w1").boot_id = "of another machine".into();
             }),
-            "not known to be the same machine",
+            "are not the same machine",
         ),
         (
             "another apiserver went down",
@@ -390,7 +416,7 @@ fn a_leader_that_lives_is_not_overruled_and_a_name_that_nobody_has_is_refused() 
 #[test]
 fn plans_of_nodes_alone_need_no_facts() {
     for kind in [Kind::Cordon(OnNodes { nodes: names(&["w1"]) }), Kind::Uncordon(OnNodes { nodes: names(&["w1"]) })] {
-        assert!(request(kind).needs(|_| true).is_nothing());
+        assert!(request(kind).scope(|_| true).is_empty());
     }
 }
 

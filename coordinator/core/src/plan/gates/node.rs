@@ -51,7 +51,7 @@ pub(super) fn is_still_cordoned(subject: &Subject<'_>) -> Result<(), Problem> {
 }
 
 /// Somebody else uncordoned a Node during its turn.
-pub(crate) fn was_uncordoned(machine: &str, verb: &str) -> Problem {
+pub fn was_uncordoned(machine: &str, verb: &str) -> Problem {
     Problem::failed(format!("{machine} was uncordoned by somebody else meanwhile; it may have pods again"))
         .hint(format!("find out by whom and why; then begin again: usher {verb} {machine} -r REASON"))
 }
