@@ -20,7 +20,7 @@ mod trust;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use rustls_pki_types::ServerName;
@@ -45,6 +45,8 @@ pub struct Agents {
     dial: Dial,
     /// Read when the first agent is called: whoever drains a node needs none.
     trust: OnceLock<Arc<Trust>>,
+    /// Made once for each machine, so that its connection is kept between calls.
+    agents: Mutex<BTreeMap<String, Agent>>,
 }
 
 impl Agents {
@@ -58,7 +60,7 @@ impl Agents {
 
     /// The same, reached by another way than TCP.
     pub fn over(site: &Site, internal_ips: BTreeMap<String, String>, dial: Dial) -> Self {
-        Self { access: site.agents.clone(), internal_ips, dial, trust: OnceLock::new() }
+        Self { access: site.agents.clone(), internal_ips, dial, trust: OnceLock::new(), agents: Mutex::default() }
     }
 
     /// The same, with the client's certificate, key and CA read at once.
@@ -80,13 +82,23 @@ impl Agents {
         Ok(self.trust.get_or_init(|| trust))
     }
 
-    /// The agent of a machine. Connects with the first call.
+    /// The agent of a machine, always the same one. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`NodeError::Config`] if no address is known for the machine, its name fits in no certificate, or a file of the
     /// client's cannot be used.
     pub fn agent(&self, node: &str) -> Result<Agent, NodeError> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(node) {
+            return Ok(agent.clone());
+        }
+        let agent = self.describe(node)?;
+        agents.insert(node.to_owned(), agent.clone());
+        Ok(agent)
+    }
+
+    fn describe(&self, node: &str) -> Result<Agent, NodeError> {
         let address = self.address(node)?;
         let server_name = self.access.server_name.replace("{node}", node);
         let server_name = ServerName::try_from(server_name.clone()).map_err(|_| NodeError::Config {

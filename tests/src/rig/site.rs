@@ -83,7 +83,7 @@ impl TestSite {
             } else {
                 vec![("containerd.service", Kind::Plain), ("kubelet.service", Kind::Plain)]
             };
-            let node = fixtures::node(name).booted(&machine::boot_id(name, 1));
+            let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&machine::boot_id(name, 1));
             api.add(if control_plane { node.control_plane() } else { node });
             let setup = Setup { name, number, folder: folder.path(), api: &api, journal: &journal, components };
             machines.insert(name, Machine::start(setup).await);

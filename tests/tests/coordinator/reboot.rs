@@ -39,7 +39,7 @@ async fn a_node_that_was_cordoned_by_somebody_else_is_refused() {
     site.api.edit::<k8s_openapi::api::core::v1::Node>("w1", serde_json::json!({"spec": {"unschedulable": true}}));
     let ended = site.run(reboot(&["w1"])).await;
     assert_eq!(ended.exit, Exit::Refused);
-    assert_eq!(ended.summary, "refused: w1 is already cordoned, and not by usher");
+    assert_eq!(ended.summary, "w1 is already cordoned, and not by usher");
     assert!(site.journal.lines().is_empty());
 }
 

@@ -80,6 +80,7 @@ pub struct Machine {
     pub systemd: FakeSystemd,
     folder: PathBuf,
     door: Doorstep,
+    reboot: Reboot,
     apiserver: Option<Instance>,
     /// From an apiserver's next starts until it is ready.
     ready_after: watch::Sender<Duration>,
@@ -102,7 +103,8 @@ impl Machine {
         let noted = journal.clone();
         systemd.on_job(move |job| noted.note(&format!("{name}: {job}")));
         let (asked, reboots) = mpsc::unbounded_channel();
-        systemd.on_reboot(reboot(name, journal, asked));
+        let reboot = reboot(name, journal, asked);
+        systemd.on_reboot(reboot.clone());
 
         let door = Doorstep::default();
         let life =
@@ -117,7 +119,7 @@ impl Machine {
             tasks.spawn(play(name, unit, kind, systemd.clone(), ready_after.subscribe()));
         }
         tasks.spawn(life.run(reboots));
-        Self { systemd, folder, door, apiserver, ready_after, _tasks: tasks }
+        Self { systemd, folder, door, reboot, apiserver, ready_after, _tasks: tasks }
     }
 
     /// The apiserver on it.
@@ -138,6 +140,13 @@ impl Machine {
     /// Told to reboot, it goes down and never comes back.
     pub fn stays_down(&self) {
         self.door.inner().never_boots = true;
+    }
+
+    /// Told to reboot it goes down, and login1's answer is lost.
+    pub fn loses_the_answer_to_its_reboot(&self) {
+        if let Reboot::Calls(machine) = self.reboot.clone() {
+            self.systemd.on_reboot(Reboot::AnswerLost(machine));
+        }
     }
 
     pub(super) fn door(&self) -> Doorstep {

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use usher_coordinator::{
-    cluster::{Lock, LockRequest},
-    drain::DrainOptions,
+    drain::Confirm,
     event::{Event, Events, Kind},
     exit::Exit,
     interrupt::Interrupt,
-    plan::{self, Plan, RebootRequest, Request, RestartRequest, TurnId},
-    report,
-    runner::{Outcome, Run},
-    steps::{Mandate, Policy},
-    world::{Scope, World},
+    operation::{self, Planned},
+    problem::Problem,
+    report::Report,
+    request::{self, Connection, Eviction, OnNodes, Request},
+    world::World,
 };
 
 use super::{TestSite, still::still_during_commands};
@@ -24,62 +23,48 @@ const OPERATION: &str = "op1";
 
 /// What usher is asked for.
 #[derive(Debug, Clone)]
-pub struct Change {
-    command: &'static str,
-    request: Request,
-    policy: Policy,
-    scope: Scope,
-    locked: bool,
-}
+pub struct Change(request::Kind);
 
 /// `usher restart COMPONENT...`
 pub fn restart(components: &[&str]) -> Change {
-    let request = RestartRequest {
+    Change(request::Kind::Restart(request::Restart {
         components: owned(components),
         machines: Vec::new(),
-        gap: Duration::from_secs(10),
-        handover: true,
-        assumed: Vec::new(),
-    };
-    let scope = Scope { control_plane: true, ..Scope::default() };
-    Change { scope, ..change("restart", Request::Restart(request)) }
+        gap: None,
+        handover: None,
+        assumed_leaders: Vec::new(),
+    }))
 }
 
 /// `usher reboot MACHINE...`
 pub fn reboot(machines: &[&str]) -> Change {
-    let request = RebootRequest {
+    Change(request::Kind::Reboot(request::Reboot {
         machines: owned(machines),
         impolite: false,
         keep_cordoned: false,
-        handover: true,
+        handover: None,
         override_blockers: Vec::new(),
-    };
-    let control_plane = machines.iter().any(|machine| super::CONTROL_PLANE.contains(machine));
-    let scope = Scope { control_plane, machines: owned(machines).into_iter().collect(), all: false };
-    Change { scope, ..change("reboot", Request::Reboot(request)) }
+        eviction: Eviction::default(),
+    }))
 }
 
 /// `usher cordon NODE...`
 pub fn cordon(nodes: &[&str]) -> Change {
-    Change { locked: false, ..change("cordon", Request::Cordon(owned(nodes))) }
+    Change(request::Kind::Cordon(OnNodes { nodes: owned(nodes) }))
 }
 
 /// `usher drain NODE...`
 pub fn drain(nodes: &[&str]) -> Change {
-    change("drain", Request::Drain { nodes: owned(nodes), concurrency: 1 })
-}
-
-fn change(command: &'static str, request: Request) -> Change {
-    let policy = Policy { drain: DrainOptions::default(), override_blockers: Vec::new(), without_leader: Vec::new() };
-    Change { command, request, policy, scope: Scope::default(), locked: true }
+    let drain = request::Drain { nodes: owned(nodes), concurrency: 1, eviction: Eviction::default() };
+    Change(request::Kind::Drain(drain))
 }
 
 impl Change {
     /// `--nodes`
     #[must_use]
     pub fn on(mut self, machines: &[&str]) -> Self {
-        if let Request::Restart(request) = &mut self.request {
-            request.machines = owned(machines);
+        if let request::Kind::Restart(restart) = &mut self.0 {
+            restart.machines = owned(machines);
         }
         self
     }
@@ -87,8 +72,8 @@ impl Change {
     /// `--gap`
     #[must_use]
     pub fn gap(mut self, gap: Duration) -> Self {
-        if let Request::Restart(request) = &mut self.request {
-            request.gap = gap;
+        if let request::Kind::Restart(restart) = &mut self.0 {
+            restart.gap = Some(gap);
         }
         self
     }
@@ -96,26 +81,30 @@ impl Change {
     /// `--handover=false`
     #[must_use]
     pub fn without_handover(mut self) -> Self {
-        match &mut self.request {
-            Request::Restart(request) => request.handover = false,
-            Request::Reboot(request) => request.handover = false,
+        match &mut self.0 {
+            request::Kind::Restart(restart) => restart.handover = Some(false),
+            request::Kind::Reboot(reboot) => reboot.handover = Some(false),
             _ => {}
         }
         self
     }
 
-    /// `--timeout`
+    /// `--drain-timeout`
     #[must_use]
     pub fn drain_within(mut self, timeout: Duration) -> Self {
-        self.policy.drain.timeout = timeout;
+        match &mut self.0 {
+            request::Kind::Reboot(reboot) => reboot.eviction.drain_timeout = Some(timeout),
+            request::Kind::Drain(drain) => drain.eviction.drain_timeout = Some(timeout),
+            _ => {}
+        }
         self
     }
 
     /// `--impolite`
     #[must_use]
     pub fn impolite(mut self) -> Self {
-        if let Request::Reboot(request) = &mut self.request {
-            request.impolite = true;
+        if let request::Kind::Reboot(reboot) = &mut self.0 {
+            reboot.impolite = true;
         }
         self
     }
@@ -156,6 +145,21 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// It did not begin.
+    fn of(problem: Problem, told: Vec<String>, begun: Instant) -> Self {
+        Self {
+            exit: problem.exit(),
+            summary: problem.message,
+            details: problem.details,
+            next: problem.hints,
+            told,
+            done: Vec::new(),
+            took: begun.elapsed(),
+        }
+    }
+}
+
 impl TestSite {
     /// Runs a change to its end.
     pub async fn run(&self, change: Change) -> Ended {
@@ -181,68 +185,36 @@ impl TestSite {
 
     async fn operate(&self, change: Change, mut on: impl FnMut(&str) -> Then) -> Ended {
         let begun = Instant::now();
-        let cluster = self.cluster();
-        let world = World::open_over(self.settings.clone(), cluster.clone(), self.dial()).await.unwrap();
-        let planned = self.plan(&world, &change).await;
-        let lock = match (planned, change.locked) {
-            (Err(refused), _) => return refused,
-            (Ok(_), false) => None,
-            (Ok(epoch), true) => {
-                let request = LockRequest {
-                    operation: OPERATION.into(),
-                    requester: "ann@host".into(),
-                    reason: "test".into(),
-                    task_id: None,
-                    above_epoch: epoch,
-                };
-                Some(cluster.acquire_lock(&request).await.unwrap())
-            }
+        let world = World::open_over(self.settings.clone(), self.cluster(), self.dial()).await.unwrap();
+        let connection = Connection::default();
+        let request = Request { kind: change.0, reason: "test".into(), task_id: None, connection };
+        let planned = match operation::plan(&world, &request, Confirm::Never).await {
+            Ok(planned) => planned,
+            Err(problem) => return Ended::of(problem, Vec::new(), begun),
         };
-        let facts = world.facts(&change.scope).await.unwrap();
-        let plan = match plan::make(&change.request, &[], &facts, &world.site) {
-            Ok(plan) => plan,
-            Err(refusal) => {
-                release(lock).await;
-                return refused(&refusal);
+        let options = request.drain_options(&world.site).unwrap_or_default();
+        if let Some(problem) = operation::refusal(&planned.drains, &options) {
+            return Ended::of(problem, Vec::new(), begun);
+        }
+        let (told, report) = carry_out(&world, &request, &planned, &mut on).await;
+        match report {
+            Err(problem) => Ended::of(problem, told, begun),
+            Ok(Report { exit, summary, details, next, done, .. }) => {
+                let done = done.iter().map(|target| target.machine().to_owned()).collect();
+                Ended { exit, summary, details, next, told, done, took: begun.elapsed() }
             }
-        };
-        let (told, outcome) = run(&world, &change, lock.as_ref(), plan, &mut on).await;
-        release(lock).await;
-        let took = begun.elapsed();
-        let (summary, next) = report::summary(&change.request, &outcome, took, "test");
-        let done = outcome.done.into_iter().map(|(machine, _): TurnId| machine).collect();
-        Ended { exit: outcome.exit, summary, details: outcome.details, next, told, done, took }
-    }
-
-    /// The plan that the operator would see; gives the highest epoch of the agents.
-    async fn plan(&self, world: &World, change: &Change) -> Result<u64, Ended> {
-        let facts = world.first_facts(&change.scope).await.unwrap();
-        plan::make(&change.request, &[], &facts, &world.site).map_err(|refusal| refused(&refusal))?;
-        Ok(facts.highest_epoch())
+        }
     }
 }
 
-async fn run(
+async fn carry_out(
     world: &World,
-    change: &Change,
-    lock: Option<&Lock>,
-    plan: Plan,
+    request: &Request,
+    planned: &Planned,
     on: &mut impl FnMut(&str) -> Then,
-) -> (Vec<String>, Outcome) {
-    let epoch = lock.map(Lock::epoch).unwrap_or_default();
-    let mandate = Mandate::new(OPERATION.into(), change.command, "test".into(), None, "ann@host".into(), epoch);
+) -> (Vec<String>, Result<Report, Problem>) {
     let (stop, interrupt) = Interrupt::by_hand();
     let (events, mut stream) = Events::new();
-    let running = Run {
-        world,
-        request: &change.request,
-        mandate: &mandate,
-        policy: &change.policy,
-        scope: &change.scope,
-        lock,
-        interrupt: &interrupt,
-        events: &events,
-    };
     let mut reader = Reader::default();
     let mut hear = |event: &Event, reader: &mut Reader| {
         if let Some(line) = reader.read(event)
@@ -251,13 +223,15 @@ async fn run(
             stop.send_replace(1);
         }
     };
-    let outcome = {
-        let mut running = std::pin::pin!(running.to_end(plan));
+    let ended = {
+        let names = (OPERATION.to_owned(), "ann@host".to_owned());
+        let running = operation::carry_out(world, request, names, planned, &interrupt, &events);
+        let mut running = std::pin::pin!(running);
         loop {
             tokio::select! {
                 biased;
                 Some(event) = stream.recv() => hear(&event, &mut reader),
-                outcome = &mut running => break outcome,
+                ended = &mut running => break ended,
             }
         }
     };
@@ -265,25 +239,7 @@ async fn run(
     while let Some(event) = stream.recv().await {
         hear(&event, &mut reader);
     }
-    (reader.told, outcome)
-}
-
-async fn release(lock: Option<Lock>) {
-    if let Some(lock) = lock {
-        lock.release().await.unwrap();
-    }
-}
-
-fn refused(refusal: &plan::Refusal) -> Ended {
-    Ended {
-        exit: Exit::Refused,
-        summary: format!("refused: {}", refusal.what),
-        details: refusal.details.clone(),
-        next: refusal.hints.clone(),
-        told: Vec::new(),
-        done: Vec::new(),
-        took: Duration::ZERO,
-    }
+    (reader.told, ended.map(|ended| Report::of(OPERATION, world.cluster.name(), request, ended)))
 }
 
 /// Events in words.
