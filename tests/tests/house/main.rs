@@ -26,18 +26,27 @@ const HOUSES: &[House] = &[
     House { folder: "proto/common/src", rooms: &[&["chain", "clock", "unit"]], against: &[], circles: &[] },
     House {
         folder: "coordinator/core/src",
-        rooms: &[&["drain", "exit", "facts", "text"], &["event", "site"], &["plan"]],
-        against: &[],
+        rooms: &[
+            &["drain", "exit", "facts", "seconds", "text"],
+            &["event", "problem", "site"],
+            &["request"],
+            &["plan"],
+            &["operation"],
+        ],
+        against: &["request → plan"],
         circles: &[],
     },
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["command", "interrupt", "node", "output", "patience", "rotation"],
-            &["cluster", "drain", "progress"],
-            &["cli", "config", "world"],
-            &["steps"],
-            &["runner"],
+            &["command", "interrupt", "node", "patience", "rotation"],
+            &["cluster", "drain"],
+            &["config", "world"],
+            &["problem"],
+            &["output", "tasks"],
+            &["progress", "steps"],
+            &["cli", "runner"],
+            &["operation"],
             &["report"],
             &["commands"],
         ],
@@ -45,7 +54,6 @@ const HOUSES: &[House] = &[
         circles: &[
             &["commands::change", "commands::nodes", "commands::preflight"],
             &["drain::drainer", "drain::preview", "drain::run", "drain::verdicts"],
-            &["steps::cordon", "steps::drain"],
         ],
     },
     House {
