@@ -12,6 +12,7 @@ use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::
 use crate::{
     bus::{Address, Bus},
     config::Config,
+    disk::Disk,
     guard::Guard,
     listener::{self, Door},
     live::Live,
@@ -20,6 +21,7 @@ use crate::{
     operations::Operations,
     service::Service,
     store::StoreError,
+    stream::Dial,
     tls::TlsError,
 };
 
@@ -66,6 +68,10 @@ pub struct Edges {
     pub door: Door,
     /// Where systemd and login1 are.
     pub bus: Address,
+    /// How probes reach the units.
+    pub dial: Dial,
+    /// Where operations are kept, and facts about the machine are read.
+    pub disk: Disk,
     /// Files and programs of the machine.
     pub places: Places,
 }
@@ -76,6 +82,8 @@ impl Edges {
         Self {
             door: Door::Tcp(config.listen),
             bus: config.bus.clone().map_or(Address::System, Address::Peer),
+            dial: Dial::tcp(),
+            disk: Disk::Machine,
             places: Places::default(),
         }
     }
@@ -111,7 +119,7 @@ impl Agent {
     ///
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
-        let Edges { door, bus, places } = edges;
+        let Edges { door, bus, dial, disk, places } = edges;
         let live = Live::new(file, config.clone(), door.has_tls())?;
         for warning in live.warnings() {
             warn!("{warning}");
@@ -122,7 +130,7 @@ impl Agent {
         let listener = door.open().await.map_err(listen)?;
         let address = listener.address();
         let (limits, reflection) = (config.limits, config.reflection);
-        let node = Arc::new(Node::new(config, Bus::new(bus), places));
+        let node = Arc::new(Node::new(config, Bus::new(bus), disk, dial, places));
         let operations = Operations::open(Arc::clone(&node), stop.clone())?;
 
         let service = Service::new(node, Arc::clone(&live), operations.clone());

@@ -9,6 +9,7 @@ pub mod agent;
 mod audit;
 pub mod bus;
 pub mod config;
+pub mod disk;
 pub mod guard;
 pub mod identity;
 pub mod journal;
@@ -27,18 +28,3 @@ pub mod store;
 pub mod stream;
 pub mod systemd;
 pub mod tls;
-
-/// An error and its sources in one line: `cannot read a.toml: No such file or directory`.
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        // Some of the crates below repeat their source in their own words.
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
-        }
-        source = error.source();
-    }
-    words
-}

@@ -1,6 +1,6 @@
 //! What may change while the agent runs: certificates, the CAs of callers, and the allow-list.
 //!
-//! The files are read every few seconds and at SIGHUP, and compared by content: times would miss a file rewritten within
+//! The files are read every few seconds, and at SIGHUP, and compared by content: times would miss a file rewritten within
 //! one tick of the clock, and would take a rewrite with the same text for a change. What cannot be used is told once in the
 //! log and for as long as it lasts in the node's status; what was in force stays in force.
 
@@ -15,16 +15,13 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
+use usher_common::{chain, clock};
 
 use crate::{
     access::{AllowList, Role},
     config::Config,
-    error_chain,
     tls::{Credentials, TlsError},
 };
 
@@ -84,7 +81,7 @@ impl Live {
     /// What is wrong with the files now, as sentences.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
-        if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(Timestamp::now())) {
+        if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(clock::now())) {
             let path = self.started_with.tls.certificate.display();
             warnings
                 .push(format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself"));
@@ -110,13 +107,13 @@ impl Live {
         let files = &self.started_with.tls;
         let kept = |words: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {words}"));
         match Credentials::load(files) {
-            Ok(new) if new.expired(Timestamp::now()) => kept(format!("{} has expired", files.certificate.display())),
+            Ok(new) if new.expired(clock::now()) => kept(format!("{} has expired", files.certificate.display())),
             Ok(new) => {
                 info!(not_after = %new.not_after, "the TLS files were read again and are in use");
                 credentials.store(Arc::new(new));
                 None
             }
-            Err(error) => kept(error_chain(&error)),
+            Err(error) => kept(chain(&error)),
         }
     }
 
@@ -124,7 +121,7 @@ impl Live {
         let mut config = match Config::load(&self.file) {
             Ok(config) => config,
             Err(error) => {
-                let words = error_chain(&error).replace('\n', "; ");
+                let words = chain(&error).replace('\n', "; ");
                 return Some(format!("the configuration on disk is not in use, the one before stays: {words}"));
             }
         };
@@ -138,24 +135,15 @@ impl Live {
         (config != self.started_with).then(|| format!("{file} changed beyond [allow]; restart the agent to use it"))
     }
 
-    /// Looks at the files every [`LOOK_EVERY`] and at SIGHUP, for ever. SIGHUP is taken from this call on, not from the first
-    /// poll: without a handler it would end an agent that has just said that it is ready.
-    pub fn follow(self: Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
-        let hangup = signal(SignalKind::hangup()).ok();
-        self.follow_with(hangup)
-    }
-
-    async fn follow_with(self: Arc<Self>, mut hangup: Option<Signal>) {
+    /// Looks at the files every [`LOOK_EVERY`] and reads them when they changed, for ever.
+    pub async fn follow(self: Arc<Self>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.read_first;
         loop {
-            let asked = tokio::select! {
-                _ = ticks.tick() => false,
-                Some(()) = async { hangup.as_mut()?.recv().await } => true,
-            };
+            ticks.tick().await;
             let now = digest(&self.file, &self.started_with);
-            if asked || now != seen {
+            if now != seen {
                 self.reload();
                 seen = now;
             }

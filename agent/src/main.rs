@@ -46,11 +46,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Caught from here on: without a handler it would end an agent that has just said that it is ready.
+    let mut hangup = signal(SignalKind::hangup())?;
     let agent = Agent::start(arguments.config, config).await?;
     notify::ready();
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => agent.live().reload(),
+        }
     }
     notify::stopping();
     agent.stop().await;

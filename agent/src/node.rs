@@ -5,9 +5,9 @@ mod kernel;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use facts::{Hold, LockFiles, RebootRequired, kernel_running};
+pub use facts::{Hold, LockFiles, RebootRequired};
 
-use crate::{bus::Bus, config::Config, journal::Journal, login::Login, systemd::Systemd};
+use crate::{bus::Bus, config::Config, disk::Disk, journal::Journal, login::Login, stream::Dial, systemd::Systemd};
 
 /// Where the agent finds things that no configuration moves. Tests put other places in.
 #[derive(Debug, Clone)]
@@ -37,18 +37,24 @@ pub struct Node {
     pub login: Login,
     /// Journals of units.
     pub journal: Journal,
+    /// Its files.
+    pub disk: Disk,
+    /// Connections to its units.
+    pub dial: Dial,
     places: Places,
 }
 
 impl Node {
     /// The machine behind `bus`.
-    pub fn new(config: Config, bus: Bus, places: Places) -> Self {
+    pub fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
         let bus = Arc::new(bus);
         Self {
             systemd: Systemd::new(Arc::clone(&bus)),
             login: Login::new(bus),
             journal: Journal::new(places.journalctl.clone()),
             config,
+            disk,
+            dial,
             places,
         }
     }

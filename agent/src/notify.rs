@@ -41,6 +41,8 @@ async fn keep_telling_to(
     tell(&[NotifyState::Status(&words(&mut operation))]);
     loop {
         tokio::select! {
+            biased;
+            // First: no crowd of changes may keep the watchdog waiting.
             _ = ticks.tick() => {
                 if watchdog.is_some() {
                     tell(&[NotifyState::Watchdog]);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use usher_common::clock;
 
 /// One operation, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,7 +197,7 @@ pub struct Evidence {
 impl Operation {
     /// An operation that begins now.
     pub fn new(id: String, change: Change, order: Order, caller: Vec<String>, boot_id: String) -> Self {
-        let started_at = Timestamp::now();
+        let started_at = clock::now();
         let mut operation = Self {
             id,
             change,
@@ -221,19 +222,19 @@ impl Operation {
 
     /// Notes something that happened now.
     pub fn step(&mut self, name: &str, message: impl Into<String>) {
-        self.steps.push(Step { at: Timestamp::now(), name: name.to_owned(), message: message.into() });
+        self.steps.push(Step { at: clock::now(), name: name.to_owned(), message: message.into() });
     }
 
     /// Ends it well.
     pub fn succeed(&mut self) {
-        self.ended_at = Some(Timestamp::now());
+        self.ended_at = Some(clock::now());
         self.state = State::Succeeded;
     }
 
     /// Ends it badly.
     pub fn fail(&mut self, failure: Failure) {
         self.step("failed", failure.message.clone());
-        self.ended_at = Some(Timestamp::now());
+        self.ended_at = Some(clock::now());
         self.state = State::Failed(failure);
     }
 }

@@ -6,26 +6,23 @@ mod reboot;
 mod run;
 mod unit;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use usher_common::{chain, clock};
 use usher_proto::reason;
 
 pub use admit::Request;
 pub(crate) use blockers::{Blocker, BlockerKind, blockers};
 
 use crate::{
-    error_chain,
     node::Node,
     operation::{FailureKind, Operation, Progress, State},
     refusal::Refusal,
-    store::{REBOOTS_COUNT_FOR, Store, StoreError},
+    store::{REBOOTS_COUNT_FOR, SharedStore, Store, StoreError},
 };
 use run::{Begin, Run};
 
@@ -44,7 +41,7 @@ pub struct Operations {
 #[derive(Debug)]
 struct Inner {
     node: Arc<Node>,
-    store: Arc<Mutex<Store>>,
+    store: SharedStore,
     /// Held from the first check of a request until its operation has begun.
     admission: tokio::sync::Mutex<()>,
     latest: watch::Sender<Latest>,
@@ -59,11 +56,11 @@ impl Operations {
     ///
     /// If the state directory cannot be used.
     pub fn open(node: Arc<Node>, stop: CancellationToken) -> Result<Self, StoreError> {
-        let (store, left) = Store::open(&node.config.state_directory)?;
+        let (store, left) = Store::open(node.disk.clone(), &node.config.state_directory)?;
         for warning in store.warnings() {
             warn!("{warning}");
         }
-        let store = Arc::new(Mutex::new(store));
+        let store = SharedStore::new(store);
         let (admission, latest) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
         let operations = Self { inner: Arc::new(Inner { node, store, admission, latest, stop }) };
         if let Some(left) = left {
@@ -116,7 +113,7 @@ impl Operations {
     /// Operations, the newest first.
     pub async fn newest(&self, limit: usize) -> Vec<Operation> {
         let latest = self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone());
-        let ended = self.with_store(move |store| store.newest(limit)).await;
+        let ended = self.inner.store.run(move |store| store.newest(limit)).await;
         let mut newest: Vec<_> = latest.into_iter().collect();
         let first = newest.first().map(|latest| latest.id.clone());
         newest.extend(ended.into_iter().flatten().filter(|ended| Some(&ended.id) != first.as_ref()));
@@ -126,20 +123,20 @@ impl Operations {
 
     /// Reboots within the last day that login1 was asked for.
     pub async fn reboots_within_a_day(&self) -> usize {
-        let since = Timestamp::now().checked_sub(REBOOTS_COUNT_FOR).unwrap_or(Timestamp::UNIX_EPOCH);
-        let reboots = self.with_store(move |store| store.reboots_since(since)).await.unwrap_or_default();
+        let since = clock::now().checked_sub(REBOOTS_COUNT_FOR).unwrap_or(Timestamp::UNIX_EPOCH);
+        let reboots = self.inner.store.run(move |store| store.reboots_since(since)).await.unwrap_or_default();
         let refused = |state: &State| matches!(state, State::Failed(failure) if failure.kind == FailureKind::Systemd);
         reboots.iter().filter(|reboot| reboot.progress == Progress::RebootAsked && !refused(&reboot.state)).count()
     }
 
     /// The highest epoch that was seen.
     pub fn epoch(&self) -> u64 {
-        self.store().epoch()
+        self.inner.store.lock().epoch()
     }
 
     /// What is wrong with the state directory, as sentences.
     pub fn warnings(&self) -> Vec<String> {
-        self.store().warnings().to_vec()
+        self.inner.store.lock().warnings().to_vec()
     }
 
     /// Done when the agent stops.
@@ -148,27 +145,18 @@ impl Operations {
     }
 
     async fn ended(&self, id: &str) -> Result<Option<Operation>, Refusal> {
-        if !self.store().knows(id) {
+        if !self.inner.store.lock().knows(id) {
             return Ok(None);
         }
         let key = id.to_owned();
-        match self.with_store(move |store| store.ended(&key)).await {
+        match self.inner.store.run(move |store| store.ended(&key)).await {
             Some(Ok(operation)) => Ok(operation),
             Some(Err(error)) => {
-                let words = error_chain(&error);
+                let words = chain(&error);
                 Err(Refusal::new(reason::STATE_UNAVAILABLE, format!("operation {id:?} cannot be read: {words}")))
             }
             None => Err(stopping()),
         }
-    }
-
-    fn store(&self) -> std::sync::MutexGuard<'_, Store> {
-        self.inner.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Files are read and synced away from the runtime. `None` only if that is going down.
-    async fn with_store<T: Send + 'static>(&self, work: impl FnOnce(&mut Store) -> T + Send + 'static) -> Option<T> {
-        run::with_store(&self.inner.store, work).await
     }
 
     /// Goes on with a recorded operation in a task of its own, to its end or the agent's.
@@ -176,7 +164,7 @@ impl Operations {
         let (sender, receiver) = watch::channel(operation);
         self.inner.latest.send_replace(Some(receiver));
         let inner = Arc::clone(&self.inner);
-        let run = Run::new(Arc::clone(&inner.node), Arc::clone(&inner.store), sender);
+        let run = Run::new(Arc::clone(&inner.node), inner.store.clone(), sender);
         tokio::spawn(async move {
             tokio::select! {
                 // First: after a stop not even one more step is taken.
@@ -192,6 +180,7 @@ impl Operations {
         let mut ticks = tokio::time::interval(PRUNE_EVERY);
         loop {
             tokio::select! {
+                biased;
                 () = self.inner.stop.cancelled() => return,
                 _ = ticks.tick() => self.prune().await,
             }
@@ -200,9 +189,9 @@ impl Operations {
 
     async fn prune(&self) {
         let retention = self.inner.node.config.operations;
-        let pruned = self.with_store(move |store| store.prune(Timestamp::now(), retention)).await;
+        let pruned = self.inner.store.run(move |store| store.prune(clock::now(), retention)).await;
         if let Some(Err(error)) = pruned {
-            warn!("old operations cannot be removed: {}", error_chain(&error));
+            warn!("old operations cannot be removed: {}", chain(&error));
         }
     }
 }

@@ -10,16 +10,14 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{InvalidDnsNameError, ServerName};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
+use usher_common::chain;
 
 use crate::{
     config::{Probe, Url},
-    error_chain,
+    stream::Dial,
 };
 
 /// How much of an answer's body is looked at, for the message of one that is not healthy.
@@ -107,7 +105,7 @@ pub enum Look {
 
 /// Asks until the unit is healthy or the deadline has passed. After each question `look` says whether the unit is still the
 /// one whose answers count.
-pub async fn until_healthy<F>(probe: &Probe, mut look: impl FnMut() -> F) -> Verdict
+pub async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut look: impl FnMut() -> F) -> Verdict
 where
     F: Future<Output = Look>,
 {
@@ -115,7 +113,7 @@ where
     let mut first: Option<Instant> = None;
     let mut successes = 0;
     loop {
-        let last = match ask(probe).await {
+        let last = match ask(probe, dial).await {
             Ok(()) => {
                 successes += 1;
                 first.get_or_insert_with(Instant::now);
@@ -123,7 +121,7 @@ where
             }
             Err(error) => {
                 (successes, first) = (0, None);
-                error_chain(&error)
+                chain(&error)
             }
         };
         match look().await {
@@ -142,21 +140,17 @@ where
 }
 
 /// One question; where the URL answers 404 and there is a fallback, that one.
-///
-/// # Errors
-///
-/// Whatever is not the healthy answer.
-pub async fn ask(probe: &Probe) -> Result<(), ProbeError> {
-    match (ask_url(probe, &probe.url).await, &probe.fallback_url) {
+async fn ask(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
+    match (ask_url(probe, dial, &probe.url).await, &probe.fallback_url) {
         (Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }), Some(fallback)) => {
-            ask_url(probe, fallback).await
+            ask_url(probe, dial, fallback).await
         }
         (answer, _) => answer,
     }
 }
 
-async fn ask_url(probe: &Probe, url: &Url) -> Result<(), ProbeError> {
-    match timeout(probe.timeout, get(probe, url)).await {
+async fn ask_url(probe: &Probe, dial: &Dial, url: &Url) -> Result<(), ProbeError> {
+    match timeout(probe.timeout, get(probe, dial, url)).await {
         Ok(Ok((status, _))) if status.as_u16() == probe.status => Ok(()),
         Ok(Ok((status, body))) => Err(ProbeError::Status { url: url.as_str().to_owned(), status, body }),
         Ok(Err(error)) => Err(error),
@@ -164,14 +158,14 @@ async fn ask_url(probe: &Probe, url: &Url) -> Result<(), ProbeError> {
     }
 }
 
-async fn get(probe: &Probe, url: &Url) -> Result<(StatusCode, String), ProbeError> {
+async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, String), ProbeError> {
     let connect = |source| ProbeError::Connect { url: url.as_str().to_owned(), source };
     let talk = |source| ProbeError::Http { url: url.as_str().to_owned(), source };
     let name = probe.server_name.as_ref().unwrap_or(&url.host);
     let name = ServerName::try_from(name.clone()).map_err(|source| ProbeError::Name { name: name.clone(), source })?;
     let tls = TlsConnector::from(trust::client_config(&probe.trust)?);
-    let tcp = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(connect)?;
-    let stream = tls.connect(name, tcp).await.map_err(connect)?;
+    let stream = dial.open(host(url)).await.map_err(connect)?;
+    let stream = tls.connect(name, stream).await.map_err(connect)?;
 
     // A new connection for each question: the one before belongs to the process before.
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;

@@ -7,17 +7,23 @@
 //! Everything here blocks; [`crate::operations`] calls it away from the runtime.
 
 mod file;
+mod shared;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use usher_common::chain;
+
+pub(crate) use shared::SharedStore;
+
 use crate::{
     config::Retention,
+    disk::Disk,
     operation::{Change, Operation},
 };
 
@@ -51,6 +57,7 @@ pub enum StoreError {
 /// The state directory. One process alone uses it.
 #[derive(Debug)]
 pub struct Store {
+    disk: Disk,
     folder: PathBuf,
     /// By time, the oldest first.
     ended: Vec<Entry>,
@@ -104,17 +111,18 @@ impl Store {
     /// # Errors
     ///
     /// If the folder cannot be used at all.
-    pub fn open(folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
+    pub fn open(disk: Disk, folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
         let operations = folder.join("operations");
-        fs::create_dir_all(&operations).map_err(|source| StoreError::Io { path: operations.clone(), source })?;
-        let mut store = Self { folder: folder.to_owned(), ended: Vec::new(), epoch: 0, warnings: Vec::new() };
-        for entry in fs::read_dir(&operations).map_err(|source| StoreError::Io { path: operations.clone(), source })? {
-            let entry = entry.map_err(|source| StoreError::Io { path: operations.clone(), source })?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+        let io = |source| StoreError::Io { path: operations.clone(), source };
+        disk.create_folder(&operations).map_err(io)?;
+        let names = disk.list(&operations).map_err(io)?;
+        let mut store = Self { disk, folder: folder.to_owned(), ended: Vec::new(), epoch: 0, warnings: Vec::new() };
+        for name in names {
+            let path = operations.join(&name);
             match Entry::parse(&name) {
                 Some(entry) => store.ended.push(entry),
-                None if name.ends_with(file::UNFINISHED) => drop(fs::remove_file(entry.path())),
-                None => store.warnings.push(format!("{} is no operation of the agent's", entry.path().display())),
+                None if Disk::is_unfinished(&name) => drop(store.disk.remove(&path)),
+                None => store.warnings.push(format!("{} is no operation of the agent's", path.display())),
             }
         }
         store.ended.sort();
@@ -137,18 +145,18 @@ impl Store {
         let running = self.read_or_set_aside::<Operation>(&path)?;
         let Some(running) = running.filter(|running| self.ended.binary_search(&Entry::of(running)).is_err()) else {
             // It ended, and the power went before this file did.
-            file::remove(&path)?;
+            file::remove(&self.disk, &path)?;
             return Ok(None);
         };
         Ok(Some(running))
     }
 
     fn read_or_set_aside<T: for<'de> Deserialize<'de>>(&mut self, path: &Path) -> Result<Option<T>, StoreError> {
-        match file::read(path) {
+        match file::read(&self.disk, path) {
             Ok(content) => Ok(content),
             Err(StoreError::Damaged { path, source }) => {
                 let aside = path.with_extension("damaged");
-                fs::rename(&path, &aside).map_err(|source| StoreError::Io { path: path.clone(), source })?;
+                self.disk.rename(&path, &aside).map_err(|source| StoreError::Io { path: path.clone(), source })?;
                 self.warnings.push(format!("{} was damaged ({source}) and is now {}", path.display(), aside.display()));
                 Ok(None)
             }
@@ -173,7 +181,7 @@ impl Store {
     /// If it cannot be written: then the one before stays.
     pub fn raise_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
         if epoch > self.epoch {
-            file::write(&self.folder.join("epoch.json"), &Epoch { highest: epoch })?;
+            file::write(&self.disk, &self.folder.join("epoch.json"), &Epoch { highest: epoch })?;
             self.epoch = epoch;
         }
         Ok(())
@@ -187,14 +195,14 @@ impl Store {
     pub fn save(&mut self, operation: &Operation) -> Result<(), StoreError> {
         let running = self.running_file();
         if operation.is_running() {
-            return file::write(&running, operation);
+            return file::write(&self.disk, &running, operation);
         }
         let entry = Entry::of(operation);
-        file::write(&self.ended_file(&entry), operation)?;
+        file::write(&self.disk, &self.ended_file(&entry), operation)?;
         if let Err(place) = self.ended.binary_search(&entry) {
             self.ended.insert(place, entry);
         }
-        file::remove(&running)
+        file::remove(&self.disk, &running)
     }
 
     /// Whether an operation with this id has ended. Reads nothing.
@@ -243,7 +251,7 @@ impl Store {
         let forgotten: Vec<_> =
             self.ended.iter().enumerate().filter(forgotten).map(|(_, entry)| entry.clone()).collect();
         for entry in forgotten {
-            file::remove(&self.ended_file(&entry))?;
+            file::remove(&self.disk, &self.ended_file(&entry))?;
             self.ended.retain(|kept| *kept != entry);
         }
         Ok(())
@@ -252,7 +260,7 @@ impl Store {
     fn unless_damaged(&mut self, operation: Result<Operation, StoreError>) -> Option<Operation> {
         operation
             .inspect_err(|error| {
-                let warning = crate::error_chain(error);
+                let warning = chain(error);
                 if !self.warnings.contains(&warning) {
                     self.warnings.push(warning);
                 }
@@ -262,7 +270,7 @@ impl Store {
 
     fn read(&self, entry: &Entry) -> Result<Operation, StoreError> {
         let path = self.ended_file(entry);
-        file::read(&path)?.ok_or_else(|| StoreError::Io { path, source: io::ErrorKind::NotFound.into() })
+        file::read(&self.disk, &path)?.ok_or_else(|| StoreError::Io { path, source: io::ErrorKind::NotFound.into() })
     }
 
     fn running_file(&self) -> PathBuf {

@@ -1,6 +1,12 @@
 //! Byte streams of any kind: what the agent talks over need not be a socket.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::{fmt, io, sync::Arc};
+
+use futures::future::BoxFuture;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 /// A connected byte stream: TCP in production, `tokio::io::duplex` in a test that pauses time.
 pub type BoxedStream = Box<dyn ByteStream>;
@@ -9,3 +15,32 @@ pub type BoxedStream = Box<dyn ByteStream>;
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// How the agent opens connections of its own, those of its probes.
+#[derive(Clone)]
+pub struct Dial(Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<BoxedStream>> + Send + Sync>);
+
+impl Dial {
+    /// TCP.
+    pub fn tcp() -> Self {
+        Self::over(|address| async { Ok(Box::new(TcpStream::connect(address).await?) as BoxedStream) })
+    }
+
+    /// Whatever `open` makes of `HOST:PORT`; an IPv6 address stands in brackets.
+    pub fn over<F>(open: impl Fn(String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<BoxedStream>> + Send + 'static,
+    {
+        Self(Arc::new(move |address| Box::pin(open(address))))
+    }
+
+    pub(crate) async fn open(&self, address: String) -> io::Result<BoxedStream> {
+        (self.0)(address).await
+    }
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}

@@ -1,13 +1,17 @@
 //! Facts about the machine that are files: the boot id, a hold, locks, a wanted reboot, kernels.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
 use super::{Node, kernel};
+use crate::disk::with_suffix;
+
+/// Where the kernel tells its release.
+const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 
 /// A hold file's text beyond this is not told.
 const HOLD_LIMIT: usize = 1000;
@@ -55,22 +59,22 @@ impl Node {
     ///
     /// If the kernel's file cannot be read.
     pub fn boot_id(&self) -> io::Result<String> {
-        fs::read_to_string(&self.config.boot_id_file).map(|id| id.trim().to_owned())
+        let id = self.disk.read(&self.config.boot_id_file)?;
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
     /// The hold, if there is one. A hold file that exists but cannot be read holds all the same.
     pub fn hold(&self) -> Option<Hold> {
         let path = &self.config.hold_file;
-        let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) => Some(metadata),
+        let since = match self.disk.modified(path) {
+            Ok(since) => since,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(_) => None,
         };
-        let text = fs::read(path).map_or_else(
+        let text = self.disk.read(path).map_or_else(
             |error| format!("(it cannot be read: {error})"),
             |text| String::from_utf8_lossy(&text).chars().take(HOLD_LIMIT).collect(),
         );
-        let since = metadata.and_then(|metadata| metadata.modified().ok()).and_then(|time| time.try_into().ok());
         Some(Hold { path: path.clone(), text: text.trim().to_owned(), since })
     }
 
@@ -78,7 +82,7 @@ impl Node {
     pub fn lock_files(&self) -> LockFiles {
         let mut locks = LockFiles::default();
         for path in &self.config.lock_files {
-            match path.try_exists() {
+            match self.disk.exists(path) {
                 Ok(true) => locks.present.push(path.clone()),
                 Ok(false) => {}
                 Err(error) => locks.warnings.push(format!("whether {} exists is unknown: {error}", path.display())),
@@ -90,32 +94,27 @@ impl Node {
     /// Debian's marker that an update waits for a reboot.
     pub fn reboot_required(&self) -> RebootRequired {
         let marker = &self.places.reboot_required;
-        let packages = fs::read_to_string(beside(marker, ".pkgs")).unwrap_or_default();
+        let packages = self.disk.read(&with_suffix(marker, ".pkgs")).unwrap_or_default();
+        let packages = String::from_utf8_lossy(&packages);
         let mut packages: Vec<_> = packages.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         packages.sort_unstable();
         packages.dedup();
-        RebootRequired { required: marker.exists(), packages: packages.into_iter().map(str::to_owned).collect() }
+        RebootRequired {
+            required: self.disk.exists(marker).unwrap_or(false),
+            packages: packages.into_iter().map(str::to_owned).collect(),
+        }
     }
 
     /// The newest kernel that is installed, if one is found. The modules say nothing of it: the unit's
     /// `ProtectKernelModules=` hides them from the agent.
     pub fn kernel_installed(&self) -> Option<String> {
-        kernel::newest(names(&self.places.boot).filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned)))
+        let names = self.disk.list(&self.places.boot).unwrap_or_default();
+        kernel::newest(names.iter().filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned)))
     }
-}
 
-/// The release of the kernel that runs.
-pub fn kernel_running() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
-}
-
-fn names(folder: &Path) -> impl Iterator<Item = String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
+    /// The release of the kernel that runs.
+    pub fn kernel_running(&self) -> String {
+        let release = self.disk.read(Path::new(KERNEL_RELEASE)).unwrap_or_default();
+        String::from_utf8_lossy(&release).trim().to_owned()
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use usher_common::chain;
 use usher_proto::reason;
 
 use super::{Operations, blockers::blockers, run::Begin, stopping};
 use crate::{
     bus::BusError,
-    error_chain,
     identity::Caller,
     operation::{Change, Evidence, Operation, Order, is_operation_id},
     refusal::Refusal,
@@ -203,9 +203,9 @@ impl Operations {
     where
         F: FnOnce(&mut crate::store::Store) -> Result<(), StoreError> + Send + 'static,
     {
-        let words = match self.with_store(work).await {
+        let words = match self.inner.store.run(work).await {
             Some(Ok(())) => return Ok(()),
-            Some(Err(error)) => error_chain(&error),
+            Some(Err(error)) => chain(&error),
             None => return Err(stopping()),
         };
         let message = format!("{what} could not be stored, so nothing was begun: {words}");
@@ -238,5 +238,5 @@ fn same_invocation(unit: &Unit, expected: &str) -> Result<(), Refusal> {
 }
 
 fn unavailable(whom: &str, error: &BusError) -> Refusal {
-    Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", error_chain(error)))
+    Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", chain(error)))
 }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use usher_common::chain;
 
 use super::run::{Begin, Outcome, Run, failure};
-use crate::{
-    error_chain,
-    operation::{Failure, FailureKind, Progress},
-};
+use crate::operation::{Failure, FailureKind, Progress};
 
 /// Between the answer to the caller and the request to login1: enough for the answer to leave the machine.
 const ANSWER_FIRST: Duration = Duration::from_millis(200);
@@ -44,16 +42,16 @@ async fn ask(run: &Run) -> Outcome {
         operation.step("reboot", "asking login1 to reboot");
     });
     if let Err(error) = recorded.await {
-        let words = format!("the reboot could not be recorded, so it was not asked for: {}", error_chain(&error));
+        let words = format!("the reboot could not be recorded, so it was not asked for: {}", chain(&error));
         return Err(failure(FailureKind::Interrupted, words));
     }
     let words = match run.node.login.reboot().await {
         Ok(()) => "login1 has taken the request".to_owned(),
         Err(error) if error.perhaps_taken() => {
-            format!("login1's answer was lost ({}); it may be rebooting all the same", error_chain(&error))
+            format!("login1's answer was lost ({}); it may be rebooting all the same", chain(&error))
         }
         Err(error) => {
-            let words = format!("login1 did not take the request: {}", error_chain(&error));
+            let words = format!("login1 did not take the request: {}", chain(&error));
             return Err(failure(FailureKind::Systemd, words));
         }
     };

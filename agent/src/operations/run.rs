@@ -1,16 +1,16 @@
 //! One operation on its way: what has happened is recorded first and told to followers then.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
+use usher_common::chain;
 
 use super::{reboot, unit};
 use crate::{
-    error_chain,
     node::Node,
     operation::{Change, Failure, FailureKind, Operation, State},
-    store::{Store, StoreError},
+    store::{SharedStore, StoreError},
 };
 
 /// How an operation comes to run.
@@ -29,12 +29,12 @@ pub(super) type Outcome = Result<(), Failure>;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) node: Arc<Node>,
-    store: Arc<Mutex<Store>>,
+    store: SharedStore,
     operation: watch::Sender<Operation>,
 }
 
 impl Run {
-    pub(super) fn new(node: Arc<Node>, store: Arc<Mutex<Store>>, operation: watch::Sender<Operation>) -> Self {
+    pub(super) fn new(node: Arc<Node>, store: SharedStore, operation: watch::Sender<Operation>) -> Self {
         Self { node, store, operation }
     }
 
@@ -61,7 +61,7 @@ impl Run {
     /// node is done already, and evidence tells the next agent as much as the record would.
     pub(super) async fn note(&self, change: impl FnOnce(&mut Operation)) {
         if let Err(error) = self.try_note(change).await {
-            warn!(operation = self.operation().id, "a step could not be stored: {}", error_chain(&error));
+            warn!(operation = self.operation().id, "a step could not be stored: {}", chain(&error));
         }
     }
 
@@ -71,7 +71,7 @@ impl Run {
         let steps = operation.steps.len();
         change(&mut operation);
         let recorded = operation.clone();
-        let saved = with_store(&self.store, move |store| store.save(&recorded)).await;
+        let saved = self.store.run(move |store| store.save(&recorded)).await;
         let unit = operation.change.unit().unwrap_or_default();
         for step in operation.steps.iter().skip(steps).filter(|step| step.name != "failed") {
             info!(operation = operation.id, unit, step = step.name, "{}", step.message);
@@ -89,16 +89,6 @@ impl Run {
 /// A failure that no unit's journal says anything about.
 pub(super) fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { kind, message: message.into(), journal: Vec::new() }
-}
-
-/// Works on the store in a thread that may block. `None` only if the runtime is going down.
-pub(super) async fn with_store<T: Send + 'static>(
-    store: &Arc<Mutex<Store>>,
-    work: impl FnOnce(&mut Store) -> T + Send + 'static,
-) -> Option<T> {
-    let store = Arc::clone(store);
-    let work = move || work(&mut store.lock().unwrap_or_else(PoisonError::into_inner));
-    tokio::task::spawn_blocking(work).await.ok()
 }
 
 fn log_end(operation: &Operation) {

@@ -7,6 +7,7 @@ use std::{future::Future, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
+use usher_common::{chain, clock};
 
 use super::run::{Begin, Outcome, Run, failure};
 use job::Unknown;
@@ -14,7 +15,6 @@ use job::Unknown;
 use crate::{
     bus::BusError,
     config::UnitPolicy,
-    error_chain,
     operation::{Change, Failure, FailureKind, Operation, Progress},
     systemd::{Unit, Verb},
 };
@@ -106,7 +106,7 @@ impl Work<'_> {
             .note(|operation| {
                 let at = match operation.progress {
                     Progress::Job { at, .. } | Progress::Active { at } => at,
-                    Progress::Accepted | Progress::RebootAsked => Timestamp::now(),
+                    Progress::Accepted | Progress::RebootAsked => clock::now(),
                 };
                 operation.progress = Progress::Active { at };
                 operation.evidence.unit_took = took(taken, now);
@@ -134,7 +134,7 @@ impl Work<'_> {
                     sleep(TRY_EVERY).await;
                 }
                 Err(error) => {
-                    let words = format!("what became of {} is unknown: {}", self.unit, error_chain(&error));
+                    let words = format!("what became of {} is unknown: {}", self.unit, chain(&error));
                     return Err(failure(FailureKind::Systemd, words));
                 }
             }
@@ -148,6 +148,6 @@ fn took(taken: Option<Instant>, until: Instant) -> Option<SignedDuration> {
 
 /// The runtime's moment that belongs to a time of the clock, if it has one.
 fn instant_of(at: Timestamp) -> Option<Instant> {
-    let ago = Duration::try_from(Timestamp::now().duration_since(at)).ok()?;
+    let ago = Duration::try_from(clock::now().duration_since(at)).ok()?;
     Instant::now().checked_sub(ago)
 }

@@ -3,21 +3,14 @@
 use std::pin::Pin;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
+use usher_common::{chain, clock};
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
 use super::{Service, convert};
-use crate::{
-    bus::BusError,
-    error_chain,
-    node::{self, host_name},
-    operation::Operation,
-    operations::blockers,
-    systemd::Unit,
-};
+use crate::{bus::BusError, node::host_name, operation::Operation, operations::blockers, systemd::Unit};
 
 /// A listing without a limit; the contract says so.
 const DEFAULT_LIMIT: usize = 50;
@@ -63,8 +56,10 @@ impl NodeInfo for Service {
         let operations = self.operations.clone();
         tokio::spawn(async move {
             let told_to_the_end = tokio::select! {
-                told_to_the_end = tell(followed, &sender) => told_to_the_end,
+                biased;
                 () = sender.closed() => return,
+                // Before the stop: an operation that ends in the same moment is told to its end.
+                told_to_the_end = tell(followed, &sender) => told_to_the_end,
                 () = operations.stopped() => false,
             };
             if !told_to_the_end {
@@ -111,7 +106,7 @@ impl Service {
         let mut systemd_words = None;
         let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
             let unit = unit.unwrap_or_else(|error| {
-                systemd_words = Some(error_chain(&error));
+                systemd_words = Some(chain(&error));
                 Unit { name: name.clone(), ..Unit::default() }
             });
             if unit.load_state == "not-found" {
@@ -139,7 +134,7 @@ impl Service {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id,
             booted_at: booted_at.ok().flatten().map(convert::timestamp),
-            kernel_running: node::kernel_running(),
+            kernel_running: node.kernel_running(),
             kernel_installed: node.kernel_installed().unwrap_or_default(),
             reboot_required: Some(v1::RebootRequired {
                 required: reboot_required.required,
@@ -158,7 +153,7 @@ impl Service {
             highest_epoch: self.operations.epoch(),
             certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
             current_operation: self.operations.running().map(convert::operation),
-            now: Some(convert::timestamp(Timestamp::now())),
+            now: Some(convert::timestamp(clock::now())),
             warnings,
         }
     }
@@ -166,7 +161,7 @@ impl Service {
 
 fn or_warn<T: Default>(answer: Result<T, BusError>, words: &str, warnings: &mut Vec<String>) -> T {
     answer.unwrap_or_else(|error| {
-        warnings.push(format!("{words}: {}", error_chain(&error)));
+        warnings.push(format!("{words}: {}", chain(&error)));
         T::default()
     })
 }

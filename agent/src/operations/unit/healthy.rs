@@ -19,7 +19,7 @@ impl Work<'_> {
         self.run.note(|operation| operation.step("probe", words)).await;
 
         let seen = Mutex::new(unit);
-        let verdict = probe::until_healthy(probe, || self.compare(&seen)).await;
+        let verdict = probe::until_healthy(probe, &self.run.node.dial, || self.compare(&seen)).await;
         let (name, now) = (&self.unit, seen.into_inner().unwrap_or_else(PoisonError::into_inner));
         let (kind, words) = match verdict {
             Verdict::Healthy(first) => {

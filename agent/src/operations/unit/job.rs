@@ -1,14 +1,13 @@
 //! systemd's job on the unit: asked for, followed to its end, found again.
 
-use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
+use usher_common::{chain, clock};
 
 use super::{
     super::run::{Outcome, failure},
     Work,
 };
 use crate::{
-    error_chain,
     operation::{FailureKind, Progress},
     systemd::{Job, Verb},
 };
@@ -48,12 +47,12 @@ impl Work<'_> {
                 self.follow(job, asked).await
             }
             Err(error) if error.perhaps_taken() => {
-                let words = format!("systemd's answer was lost ({}); looking at the unit", error_chain(&error));
+                let words = format!("systemd's answer was lost ({}); looking at the unit", chain(&error));
                 self.run.note(|operation| operation.step("job", words)).await;
                 self.find_out(Unknown::AnswerLost { asked }).await
             }
             Err(error) => {
-                let words = format!("systemd did not take the job: {}", error_chain(&error));
+                let words = format!("systemd did not take the job: {}", chain(&error));
                 Err(failure(FailureKind::Systemd, words))
             }
         }
@@ -120,7 +119,7 @@ impl Work<'_> {
     }
 
     async fn note_job(&self, job: &Job, words: &str) {
-        let (path, at) = (job.path().to_owned(), Timestamp::now());
+        let (path, at) = (job.path().to_owned(), clock::now());
         self.run
             .note(|operation| {
                 operation.progress = Progress::Job { path, at };
