@@ -10,19 +10,17 @@ use tracing::{info, warn};
 use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
 
 use crate::{
-    bus::{Address, Bus},
     config::Config,
     disk::Disk,
-    guard::Guard,
-    listener::{self, Door},
-    live::Live,
-    node::{Node, Places},
+    door::{self, Door, Guard, live::Live, tls::TlsError},
+    machine::{
+        Machine, Places,
+        bus::{Address, Bus},
+    },
     notify,
-    operations::Operations,
+    operations::{Operations, store::StoreError},
     service::Service,
-    store::StoreError,
     stream::Dial,
-    tls::TlsError,
 };
 
 /// Largest request that is read. The largest that makes sense is a few hundred bytes.
@@ -130,10 +128,10 @@ impl Agent {
         let listener = door.open().await.map_err(listen)?;
         let address = listener.address();
         let (limits, reflection) = (config.limits, config.reflection);
-        let node = Arc::new(Node::new(config, Bus::new(bus), disk, dial, places));
-        let operations = Operations::open(Arc::clone(&node), stop.clone())?;
+        let machine = Arc::new(Machine::new(config, Bus::new(bus), disk, dial, places));
+        let operations = Operations::open(Arc::clone(&machine), stop.clone())?;
 
-        let service = Service::new(node, Arc::clone(&live), operations.clone());
+        let service = Service::new(machine, Arc::clone(&live), operations.clone());
         let (health, routes) = routes(service, reflection).await?;
         let server = Server::builder()
             .http2_keepalive_interval(Some(PING_EVERY))
@@ -143,7 +141,7 @@ impl Agent {
             .layer(Guard::new(Arc::clone(&live)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                listener::incoming(listener, Arc::clone(&live), limits),
+                door::incoming(listener, Arc::clone(&live), limits),
                 stop.clone().cancelled_owned(),
             );
         until(&stop, Arc::clone(&live).follow());

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use usher_agent::{agent::Agent, config::Config, logging, notify, tls::Credentials};
+use usher_agent::{agent::Agent, config::Config, door::tls::Credentials, logging, notify};
 
 /// The agent of usher: restarts this node's units and reboots it, for callers on its allow-list.
 #[derive(Parser)]

@@ -89,7 +89,7 @@ mod tests {
     use futures::poll;
 
     use super::*;
-    use crate::operation::{Change, Operation, Order};
+    use crate::operations::record::{Change, Operation, Order};
 
     /// A loop that finds a change on every turn never lets go of the thread: it is stopped here.
     const TOO_MANY: usize = 50;

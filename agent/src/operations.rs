@@ -3,7 +3,9 @@
 mod admit;
 mod blockers;
 mod reboot;
+pub(crate) mod record;
 mod run;
+pub(crate) mod store;
 mod unit;
 
 use std::{sync::Arc, time::Duration};
@@ -15,32 +17,30 @@ use tracing::{info, warn};
 use usher_common::{chain, clock};
 use usher_proto::reason;
 
-pub use admit::Request;
+pub(crate) use admit::Request;
 pub(crate) use blockers::{Blocker, BlockerKind, blockers};
 
-use crate::{
-    node::Node,
-    operation::{FailureKind, Operation, Progress, State},
-    refusal::Refusal,
-    store::{REBOOTS_COUNT_FOR, SharedStore, Store, StoreError},
-};
+use record::{Change, FailureKind, Operation, Progress, State};
 use run::{Begin, Run};
+use store::{REBOOTS_COUNT_FOR, SharedStore, Store, StoreError};
+
+use crate::{machine::Machine, refusal::Refusal};
 
 /// How often old operations are looked for, besides after each one.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The latest operation as it is now, running or ended. `None` until there is one.
-pub type Latest = Option<watch::Receiver<Operation>>;
+pub(crate) type Latest = Option<watch::Receiver<Operation>>;
 
 /// All operations of the node. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Operations {
+pub(crate) struct Operations {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    node: Arc<Node>,
+    machine: Arc<Machine>,
     store: SharedStore,
     /// Held from the first check of a request until its operation has begun.
     admission: tokio::sync::Mutex<()>,
@@ -55,14 +55,14 @@ impl Operations {
     /// # Errors
     ///
     /// If the state directory cannot be used.
-    pub fn open(node: Arc<Node>, stop: CancellationToken) -> Result<Self, StoreError> {
-        let (store, left) = Store::open(node.disk.clone(), &node.config.state_directory)?;
+    pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Result<Self, StoreError> {
+        let (store, left) = Store::open(machine.disk.clone(), &machine.config.state_directory)?;
         for warning in store.warnings() {
             warn!("{warning}");
         }
         let store = SharedStore::new(store);
         let (admission, latest) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
-        let operations = Self { inner: Arc::new(Inner { node, store, admission, latest, stop }) };
+        let operations = Self { inner: Arc::new(Inner { machine, store, admission, latest, stop }) };
         if let Some(left) = left {
             info!(operation = left.id, "found an operation that was running: {}", left.change.words());
             operations.begin(left, Begin::Resumed);
@@ -78,7 +78,7 @@ impl Operations {
     /// # Errors
     ///
     /// If it is refused: then nothing was done.
-    pub async fn submit(&self, request: Request) -> Result<Operation, Refusal> {
+    pub(crate) async fn submit(&self, request: Request) -> Result<Operation, Refusal> {
         let operations = self.clone();
         let admitted = tokio::spawn(async move {
             let _one_at_a_time = operations.inner.admission.lock().await;
@@ -88,12 +88,12 @@ impl Operations {
     }
 
     /// The operation that goes on now.
-    pub fn running(&self) -> Option<Operation> {
+    pub(crate) fn running(&self) -> Option<Operation> {
         self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone()).filter(Operation::is_running)
     }
 
     /// Follows which operation is the latest.
-    pub fn follow_latest(&self) -> watch::Receiver<Latest> {
+    pub(crate) fn follow_latest(&self) -> watch::Receiver<Latest> {
         self.inner.latest.subscribe()
     }
 
@@ -102,7 +102,7 @@ impl Operations {
     /// # Errors
     ///
     /// If no such operation is known, or its file cannot be read.
-    pub async fn follow(&self, id: &str) -> Result<watch::Receiver<Operation>, Refusal> {
+    pub(crate) async fn follow(&self, id: &str) -> Result<watch::Receiver<Operation>, Refusal> {
         if let Some(latest) = self.inner.latest.borrow().as_ref().filter(|latest| latest.borrow().id == id) {
             return Ok(latest.clone());
         }
@@ -111,7 +111,7 @@ impl Operations {
     }
 
     /// Operations, the newest first.
-    pub async fn newest(&self, limit: usize) -> Vec<Operation> {
+    pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
         let latest = self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone());
         let ended = self.inner.store.run(move |store| store.newest(limit)).await;
         let mut newest: Vec<_> = latest.into_iter().collect();
@@ -122,7 +122,7 @@ impl Operations {
     }
 
     /// Reboots within the last day that login1 was asked for.
-    pub async fn reboots_within_a_day(&self) -> usize {
+    pub(crate) async fn reboots_within_a_day(&self) -> usize {
         let since = clock::now().checked_sub(REBOOTS_COUNT_FOR).unwrap_or(Timestamp::UNIX_EPOCH);
         let reboots = self.inner.store.run(move |store| store.reboots_since(since)).await.unwrap_or_default();
         let refused = |state: &State| matches!(state, State::Failed(failure) if failure.kind == FailureKind::Systemd);
@@ -130,17 +130,17 @@ impl Operations {
     }
 
     /// The highest epoch that was seen.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.inner.store.lock().epoch()
     }
 
     /// What is wrong with the state directory, as sentences.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.inner.store.lock().warnings().to_vec()
     }
 
     /// Done when the agent stops.
-    pub async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         self.inner.stop.cancelled().await;
     }
 
@@ -164,13 +164,13 @@ impl Operations {
         let (sender, receiver) = watch::channel(operation);
         self.inner.latest.send_replace(Some(receiver));
         let inner = Arc::clone(&self.inner);
-        let run = Run::new(Arc::clone(&inner.node), inner.store.clone(), sender);
+        let run = Run::new(Arc::clone(&inner.machine), inner.store.clone(), sender);
         tokio::spawn(async move {
             tokio::select! {
                 // First: after a stop not even one more step is taken.
                 biased;
                 () = inner.stop.cancelled() => return,
-                () = run.to_its_end(begin) => {}
+                () = carry_out(&run, begin) => {}
             }
             Self { inner }.prune().await;
         });
@@ -188,12 +188,21 @@ impl Operations {
     }
 
     async fn prune(&self) {
-        let retention = self.inner.node.config.operations;
+        let retention = self.inner.machine.config.operations;
         let pruned = self.inner.store.run(move |store| store.prune(clock::now(), retention)).await;
         if let Some(Err(error)) = pruned {
             warn!("old operations cannot be removed: {}", chain(&error));
         }
     }
+}
+
+/// Takes an operation to its end and records it.
+async fn carry_out(run: &Run, begin: Begin) {
+    let outcome = match run.operation().change {
+        Change::RebootNode { .. } => reboot::run(run, begin).await,
+        _ => unit::run(run, begin).await,
+    };
+    run.end(outcome).await;
 }
 
 /// The caller may ask again in a moment: the next agent answers, or the machine is going down.

@@ -11,31 +11,31 @@ use usher_proto::reason;
 /// The message says what forbids the call and what would allow it; the reason is one of [`usher_proto::reason`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// What kind of caller can mend it.
-    pub code: Code,
+    pub(crate) code: Code,
     /// What exactly forbids it.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// The same for people.
-    pub message: String,
+    pub(crate) message: String,
     /// Facts for programs, named beside each reason.
-    pub metadata: Vec<(&'static str, String)>,
+    pub(crate) metadata: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
     /// A refusal without facts. The code follows from the reason.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { code: code(reason), reason, message: message.into(), metadata: Vec::new() }
     }
 
     /// The same with a fact.
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.metadata.push((key, value.into()));
         self
     }
 
     /// A field that must be set is empty or malformed.
-    pub fn bad_request(field: &'static str, message: &str) -> Self {
+    pub(crate) fn bad_request(field: &'static str, message: &str) -> Self {
         Self::new(reason::BAD_REQUEST, format!("{field} {message}")).with("field", field)
     }
 }

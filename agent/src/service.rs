@@ -1,5 +1,6 @@
 //! The contract's two services, over gRPC.
 
+mod audit;
 mod control;
 mod convert;
 mod info;
@@ -8,20 +9,24 @@ use std::sync::Arc;
 
 use tonic::{Request, Status};
 
-use crate::{listener::Peer, live::Live, node::Node, operations::Operations};
+use crate::{
+    door::{Peer, live::Live},
+    machine::Machine,
+    operations::Operations,
+};
 
-/// Answers `NodeInfo` and `NodeControl`. Callers have passed [`crate::guard`].
+/// Answers `NodeInfo` and `NodeControl`. Callers have passed the door's guard.
 #[derive(Debug, Clone)]
-pub struct Service {
-    node: Arc<Node>,
+pub(crate) struct Service {
+    machine: Arc<Machine>,
     live: Arc<Live>,
     operations: Operations,
 }
 
 impl Service {
     /// A service for this node.
-    pub fn new(node: Arc<Node>, live: Arc<Live>, operations: Operations) -> Self {
-        Self { node, live, operations }
+    pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations) -> Self {
+        Self { machine, live, operations }
     }
 }
 

@@ -5,27 +5,31 @@ use std::collections::BTreeSet;
 use usher_common::chain;
 use usher_proto::reason;
 
-use super::{Operations, blockers::blockers, run::Begin, stopping};
+use super::{
+    Operations,
+    blockers::blockers,
+    record::{Change, Evidence, Operation, Order, is_operation_id},
+    run::Begin,
+    stopping,
+    store::{Store, StoreError},
+};
 use crate::{
-    bus::BusError,
-    identity::Caller,
-    operation::{Change, Evidence, Operation, Order, is_operation_id},
+    caller::Caller,
+    machine::{bus::BusError, systemd::Unit},
     refusal::Refusal,
-    store::StoreError,
-    systemd::Unit,
 };
 
 /// A changing call.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// The operation's id.
-    pub id: String,
+    pub(crate) id: String,
     /// What is to be done.
-    pub change: Change,
+    pub(crate) change: Change,
     /// Who asks, why, under which lock.
-    pub order: Order,
+    pub(crate) order: Order,
     /// Whose certificate it came with.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl Request {
@@ -71,7 +75,7 @@ impl Operations {
         self.check_epoch(&request.order).await?;
         self.check_nothing_runs()?;
         self.check_hold(&request.change)?;
-        let boot_id = self.inner.node.boot_id().map_err(|error| {
+        let boot_id = self.inner.machine.boot_id().map_err(|error| {
             Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
         })?;
         let evidence = match &request.change {
@@ -105,7 +109,7 @@ impl Operations {
     }
 
     fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
-        let units = &self.inner.node.config.units;
+        let units = &self.inner.machine.config.units;
         let Some(unit) = change.unit().filter(|unit| !units.contains_key(*unit)) else { return Ok(()) };
         let allowed: Vec<_> = units.keys().map(String::as_str).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
@@ -138,7 +142,7 @@ impl Operations {
 
     /// A hold forbids everything but a start: what was stopped must always be startable.
     fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        let hold = self.inner.node.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
+        let hold = self.inner.machine.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
         let Some(hold) = hold else { return Ok(()) };
         let (line, path) = (hold.first_line().to_owned(), hold.path.display());
         let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
@@ -147,7 +151,7 @@ impl Operations {
 
     async fn check_unit(&self, change: &Change) -> Result<Evidence, Refusal> {
         let name = change.unit().unwrap_or_default();
-        let unit = self.inner.node.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
+        let unit = self.inner.machine.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
         if !unit.exists() {
             return Err(Refusal::new(reason::NO_SUCH_UNIT, format!("systemd knows no unit {name} on this node")));
         }
@@ -169,7 +173,7 @@ impl Operations {
             let message = format!("the node's boot id is {boot_id}, not {expected}: it has been rebooted since");
             return Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id));
         }
-        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.node.config.reboots_per_day);
+        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.machine.config.reboots_per_day);
         if used >= usize::try_from(allowed).unwrap_or(usize::MAX) {
             let message = format!(
                 "the node was rebooted {used} times within 24 hours, and {allowed} are allowed (reboot.budget_per_day). \
@@ -177,7 +181,7 @@ impl Operations {
             );
             return Err(Refusal::new(reason::REBOOT_BUDGET, message));
         }
-        let login = &self.inner.node.login;
+        let login = &self.inner.machine.login;
         let asked = async { Ok((login.inhibitors().await?, login.logged_in().await?, login.can_reboot().await?)) };
         let (inhibitors, logged_in, can) = asked.await.map_err(|error: BusError| unavailable("login1", &error))?;
         let mut blockers = blockers(&inhibitors, &logged_in);
@@ -201,7 +205,7 @@ impl Operations {
     /// Puts something on disk that must be there before anything is done.
     async fn stored<F>(&self, what: &str, work: F) -> Result<(), Refusal>
     where
-        F: FnOnce(&mut crate::store::Store) -> Result<(), StoreError> + Send + 'static,
+        F: FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
     {
         let words = match self.inner.store.run(work).await {
             Some(Ok(())) => return Ok(()),

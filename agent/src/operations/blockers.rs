@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::login::{Inhibitor, LoggedIn};
+use crate::machine::login::{Inhibitor, LoggedIn};
 
 /// Something that forbids a reboot unless it is overridden by name.
 #[derive(Debug, Clone, PartialEq, Eq)]

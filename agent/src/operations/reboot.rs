@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use usher_common::chain;
 
-use super::run::{Begin, Outcome, Run, failure};
-use crate::operation::{Failure, FailureKind, Progress};
+use super::{
+    record::{Failure, FailureKind, Progress},
+    run::{Begin, Outcome, Run, failure},
+};
 
 /// Between the answer to the caller and the request to login1: enough for the answer to leave the machine.
 const ANSWER_FIRST: Duration = Duration::from_millis(200);
@@ -45,7 +47,7 @@ async fn ask(run: &Run) -> Outcome {
         let words = format!("the reboot could not be recorded, so it was not asked for: {}", chain(&error));
         return Err(failure(FailureKind::Interrupted, words));
     }
-    let words = match run.node.login.reboot().await {
+    let words = match run.machine.login.reboot().await {
         Ok(()) => "login1 has taken the request".to_owned(),
         Err(error) if error.perhaps_taken() => {
             format!("login1's answer was lost ({}); it may be rebooting all the same", chain(&error))
@@ -72,7 +74,7 @@ async fn until_booted(run: &Run) -> Outcome {
             return Ok(());
         }
         // An error tells nothing: in a shutdown login1 may go before the agent.
-        if run.node.login.shutting_down().await.unwrap_or(false) {
+        if run.machine.login.shutting_down().await.unwrap_or(false) {
             quiet_since = Instant::now();
         }
         if quiet_since.elapsed() >= PATIENCE {
@@ -89,7 +91,7 @@ async fn until_booted(run: &Run) -> Outcome {
 
 /// The boot id, if it is not the one in which the operation began.
 fn booted_anew(run: &Run) -> Result<Option<String>, Failure> {
-    let boot_id = run.node.boot_id().map_err(|error| {
+    let boot_id = run.machine.boot_id().map_err(|error| {
         let words = format!("whether the node rebooted is unknown: its boot id cannot be read: {error}");
         failure(FailureKind::Systemd, words)
     })?;

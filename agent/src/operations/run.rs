@@ -6,12 +6,11 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 use usher_common::chain;
 
-use super::{reboot, unit};
-use crate::{
-    node::Node,
-    operation::{Change, Failure, FailureKind, Operation, State},
+use super::{
+    record::{Failure, FailureKind, Operation, State},
     store::{SharedStore, StoreError},
 };
+use crate::machine::Machine;
 
 /// How an operation comes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +27,14 @@ pub(super) type Outcome = Result<(), Failure>;
 /// The one owner of a running operation.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) node: Arc<Node>,
+    pub(super) machine: Arc<Machine>,
     store: SharedStore,
     operation: watch::Sender<Operation>,
 }
 
 impl Run {
-    pub(super) fn new(node: Arc<Node>, store: SharedStore, operation: watch::Sender<Operation>) -> Self {
-        Self { node, store, operation }
+    pub(super) fn new(machine: Arc<Machine>, store: SharedStore, operation: watch::Sender<Operation>) -> Self {
+        Self { machine, store, operation }
     }
 
     /// The operation as it is now.
@@ -43,12 +42,8 @@ impl Run {
         self.operation.borrow().clone()
     }
 
-    /// Runs the operation and records its end.
-    pub(super) async fn to_its_end(&self, begin: Begin) {
-        let outcome = match self.operation().change {
-            Change::RebootNode { .. } => reboot::run(self, begin).await,
-            _ => unit::run(self, begin).await,
-        };
+    /// Records the operation's end.
+    pub(super) async fn end(&self, outcome: Outcome) {
         self.note(|operation| match outcome {
             Ok(()) => operation.succeed(),
             Err(failure) => operation.fail(failure),
@@ -82,7 +77,7 @@ impl Run {
 
     /// A failure with the last lines of the unit's journal.
     pub(super) async fn unit_failure(&self, kind: FailureKind, unit: &str, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), journal: self.node.journal.last_lines(unit).await }
+        Failure { kind, message: message.into(), journal: self.machine.journal.last_lines(unit).await }
     }
 }
 

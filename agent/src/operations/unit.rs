@@ -9,14 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 use usher_common::{chain, clock};
 
-use super::run::{Begin, Outcome, Run, failure};
+use super::{
+    record::{Change, Failure, FailureKind, Operation, Progress},
+    run::{Begin, Outcome, Run, failure},
+};
 use job::Unknown;
 
 use crate::{
-    bus::BusError,
     config::UnitPolicy,
-    operation::{Change, Failure, FailureKind, Operation, Progress},
-    systemd::{Unit, Verb},
+    machine::{
+        bus::BusError,
+        systemd::{Unit, Verb},
+    },
 };
 
 /// How long systemd may be unreachable before an operation gives up on it: a restart of dbus takes a second or two.
@@ -48,7 +52,7 @@ pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
         // A reboot has a module of its own.
         Change::RebootNode { .. } => return Ok(()),
     };
-    let policy = run.node.config.units.get(&unit).cloned().unwrap_or(FORGOTTEN);
+    let policy = run.machine.config.units.get(&unit).cloned().unwrap_or(FORGOTTEN);
     let work = Work { run, unit, verb, before: operation.evidence.invocation_id_before.clone(), policy };
     match begin {
         Begin::Fresh => work.fresh().await,
@@ -65,7 +69,7 @@ impl Work<'_> {
     }
 
     async fn resumed(&self, operation: Operation) -> Outcome {
-        let rebooted = self.run.node.boot_id().is_ok_and(|boot_id| boot_id != operation.boot_id);
+        let rebooted = self.run.machine.boot_id().is_ok_and(|boot_id| boot_id != operation.boot_id);
         let words = if rebooted { "the node was rebooted meanwhile" } else { "the agent was restarted meanwhile" };
         self.run.note(|operation| operation.step("resumed", words)).await;
         match operation.progress {
@@ -118,7 +122,7 @@ impl Work<'_> {
     }
 
     async fn look(&self) -> Result<Unit, Failure> {
-        self.patiently(|| self.run.node.systemd.unit(&self.unit)).await
+        self.patiently(|| self.run.machine.systemd.unit(&self.unit)).await
     }
 
     /// Asks again while systemd cannot be reached.

@@ -4,11 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use usher_proto::v1;
 
 use crate::{
-    login::{Inhibitor, LoggedIn},
-    node::Hold,
-    operation::{Change, Failure, FailureKind, Operation, State},
-    operations::{Blocker, BlockerKind},
-    systemd::Unit,
+    machine::{
+        Hold,
+        login::{Inhibitor, LoggedIn},
+        systemd::Unit,
+    },
+    operations::{
+        Blocker, BlockerKind,
+        record::{Change, Failure, FailureKind, Operation, State},
+    },
 };
 
 pub(super) fn operation(operation: Operation) -> v1::Operation {

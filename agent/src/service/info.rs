@@ -10,7 +10,11 @@ use usher_common::{chain, clock};
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
 use super::{Service, convert};
-use crate::{bus::BusError, node::host_name, operation::Operation, operations::blockers, systemd::Unit};
+use crate::{
+    host,
+    machine::{bus::BusError, systemd::Unit},
+    operations::{blockers, record::Operation},
+};
 
 /// A listing without a limit; the contract says so.
 const DEFAULT_LIMIT: usize = 50;
@@ -92,15 +96,15 @@ async fn tell(
 impl Service {
     /// Everything at once, as far as it can be had: what cannot becomes a warning.
     async fn node(&self) -> v1::Node {
-        let (node, config) = (&self.node, &self.node.config);
+        let (machine, config) = (&self.machine, &self.machine.config);
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
 
         let (units, booted_at, inhibitors, sessions, reboots) = tokio::join!(
-            join_all(config.units.keys().map(|name| node.systemd.unit(name))),
-            node.systemd.booted_at(),
-            node.login.inhibitors(),
-            node.login.logged_in(),
+            join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
+            machine.systemd.booted_at(),
+            machine.login.inhibitors(),
+            machine.login.logged_in(),
             self.operations.reboots_within_a_day(),
         );
         let mut systemd_words = None;
@@ -120,22 +124,22 @@ impl Service {
         let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
         let blockers = blockers(&inhibitors, &sessions);
-        let boot_id = node.boot_id().unwrap_or_else(|error| {
+        let boot_id = machine.boot_id().unwrap_or_else(|error| {
             warnings.push(format!("the boot id cannot be read: {error}"));
             String::new()
         });
-        let locks = node.lock_files();
+        let locks = machine.lock_files();
         warnings.extend(locks.warnings);
-        let reboot_required = node.reboot_required();
+        let reboot_required = machine.reboot_required();
 
         v1::Node {
             name: config.node.clone(),
-            hostname: host_name(),
+            hostname: host::name(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id,
             booted_at: booted_at.ok().flatten().map(convert::timestamp),
-            kernel_running: node.kernel_running(),
-            kernel_installed: node.kernel_installed().unwrap_or_default(),
+            kernel_running: machine.kernel_running(),
+            kernel_installed: machine.kernel_installed().unwrap_or_default(),
             reboot_required: Some(v1::RebootRequired {
                 required: reboot_required.required,
                 packages: reboot_required.packages,
@@ -145,7 +149,7 @@ impl Service {
             sessions: sessions.into_iter().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
-            hold: node.hold().map(convert::hold),
+            hold: machine.hold().map(convert::hold),
             reboot_budget: Some(v1::RebootBudget {
                 used: u32::try_from(reboots).unwrap_or(u32::MAX),
                 allowed: config.reboots_per_day,

@@ -15,9 +15,8 @@ use tonic::{
 use tonic_types::StatusExt as _;
 use usher_agent::{
     agent::{Agent, Edges},
-    bus::Address,
     config::Config,
-    node::Places,
+    machine::{Places, bus::Address},
 };
 use usher_proto::v1::{
     self, Operation, OperationState, Order, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::timeout;
-use usher_agent::live::LOOK_EVERY;
+use usher_agent::door::live::LOOK_EVERY;
 use usher_proto::v1::GetNodeRequest;
 use usher_testkit::pki::{Ca, Names};
 

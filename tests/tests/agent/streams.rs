@@ -11,9 +11,9 @@ use tokio::{
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
 use usher_agent::{
+    caller,
     disk::{Disk, MemoryDisk},
-    identity,
-    listener::Door,
+    door::Door,
     stream::{BoxedStream, Dial},
 };
 use usher_proto::{reason, v1::FailureKind};
@@ -26,7 +26,7 @@ const BUFFER: usize = 64 * 1024;
 
 type Incoming = UnboundedSender<(BoxedStream, std::net::SocketAddr)>;
 
-async fn start(bench: &mut Bench, caller: Option<identity::Caller>) -> Incoming {
+async fn start(bench: &mut Bench, caller: Option<caller::Caller>) -> Incoming {
     let (sender, incoming) = unbounded_channel();
     bench.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
     sender
@@ -49,7 +49,7 @@ async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_
     for file in ["agent.pem", "agent-key.pem", "ca.pem"] {
         fs::remove_file(bench.path().join(file)).unwrap();
     }
-    let door = start(&mut bench, Some(identity::Caller::named(["CN=alice"]))).await;
+    let door = start(&mut bench, Some(caller::Caller::named(["CN=alice"]))).await;
     assert_eq!(bench.agent().address(), None);
     let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
 
@@ -69,7 +69,7 @@ async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_
 async fn the_caller_that_a_door_of_streams_was_given_has_its_role_and_no_more() {
     for (name, expected) in [("O=sre", reason::ROLE_TOO_LOW), ("CN=mallory", reason::NOT_LISTED)] {
         let mut bench = Bench::without_agent("");
-        let door = start(&mut bench, Some(identity::Caller::named([name]))).await;
+        let door = start(&mut bench, Some(caller::Caller::named([name]))).await;
         let mut caller = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
         let status = caller.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
         assert_eq!(refused(&status, "").1, expected);
@@ -96,7 +96,7 @@ async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() 
 
 async fn start_in_memory(bench: &mut Bench, disk: &MemoryDisk) -> Caller {
     let (sender, incoming) = unbounded_channel();
-    let caller = Some(identity::Caller::named(["CN=alice"]));
+    let caller = Some(caller::Caller::named(["CN=alice"]));
     let disk = Disk::Memory(disk.clone());
     bench.start_with(|edges| (edges.door, edges.disk) = (Door::Streams { incoming, caller }, disk)).await;
     Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap())
@@ -144,7 +144,7 @@ async fn probes_are_asked_over_the_dial_that_the_agent_was_given() {
     let mut bench = Bench::without_agent(probe);
     let (dialed, mut addresses) = unbounded_channel();
     let (sender, incoming) = unbounded_channel();
-    let caller = Some(identity::Caller::named(["CN=alice"]));
+    let caller = Some(caller::Caller::named(["CN=alice"]));
     let dial = Dial::over(move |address| {
         dialed.send(address).unwrap();
         async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }

@@ -4,9 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::{super::run::Outcome, Work, took};
-use crate::{
-    operation::FailureKind,
+use super::{
+    super::{record::FailureKind, run::Outcome},
+    Work, took,
+};
+use crate::machine::{
     probe::{self, Look, Verdict},
     systemd::Unit,
 };
@@ -19,7 +21,7 @@ impl Work<'_> {
         self.run.note(|operation| operation.step("probe", words)).await;
 
         let seen = Mutex::new(unit);
-        let verdict = probe::until_healthy(probe, &self.run.node.dial, || self.compare(&seen)).await;
+        let verdict = probe::until_healthy(probe, &self.run.machine.dial, || self.compare(&seen)).await;
         let (name, now) = (&self.unit, seen.into_inner().unwrap_or_else(PoisonError::into_inner));
         let (kind, words) = match verdict {
             Verdict::Healthy(first) => {
@@ -46,7 +48,7 @@ impl Work<'_> {
     /// Whether the unit that is probed is still the one that was seen last.
     async fn compare(&self, seen: &Mutex<Unit>) -> Look {
         // What cannot be read now is read after the next question.
-        let Ok(now) = self.run.node.systemd.unit(&self.unit).await else { return Look::Same };
+        let Ok(now) = self.run.machine.systemd.unit(&self.unit).await else { return Look::Same };
         let before = std::mem::replace(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner), now.clone());
         if now.is_down() {
             return Look::Stop;

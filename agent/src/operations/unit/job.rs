@@ -4,13 +4,13 @@ use tokio::time::{Instant, timeout};
 use usher_common::{chain, clock};
 
 use super::{
-    super::run::{Outcome, failure},
+    super::{
+        record::{Failure, FailureKind, Progress},
+        run::{Outcome, failure},
+    },
     Work,
 };
-use crate::{
-    operation::{FailureKind, Progress},
-    systemd::{Job, Verb},
-};
+use crate::machine::systemd::{Job, Verb};
 
 /// Why nobody knows what became of a job.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ impl Work<'_> {
     /// Asks systemd for the job and follows it.
     pub(super) async fn ask(&self) -> Outcome {
         let asked = Instant::now();
-        match self.run.node.systemd.start_job(self.verb, &self.unit).await {
+        match self.run.machine.systemd.start_job(self.verb, &self.unit).await {
             Ok(job) => {
                 self.note_job(&job, "systemd has taken the job").await;
                 self.follow(job, asked).await
@@ -114,8 +114,8 @@ impl Work<'_> {
         }
     }
 
-    async fn present_job(&self) -> Result<Option<Job>, crate::operation::Failure> {
-        self.patiently(|| self.run.node.systemd.present_job(&self.unit)).await
+    async fn present_job(&self) -> Result<Option<Job>, Failure> {
+        self.patiently(|| self.run.machine.systemd.present_job(&self.unit)).await
     }
 
     async fn note_job(&self, job: &Job, words: &str) {

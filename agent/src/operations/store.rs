@@ -4,7 +4,7 @@
 //! `TIME.KIND.ID.json` so that a listing needs no reading; `epoch.json` is the highest epoch. Each file is written beside,
 //! synced, renamed, and its folder synced: after a loss of power it is the old one or the new one, whole.
 //!
-//! Everything here blocks; [`crate::operations`] calls it away from the runtime.
+//! Everything here blocks; [`SharedStore`] takes it away from the runtime.
 
 mod file;
 mod shared;
@@ -21,18 +21,15 @@ use usher_common::chain;
 
 pub(crate) use shared::SharedStore;
 
-use crate::{
-    config::Retention,
-    disk::Disk,
-    operation::{Change, Operation},
-};
+use super::record::{Change, Operation};
+use crate::{config::Retention, disk::Disk};
 
 /// Reboots are counted over this long, and their records are kept for it whatever the retention says.
-pub const REBOOTS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const REBOOTS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why the state directory does not do what it must.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// Reading, writing or syncing failed.
     #[error("{path}")]
     Io {
@@ -56,7 +53,7 @@ pub enum StoreError {
 
 /// The state directory. One process alone uses it.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     disk: Disk,
     folder: PathBuf,
     /// By time, the oldest first.
@@ -111,7 +108,7 @@ impl Store {
     /// # Errors
     ///
     /// If the folder cannot be used at all.
-    pub fn open(disk: Disk, folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
+    pub(crate) fn open(disk: Disk, folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
         let operations = folder.join("operations");
         let io = |source| StoreError::Io { path: operations.clone(), source };
         disk.create_folder(&operations).map_err(io)?;
@@ -165,12 +162,12 @@ impl Store {
     }
 
     /// What was wrong with files, as sentences.
-    pub fn warnings(&self) -> &[String] {
+    pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
     /// The highest epoch ever recorded.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
@@ -179,7 +176,7 @@ impl Store {
     /// # Errors
     ///
     /// If it cannot be written: then the one before stays.
-    pub fn raise_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
+    pub(crate) fn raise_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
         if epoch > self.epoch {
             file::write(&self.disk, &self.folder.join("epoch.json"), &Epoch { highest: epoch })?;
             self.epoch = epoch;
@@ -192,7 +189,7 @@ impl Store {
     /// # Errors
     ///
     /// If it cannot be written: then the state before stays.
-    pub fn save(&mut self, operation: &Operation) -> Result<(), StoreError> {
+    pub(crate) fn save(&mut self, operation: &Operation) -> Result<(), StoreError> {
         let running = self.running_file();
         if operation.is_running() {
             return file::write(&self.disk, &running, operation);
@@ -206,7 +203,7 @@ impl Store {
     }
 
     /// Whether an operation with this id has ended. Reads nothing.
-    pub fn knows(&self, id: &str) -> bool {
+    pub(crate) fn knows(&self, id: &str) -> bool {
         self.ended.iter().any(|entry| entry.id == id)
     }
 
@@ -215,18 +212,18 @@ impl Store {
     /// # Errors
     ///
     /// If its file cannot be read.
-    pub fn ended(&self, id: &str) -> Result<Option<Operation>, StoreError> {
+    pub(crate) fn ended(&self, id: &str) -> Result<Option<Operation>, StoreError> {
         self.ended.iter().rev().find(|entry| entry.id == id).map(|entry| self.read(entry)).transpose()
     }
 
     /// Operations that have ended, the newest first, at most `limit`. Files that cannot be read are left out and told of.
-    pub fn newest(&mut self, limit: usize) -> Vec<Operation> {
+    pub(crate) fn newest(&mut self, limit: usize) -> Vec<Operation> {
         let read: Vec<_> = self.ended.iter().rev().take(limit).map(|entry| self.read(entry)).collect();
         read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
     }
 
     /// Reboots that began after `since` and have ended. A file that cannot be read counts as none.
-    pub fn reboots_since(&mut self, since: Timestamp) -> Vec<Operation> {
+    pub(crate) fn reboots_since(&mut self, since: Timestamp) -> Vec<Operation> {
         let since = since.as_millisecond();
         let recent = self.ended.iter().rev().take_while(|entry| entry.started_ms > since);
         let read: Vec<_> = recent.filter(|entry| entry.reboot).map(|entry| self.read(entry)).collect();
@@ -239,7 +236,7 @@ impl Store {
     /// # Errors
     ///
     /// If a file cannot be removed; the rest is tried at the next call.
-    pub fn prune(&mut self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
+    pub(crate) fn prune(&mut self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
         let keep = SignedDuration::try_from(retention.keep).unwrap_or(SignedDuration::MAX);
         let before = |duration| now.checked_sub(duration).map_or(i64::MIN, Timestamp::as_millisecond);
         let (oldest, counting) = (before(keep), before(REBOOTS_COUNT_FOR));

@@ -14,15 +14,14 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 use tower::{Layer, Service};
+use tracing::warn;
 use usher_proto::reason;
 
-use crate::{
-    access::Role,
-    audit,
-    listener::{InUse, Peer},
+use super::{
+    connection::{InUse, Peer},
     live::Live,
-    refusal::Refusal,
 };
+use crate::{access::Role, refusal::Refusal};
 
 /// The role that each method needs. A method without a row is for nobody, whatever serves it: what a new service may do to
 /// the node is then decided here and not by omission.
@@ -48,13 +47,13 @@ fn needed_role(path: &str) -> Option<Role> {
 
 /// Makes [`Guarded`] services.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub(crate) struct Guard {
     live: Arc<Live>,
 }
 
 impl Guard {
     /// A guard that looks callers up in the allow-list in force at the time of the call.
-    pub fn new(live: Arc<Live>) -> Self {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
         Self { live }
     }
 
@@ -94,7 +93,7 @@ impl<S> Layer<S> for Guard {
 
 /// A service behind the guard.
 #[derive(Debug, Clone)]
-pub struct Guarded<S> {
+pub(crate) struct Guarded<S> {
     guard: Guard,
     inner: S,
 }
@@ -117,7 +116,7 @@ where
         let peer = request.extensions().get::<Peer>();
         let in_use = peer.map(Peer::begin_call);
         if let Err(refusal) = self.guard.check(peer, request.uri().path()) {
-            audit::refused_at_the_door(request.uri().path(), peer, &refusal);
+            record_refusal(request.uri().path(), peer, &refusal);
             let response = Status::from(refusal).into_http();
             return Box::pin(async move { Ok(response.map(|body| TrackedBody { body, in_use })) });
         }
@@ -126,9 +125,18 @@ where
     }
 }
 
+/// The audit record of a call that the guard refused, beside those that the services write of changing calls. What it asked
+/// for was not even read.
+fn record_refusal(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
+    let caller = peer.map(|peer| peer.caller.to_string()).unwrap_or_default();
+    let address = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
+    let call = path.trim_start_matches('/');
+    warn!(audit = "refused", refusal = refusal.reason, call, caller, address, "refused {call}: {refusal}");
+}
+
 /// A response's body that holds its connection in use until it has ended.
 #[derive(Debug, Default)]
-pub struct TrackedBody<B> {
+pub(crate) struct TrackedBody<B> {
     body: B,
     in_use: Option<InUse>,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Node, kernel};
+use super::{Machine, kernel};
 use crate::disk::with_suffix;
 
 /// Where the kernel tells its release.
@@ -18,53 +18,53 @@ const HOLD_LIMIT: usize = 1000;
 
 /// A file on the node that forbids changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// Its path.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What it says.
-    pub text: String,
+    pub(crate) text: String,
     /// When it was written.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
 }
 
 impl Hold {
     /// The first line, or that there is none.
-    pub fn first_line(&self) -> &str {
+    pub(crate) fn first_line(&self) -> &str {
         self.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given")
     }
 }
 
 /// Whether an update waits for a reboot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RebootRequired {
+pub(crate) struct RebootRequired {
     /// Whether it does.
-    pub required: bool,
+    pub(crate) required: bool,
     /// The packages that ask for it, each once.
-    pub packages: Vec<String>,
+    pub(crate) packages: Vec<String>,
 }
 
 /// Lock files of configuration management.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LockFiles {
+pub(crate) struct LockFiles {
     /// Those that exist.
-    pub present: Vec<PathBuf>,
+    pub(crate) present: Vec<PathBuf>,
     /// Those that the agent may not look at, as sentences.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
-impl Node {
+impl Machine {
     /// The boot id: changes with each boot, and only then.
     ///
     /// # Errors
     ///
     /// If the kernel's file cannot be read.
-    pub fn boot_id(&self) -> io::Result<String> {
+    pub(crate) fn boot_id(&self) -> io::Result<String> {
         let id = self.disk.read(&self.config.boot_id_file)?;
         Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
     /// The hold, if there is one. A hold file that exists but cannot be read holds all the same.
-    pub fn hold(&self) -> Option<Hold> {
+    pub(crate) fn hold(&self) -> Option<Hold> {
         let path = &self.config.hold_file;
         let since = match self.disk.modified(path) {
             Ok(since) => since,
@@ -79,7 +79,7 @@ impl Node {
     }
 
     /// Lock files of configuration management that exist.
-    pub fn lock_files(&self) -> LockFiles {
+    pub(crate) fn lock_files(&self) -> LockFiles {
         let mut locks = LockFiles::default();
         for path in &self.config.lock_files {
             match self.disk.exists(path) {
@@ -92,7 +92,7 @@ impl Node {
     }
 
     /// Debian's marker that an update waits for a reboot.
-    pub fn reboot_required(&self) -> RebootRequired {
+    pub(crate) fn reboot_required(&self) -> RebootRequired {
         let marker = &self.places.reboot_required;
         let packages = self.disk.read(&with_suffix(marker, ".pkgs")).unwrap_or_default();
         let packages = String::from_utf8_lossy(&packages);
@@ -107,13 +107,13 @@ impl Node {
 
     /// The newest kernel that is installed, if one is found. The modules say nothing of it: the unit's
     /// `ProtectKernelModules=` hides them from the agent.
-    pub fn kernel_installed(&self) -> Option<String> {
+    pub(crate) fn kernel_installed(&self) -> Option<String> {
         let names = self.disk.list(&self.places.boot).unwrap_or_default();
         kernel::newest(names.iter().filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned)))
     }
 
     /// The release of the kernel that runs.
-    pub fn kernel_running(&self) -> String {
+    pub(crate) fn kernel_running(&self) -> String {
         let release = self.disk.read(Path::new(KERNEL_RELEASE)).unwrap_or_default();
         String::from_utf8_lossy(&release).trim().to_owned()
     }

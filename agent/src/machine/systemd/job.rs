@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A job that systemd has taken and whose end is listened for.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     path: String,
     ends: Ends,
 }
@@ -19,7 +19,7 @@ impl Job {
     }
 
     /// The job's object path, its name while it lives.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
@@ -27,7 +27,7 @@ impl Job {
     /// was lost first.
     ///
     /// `done` means that the job has ended, not that the unit is well.
-    pub async fn result(mut self) -> Option<String> {
+    pub(crate) async fn result(mut self) -> Option<String> {
         while let Some(End { path, result }) = self.ends.told.recv().await {
             if path == self.path {
                 return Some(result);

@@ -1,13 +1,23 @@
 //! The machine the agent runs on: what it can ask of it, and facts from files.
 
-mod facts;
+pub mod bus;
+mod files;
+pub(crate) mod journal;
 mod kernel;
+pub(crate) mod login;
+pub(crate) mod probe;
+pub(crate) mod systemd;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use facts::{Hold, LockFiles, RebootRequired};
+pub(crate) use files::Hold;
 
-use crate::{bus::Bus, config::Config, disk::Disk, journal::Journal, login::Login, stream::Dial, systemd::Systemd};
+use bus::Bus;
+use journal::Journal;
+use login::Login;
+use systemd::Systemd;
+
+use crate::{config::Config, disk::Disk, stream::Dial};
 
 /// Where the agent finds things that no configuration moves. Tests put other places in.
 #[derive(Debug, Clone)]
@@ -28,7 +38,7 @@ impl Default for Places {
 
 /// Everything the agent can ask of its machine.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Machine {
     /// What the agent was told.
     pub config: Config,
     /// Units and jobs.
@@ -44,7 +54,7 @@ pub struct Node {
     places: Places,
 }
 
-impl Node {
+impl Machine {
     /// The machine behind `bus`.
     pub fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
         let bus = Arc::new(bus);
@@ -58,9 +68,4 @@ impl Node {
             places,
         }
     }
-}
-
-/// The host name, `localhost` if the kernel has none that is text.
-pub fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned())
 }

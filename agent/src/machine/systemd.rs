@@ -12,56 +12,56 @@ use systemd_zbus::{ManagerProxy, Mode, ServiceProxy, UnitProxy};
 use tokio::try_join;
 use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
 
-pub use job::Job;
+pub(crate) use job::Job;
 
-use crate::bus::{Bus, BusError};
+use super::bus::{Bus, BusError};
 use job::Ends;
 
 /// A unit as systemd sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// Its name with the suffix.
-    pub name: String,
+    pub(crate) name: String,
     /// `loaded`, `not-found`, `masked`, …
-    pub load_state: String,
+    pub(crate) load_state: String,
     /// `active`, `inactive`, `failed`, `activating`, …
-    pub active_state: String,
+    pub(crate) active_state: String,
     /// `running`, `dead`, `auto-restart`, …
-    pub sub_state: String,
+    pub(crate) sub_state: String,
     /// 32 hexadecimal digits, empty if the unit never ran in this boot.
-    pub invocation_id: String,
+    pub(crate) invocation_id: String,
     /// Automatic restarts since it was last started by hand.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// 0 if nothing runs.
-    pub main_pid: u32,
+    pub(crate) main_pid: u32,
     /// When it became active last.
-    pub active_since: Option<Timestamp>,
+    pub(crate) active_since: Option<Timestamp>,
     /// Result of the last run: `success`, `exit-code`, …
-    pub result: String,
+    pub(crate) result: String,
     /// The unit's file changed since systemd read it.
-    pub needs_daemon_reload: bool,
+    pub(crate) needs_daemon_reload: bool,
     /// The object path of the job that is queued or running for it.
-    pub job: Option<String>,
+    pub(crate) job: Option<String>,
 }
 
 impl Unit {
     /// Whether systemd knows a unit of this name.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.load_state != "not-found"
     }
 
     /// Whether it runs. A unit that reloads does.
-    pub fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         matches!(self.active_state.as_str(), "active" | "reloading" | "refreshing")
     }
 
     /// Whether it neither runs nor is on its way to: nothing more will happen by itself.
-    pub fn is_down(&self) -> bool {
+    pub(crate) fn is_down(&self) -> bool {
         matches!(self.active_state.as_str(), "inactive" | "failed")
     }
 
     /// Its state for people: `active (running)`, `failed (failed, exit-code)`.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let result =
             if matches!(self.result.as_str(), "" | "success") { String::new() } else { format!(", {}", self.result) };
         format!("{} ({}{result})", self.active_state, self.sub_state)
@@ -70,7 +70,7 @@ impl Unit {
 
 /// What a job does to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Stops it, if it runs, and starts it.
     Restart,
     /// Stops it.
@@ -81,13 +81,13 @@ pub enum Verb {
 
 /// systemd behind a bus.
 #[derive(Debug, Clone)]
-pub struct Systemd {
+pub(crate) struct Systemd {
     bus: Arc<Bus>,
 }
 
 impl Systemd {
     /// systemd as `bus` reaches it.
-    pub fn new(bus: Arc<Bus>) -> Self {
+    pub(crate) fn new(bus: Arc<Bus>) -> Self {
         Self { bus }
     }
 
@@ -96,7 +96,7 @@ impl Systemd {
     /// # Errors
     ///
     /// If systemd does not answer.
-    pub async fn unit(&self, name: &str) -> Result<Unit, BusError> {
+    pub(crate) async fn unit(&self, name: &str) -> Result<Unit, BusError> {
         let bus = self.bus.connection().await?;
         let path = ManagerProxy::new(&bus).await?.load_unit(name).await?;
         read_unit(&bus, path, name).await.map_err(BusError::from)
@@ -107,7 +107,7 @@ impl Systemd {
     /// # Errors
     ///
     /// If systemd refuses, or does not answer: [`BusError::perhaps_taken`] tells them apart.
-    pub async fn start_job(&self, verb: Verb, unit: &str) -> Result<Job, BusError> {
+    pub(crate) async fn start_job(&self, verb: Verb, unit: &str) -> Result<Job, BusError> {
         let bus = self.bus.connection().await?;
         let manager = ManagerProxy::new(&bus).await.map_err(BusError::Unreachable)?;
         // Listen before asking: the job may have ended by the time its path is here.
@@ -125,7 +125,7 @@ impl Systemd {
     /// # Errors
     ///
     /// If systemd does not answer.
-    pub async fn present_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
+    pub(crate) async fn present_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
         let bus = self.bus.connection().await?;
         let ends = Ends::of_jobs(&ManagerProxy::new(&bus).await?).await?;
         Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
@@ -136,7 +136,7 @@ impl Systemd {
     /// # Errors
     ///
     /// If systemd does not answer.
-    pub async fn booted_at(&self) -> Result<Option<Timestamp>, BusError> {
+    pub(crate) async fn booted_at(&self) -> Result<Option<Timestamp>, BusError> {
         let bus = self.bus.connection().await?;
         let manager = ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build().await?;
         Ok(timestamp(manager.userspace_timestamp().await?))

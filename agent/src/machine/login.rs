@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use zbus::{proxy::CacheProperties, zvariant::OwnedObjectPath};
 
-use crate::bus::{Bus, BusError};
+use super::bus::{Bus, BusError};
 
 /// The D-Bus error of an object that has gone since its path was told.
 const GONE: &str = "org.freedesktop.DBus.Error.UnknownObject";
@@ -43,48 +43,48 @@ trait Session {
 
 /// Something that wants no shutdown now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inhibitor {
+pub(crate) struct Inhibitor {
     /// What it holds up, colon-separated: `shutdown:sleep`.
-    pub what: String,
+    pub(crate) what: String,
     /// Who holds it: the name that overrides it.
-    pub who: String,
+    pub(crate) who: String,
     /// Its reason.
-    pub why: String,
+    pub(crate) why: String,
     /// `block` or `delay`; since systemd 257 also `block-weak`.
-    pub mode: String,
+    pub(crate) mode: String,
     /// The user that holds it.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// The process that holds it.
-    pub pid: u32,
+    pub(crate) pid: u32,
 }
 
 impl Inhibitor {
     /// Whether it forbids a shutdown, rather than delaying it for a few seconds.
-    pub fn blocks(&self) -> bool {
+    pub(crate) fn blocks(&self) -> bool {
         self.mode.starts_with("block")
     }
 }
 
 /// A person who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedIn {
+pub(crate) struct LoggedIn {
     /// login1's name of the session.
-    pub id: String,
+    pub(crate) id: String,
     /// The user's name.
-    pub user: String,
+    pub(crate) user: String,
     /// The user's number.
-    pub uid: u32,
+    pub(crate) uid: u32,
 }
 
 /// login1 behind a bus.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub(crate) struct Login {
     bus: Arc<Bus>,
 }
 
 impl Login {
     /// login1 as `bus` reaches it.
-    pub fn new(bus: Arc<Bus>) -> Self {
+    pub(crate) fn new(bus: Arc<Bus>) -> Self {
         Self { bus }
     }
 
@@ -98,7 +98,7 @@ impl Login {
     /// # Errors
     ///
     /// If login1 refuses, or does not answer: then it may reboot all the same, see [`BusError::perhaps_taken`].
-    pub async fn reboot(&self) -> Result<(), BusError> {
+    pub(crate) async fn reboot(&self) -> Result<(), BusError> {
         Ok(self.manager().await?.reboot(false).await?)
     }
 
@@ -107,7 +107,7 @@ impl Login {
     /// # Errors
     ///
     /// If login1 does not answer.
-    pub async fn can_reboot(&self) -> Result<String, BusError> {
+    pub(crate) async fn can_reboot(&self) -> Result<String, BusError> {
         Ok(self.manager().await?.can_reboot().await?)
     }
 
@@ -116,7 +116,7 @@ impl Login {
     /// # Errors
     ///
     /// If login1 does not answer.
-    pub async fn shutting_down(&self) -> Result<bool, BusError> {
+    pub(crate) async fn shutting_down(&self) -> Result<bool, BusError> {
         Ok(self.manager().await?.preparing_for_shutdown().await?)
     }
 
@@ -125,7 +125,7 @@ impl Login {
     /// # Errors
     ///
     /// If login1 does not answer.
-    pub async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
+    pub(crate) async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
         let all = self.manager().await?.list_inhibitors().await?;
         let inhibitors =
             all.into_iter().map(|(what, who, why, mode, uid, pid)| Inhibitor { what, who, why, mode, uid, pid });
@@ -138,7 +138,7 @@ impl Login {
     /// # Errors
     ///
     /// If login1 does not answer.
-    pub async fn logged_in(&self) -> Result<Vec<LoggedIn>, BusError> {
+    pub(crate) async fn logged_in(&self) -> Result<Vec<LoggedIn>, BusError> {
         let bus = self.bus.connection().await?;
         let sessions = self.manager().await?.list_sessions().await?;
         let sessions = sessions.into_iter().map(|(id, uid, user, _seat, path)| {

@@ -15,18 +15,18 @@ const LINE_LIMIT: usize = 1000;
 
 /// The journal, as journalctl reads it. The agent's user must be in the group `systemd-journal`.
 #[derive(Debug, Clone)]
-pub struct Journal {
+pub(crate) struct Journal {
     journalctl: PathBuf,
 }
 
 impl Journal {
     /// The journal as this program reads it.
-    pub fn new(journalctl: PathBuf) -> Self {
+    pub(crate) fn new(journalctl: PathBuf) -> Self {
         Self { journalctl }
     }
 
     /// The unit's last lines in this boot, oldest first. Never an error: if there are none to be had, the only line says why.
-    pub async fn last_lines(&self, unit: &str) -> Vec<String> {
+    pub(crate) async fn last_lines(&self, unit: &str) -> Vec<String> {
         let mut command = Command::new(&self.journalctl);
         command
             .args(["--unit", unit, "--lines", LINES, "--boot", "--output", "short-iso", "--no-hostname"])

@@ -16,15 +16,15 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use crate::{identity::Caller, stream::BoxedStream};
+use crate::{caller::Caller, stream::BoxedStream};
 
 /// Who is at the other end. tonic puts it into the extensions of each request.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The address it comes from.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The names in its certificate.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
     usage: Arc<Mutex<Usage>>,
 }
 
@@ -37,7 +37,7 @@ struct Usage {
 
 /// A call is in progress on the connection for as long as this lives.
 #[derive(Debug)]
-pub struct InUse(Arc<Mutex<Usage>>);
+pub(crate) struct InUse(Arc<Mutex<Usage>>);
 
 impl Peer {
     pub(super) fn new(address: SocketAddr, caller: Caller) -> Self {
@@ -45,7 +45,7 @@ impl Peer {
     }
 
     /// Notes that a call has begun.
-    pub fn begin_call(&self) -> InUse {
+    pub(crate) fn begin_call(&self) -> InUse {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         usage.calls += 1;
         drop(usage);
@@ -68,7 +68,7 @@ impl Drop for InUse {
 }
 
 /// A connection after its handshake. Reads end as if the peer had gone once it was idle for too long.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: BoxedStream,
     peer: Peer,
     idle_timeout: Duration,

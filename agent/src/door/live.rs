@@ -19,10 +19,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 use usher_common::{chain, clock};
 
+use super::tls::{Credentials, TlsError};
 use crate::{
     access::{AllowList, Role},
     config::Config,
-    tls::{Credentials, TlsError},
 };
 
 /// How often the files are looked at. Certificates are renewed hours before they expire; the allow-list is what somebody

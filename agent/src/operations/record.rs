@@ -8,35 +8,35 @@ use usher_common::clock;
 
 /// One operation, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operation {
+pub(crate) struct Operation {
     /// Chosen by the caller.
-    pub id: String,
+    pub(crate) id: String,
     /// What is to be done.
-    pub change: Change,
+    pub(crate) change: Change,
     /// Who asked, why, under which lock.
-    pub order: Order,
+    pub(crate) order: Order,
     /// The names in the caller's certificate.
-    pub caller: Vec<String>,
+    pub(crate) caller: Vec<String>,
     /// The boot in which it began.
-    pub boot_id: String,
+    pub(crate) boot_id: String,
     /// When it was accepted.
-    pub started_at: Timestamp,
+    pub(crate) started_at: Timestamp,
     /// When it ended.
-    pub ended_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
     /// How far it has come: what an agent that finds it on disk needs to know.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// Whether it has ended, and how.
-    pub state: State,
+    pub(crate) state: State,
     /// What has happened, in order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// Identities before and after.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
 }
 
 /// What an operation does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Change {
+pub(crate) enum Change {
     /// Restarts a unit that runs under the expected InvocationID.
     RestartUnit {
         /// The unit.
@@ -67,7 +67,7 @@ pub enum Change {
 
 impl Change {
     /// The unit it is about, `None` for a reboot.
-    pub fn unit(&self) -> Option<&str> {
+    pub(crate) fn unit(&self) -> Option<&str> {
         match self {
             Self::RestartUnit { unit, .. } | Self::StopUnit { unit, .. } | Self::StartUnit { unit } => Some(unit),
             Self::RebootNode { .. } => None,
@@ -75,7 +75,7 @@ impl Change {
     }
 
     /// The name of the call that asks for it.
-    pub fn call(&self) -> &'static str {
+    pub(crate) fn call(&self) -> &'static str {
         match self {
             Self::RestartUnit { .. } => "RestartUnit",
             Self::StopUnit { .. } => "StopUnit",
@@ -85,7 +85,7 @@ impl Change {
     }
 
     /// What it does, for people: `restart kube-scheduler.service`, `reboot`.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::RestartUnit { unit, .. } => format!("restart {unit}"),
             Self::StopUnit { unit, .. } => format!("stop {unit}"),
@@ -97,24 +97,24 @@ impl Change {
 
 /// Who asks for a change, why, and under which lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub(crate) struct Order {
     /// The transitions of the coordinator's lock.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// Why.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The ticket, may be empty.
-    pub task_id: String,
+    pub(crate) task_id: String,
     /// The person, as the caller tells it.
-    pub requester: String,
+    pub(crate) requester: String,
     /// Checks only.
     #[serde(skip)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// How far an operation has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Progress {
+pub(crate) enum Progress {
     /// Accepted and stored. Whether systemd was asked is not known from this alone.
     Accepted,
     /// systemd took the job.
@@ -136,7 +136,7 @@ pub enum Progress {
 /// Whether an operation has ended, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// It goes on.
     Running,
     /// What was asked for is so.
@@ -147,20 +147,20 @@ pub enum State {
 
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// For programs.
-    pub kind: FailureKind,
+    pub(crate) kind: FailureKind,
     /// For people.
-    pub message: String,
+    pub(crate) message: String,
     /// The last lines of the unit's journal, oldest first.
-    pub journal: Vec<String>,
+    pub(crate) journal: Vec<String>,
 }
 
 /// Kinds of failure; the contract says what each means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum FailureKind {
+pub(crate) enum FailureKind {
     Job,
     Probe,
     Interrupted,
@@ -170,33 +170,33 @@ pub enum FailureKind {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub(crate) struct Step {
     /// When.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// A word of the contract.
-    pub name: String,
+    pub(crate) name: String,
     /// For people.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Identities before and after.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The unit's InvocationID before.
-    pub invocation_id_before: String,
+    pub(crate) invocation_id_before: String,
     /// The unit's InvocationID after.
-    pub invocation_id_after: String,
+    pub(crate) invocation_id_after: String,
     /// The boot id before a reboot.
-    pub boot_id_before: String,
+    pub(crate) boot_id_before: String,
     /// The boot id after it.
-    pub boot_id_after: String,
+    pub(crate) boot_id_after: String,
     /// From systemd's taking the job to the first answer of the probe that counted.
-    pub unit_took: Option<SignedDuration>,
+    pub(crate) unit_took: Option<SignedDuration>,
 }
 
 impl Operation {
     /// An operation that begins now.
-    pub fn new(id: String, change: Change, order: Order, caller: Vec<String>, boot_id: String) -> Self {
+    pub(crate) fn new(id: String, change: Change, order: Order, caller: Vec<String>, boot_id: String) -> Self {
         let started_at = clock::now();
         let mut operation = Self {
             id,
@@ -216,23 +216,23 @@ impl Operation {
     }
 
     /// Whether it goes on.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.state == State::Running
     }
 
     /// Notes something that happened now.
-    pub fn step(&mut self, name: &str, message: impl Into<String>) {
+    pub(crate) fn step(&mut self, name: &str, message: impl Into<String>) {
         self.steps.push(Step { at: clock::now(), name: name.to_owned(), message: message.into() });
     }
 
     /// Ends it well.
-    pub fn succeed(&mut self) {
+    pub(crate) fn succeed(&mut self) {
         self.ended_at = Some(clock::now());
         self.state = State::Succeeded;
     }
 
     /// Ends it badly.
-    pub fn fail(&mut self, failure: Failure) {
+    pub(crate) fn fail(&mut self, failure: Failure) {
         self.step("failed", failure.message.clone());
         self.ended_at = Some(clock::now());
         self.state = State::Failed(failure);
@@ -240,6 +240,6 @@ impl Operation {
 }
 
 /// Whether `id` may name an operation: 1 to 64 characters of `[A-Za-z0-9._-]`.
-pub fn is_operation_id(id: &str) -> bool {
+pub(crate) fn is_operation_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }

@@ -2,8 +2,6 @@
 //!
 //! tonic's own TLS reads its certificates once; this loop takes those in force for each handshake.
 
-mod connection;
-
 use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
@@ -15,9 +13,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tracing::{debug, info, warn};
 
-pub use connection::{Connection, InUse, Peer};
-
-use crate::{config::Limits, identity::Caller, live::Live, stream::BoxedStream};
+use super::{
+    connection::{Connection, Peer},
+    live::Live,
+};
+use crate::{caller::Caller, config::Limits, stream::BoxedStream};
 
 /// Rest after a failed accept: most often the process is out of file descriptors, which mends itself as peers go.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -25,38 +25,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Finished handshakes that wait for the server to take them.
 const READY_CONNECTIONS: usize = 4;
 
-/// Where peers come in.
-pub enum Door {
-    /// Listens on this TCP address, with TLS.
-    Tcp(SocketAddr),
-    /// Takes connected streams that are no sockets, each with the address it stands for. A test kit's: with
-    /// `tokio::io::duplex` a whole agent runs in paused time.
-    Streams {
-        /// Connections as they come. When the sender is gone nobody else comes, and open connections go on.
-        incoming: mpsc::UnboundedReceiver<(BoxedStream, SocketAddr)>,
-        /// Who calls on all of them, without TLS. `None`: each stream begins with a TLS handshake, as over TCP.
-        caller: Option<Caller>,
-    },
-}
-
-/// An open [`Door`].
+/// An open door.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Streams { incoming: mpsc::UnboundedReceiver<(BoxedStream, SocketAddr)>, caller: Option<Caller> },
-}
-
-impl Door {
-    /// Whether TLS tells who a peer is.
-    pub(crate) fn has_tls(&self) -> bool {
-        !matches!(self, Self::Streams { caller: Some(_), .. })
-    }
-
-    pub(crate) async fn open(self) -> io::Result<Listener> {
-        match self {
-            Self::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),
-            Self::Streams { incoming, caller } => Ok(Listener::Streams { incoming, caller }),
-        }
-    }
 }
 
 impl Listener {

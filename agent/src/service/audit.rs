@@ -5,9 +5,10 @@
 use tracing::{info, warn};
 
 use crate::{
-    listener::Peer,
-    operation::{Change, Operation},
-    operations::Request,
+    operations::{
+        Request,
+        record::{Change, Operation},
+    },
     refusal::Refusal,
 };
 
@@ -48,12 +49,4 @@ impl Record {
             ),
         }
     }
-}
-
-/// Records a call that the guard refused: what it asked for was not even read.
-pub(crate) fn refused_at_the_door(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
-    let caller = peer.map(|peer| peer.caller.to_string()).unwrap_or_default();
-    let address = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
-    let call = path.trim_start_matches('/');
-    warn!(audit = "refused", refusal = refusal.reason, call, caller, address, "refused {call}: {refusal}");
 }

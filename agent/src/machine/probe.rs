@@ -28,7 +28,7 @@ const BODY_TOLD: usize = 200;
 
 /// Why a question had no healthy answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
+pub(crate) enum ProbeError {
     /// The CA file of the probe cannot be used.
     #[error("the probe's CA {path} cannot be used: {words}")]
     Ca {
@@ -83,7 +83,7 @@ pub enum ProbeError {
 
 /// How probing went.
 #[derive(Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Healthy, so many times in a row; since the first of them.
     Healthy(Instant),
     /// Not healthy by the deadline, and the last thing heard.
@@ -94,7 +94,7 @@ pub enum Verdict {
 
 /// What a look between two questions found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub(crate) enum Look {
     /// Nothing new.
     Same,
     /// Answers until now were another process's: count again.
@@ -105,7 +105,7 @@ pub enum Look {
 
 /// Asks until the unit is healthy or the deadline has passed. After each question `look` says whether the unit is still the
 /// one whose answers count.
-pub async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut look: impl FnMut() -> F) -> Verdict
+pub(crate) async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut look: impl FnMut() -> F) -> Verdict
 where
     F: Future<Output = Look>,
 {
