@@ -107,9 +107,9 @@ pub struct UnitStatus {
 }
 
 impl UnitStatus {
-    /// Whether systemd calls it active.
+    /// Whether it runs, by the rule that its agent applies: a unit that reloads does.
     pub fn is_active(&self) -> bool {
-        self.active_state == "active"
+        usher_common::unit::is_active(&self.active_state)
     }
 }
 
