@@ -23,36 +23,37 @@ use crate::{
     stream::Dial,
 };
 
-/// Largest request that is read. The largest that makes sense is a few hundred bytes.
+/// The largest request that the agent decodes. One that makes sense has a few hundred bytes.
 const REQUEST_LIMIT: usize = 64 * 1024;
 
-/// Calls at once on one connection.
+/// Concurrent calls on one connection.
 const STREAMS_PER_CONNECTION: u32 = 32;
 
-/// How long a call other than a watch may take: longer than the agent waits for D-Bus.
+/// How long a call may take before it is answered. Longer than the agent waits for D-Bus.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
 
-/// Between two HTTP/2 pings to a peer, and how long its answer may take: a peer whose machine died frees its place.
+/// The interval between HTTP/2 pings, and how long a peer may take to answer one. A connection whose peer died is closed
+/// and makes room for another.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// How long calls in progress have to end when the agent stops. Watches are ended at once; the rest takes milliseconds.
+/// How long calls in progress may take to end when the agent stops. Watches end at once, the rest takes milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why an agent did not start.
+/// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Without credentials nobody could be answered.
+    /// Without credentials the agent could answer nobody.
     #[error("the TLS files cannot be used")]
     Tls(#[from] TlsError),
-    /// Without a state directory nothing could be accepted.
+    /// Without a state directory the agent could accept no change.
     #[error("the state directory cannot be used")]
     Store(#[from] StoreError),
     /// The address is taken or is not this machine's.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
+        /// `listen` of the configuration.
         address: SocketAddr,
-        /// The system's words.
+        /// What `bind` returned.
         source: io::Error,
     },
     /// The contract's own descriptors are broken.
@@ -60,7 +61,7 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Everything through which an agent meets its world, besides the files of its configuration.
+/// Everything an agent uses of its surroundings, besides the files that its configuration names.
 pub struct Edges {
     /// Where callers come in.
     pub door: Door,
@@ -68,9 +69,9 @@ pub struct Edges {
     pub bus: Address,
     /// How probes reach the units.
     pub dial: Dial,
-    /// Where operations are kept, and facts about the machine are read.
+    /// Holds the operations and the facts about the machine.
     pub disk: Disk,
-    /// Files and programs of the machine.
+    /// Paths that no configuration moves.
     pub places: Places,
 }
 
@@ -87,31 +88,30 @@ impl Edges {
     }
 }
 
-/// A running agent. Dropped, it stops on the spot, as if it had been killed.
+/// A running agent. Dropping it stops it on the spot, as a kill does.
 #[derive(Debug)]
 pub struct Agent {
     address: Option<SocketAddr>,
     live: Arc<Live>,
     health: HealthReporter,
-    operations: Operations,
     stop: CancellationToken,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     _tasks: DropGuard,
 }
 
 impl Agent {
-    /// Starts an agent: reads certificates and state, goes on with an operation that was left running, and listens.
-    /// `file` is where `config` came from.
+    /// Starts an agent: it reads certificates and state, resumes an operation that was left running, and listens.
+    /// `file` is where `config` came from; its allow-list is read again when it changes.
     ///
     /// # Errors
     ///
-    /// If it could not serve. A bus that cannot be reached is no reason: the agent answers and says so.
+    /// If it cannot serve. An unreachable bus is no error: the agent starts and reports it in the node's warnings.
     pub async fn start(file: PathBuf, config: Config) -> Result<Self, StartError> {
         let edges = Edges::of(&config);
         Self::start_on(file, config, edges).await
     }
 
-    /// The same with other edges than the machine's own. With [`Door::Streams`] and a caller no PEM file is read.
+    /// Starts an agent with other edges than the machine's own. With [`Door::Streams`] and a caller it reads no PEM file.
     ///
     /// # Errors
     ///
@@ -127,6 +127,8 @@ impl Agent {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = door.open().await.map_err(listen)?;
         let address = listener.address();
+        // Configuration and PEM files are the machine's. Without its disk nobody changes them.
+        let in_memory = disk.is_memory();
         let (limits, reflection) = (config.limits, config.reflection);
         let machine = Arc::new(Machine::new(config, Bus::new(bus), disk, dial, places));
         let operations = Operations::open(Arc::clone(&machine), stop.clone())?;
@@ -144,10 +146,12 @@ impl Agent {
                 door::incoming(listener, Arc::clone(&live), limits),
                 stop.clone().cancelled_owned(),
             );
-        until(&stop, Arc::clone(&live).follow());
-        until(&stop, notify::keep_telling(operations.follow_latest()));
+        if !in_memory {
+            until(&stop, Arc::clone(&live).follow());
+        }
+        until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
-        Ok(Self { address, live, health, operations, stop, server: tokio::spawn(server), _tasks: tasks })
+        Ok(Self { address, live, health, stop, server: tokio::spawn(server), _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
@@ -155,18 +159,13 @@ impl Agent {
         self.address
     }
 
-    /// What may change while it runs.
+    /// The settings that may change while it runs.
     pub fn live(&self) -> &Live {
         &self.live
     }
 
-    /// Its operations.
-    pub fn operations(&self) -> &Operations {
-        &self.operations
-    }
-
-    /// Stops: accepts nobody any more, ends watches, lets other calls end. A running operation stays recorded as running, for
-    /// the next agent to go on with.
+    /// Stops: accepts no more connections, ends watches, and lets other calls end. A running operation stays recorded as
+    /// running, and the next agent resumes it.
     pub async fn stop(mut self) {
         for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
@@ -197,7 +196,7 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
                 .register_encoded_file_descriptor_set(usher_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        // Both versions: tools of some years ago speak only the older one.
+        // Both versions: older tools speak only v1alpha.
         routes = routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
     }
     Ok((health, routes))

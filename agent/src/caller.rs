@@ -1,28 +1,28 @@
-//! Who is calling: the names in the peer's certificate.
+//! The authenticated caller: the names in a peer's certificate.
 
 use std::{fmt, sync::Arc};
 
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-/// An authenticated peer. Made once for each connection and put into the extensions of each request on it.
+/// An authenticated peer. Clones share the names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     names: Arc<[String]>,
 }
 
-/// The peer's certificate cannot be taken apart. TLS has accepted it, so this is a certificate of a strange make.
+/// TLS accepted the certificate, but its names cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate cannot be read: {0}")]
 pub struct UnreadableCertificate(String);
 
 impl Caller {
-    /// A caller with these names, written as the allow-list writes them. For a door that needs no certificates.
+    /// A caller with these names, in the notation of the allow-list (`CN=alice`). For a door without certificates.
     pub fn named<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self { names: names.into_iter().map(Into::into).collect() }
     }
 
-    /// The caller behind a certificate that TLS has verified.
+    /// The caller that presented a certificate, which TLS has verified already.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Caller {
         Ok(Self { names: names.into() })
     }
 
-    /// The names, written as the allow-list writes them: `CN=…`, `O=…`, `DNS:…`, `URI:…`.
+    /// The names in the notation of the allow-list: `CN=…`, `O=…`, `DNS:…`, `URI:…`.
     pub fn names(&self) -> &[String] {
         &self.names
     }

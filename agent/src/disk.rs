@@ -1,6 +1,6 @@
-//! The files that the agent reads and writes: the machine's own, or in memory.
+//! The file system that the agent reads and writes: the machine's own, or one in memory.
 //!
-//! Everything here blocks for as long as the machine's disk does.
+//! Calls block while the machine's disk does.
 
 mod memory;
 
@@ -14,21 +14,21 @@ use jiff::Timestamp;
 
 pub use memory::MemoryDisk;
 
-/// How the name of a file ends whose writing a loss of power cut short.
+/// The suffix of a file that [`Disk::replace`] has not renamed yet.
 const UNFINISHED: &str = ".unfinished";
 
-/// Where files are.
+/// A file system.
 #[derive(Debug, Clone, Default)]
 pub enum Disk {
-    /// The machine's file system.
+    /// The machine's own.
     #[default]
     Machine,
-    /// A test kit's.
+    /// In memory, for tests.
     Memory(MemoryDisk),
 }
 
 impl Disk {
-    /// Whether work on it takes no time, so that it needs no thread of its own.
+    /// Whether calls never block, so that they need no thread of their own.
     pub(crate) fn is_memory(&self) -> bool {
         matches!(self, Self::Memory(_))
     }
@@ -47,7 +47,7 @@ impl Disk {
         }
     }
 
-    /// When a file was written last. A dangling symbolic link is there too.
+    /// When a file was last written. Symbolic links are not followed, so that a dangling one exists too.
     pub(crate) fn modified(&self, path: &Path) -> io::Result<Option<Timestamp>> {
         match self {
             Self::Machine => {
@@ -58,7 +58,7 @@ impl Disk {
         }
     }
 
-    /// The names in a folder, in no order.
+    /// The names in a folder, unordered.
     pub(crate) fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         match self {
             Self::Machine => {
@@ -76,8 +76,7 @@ impl Disk {
         }
     }
 
-    /// Replaces a file so that the new content is on disk, whole, when this returns. After a loss of power before that the
-    /// file is the old one or the new one.
+    /// Replaces a file atomically and durably. After a loss of power it holds the old content or the new, never a part.
     pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         match self {
             Self::Machine => {
@@ -92,7 +91,7 @@ impl Disk {
         }
     }
 
-    /// Whether a file of this name was left behind by [`Disk::replace`] when the power went.
+    /// Whether [`Disk::replace`] left this file behind when the power failed.
     pub(crate) fn is_unfinished(name: &str) -> bool {
         name.ends_with(UNFINISHED)
     }
@@ -104,7 +103,7 @@ impl Disk {
         }
     }
 
-    /// Removes a file so that it is gone from the disk when this returns. It may be missing.
+    /// Removes a file durably. A missing file is no error.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
         let removed = match self {
             Self::Machine => fs::remove_file(path).and_then(|()| sync_folder(path)),
@@ -114,7 +113,7 @@ impl Disk {
     }
 }
 
-/// A rename or a removal is on disk once the folder is.
+/// A rename or removal survives a loss of power once its folder is synced.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
@@ -122,7 +121,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// `path` with more text at its end: `/run/reboot-required` and `.pkgs`.
+/// Appends to a path without a separator: `/run/reboot-required` and `.pkgs`.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);

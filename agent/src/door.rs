@@ -1,4 +1,4 @@
-//! The door: who gets in, over what, and which calls they may make.
+//! The door: connections, TLS, and which calls a caller may make.
 
 mod connection;
 mod guard;
@@ -16,22 +16,22 @@ pub(crate) use listener::{Listener, incoming};
 
 use crate::{caller::Caller, stream::BoxedStream};
 
-/// Where peers come in.
+/// Where callers connect.
 pub enum Door {
     /// Listens on this TCP address, with TLS.
     Tcp(SocketAddr),
-    /// Takes connected streams that are no sockets, each with the address it stands for. A test kit's: with
+    /// Takes connected streams that are no sockets, each with the address it stands for. For tests: over
     /// `tokio::io::duplex` a whole agent runs in paused time.
     Streams {
-        /// Connections as they come. When the sender is gone nobody else comes, and open connections go on.
+        /// New connections. When the sender is dropped, no more come, and open ones stay open.
         incoming: mpsc::UnboundedReceiver<(BoxedStream, SocketAddr)>,
-        /// Who calls on all of them, without TLS. `None`: each stream begins with a TLS handshake, as over TCP.
+        /// The caller on every stream, without TLS. `None`: each stream starts with a TLS handshake, as over TCP.
         caller: Option<Caller>,
     },
 }
 
 impl Door {
-    /// Whether TLS tells who a peer is.
+    /// Whether TLS identifies the caller.
     pub(crate) fn has_tls(&self) -> bool {
         !matches!(self, Self::Streams { caller: Some(_), .. })
     }

@@ -1,4 +1,4 @@
-//! The machine the agent runs on: what it can ask of it, and facts from files.
+//! The machine that the agent runs on: systemd, login1, journal, probes, and facts from files.
 
 pub mod bus;
 mod files;
@@ -19,14 +19,14 @@ use systemd::Systemd;
 
 use crate::{config::Config, disk::Disk, stream::Dial};
 
-/// Where the agent finds things that no configuration moves. Tests put other places in.
+/// Paths on the machine that no configuration moves; tests use others.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// Reads the journal.
+    /// The program that reads the journal.
     pub journalctl: PathBuf,
-    /// Debian's marker that an update waits for a reboot; `.pkgs` beside it names the packages.
+    /// Debian's marker that an update needs a reboot. The file with `.pkgs` appended names the packages.
     pub reboot_required: PathBuf,
-    /// Holds `vmlinuz-*`.
+    /// The folder of the kernels, `vmlinuz-RELEASE`.
     pub boot: PathBuf,
 }
 
@@ -39,24 +39,18 @@ impl Default for Places {
 /// Everything the agent can ask of its machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// What the agent was told.
     pub config: Config,
-    /// Units and jobs.
     pub systemd: Systemd,
-    /// Reboots, inhibitors, sessions.
     pub login: Login,
-    /// Journals of units.
     pub journal: Journal,
-    /// Its files.
     pub disk: Disk,
-    /// Connections to its units.
     pub dial: Dial,
     places: Places,
 }
 
 impl Machine {
     /// The machine behind `bus`.
-    pub fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
+    pub(crate) fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
         let bus = Arc::new(bus);
         Self {
             systemd: Systemd::new(Arc::clone(&bus)),

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where stderr is gone there is nobody to tell.
+            // If stderr is closed, there is nowhere left to report to.
             let _ = writeln!(stderr(), "usher-agent: {error:#}");
             ExitCode::FAILURE
         }
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // An error here means that a provider is installed, which is all that is wanted.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
@@ -46,7 +46,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Caught from here on: without a handler it would end an agent that has just said that it is ready.
+    // Before the agent is ready: without a handler, SIGHUP would kill an agent that systemd believes to be running.
     let mut hangup = signal(SignalKind::hangup())?;
     let agent = Agent::start(arguments.config, config).await?;
     notify::ready();

@@ -1,4 +1,5 @@
-//! The node's operations: accepted one at a time, recorded before they begin, followed while they run, found again after.
+//! The node's operations: admitted one at a time, recorded before they start, followed while they run, and found again by
+//! their ids.
 
 mod admit;
 mod blockers;
@@ -22,17 +23,17 @@ pub(crate) use blockers::{Blocker, BlockerKind, blockers};
 
 use record::{Change, FailureKind, Operation, Progress, State};
 use run::{Begin, Run};
-use store::{REBOOTS_COUNT_FOR, SharedStore, Store, StoreError};
+use store::{REBOOT_BUDGET_PERIOD, SharedStore, Store, StoreError};
 
 use crate::{machine::Machine, refusal::Refusal};
 
-/// How often old operations are looked for, besides after each one.
+/// How often to prune old operations, besides after each new one.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// The latest operation as it is now, running or ended. `None` until there is one.
 pub(crate) type Latest = Option<watch::Receiver<Operation>>;
 
-/// All operations of the node. Clones are the same.
+/// All operations of the node. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Operations {
     inner: Arc<Inner>,
@@ -42,19 +43,15 @@ pub(crate) struct Operations {
 struct Inner {
     machine: Arc<Machine>,
     store: SharedStore,
-    /// Held from the first check of a request until its operation has begun.
+    /// Held from the first check of a request until its operation has started.
     admission: tokio::sync::Mutex<()>,
     latest: watch::Sender<Latest>,
     stop: CancellationToken,
 }
 
 impl Operations {
-    /// Opens the state directory and goes on with the operation that was running when it was left. Once `stop` is cancelled
-    /// nothing more is done or recorded: what runs is the next agent's to go on with.
-    ///
-    /// # Errors
-    ///
-    /// If the state directory cannot be used.
+    /// Opens the state directory and resumes the operation that was running. Once `stop` is cancelled, nothing more is done or
+    /// recorded; the next agent resumes what runs.
     pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Result<Self, StoreError> {
         let (store, left) = Store::open(machine.disk.clone(), &machine.config.state_directory)?;
         for warning in store.warnings() {
@@ -64,20 +61,16 @@ impl Operations {
         let (admission, latest) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
         let operations = Self { inner: Arc::new(Inner { machine, store, admission, latest, stop }) };
         if let Some(left) = left {
-            info!(operation = left.id, "found an operation that was running: {}", left.change.words());
+            info!(operation = left.id, "found an operation that was running: {}", left.change.description());
             operations.begin(left, Begin::Resumed);
         }
         tokio::spawn(operations.clone().prune_for_ever());
         Ok(operations)
     }
 
-    /// Checks a request, records it, begins it and tells its state; see the contract for the order of refusals.
+    /// Checks a request, records it, starts it and returns its state. A refused request has changed nothing.
     ///
-    /// A caller that goes away meanwhile changes nothing: what it asked for is then found under its id.
-    ///
-    /// # Errors
-    ///
-    /// If it is refused: then nothing was done.
+    /// This completes even if the caller disconnects; the operation is then found by its id.
     pub(crate) async fn submit(&self, request: Request) -> Result<Operation, Refusal> {
         let operations = self.clone();
         let admitted = tokio::spawn(async move {
@@ -87,21 +80,15 @@ impl Operations {
         admitted.await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// The operation that goes on now.
     pub(crate) fn running(&self) -> Option<Operation> {
         self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone()).filter(Operation::is_running)
     }
 
-    /// Follows which operation is the latest.
     pub(crate) fn follow_latest(&self) -> watch::Receiver<Latest> {
         self.inner.latest.subscribe()
     }
 
-    /// The operation with this id as it changes. One that has ended does not change.
-    ///
-    /// # Errors
-    ///
-    /// If no such operation is known, or its file cannot be read.
+    /// The operation with this id, and its changes until it ends.
     pub(crate) async fn follow(&self, id: &str) -> Result<watch::Receiver<Operation>, Refusal> {
         if let Some(latest) = self.inner.latest.borrow().as_ref().filter(|latest| latest.borrow().id == id) {
             return Ok(latest.clone());
@@ -110,7 +97,7 @@ impl Operations {
         self.ended(id).await?.map(|ended| watch::channel(ended).1).ok_or_else(unknown)
     }
 
-    /// Operations, the newest first.
+    /// The newest operations first.
     pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
         let latest = self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone());
         let ended = self.inner.store.run(move |store| store.newest(limit)).await;
@@ -121,25 +108,25 @@ impl Operations {
         newest
     }
 
-    /// Reboots within the last day that login1 was asked for.
+    /// How many reboots login1 was asked for within the last day.
     pub(crate) async fn reboots_within_a_day(&self) -> usize {
-        let since = clock::now().checked_sub(REBOOTS_COUNT_FOR).unwrap_or(Timestamp::UNIX_EPOCH);
+        let since = clock::now().checked_sub(REBOOT_BUDGET_PERIOD).unwrap_or(Timestamp::UNIX_EPOCH);
         let reboots = self.inner.store.run(move |store| store.reboots_since(since)).await.unwrap_or_default();
         let refused = |state: &State| matches!(state, State::Failed(failure) if failure.kind == FailureKind::Systemd);
         reboots.iter().filter(|reboot| reboot.progress == Progress::RebootAsked && !refused(&reboot.state)).count()
     }
 
-    /// The highest epoch that was seen.
+    /// The highest epoch ever seen.
     pub(crate) fn epoch(&self) -> u64 {
         self.inner.store.lock().epoch()
     }
 
-    /// What is wrong with the state directory, as sentences.
+    /// What is wrong with the state directory, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.inner.store.lock().warnings().to_vec()
     }
 
-    /// Done when the agent stops.
+    /// Completes when the agent stops.
     pub(crate) async fn stopped(&self) {
         self.inner.stop.cancelled().await;
     }
@@ -152,14 +139,14 @@ impl Operations {
         match self.inner.store.run(move |store| store.ended(&key)).await {
             Some(Ok(operation)) => Ok(operation),
             Some(Err(error)) => {
-                let words = chain(&error);
-                Err(Refusal::new(reason::STATE_UNAVAILABLE, format!("operation {id:?} cannot be read: {words}")))
+                let message = chain(&error);
+                Err(Refusal::new(reason::STATE_UNAVAILABLE, format!("operation {id:?} cannot be read: {message}")))
             }
             None => Err(stopping()),
         }
     }
 
-    /// Goes on with a recorded operation in a task of its own, to its end or the agent's.
+    /// Runs a recorded operation in a task of its own, until it ends or the agent stops.
     fn begin(&self, operation: Operation, begin: Begin) {
         let (sender, receiver) = watch::channel(operation);
         self.inner.latest.send_replace(Some(receiver));
@@ -167,7 +154,7 @@ impl Operations {
         let run = Run::new(Arc::clone(&inner.machine), inner.store.clone(), sender);
         tokio::spawn(async move {
             tokio::select! {
-                // First: after a stop not even one more step is taken.
+                // First: after a stop not even one more step runs.
                 biased;
                 () = inner.stop.cancelled() => return,
                 () = carry_out(&run, begin) => {}
@@ -196,7 +183,7 @@ impl Operations {
     }
 }
 
-/// Takes an operation to its end and records it.
+/// Runs an operation to its end.
 async fn carry_out(run: &Run, begin: Begin) {
     let outcome = match run.operation().change {
         Change::RebootNode { .. } => reboot::run(run, begin).await,
@@ -205,7 +192,7 @@ async fn carry_out(run: &Run, begin: Begin) {
     run.end(outcome).await;
 }
 
-/// The caller may ask again in a moment: the next agent answers, or the machine is going down.
+/// The caller may retry: the next agent will answer, or the machine is going down.
 fn stopping() -> Refusal {
     Refusal::new(reason::STATE_UNAVAILABLE, "the agent is stopping, and nothing was begun; ask it again in a moment")
 }

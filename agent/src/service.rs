@@ -15,7 +15,7 @@ use crate::{
     operations::Operations,
 };
 
-/// Answers `NodeInfo` and `NodeControl`. Callers have passed the door's guard.
+/// Answers `NodeInfo` and `NodeControl`, for callers that the door's guard has let in.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     machine: Arc<Machine>,
@@ -24,13 +24,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// A service for this node.
     pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations) -> Self {
         Self { machine, live, operations }
     }
 }
 
-/// Who sent a request. The listener puts it into each.
+/// The sender of a request. tonic takes it from the connection.
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
     let peer = request.extensions().get::<Peer>().cloned();
     peer.ok_or_else(|| Status::unauthenticated("this connection has no certificate"))

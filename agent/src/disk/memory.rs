@@ -1,4 +1,4 @@
-//! A disk in memory: it outlives the agents that use it, as a machine's disk does.
+//! A file system in memory. It outlives the agents that use it, as a machine's disk does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 use usher_common::clock;
 
-/// A handle on a disk in memory. Clones are the same handle; [`MemoryDisk::attach`] makes another one on the same disk.
+/// A handle to a disk in memory. Clones are the same handle; [`MemoryDisk::attach`] makes another one to the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDisk {
     files: Arc<Mutex<Files>>,
@@ -27,13 +27,13 @@ struct Files {
 }
 
 impl MemoryDisk {
-    /// Another handle on the same disk, for the next process. It works even if this one was detached.
+    /// Another handle to the same disk, for the next process. It works even after this one was detached.
     #[must_use]
     pub fn attach(&self) -> Self {
         Self { files: Arc::clone(&self.files), detached: Arc::default() }
     }
 
-    /// Makes everything done through this handle and its clones fail from now on: the process that holds them was killed.
+    /// Makes every call through this handle and its clones fail from now on, as if their process had been killed.
     pub fn detach(&self) {
         self.detached.store(true, Ordering::Relaxed);
     }
@@ -47,7 +47,7 @@ impl MemoryDisk {
         self.file(path, |(content, _)| content.clone())
     }
 
-    /// Writes a file, and makes its folder if there is none.
+    /// Writes a file and creates its folder if needed.
     ///
     /// # Errors
     ///

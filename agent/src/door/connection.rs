@@ -1,4 +1,4 @@
-//! One peer's connection: who it is, whether it is in use, and its end when it is not.
+//! One peer's connection: who it is, whether it is in use, and closing it when it is idle.
 
 use std::{
     io,
@@ -18,24 +18,22 @@ use tonic::transport::server::Connected;
 
 use crate::{caller::Caller, stream::BoxedStream};
 
-/// Who is at the other end. tonic puts it into the extensions of each request.
+/// The peer at the other end. tonic puts it into the extensions of each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    /// The address it comes from.
     pub(crate) address: SocketAddr,
-    /// The names in its certificate.
     pub(crate) caller: Caller,
     usage: Arc<Mutex<Usage>>,
 }
 
-/// Calls on a connection. HTTP/2 pings do not count: a client that keeps an unused connection alive is idle all the same.
+/// The calls on a connection. HTTP/2 pings do not count: a client that only keeps its connection alive is idle.
 #[derive(Debug)]
 struct Usage {
     calls: usize,
     last: Instant,
 }
 
-/// A call is in progress on the connection for as long as this lives.
+/// Marks a call in progress on the connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InUse(Arc<Mutex<Usage>>);
 
@@ -44,7 +42,7 @@ impl Peer {
         Self { address, caller, usage: Arc::new(Mutex::new(Usage { calls: 0, last: Instant::now() })) }
     }
 
-    /// Notes that a call has begun.
+    /// Counts a call until the returned guard is dropped.
     pub(crate) fn begin_call(&self) -> InUse {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         usage.calls += 1;
@@ -52,7 +50,7 @@ impl Peer {
         InUse(Arc::clone(&self.usage))
     }
 
-    /// Since when no call has been in progress, `None` while one is.
+    /// When the last call ended, `None` while one is in progress.
     fn unused_since(&self) -> Option<Instant> {
         let usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         (usage.calls == 0).then_some(usage.last)
@@ -67,22 +65,22 @@ impl Drop for InUse {
     }
 }
 
-/// A connection after its handshake. Reads end as if the peer had gone once it was idle for too long.
+/// A connection after its handshake. Once it has been idle for too long, reads end as if the peer had hung up.
 pub(crate) struct Connection {
     stream: BoxedStream,
     peer: Peer,
     idle_timeout: Duration,
     idle: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn new(stream: BoxedStream, peer: Peer, idle_timeout: Duration, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: BoxedStream, peer: Peer, idle_timeout: Duration, permit: OwnedSemaphorePermit) -> Self {
         let idle = Box::pin(sleep_until(Instant::now() + idle_timeout));
-        Self { stream, peer, idle_timeout, idle, _place: place }
+        Self { stream, peer, idle_timeout, idle, _permit: permit }
     }
 
-    /// Ready once the connection has been unused for the idle timeout.
+    /// Ready once the connection has been idle for the timeout.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.idle.as_mut().poll(cx));

@@ -1,7 +1,7 @@
-//! The guard before every service: no call without a listed name, no change without the operator's role.
+//! The guard before every service: it authorizes each call by the caller's names and the method.
 //!
-//! A layer and not an interceptor of each service, so that nothing is served unguarded by omission (health and reflection
-//! included), and so that a refusal knows the method for its audit record.
+//! A layer and not an interceptor of each service, so that nothing is served unguarded by omission, health and reflection
+//! included, and so that a refusal's audit record can name the method.
 
 use std::{
     pin::Pin,
@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{access::Role, refusal::Refusal};
 
-/// The role that each method needs. A method without a row is for nobody, whatever serves it: what a new service may do to
-/// the node is then decided here and not by omission.
-const METHODS: [(&str, Role); 12] = [
+/// The role that each method needs. Nobody may call a method without a row, whatever service offers it, so that a new one
+/// is never open by omission.
+const METHODS: &[(&str, Role)] = &[
     ("/usher.agent.v1.NodeInfo/GetNode", Role::Viewer),
     ("/usher.agent.v1.NodeInfo/GetOperation", Role::Viewer),
     ("/usher.agent.v1.NodeInfo/ListOperations", Role::Viewer),
@@ -45,14 +45,13 @@ fn needed_role(path: &str) -> Option<Role> {
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, role)| *role)
 }
 
-/// Makes [`Guarded`] services.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     live: Arc<Live>,
 }
 
 impl Guard {
-    /// A guard that looks callers up in the allow-list in force at the time of the call.
+    /// Looks callers up in the allow-list that is in force at the time of the call.
     pub(crate) fn new(live: Arc<Live>) -> Self {
         Self { live }
     }
@@ -125,8 +124,8 @@ where
     }
 }
 
-/// The audit record of a call that the guard refused, beside those that the services write of changing calls. What it asked
-/// for was not even read.
+/// Writes the audit record of a call that the guard refused without reading its request. The service writes those of
+/// changing calls that came in.
 fn record_refusal(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
     let caller = peer.map(|peer| peer.caller.to_string()).unwrap_or_default();
     let address = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
@@ -134,7 +133,7 @@ fn record_refusal(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
     warn!(audit = "refused", refusal = refusal.reason, call, caller, address, "refused {call}: {refusal}");
 }
 
-/// A response's body that holds its connection in use until it has ended.
+/// A response's body that keeps its connection in use until it ends.
 #[derive(Debug, Default)]
 pub(crate) struct TrackedBody<B> {
     body: B,

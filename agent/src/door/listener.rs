@@ -1,6 +1,6 @@
-//! Connections: accepted, shaken hands with, counted, and closed when nobody uses them.
+//! Accepting connections: TLS handshakes, and a limit on how many there are.
 //!
-//! tonic's own TLS reads its certificates once; this loop takes those in force for each handshake.
+//! tonic's own TLS reads its certificates once; this one uses those in force for each handshake.
 
 use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{caller::Caller, config::Limits, stream::BoxedStream};
 
-/// Rest after a failed accept: most often the process is out of file descriptors, which mends itself as peers go.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// The pause after a failed accept. Most often the process is out of file descriptors, until peers hang up.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Finished handshakes that wait for the server to take them.
+/// How many connections may wait for the server after their handshakes.
 const READY_CONNECTIONS: usize = 4;
 
 /// An open door.
@@ -32,7 +32,7 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// The bound address, `None` if it takes streams.
+    /// The bound address, `None` behind a door of streams.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -64,7 +64,7 @@ impl Listener {
     }
 }
 
-/// Accepts connections for as long as the stream lives. Handshakes run beside each other: a slow peer holds nobody up.
+/// Accepts connections until the stream is dropped. Handshakes run concurrently: a slow peer delays nobody else.
 pub(crate) fn incoming(
     listener: Listener,
     live: Arc<Live>,
@@ -82,42 +82,42 @@ pub(crate) fn incoming(
     ReceiverStream::new(stream)
 }
 
-/// What each new connection needs to come in.
+/// What it takes to admit a connection.
 #[derive(Clone)]
 struct Entrance {
     live: Arc<Live>,
     limits: Limits,
-    /// Set if it is known without TLS.
+    /// The caller on every connection if there is no TLS.
     caller: Option<Caller>,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
 async fn accept(mut listener: Listener, entrance: &Entrance) {
     let limit = entrance.limits.connections;
-    let places = Arc::new(Semaphore::new(limit));
+    let permits = Arc::new(Semaphore::new(limit));
     loop {
-        // The place is taken before the connection: those beyond the limit wait in the kernel and cost nothing.
-        let place = match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => place,
+        // Take the permit before the connection: peers beyond the limit wait in the kernel and cost nothing.
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
             Err(_) => {
                 warn!(connections = limit, "all connections are in use; new peers wait");
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-                place
+                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+                permit
             }
         };
         match listener.accept().await {
-            Ok((stream, address)) => drop(tokio::spawn(entrance.clone().admit(stream, address, place))),
+            Ok((stream, address)) => drop(tokio::spawn(entrance.clone().admit(stream, address, permit))),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_REST).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
 impl Entrance {
-    /// Finds out who a new peer is, and hands its connection to the server.
-    async fn admit(self, stream: BoxedStream, address: SocketAddr, place: OwnedSemaphorePermit) {
+    /// Identifies a new peer and passes its connection to the server.
+    async fn admit(self, stream: BoxedStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         let admitted = match &self.caller {
             Some(caller) => Some((stream, caller.clone())),
             None => tokio::select! {
@@ -127,8 +127,8 @@ impl Entrance {
             },
         };
         if let Some((stream, caller)) = admitted {
-            let connection = Connection::new(stream, Peer::new(address, caller), self.limits.idle_timeout, place);
-            // The server has gone if nobody takes it.
+            let connection = Connection::new(stream, Peer::new(address, caller), self.limits.idle_timeout, permit);
+            // An error means that the server has stopped.
             let _ = self.ready.send(Ok(connection)).await;
         }
     }

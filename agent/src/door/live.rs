@@ -1,8 +1,8 @@
 //! What may change while the agent runs: certificates, the CAs of callers, and the allow-list.
 //!
-//! The files are read every few seconds, and at SIGHUP, and compared by content: times would miss a file rewritten within
-//! one tick of the clock, and would take a rewrite with the same text for a change. What cannot be used is told once in the
-//! log and for as long as it lasts in the node's status; what was in force stays in force.
+//! The agent reads the files every few seconds and at SIGHUP, and compares their content: modification times would miss a
+//! file rewritten within one tick of the clock, and would take a rewrite with the same text for a change. A file that cannot
+//! be used is logged once and stays among the node's warnings until it is fixed; what was in force stays in force.
 
 use std::{
     fs,
@@ -25,9 +25,9 @@ use crate::{
     config::Config,
 };
 
-/// How often the files are looked at. Certificates are renewed hours before they expire; the allow-list is what somebody
-/// waits for after editing it.
-pub const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How often the files are read. Certificates are renewed hours before they expire, but somebody who has edited the
+/// allow-list waits for it.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The settings in force.
 #[derive(Debug)]
@@ -38,18 +38,13 @@ pub struct Live {
     credentials: Option<ArcSwap<Credentials>>,
     allow: ArcSwap<AllowList>,
     warnings: ArcSwap<Vec<String>>,
-    /// A digest of the files from before they were read first: what changes from then on is a change.
+    /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
 }
 
 impl Live {
-    /// Reads the PEM files that `config` names, if there is to be TLS. `file` is where `config` came from, to be looked at
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// If the PEM files cannot be used: an agent does not start without credentials.
-    pub fn new(file: PathBuf, config: Config, tls: bool) -> Result<Arc<Self>, TlsError> {
+    /// Reads the PEM files that `config` names, if the door has TLS. `file` is where `config` came from.
+    pub(crate) fn new(file: PathBuf, config: Config, tls: bool) -> Result<Arc<Self>, TlsError> {
         let read_first = digest(&file, &config);
         let credentials = if tls { Some(Credentials::load(&config.tls)?) } else { None };
         Ok(Arc::new(Self {
@@ -62,24 +57,24 @@ impl Live {
         }))
     }
 
-    /// For the next handshake. `None` behind a door without TLS.
-    pub fn server(&self) -> Option<Arc<ServerConfig>> {
+    /// The configuration of the next handshake, `None` behind a door without TLS.
+    pub(crate) fn server(&self) -> Option<Arc<ServerConfig>> {
         Some(Arc::clone(&self.credentials.as_ref()?.load().server))
     }
 
-    /// Until when the agent's certificate is valid. `None` behind a door without TLS.
-    pub fn certificate_not_after(&self) -> Option<Timestamp> {
+    /// When the agent's certificate expires, `None` behind a door without TLS.
+    pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
         Some(self.credentials.as_ref()?.load().not_after)
     }
 
-    /// The role of a certificate with these names, and, if it has none, how many names are listed as viewer and operator.
-    pub fn role(&self, names: &[String]) -> Result<Role, (usize, usize)> {
+    /// The role of a caller with these names, or how many names are listed as viewers and as operators.
+    pub(crate) fn role(&self, names: &[String]) -> Result<Role, (usize, usize)> {
         let allow = self.allow.load();
         allow.role(names).ok_or_else(|| (allow.count(Role::Viewer), allow.count(Role::Operator)))
     }
 
-    /// What is wrong with the files now, as sentences.
-    pub fn warnings(&self) -> Vec<String> {
+    /// What is wrong with the files now, in sentences.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
         if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(clock::now())) {
             let path = self.started_with.tls.certificate.display();
@@ -92,7 +87,7 @@ impl Live {
         warnings
     }
 
-    /// Reads all files again, and puts in force what of them can be used.
+    /// Reads all files again and puts into force what can be used.
     pub fn reload(&self) {
         let warnings: Vec<_> = [self.reload_credentials(), self.reload_allow_list()].into_iter().flatten().collect();
         let before = self.warnings.load();
@@ -105,7 +100,8 @@ impl Live {
     fn reload_credentials(&self) -> Option<String> {
         let credentials = self.credentials.as_ref()?;
         let files = &self.started_with.tls;
-        let kept = |words: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {words}"));
+        let kept =
+            |reason: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
         match Credentials::load(files) {
             Ok(new) if new.expired(clock::now()) => kept(format!("{} has expired", files.certificate.display())),
             Ok(new) => {
@@ -121,8 +117,8 @@ impl Live {
         let mut config = match Config::load(&self.file) {
             Ok(config) => config,
             Err(error) => {
-                let words = chain(&error).replace('\n', "; ");
-                return Some(format!("the configuration on disk is not in use, the one before stays: {words}"));
+                let reason = chain(&error).replace('\n', "; ");
+                return Some(format!("the configuration on disk is not in use, the one before stays: {reason}"));
             }
         };
         let allow = std::mem::replace(&mut config.allow, self.started_with.allow.clone());
@@ -135,9 +131,9 @@ impl Live {
         (config != self.started_with).then(|| format!("{file} changed beyond [allow]; restart the agent to use it"))
     }
 
-    /// Looks at the files every [`LOOK_EVERY`] and reads them when they changed, for ever.
-    pub async fn follow(self: Arc<Self>) {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Reloads the files whenever they change. Never returns.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.read_first;
         loop {
@@ -151,7 +147,7 @@ impl Live {
     }
 }
 
-/// A digest of what the files say. A file that cannot be read counts as empty, so its coming back is a change.
+/// A digest of the files' content. An unreadable file counts as empty, so that its return is a change.
 fn digest(file: &Path, config: &Config) -> u64 {
     let tls = &config.tls;
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! The agent's side of mutual TLS: certificate, key and the CAs of callers, read from PEM files.
+//! The agent's side of mutual TLS: its certificate and key, and the CAs of its callers, from PEM files.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,19 +15,19 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::config::TlsFiles;
 
-/// What a handshake needs, made from one reading of the files.
+/// What a handshake needs, from one reading of the files.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// For rustls.
+    /// With mandatory client certificates, HTTP/2 only, and no session resumption.
     pub server: Arc<ServerConfig>,
-    /// Until when the agent's certificate is valid.
+    /// When the agent's certificate expires.
     pub not_after: Timestamp,
 }
 
 /// Why the files give no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is missing, unreadable or no PEM.
+    /// A file is missing, unreadable or not PEM.
     #[error("cannot read {path}")]
     Pem {
         /// The file.
@@ -35,7 +35,7 @@ pub enum TlsError {
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// A PEM file without any certificate in it.
+    /// A PEM file without a certificate.
     #[error("{0} holds no certificate")]
     Empty(PathBuf),
     /// A CA that cannot sign, or is malformed.
@@ -53,21 +53,21 @@ pub enum TlsError {
     #[error("certificate and key do not go together")]
     Pair(#[from] rustls::Error),
     /// The certificate is malformed.
-    #[error("{path} holds a certificate that cannot be read: {words}")]
+    #[error("{path} holds a certificate that cannot be read: {reason}")]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// The parser's words.
-        words: String,
+        /// The parser's message.
+        reason: String,
     },
 }
 
 impl Credentials {
-    /// Reads the files.
+    /// Reads the PEM files.
     ///
     /// # Errors
     ///
-    /// If any of them is missing or broken, or the certificate is not the key's. Expiry is no error: see
+    /// If a file is missing or broken, or the certificate does not match the key. An expired certificate is no error: see
     /// [`Credentials::expired`].
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
@@ -75,9 +75,9 @@ impl Credentials {
             roots.add(ca).map_err(|source| TlsError::Ca { path: files.client_ca.clone(), source })?;
         }
         let chain = certificates(&files.certificate)?;
-        let not_after = not_after(&chain).map_err(|words| {
+        let not_after = not_after(&chain).map_err(|reason| {
             let path = files.certificate.clone();
-            TlsError::Certificate { path, words }
+            TlsError::Certificate { path, reason }
         })?;
         let key = PrivateKeyDer::from_pem_file(&files.key)
             .map_err(|source| TlsError::Pem { path: files.key.clone(), source })?;
@@ -85,13 +85,13 @@ impl Credentials {
             .with_client_cert_verifier(WebPkiClientVerifier::builder(roots.into()).build()?)
             .with_single_cert(chain, key)?;
         server.alpn_protocols = vec![b"h2".to_vec()];
-        // No resumption: each connection proves its certificate against the CAs of now, and no sessions are kept in memory.
+        // No resumption: each connection proves its certificate against the current CAs, and no sessions stay in memory.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         Ok(Self { server: Arc::new(server), not_after })
     }
 
-    /// Whether the agent's own certificate has run out at `now`, so that no caller will accept it.
+    /// Whether the agent's own certificate has expired at `now`, so that no caller will accept it.
     pub fn expired(&self, now: Timestamp) -> bool {
         self.not_after <= now
     }

@@ -1,4 +1,4 @@
-//! The D-Bus connection that systemd and login1 are reached by, opened again when it was lost.
+//! The D-Bus connection to systemd and login1, reopened after it was lost.
 
 use std::time::Duration;
 
@@ -6,46 +6,45 @@ use systemd_zbus::ManagerProxy;
 use tokio::sync::Mutex;
 use zbus::{Connection, DBusError as _, connection::Builder};
 
-/// How long systemd or login1 may take to answer. They answer within milliseconds; the limit is for one that hangs. It is
-/// D-Bus's own usual limit.
+/// How long systemd or login1 may take to answer. They answer within milliseconds unless they hang; this is D-Bus's own
+/// default timeout.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
-/// Errors that dbus-daemon makes up itself when the other side went away or stayed silent after it was asked.
+/// Errors that dbus-daemon itself returns when the called service disconnects or does not answer.
 const LOST: [&str; 4] = ["NoReply", "Timeout", "TimedOut", "Disconnected"];
 
-/// Where systemd and login1 are found.
+/// How to reach systemd and login1.
 #[derive(Debug, Clone)]
 pub enum Address {
     /// The system bus.
     System,
-    /// A peer at this D-Bus address that plays both, without a bus daemon between: a sandbox.
+    /// A peer at this D-Bus address that implements both, without a bus daemon: a sandbox.
     Peer(String),
-    /// A connection that is open already. It cannot be opened again.
+    /// A connection that is open already. It cannot be reopened.
     Open(Connection),
 }
 
-/// Why systemd or login1 gave no answer that is of use.
+/// Why a call to systemd or login1 failed.
 #[derive(Debug, thiserror::Error)]
-pub enum BusError {
-    /// There is no connection: nothing was asked.
+pub(crate) enum BusError {
+    /// There is no connection. The call was not sent.
     #[error("D-Bus cannot be reached")]
     Unreachable(#[source] zbus::Error),
-    /// The other side refused: nothing was done.
-    #[error("{words} ({name})")]
+    /// The service returned an error. Nothing was done.
+    #[error("{message} ({name})")]
     Refused {
-        /// The D-Bus error, such as `org.freedesktop.systemd1.NoSuchUnit`.
+        /// The D-Bus error name, such as `org.freedesktop.systemd1.NoSuchUnit`.
         name: String,
-        /// Its words.
-        words: String,
+        message: String,
     },
-    /// The connection broke or the answer did not come: what was asked for may have been done.
+    /// The connection broke or no answer came. The call may have been carried out.
     #[error("no answer over D-Bus")]
     Lost(#[source] zbus::Error),
 }
 
 impl BusError {
-    /// Whether the request may have been taken although there is no answer.
-    pub fn perhaps_taken(&self) -> bool {
+    /// Whether the call may have been carried out.
+    pub(crate) fn outcome_unknown(&self) -> bool {
         matches!(self, Self::Lost(_))
     }
 }
@@ -58,38 +57,33 @@ impl From<zbus::Error> for BusError {
                 error => refused(error.name().to_string(), error.description().unwrap_or_default().to_owned())
                     .unwrap_or_else(|| Self::Lost(zbus::Error::FDO(Box::new(error)))),
             },
-            zbus::Error::MethodError(ref name, ref words, _) => {
-                refused(name.to_string(), words.clone().unwrap_or_default()).unwrap_or(Self::Lost(error))
+            zbus::Error::MethodError(ref name, ref message, _) => {
+                refused(name.to_string(), message.clone().unwrap_or_default()).unwrap_or(Self::Lost(error))
             }
             error => Self::Lost(error),
         }
     }
 }
 
-fn refused(name: String, words: String) -> Option<BusError> {
+fn refused(name: String, message: String) -> Option<BusError> {
     let lost = name.strip_prefix("org.freedesktop.DBus.Error.").is_some_and(|short| LOST.contains(&short));
-    (!lost).then_some(BusError::Refused { name, words })
+    (!lost).then_some(BusError::Refused { name, message })
 }
 
-/// The connection, opened at first use and again after it broke: zbus does not do that by itself.
+/// A connection that opens at first use and again after it broke, which zbus does not do by itself.
 #[derive(Debug)]
-pub struct Bus {
+pub(crate) struct Bus {
     address: Address,
     current: Mutex<Option<Connection>>,
 }
 
 impl Bus {
-    /// A bus that nobody has talked to yet.
-    pub fn new(address: Address) -> Self {
+    pub(crate) fn new(address: Address) -> Self {
         Self { address, current: Mutex::new(None) }
     }
 
-    /// The connection, with systemd's signals subscribed to.
-    ///
-    /// # Errors
-    ///
-    /// If there is none and none can be opened.
-    pub async fn connection(&self) -> Result<Connection, BusError> {
+    /// The open connection, subscribed to systemd's signals.
+    pub(crate) async fn connection(&self) -> Result<Connection, BusError> {
         let mut current = self.current.lock().await;
         if let Some(connection) = current.as_ref().filter(|connection| !connection.is_closed()) {
             return Ok(connection.clone());
@@ -111,7 +105,7 @@ impl Bus {
         let connection = tokio::time::timeout(ANSWER_WITHIN, builder.method_timeout(ANSWER_WITHIN).build())
             .await
             .map_err(|_| zbus::Error::Failure("the bus does not answer".to_owned()))??;
-        // Without a subscriber systemd sends no JobRemoved.
+        // Without a subscriber systemd sends no JobRemoved signals.
         ManagerProxy::new(&connection).await?.subscribe().await?;
         Ok(connection)
     }

@@ -1,16 +1,16 @@
-//! The last lines of a unit's journal, for the operator who has to mend it.
+//! The last lines of a unit's journal, for the operator who has to fix it.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{process::Command, time::timeout};
 
-/// How many lines. What made a unit fail is said last; with more, the answer would not fit a terminal.
+/// How many lines. Units log last what made them fail, and more would not fit a terminal.
 const LINES: &str = "20";
 
-/// How long journalctl may take. With a big journal on a busy disk it takes seconds.
+/// How long journalctl may take. With a large journal on a busy disk it takes seconds.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longer lines are cut: a component may log a whole object in one.
+/// Longer lines are truncated: a component may log a whole object in one.
 const LINE_LIMIT: usize = 1000;
 
 /// The journal, as journalctl reads it. The agent's user must be in the group `systemd-journal`.
@@ -20,12 +20,11 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal as this program reads it.
     pub(crate) fn new(journalctl: PathBuf) -> Self {
         Self { journalctl }
     }
 
-    /// The unit's last lines in this boot, oldest first. Never an error: if there are none to be had, the only line says why.
+    /// The unit's last lines in this boot, oldest first. If they cannot be read, the only line says why.
     pub(crate) async fn last_lines(&self, unit: &str) -> Vec<String> {
         let mut command = Command::new(&self.journalctl);
         command
@@ -39,8 +38,8 @@ impl Journal {
             Err(_) => return vec![format!("the journal could not be read within {} s", READ_WITHIN.as_secs())],
         };
         if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr);
-            return vec![format!("the journal could not be read: {}", words.trim())];
+            let message = String::from_utf8_lossy(&output.stderr);
+            return vec![format!("the journal could not be read: {}", message.trim())];
         }
         String::from_utf8_lossy(&output.stdout).lines().map(shortened).collect()
     }

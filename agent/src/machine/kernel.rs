@@ -1,4 +1,4 @@
-//! Which of several kernel releases is the newest.
+//! Comparing kernel releases.
 
 use std::cmp::Ordering;
 
@@ -13,10 +13,10 @@ fn compare(a: &str, b: &str) -> Ordering {
         match (a.next(), b.next()) {
             (None, None) => return Ordering::Equal,
             // A release candidate comes before its release: "6.12~rc1", "6.12-rc1".
-            (None, Some(Part::Words(words))) if words.contains("rc") || words.starts_with('~') => {
+            (None, Some(Part::Text(text))) if text.contains("rc") || text.starts_with('~') => {
                 return Ordering::Greater;
             }
-            (Some(Part::Words(words)), None) if words.contains("rc") || words.starts_with('~') => {
+            (Some(Part::Text(text)), None) if text.contains("rc") || text.starts_with('~') => {
                 return Ordering::Less;
             }
             (a, b) if a == b => {}
@@ -27,7 +27,7 @@ fn compare(a: &str, b: &str) -> Ordering {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Part<'a> {
-    Words(&'a str),
+    Text(&'a str),
     Number(u64),
 }
 
@@ -38,7 +38,7 @@ fn parts(mut release: &str) -> impl Iterator<Item = Part<'_>> {
         let end = release.find(|c: char| c.is_ascii_digit() != is_digit).unwrap_or(release.len());
         let (part, rest) = release.split_at(end);
         release = rest;
-        Some(if is_digit { Part::Number(part.parse().unwrap_or(u64::MAX)) } else { Part::Words(part) })
+        Some(if is_digit { Part::Number(part.parse().unwrap_or(u64::MAX)) } else { Part::Text(part) })
     })
 }
 

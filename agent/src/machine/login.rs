@@ -1,4 +1,4 @@
-//! login1 (systemd-logind): reboots, what forbids them, and who is logged in.
+//! login1 (systemd-logind): reboots, inhibitors, and sessions.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use zbus::{proxy::CacheProperties, zvariant::OwnedObjectPath};
 
 use super::bus::{Bus, BusError};
 
-/// The D-Bus error of an object that has gone since its path was told.
-const GONE: &str = "org.freedesktop.DBus.Error.UnknownObject";
+/// The D-Bus error for an object that was removed since login1 listed it.
+const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 
 /// A list of inhibitors as login1 sends it: what, who, why, mode, uid, pid.
 type Inhibitors = Vec<(String, String, String, String, u32, u32)>;
@@ -41,49 +41,41 @@ trait Session {
     fn state(&self) -> zbus::Result<String>;
 }
 
-/// Something that wants no shutdown now.
+/// An inhibitor lock on shutdowns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Inhibitor {
-    /// What it holds up, colon-separated: `shutdown:sleep`.
+    /// What it inhibits, colon-separated: `shutdown:sleep`.
     pub(crate) what: String,
-    /// Who holds it: the name that overrides it.
+    /// Who holds it; the name that overrides it.
     pub(crate) who: String,
-    /// Its reason.
     pub(crate) why: String,
     /// `block` or `delay`; since systemd 257 also `block-weak`.
     pub(crate) mode: String,
-    /// The user that holds it.
     pub(crate) uid: u32,
-    /// The process that holds it.
     pub(crate) pid: u32,
 }
 
 impl Inhibitor {
-    /// Whether it forbids a shutdown, rather than delaying it for a few seconds.
+    /// Whether it forbids a shutdown instead of delaying it for a few seconds.
     pub(crate) fn blocks(&self) -> bool {
         self.mode.starts_with("block")
     }
 }
 
-/// A person who is logged in.
+/// The session of a logged-in user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoggedIn {
-    /// login1's name of the session.
+pub(crate) struct UserSession {
     pub(crate) id: String,
-    /// The user's name.
     pub(crate) user: String,
-    /// The user's number.
     pub(crate) uid: u32,
 }
 
-/// login1 behind a bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     bus: Arc<Bus>,
 }
 
 impl Login {
-    /// login1 as `bus` reaches it.
     pub(crate) fn new(bus: Arc<Bus>) -> Self {
         Self { bus }
     }
@@ -93,38 +85,22 @@ impl Login {
         ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build().await.map_err(BusError::Unreachable)
     }
 
-    /// Reboots. Inhibitors are not looked at here: with the polkit actions the agent needs, login1 would not ask them either.
-    ///
-    /// # Errors
-    ///
-    /// If login1 refuses, or does not answer: then it may reboot all the same, see [`BusError::perhaps_taken`].
+    /// Reboots the machine, whatever inhibits it: with the polkit actions that the agent needs, login1 ignores inhibitors. After
+    /// a [`BusError::Lost`] it may reboot anyway.
     pub(crate) async fn reboot(&self) -> Result<(), BusError> {
         Ok(self.manager().await?.reboot(false).await?)
     }
 
     /// Whether login1 would let the agent reboot: `yes`, `no`, `challenge` (it would ask for a password) or `na`.
-    ///
-    /// # Errors
-    ///
-    /// If login1 does not answer.
     pub(crate) async fn can_reboot(&self) -> Result<String, BusError> {
         Ok(self.manager().await?.can_reboot().await?)
     }
 
-    /// Whether a shutdown is under way.
-    ///
-    /// # Errors
-    ///
-    /// If login1 does not answer.
-    pub(crate) async fn shutting_down(&self) -> Result<bool, BusError> {
+    /// Whether a shutdown is in progress.
+    pub(crate) async fn is_shutting_down(&self) -> Result<bool, BusError> {
         Ok(self.manager().await?.preparing_for_shutdown().await?)
     }
 
-    /// Inhibitors of a shutdown.
-    ///
-    /// # Errors
-    ///
-    /// If login1 does not answer.
     pub(crate) async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
         let all = self.manager().await?.list_inhibitors().await?;
         let inhibitors =
@@ -132,13 +108,9 @@ impl Login {
         Ok(inhibitors.filter(|inhibitor| inhibitor.what.split(':').any(|what| what == "shutdown")).collect())
     }
 
-    /// People who are logged in: sessions of the classes `user…`, without those of services and greeters, and without
-    /// closing ones, whose user has logged out and only left processes behind.
-    ///
-    /// # Errors
-    ///
-    /// If login1 does not answer.
-    pub(crate) async fn logged_in(&self) -> Result<Vec<LoggedIn>, BusError> {
+    /// The sessions of logged-in users: those of the classes `user…`, not those of services and greeters, and not closing
+    /// ones, whose user has logged out and only left processes behind.
+    pub(crate) async fn user_sessions(&self) -> Result<Vec<UserSession>, BusError> {
         let bus = self.bus.connection().await?;
         let sessions = self.manager().await?.list_sessions().await?;
         let sessions = sessions.into_iter().map(|(id, uid, user, _seat, path)| {
@@ -147,14 +119,14 @@ impl Login {
                 let session =
                     SessionProxy::builder(bus).path(path)?.cache_properties(CacheProperties::No).build().await?;
                 let person = session.class().await?.starts_with("user") && session.state().await? != "closing";
-                Ok(person.then_some(LoggedIn { id, user, uid }))
+                Ok(person.then_some(UserSession { id, user, uid }))
             }
         });
         let mut people = Vec::new();
         for session in join_all(sessions).await {
             match session.map_err(|error: zbus::Error| BusError::from(error)) {
                 Ok(person) => people.extend(person),
-                Err(BusError::Refused { name, .. }) if name == GONE => {}
+                Err(BusError::Refused { name, .. }) if name == UNKNOWN_OBJECT => {}
                 Err(error) => return Err(error),
             }
         }

@@ -1,4 +1,4 @@
-//! Probes: asking a unit over HTTPS whether it is healthy.
+//! HTTPS health probes of units.
 
 mod trust;
 
@@ -20,100 +20,73 @@ use crate::{
     stream::Dial,
 };
 
-/// How much of an answer's body is looked at, for the message of one that is not healthy.
+/// How much of a response's body to read, for the message about an unhealthy one.
 const BODY_LIMIT: usize = 4096;
 
-/// How much of it is told: kube-apiserver's list of failed checks begins with the words that matter.
-const BODY_TOLD: usize = 200;
+/// How many characters of it to quote. kube-apiserver's list of failed checks starts with what matters.
+const BODY_QUOTED: usize = 200;
 
-/// Why a question had no healthy answer.
+/// Why a probe failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     /// The CA file of the probe cannot be used.
-    #[error("the probe's CA {path} cannot be used: {words}")]
-    Ca {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        words: String,
-    },
-    /// The name that the certificate must carry is none.
+    #[error("the probe's CA {path} cannot be used: {reason}")]
+    Ca { path: PathBuf, reason: String },
+    /// The server name to verify is not a valid name.
     #[error("{name:?} cannot be a certificate's name")]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        source: InvalidDnsNameError,
-    },
-    /// Nobody listens, or the certificate is not accepted.
+    Name { name: String, source: InvalidDnsNameError },
+    /// Nothing listens, or the certificate was rejected.
     #[error("{url}")]
-    Connect {
-        /// What was asked.
-        url: String,
-        /// The system's words.
-        source: io::Error,
-    },
-    /// The server hung up or talks no HTTP.
+    Connect { url: String, source: io::Error },
+    /// The server hung up or does not speak HTTP.
     #[error("{url}")]
-    Http {
-        /// What was asked.
-        url: String,
-        /// hyper's words.
-        source: hyper::Error,
-    },
-    /// There was an answer, and it is not the one that means healthy.
+    Http { url: String, source: hyper::Error },
+    /// A response with another status than the healthy one.
     #[error("{url} answers {status}{body}")]
     Status {
-        /// What was asked.
         url: String,
-        /// The answer.
         status: StatusCode,
-        /// The beginning of its body after a colon, if it has one.
+        /// `: ` and the beginning of its body, or empty.
         body: String,
     },
-    /// No answer came in time.
+    /// No response in time.
     #[error("{url} gives no answer within {within:?}")]
-    Slow {
-        /// What was asked.
-        url: String,
-        /// The limit of one question.
-        within: Duration,
-    },
+    Slow { url: String, within: Duration },
 }
 
-/// How probing went.
+/// How probing ended.
 #[derive(Debug)]
-pub(crate) enum Verdict {
-    /// Healthy, so many times in a row; since the first of them.
+pub(crate) enum Outcome {
+    /// Enough healthy responses in a row; when the first of them came.
     Healthy(Instant),
-    /// Not healthy by the deadline, and the last thing heard.
+    /// Not healthy by the deadline; what the last probe found.
     Unhealthy(String),
-    /// The caller's look between two questions ended the probing.
-    Stopped,
+    /// The unit went down.
+    Down,
 }
 
-/// What a look between two questions found.
+/// What became of the unit between two probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// Nothing new.
+pub(crate) enum Process {
+    /// The same process runs.
     Same,
-    /// Answers until now were another process's: count again.
-    Fresh,
-    /// There is nothing left to probe.
-    Stop,
+    /// Another process runs: count its responses from zero.
+    Replaced,
+    /// Nothing is left to probe.
+    Gone,
 }
 
-/// Asks until the unit is healthy or the deadline has passed. After each question `look` says whether the unit is still the
-/// one whose answers count.
-pub(crate) async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut look: impl FnMut() -> F) -> Verdict
+/// Probes until the unit is healthy or the deadline has passed. After each probe `check` says whether the same process still
+/// runs.
+pub(crate) async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut check: impl FnMut() -> F) -> Outcome
 where
-    F: Future<Output = Look>,
+    F: Future<Output = Process>,
 {
     let deadline = Instant::now() + probe.deadline;
     let mut first: Option<Instant> = None;
     let mut successes = 0;
     loop {
-        let last = match ask(probe, dial).await {
+        let last = match probe_once(probe, dial).await {
             Ok(()) => {
                 successes += 1;
                 first.get_or_insert_with(Instant::now);
@@ -124,32 +97,32 @@ where
                 chain(&error)
             }
         };
-        match look().await {
-            Look::Same => {}
-            Look::Fresh => (successes, first) = (0, None),
-            Look::Stop => return Verdict::Stopped,
+        match check().await {
+            Process::Same => {}
+            Process::Replaced => (successes, first) = (0, None),
+            Process::Gone => return Outcome::Down,
         }
         if let Some(first) = first.filter(|_| successes >= probe.successes) {
-            return Verdict::Healthy(first);
+            return Outcome::Healthy(first);
         }
         if Instant::now() + probe.interval > deadline {
-            return Verdict::Unhealthy(last);
+            return Outcome::Unhealthy(last);
         }
         sleep(probe.interval).await;
     }
 }
 
-/// One question; where the URL answers 404 and there is a fallback, that one.
-async fn ask(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
-    match (ask_url(probe, dial, &probe.url).await, &probe.fallback_url) {
+/// Probes once. If the URL returns 404 and there is a fallback, probes that.
+async fn probe_once(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
+    match (probe_url(probe, dial, &probe.url).await, &probe.fallback_url) {
         (Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }), Some(fallback)) => {
-            ask_url(probe, dial, fallback).await
+            probe_url(probe, dial, fallback).await
         }
         (answer, _) => answer,
     }
 }
 
-async fn ask_url(probe: &Probe, dial: &Dial, url: &Url) -> Result<(), ProbeError> {
+async fn probe_url(probe: &Probe, dial: &Dial, url: &Url) -> Result<(), ProbeError> {
     match timeout(probe.timeout, get(probe, dial, url)).await {
         Ok(Ok((status, _))) if status.as_u16() == probe.status => Ok(()),
         Ok(Ok((status, body))) => Err(ProbeError::Status { url: url.as_str().to_owned(), status, body }),
@@ -167,7 +140,7 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let stream = dial.open(host(url)).await.map_err(connect)?;
     let stream = tls.connect(name, stream).await.map_err(connect)?;
 
-    // A new connection for each question: the one before belongs to the process before.
+    // A new connection for each probe: the previous one may belong to the previous process.
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
     let request = Request::get(&url.path)
         .header(header::HOST, host(url))
@@ -176,20 +149,20 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let Ok(request) = request else {
         return Err(connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL makes no HTTP request")));
     };
-    // Dropped with this future, so that a question that is given up leaves no connection behind.
+    // Dropped with this future, so that a probe that times out leaves no connection behind.
     let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
     let answer = sender.send_request(request).await.map_err(talk)?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await;
-    Ok((status, body.map(|body| told(&body.to_bytes())).unwrap_or_default()))
+    Ok((status, body.map(|body| excerpt(&body.to_bytes())).unwrap_or_default()))
 }
 
 fn host(url: &Url) -> String {
     if url.host.contains(':') { format!("[{}]:{}", url.host, url.port) } else { format!("{}:{}", url.host, url.port) }
 }
 
-fn told(body: &[u8]) -> String {
+fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.is_empty() { words } else { format!(": {}", words.chars().take(BODY_TOLD).collect::<String>()) }
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { line } else { format!(": {}", line.chars().take(BODY_QUOTED).collect::<String>()) }
 }

@@ -1,7 +1,7 @@
-//! systemd: what units are like, and jobs on them.
+//! systemd: the state of units, and jobs on them.
 //!
-//! The types are ours: systemd-zbus has closed enums, in which one state that is newer than the crate makes a whole answer
-//! unreadable. States are systemd's own words here.
+//! The types are our own, with states as the strings that systemd sends: systemd-zbus has closed enums, and one state that is
+//! newer than the crate would make a whole reply unreadable.
 
 mod job;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use systemd_zbus::{ManagerProxy, Mode, ServiceProxy, UnitProxy};
 use tokio::try_join;
+use usher_common::unit;
 use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
 
 pub(crate) use job::Job;
@@ -17,10 +18,10 @@ pub(crate) use job::Job;
 use super::bus::{Bus, BusError};
 use job::Ends;
 
-/// A unit as systemd sees it.
+/// A unit's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
-    /// Its name with the suffix.
+    /// With its suffix.
     pub(crate) name: String,
     /// `loaded`, `not-found`, `masked`, …
     pub(crate) load_state: String,
@@ -28,17 +29,16 @@ pub(crate) struct Unit {
     pub(crate) active_state: String,
     /// `running`, `dead`, `auto-restart`, …
     pub(crate) sub_state: String,
-    /// 32 hexadecimal digits, empty if the unit never ran in this boot.
+    /// 32 hex digits, empty if the unit never ran in this boot.
     pub(crate) invocation_id: String,
-    /// Automatic restarts since it was last started by hand.
+    /// Automatic restarts since it was last started manually.
     pub(crate) restarts: u32,
     /// 0 if nothing runs.
     pub(crate) main_pid: u32,
-    /// When it became active last.
     pub(crate) active_since: Option<Timestamp>,
     /// Result of the last run: `success`, `exit-code`, …
     pub(crate) result: String,
-    /// The unit's file changed since systemd read it.
+    /// The unit file has changed since systemd read it.
     pub(crate) needs_daemon_reload: bool,
     /// The object path of the job that is queued or running for it.
     pub(crate) job: Option<String>,
@@ -50,17 +50,16 @@ impl Unit {
         self.load_state != "not-found"
     }
 
-    /// Whether it runs. A unit that reloads does.
     pub(crate) fn is_active(&self) -> bool {
-        matches!(self.active_state.as_str(), "active" | "reloading" | "refreshing")
+        unit::is_active(&self.active_state)
     }
 
-    /// Whether it neither runs nor is on its way to: nothing more will happen by itself.
+    /// Whether it neither runs nor is about to.
     pub(crate) fn is_down(&self) -> bool {
         matches!(self.active_state.as_str(), "inactive" | "failed")
     }
 
-    /// Its state for people: `active (running)`, `failed (failed, exit-code)`.
+    /// The state for people: `active (running)`, `failed (failed, exit-code)`.
     pub(crate) fn state(&self) -> String {
         let result =
             if matches!(self.result.as_str(), "" | "success") { String::new() } else { format!(", {}", self.result) };
@@ -68,74 +67,53 @@ impl Unit {
     }
 }
 
-/// What a job does to a unit.
+/// systemd's job types, as far as the agent uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Stops it, if it runs, and starts it.
+pub(crate) enum JobType {
     Restart,
-    /// Stops it.
     Stop,
-    /// Starts it.
     Start,
 }
 
-/// systemd behind a bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Systemd {
     bus: Arc<Bus>,
 }
 
 impl Systemd {
-    /// systemd as `bus` reaches it.
     pub(crate) fn new(bus: Arc<Bus>) -> Self {
         Self { bus }
     }
 
-    /// What a unit is like. A unit that systemd does not know has the load state `not-found`.
-    ///
-    /// # Errors
-    ///
-    /// If systemd does not answer.
+    /// A unit's state. One that systemd does not know has the load state `not-found`.
     pub(crate) async fn unit(&self, name: &str) -> Result<Unit, BusError> {
         let bus = self.bus.connection().await?;
         let path = ManagerProxy::new(&bus).await?.load_unit(name).await?;
         read_unit(&bus, path, name).await.map_err(BusError::from)
     }
 
-    /// Asks for a job. Once this returns, systemd has taken it.
-    ///
-    /// # Errors
-    ///
-    /// If systemd refuses, or does not answer: [`BusError::perhaps_taken`] tells them apart.
-    pub(crate) async fn start_job(&self, verb: Verb, unit: &str) -> Result<Job, BusError> {
+    /// Enqueues a job. After an error with [`BusError::outcome_unknown`] systemd may have it anyway.
+    pub(crate) async fn start_job(&self, job_type: JobType, unit: &str) -> Result<Job, BusError> {
         let bus = self.bus.connection().await?;
         let manager = ManagerProxy::new(&bus).await.map_err(BusError::Unreachable)?;
-        // Listen before asking: the job may have ended by the time its path is here.
+        // Subscribe first: the job may end before the reply with its path arrives.
         let ends = Ends::of_jobs(&manager).await.map_err(BusError::Unreachable)?;
-        let path = match verb {
-            Verb::Restart => manager.restart_unit(unit, Mode::Replace).await,
-            Verb::Stop => manager.stop_unit(unit, Mode::Replace).await,
-            Verb::Start => manager.start_unit(unit, Mode::Replace).await,
+        let path = match job_type {
+            JobType::Restart => manager.restart_unit(unit, Mode::Replace).await,
+            JobType::Stop => manager.stop_unit(unit, Mode::Replace).await,
+            JobType::Start => manager.start_unit(unit, Mode::Replace).await,
         }?;
         Ok(Job::new(path.to_string(), ends))
     }
 
-    /// The unit's present job, to be followed by someone who did not ask for it. `None` if it has none.
-    ///
-    /// # Errors
-    ///
-    /// If systemd does not answer.
-    pub(crate) async fn present_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
+    /// The unit's current job, regardless of who enqueued it.
+    pub(crate) async fn current_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
         let bus = self.bus.connection().await?;
         let ends = Ends::of_jobs(&ManagerProxy::new(&bus).await?).await?;
         Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
     }
 
-    /// When this boot's user space began, as systemd recorded it. Uptime would not do: in a container it is the host's.
-    ///
-    /// # Errors
-    ///
-    /// If systemd does not answer.
+    /// When this boot's user space started, as systemd recorded it. In a container the uptime would be the host's.
     pub(crate) async fn booted_at(&self) -> Result<Option<Timestamp>, BusError> {
         let bus = self.bus.connection().await?;
         let manager = ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build().await?;
@@ -145,7 +123,7 @@ impl Systemd {
 
 async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus::Result<Unit> {
     let unit = UnitProxy::builder(bus).path(path.clone())?.cache_properties(CacheProperties::No).build().await?;
-    let words = |property: &'static str| unit.inner().get_property::<String>(property);
+    let text = |property: &'static str| unit.inner().get_property::<String>(property);
     let service = async {
         if !name.ends_with(".service") {
             return Ok((0, 0, String::new()));
@@ -154,9 +132,9 @@ async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus:
         try_join!(service.n_restarts(), service.main_pid(), service.result())
     };
     let (load_state, active_state, sub_state, invocation_id, active_since, needs_daemon_reload, job, service) = try_join!(
-        words("LoadState"),
-        words("ActiveState"),
-        words("SubState"),
+        text("LoadState"),
+        text("ActiveState"),
+        text("SubState"),
         unit.inner().get_property::<Vec<u8>>("InvocationID"),
         unit.active_enter_timestamp(),
         unit.need_daemon_reload(),
@@ -169,26 +147,26 @@ async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus:
         load_state,
         active_state,
         sub_state,
-        invocation_id: hexadecimal(&invocation_id),
+        invocation_id: hex(&invocation_id),
         restarts,
         main_pid,
         active_since: timestamp(active_since),
         result,
         needs_daemon_reload,
-        // systemd's "no job" is number 0 with the path "/".
+        // systemd returns number 0 and the path "/" for no job.
         job: (job.0 != 0).then(|| job.1.to_string()),
     })
 }
 
-/// systemd's InvocationID as `systemctl show` prints it; all zeros is none.
-fn hexadecimal(bytes: &[u8]) -> String {
+/// An InvocationID as `systemctl show` prints it. All zeros means none.
+fn hex(bytes: &[u8]) -> String {
     if bytes.iter().all(|byte| *byte == 0) {
         return String::new();
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// systemd counts microseconds since 1970; 0 is never.
+/// systemd counts microseconds since 1970; 0 means never.
 fn timestamp(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|microseconds| *microseconds != 0)?;
     Timestamp::from_microsecond(microseconds).ok()

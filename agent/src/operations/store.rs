@@ -1,10 +1,10 @@
-//! What survives: operations and the highest epoch, as JSON files in the state directory.
+//! Durable state: operations and the highest epoch, as JSON files in the state directory.
 //!
-//! `running.json` is the operation that goes on, if any; `operations/` holds those that have ended, one file each, named
-//! `TIME.KIND.ID.json` so that a listing needs no reading; `epoch.json` is the highest epoch. Each file is written beside,
-//! synced, renamed, and its folder synced: after a loss of power it is the old one or the new one, whole.
+//! `running.json` is the running operation, if any; `operations/` holds those that have ended, one file each, named
+//! `TIME.KIND.ID.json` so that listing them reads none; `epoch.json` is the highest epoch. Files are replaced atomically and
+//! durably.
 //!
-//! Everything here blocks; [`SharedStore`] takes it away from the runtime.
+//! [`Store`] blocks; [`SharedStore`] keeps it off the runtime.
 
 mod file;
 mod shared;
@@ -24,45 +24,35 @@ pub(crate) use shared::SharedStore;
 use super::record::{Change, Operation};
 use crate::{config::Retention, disk::Disk};
 
-/// Reboots are counted over this long, and their records are kept for it whatever the retention says.
-pub(crate) const REBOOTS_COUNT_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// The period of the reboot budget. Records of reboots are kept for it, whatever the retention says.
+pub(crate) const REBOOT_BUDGET_PERIOD: SignedDuration = SignedDuration::from_hours(24);
 
-/// Why the state directory does not do what it must.
+/// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
+pub enum StoreError {
     /// Reading, writing or syncing failed.
     #[error("{path}")]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
-    /// A file does not hold what it should.
+    Io { path: PathBuf, source: io::Error },
+    /// A file holds something else than the agent writes.
     #[error("{path} is damaged")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The agent is going down, and nothing is written any more.
+    Damaged { path: PathBuf, source: serde_json::Error },
+    /// The runtime is shutting down, and nothing more is written.
     #[error("the agent is stopping")]
     Stopping,
 }
 
-/// The state directory. One process alone uses it.
+/// The state directory, used by one process at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
     disk: Disk,
     folder: PathBuf,
-    /// By time, the oldest first.
+    /// Oldest first.
     ended: Vec<Entry>,
     epoch: u64,
     warnings: Vec<String>,
 }
 
-/// One file of `operations/`, as its name tells.
+/// What the name of a file in `operations/` says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     started_ms: i64,
@@ -101,13 +91,8 @@ struct Epoch {
 }
 
 impl Store {
-    /// Opens a state directory, making what is missing, and tells of the operation that was running when it was left.
-    ///
-    /// A damaged file is set aside under another name and told of in [`Store::warnings`].
-    ///
-    /// # Errors
-    ///
-    /// If the folder cannot be used at all.
+    /// Opens a state directory, creating it if needed, and returns the operation that was running. A damaged file is renamed
+    /// and reported in [`Store::warnings`].
     pub(crate) fn open(disk: Disk, folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
         let operations = folder.join("operations");
         let io = |source| StoreError::Io { path: operations.clone(), source };
@@ -132,7 +117,7 @@ impl Store {
         if let Some(epoch) = self.read_or_set_aside::<Epoch>(&self.folder.join("epoch.json"))? {
             return Ok(epoch.highest);
         }
-        // None, or a damaged one: each operation tells the epoch of its order, and that was recorded before it began.
+        // It is missing or damaged, but each operation holds the epoch that was recorded before it started.
         let operations = self.ended.iter().filter_map(|entry| self.read(entry).ok());
         Ok(operations.map(|operation| operation.order.epoch).max().unwrap_or(0))
     }
@@ -141,7 +126,7 @@ impl Store {
         let path = self.running_file();
         let running = self.read_or_set_aside::<Operation>(&path)?;
         let Some(running) = running.filter(|running| self.ended.binary_search(&Entry::of(running)).is_err()) else {
-            // It ended, and the power went before this file did.
+            // It had ended, and the power failed before this file was removed.
             file::remove(&self.disk, &path)?;
             return Ok(None);
         };
@@ -161,21 +146,16 @@ impl Store {
         }
     }
 
-    /// What was wrong with files, as sentences.
+    /// What was wrong with files, in sentences.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The highest epoch ever recorded.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// Records an epoch, if it is higher.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written: then the one before stays.
+    /// Records an epoch if it is higher. After an error the previous one stays.
     pub(crate) fn raise_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
         if epoch > self.epoch {
             file::write(&self.disk, &self.folder.join("epoch.json"), &Epoch { highest: epoch })?;
@@ -184,11 +164,8 @@ impl Store {
         Ok(())
     }
 
-    /// Records the running operation as it is now; one that has ended is filed.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written: then the state before stays.
+    /// Records an operation: a running one in `running.json`, one that has ended in `operations/`. After an error the previous
+    /// state stays.
     pub(crate) fn save(&mut self, operation: &Operation) -> Result<(), StoreError> {
         let running = self.running_file();
         if operation.is_running() {
@@ -202,27 +179,23 @@ impl Store {
         file::remove(&self.disk, &running)
     }
 
-    /// Whether an operation with this id has ended. Reads nothing.
+    /// Whether an operation with this id has ended. Reads no file.
     pub(crate) fn knows(&self, id: &str) -> bool {
         self.ended.iter().any(|entry| entry.id == id)
     }
 
     /// An operation that has ended, by its id.
-    ///
-    /// # Errors
-    ///
-    /// If its file cannot be read.
     pub(crate) fn ended(&self, id: &str) -> Result<Option<Operation>, StoreError> {
         self.ended.iter().rev().find(|entry| entry.id == id).map(|entry| self.read(entry)).transpose()
     }
 
-    /// Operations that have ended, the newest first, at most `limit`. Files that cannot be read are left out and told of.
+    /// The newest `limit` operations that have ended, newest first. Unreadable files are left out and reported.
     pub(crate) fn newest(&mut self, limit: usize) -> Vec<Operation> {
         let read: Vec<_> = self.ended.iter().rev().take(limit).map(|entry| self.read(entry)).collect();
         read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
     }
 
-    /// Reboots that began after `since` and have ended. A file that cannot be read counts as none.
+    /// Reboots that started after `since` and have ended. Unreadable files are left out and reported.
     pub(crate) fn reboots_since(&mut self, since: Timestamp) -> Vec<Operation> {
         let since = since.as_millisecond();
         let recent = self.ended.iter().rev().take_while(|entry| entry.started_ms > since);
@@ -230,24 +203,19 @@ impl Store {
         read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
     }
 
-    /// Forgets operations that are too old or too many, but no reboot that still counts: the budget is a brake on loops, and
-    /// a short memory would be a way around it.
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be removed; the rest is tried at the next call.
+    /// Removes operations that are too old or too many, but no reboot that still counts: the budget stops reboot loops, and a
+    /// short retention must not defeat it.
     pub(crate) fn prune(&mut self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
         let keep = SignedDuration::try_from(retention.keep).unwrap_or(SignedDuration::MAX);
         let before = |duration| now.checked_sub(duration).map_or(i64::MIN, Timestamp::as_millisecond);
-        let (oldest, counting) = (before(keep), before(REBOOTS_COUNT_FOR));
+        let (oldest, counting) = (before(keep), before(REBOOT_BUDGET_PERIOD));
         let too_many = self.ended.len().saturating_sub(retention.keep_count);
-        let forgotten = |(place, entry): &(usize, &Entry)| {
+        let removed = |(place, entry): &(usize, &Entry)| {
             let counts = entry.reboot && entry.started_ms > counting;
             (*place < too_many || entry.started_ms < oldest) && !counts
         };
-        let forgotten: Vec<_> =
-            self.ended.iter().enumerate().filter(forgotten).map(|(_, entry)| entry.clone()).collect();
-        for entry in forgotten {
+        let removed: Vec<_> = self.ended.iter().enumerate().filter(removed).map(|(_, entry)| entry.clone()).collect();
+        for entry in removed {
             file::remove(&self.disk, &self.ended_file(&entry))?;
             self.ended.retain(|kept| *kept != entry);
         }

@@ -1,6 +1,7 @@
-//! The audit trail: one record in the log for each changing call, refused ones included.
+//! The audit trail: a log record for each changing call, including refused ones.
 //!
-//! In the journal: `journalctl -u usher-agent USHER_AUDIT=refused`, or by `USHER_OPERATION`, `USHER_UNIT`, `USHER_CALLER`.
+//! `journalctl -u usher-agent USHER_AUDIT=refused` finds them in the journal; `USHER_OPERATION`, `USHER_UNIT` and
+//! `USHER_CALLER` work too.
 
 use tracing::{info, warn};
 
@@ -12,7 +13,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// What of a request is recorded. Taken before the request is used up.
+/// The audited parts of a request, copied before it is consumed.
 #[derive(Debug)]
 pub(crate) struct Record {
     request: Request,
@@ -24,10 +25,10 @@ impl Record {
         Self { request: request.clone(), address: address.to_string() }
     }
 
-    /// Records how the call was answered.
+    /// Logs how the call was answered.
     pub(crate) fn answered(&self, answer: &Result<Operation, Refusal>) {
         let Request { id, change, order, caller } = &self.request;
-        let (call, words, unit) = (change.call(), change.words(), change.unit().unwrap_or_default());
+        let (call, description, unit) = (change.call(), change.description(), change.unit().unwrap_or_default());
         let overridden = match change {
             Change::RebootNode { override_blockers, .. } => {
                 override_blockers.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
@@ -39,13 +40,13 @@ impl Record {
                 audit = if order.dry_run { "dry run" } else { "accepted" },
                 operation = id, call, unit, %caller, address = self.address, requester = order.requester,
                 reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
-                "accepted from {caller}{}: {words}", if order.dry_run { " as a dry run" } else { "" }
+                "accepted from {caller}{}: {description}", if order.dry_run { " as a dry run" } else { "" }
             ),
             Err(refusal) => warn!(
                 audit = "refused", refusal = refusal.reason,
                 operation = id, call, unit, %caller, address = self.address, requester = order.requester,
                 reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
-                "refused to {words} for {caller}: {}: {refusal}", refusal.reason
+                "refused to {description} for {caller}: {}: {refusal}", refusal.reason
             ),
         }
     }

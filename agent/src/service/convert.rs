@@ -6,7 +6,7 @@ use usher_proto::v1;
 use crate::{
     machine::{
         Hold,
-        login::{Inhibitor, LoggedIn},
+        login::{Inhibitor, UserSession},
         systemd::Unit,
     },
     operations::{
@@ -92,8 +92,8 @@ pub(super) fn inhibitor(inhibitor: Inhibitor) -> v1::Inhibitor {
     v1::Inhibitor { what, who, why, mode, uid, pid }
 }
 
-pub(super) fn session(session: LoggedIn) -> v1::Session {
-    let LoggedIn { id, user, uid } = session;
+pub(super) fn session(session: UserSession) -> v1::Session {
+    let UserSession { id, user, uid } = session;
     v1::Session { id, user, uid }
 }
 

@@ -16,13 +16,13 @@ use crate::{
     operations::{blockers, record::Operation},
 };
 
-/// A listing without a limit; the contract says so.
+/// The length of a list if the caller sets no limit; the contract promises it.
 const DEFAULT_LIMIT: usize = 50;
 
-/// The longest listing. Each may carry twenty lines of a journal, and clients take messages up to 4 MiB.
+/// The longest list. Each operation may carry twenty lines of a journal, and clients accept messages of up to 4 MiB.
 const LONGEST_LIST: usize = 150;
 
-/// States of an operation that wait for a slow follower. It gets the latest in any case.
+/// How many states of an operation to queue for a slow client. It always gets the latest.
 const STATES_AHEAD: usize = 1;
 
 #[tonic::async_trait]
@@ -59,15 +59,15 @@ impl NodeInfo for Service {
         let (sender, receiver) = mpsc::channel(STATES_AHEAD);
         let operations = self.operations.clone();
         tokio::spawn(async move {
-            let told_to_the_end = tokio::select! {
+            let complete = tokio::select! {
                 biased;
                 () = sender.closed() => return,
-                // Before the stop: an operation that ends in the same moment is told to its end.
-                told_to_the_end = tell(followed, &sender) => told_to_the_end,
+                // Before the stop: if the operation ends at the same moment, the client learns it.
+                complete = send_states(followed, &sender) => complete,
                 () = operations.stopped() => false,
             };
-            if !told_to_the_end {
-                // The follower may have gone as well.
+            if !complete {
+                // The client may be gone as well.
                 let _ = sender.send(Err(Status::unavailable("the agent is stopping; attach again"))).await;
             }
         });
@@ -75,8 +75,9 @@ impl NodeInfo for Service {
     }
 }
 
-/// Tells the operation now and after each change, until it has ended: then true. False if its owner went before that.
-async fn tell(
+/// Sends the operation now and after each change. Returns true once it has ended or the client is gone, false if the
+/// operation's task was dropped first.
+async fn send_states(
     mut followed: watch::Receiver<Operation>,
     sender: &mpsc::Sender<Result<v1::WatchOperationResponse, Status>>,
 ) -> bool {
@@ -94,7 +95,7 @@ async fn tell(
 }
 
 impl Service {
-    /// Everything at once, as far as it can be had: what cannot becomes a warning.
+    /// The whole status. What cannot be read becomes a warning.
     async fn node(&self) -> v1::Node {
         let (machine, config) = (&self.machine, &self.machine.config);
         let mut warnings = self.live.warnings();
@@ -104,13 +105,13 @@ impl Service {
             join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
             machine.systemd.booted_at(),
             machine.login.inhibitors(),
-            machine.login.logged_in(),
+            machine.login.user_sessions(),
             self.operations.reboots_within_a_day(),
         );
-        let mut systemd_words = None;
+        let mut systemd_error = None;
         let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
             let unit = unit.unwrap_or_else(|error| {
-                systemd_words = Some(chain(&error));
+                systemd_error = Some(chain(&error));
                 Unit { name: name.clone(), ..Unit::default() }
             });
             if unit.load_state == "not-found" {
@@ -120,7 +121,7 @@ impl Service {
             convert::unit(unit, probe_url)
         });
         let units = units.collect();
-        warnings.extend(systemd_words.map(|words| format!("systemd does not answer: {words}")));
+        warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));
         let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
         let blockers = blockers(&inhibitors, &sessions);
@@ -163,9 +164,9 @@ impl Service {
     }
 }
 
-fn or_warn<T: Default>(answer: Result<T, BusError>, words: &str, warnings: &mut Vec<String>) -> T {
+fn or_warn<T: Default>(answer: Result<T, BusError>, message: &str, warnings: &mut Vec<String>) -> T {
     answer.unwrap_or_else(|error| {
-        warnings.push(format!("{words}: {}", chain(&error)));
+        warnings.push(format!("{message}: {}", chain(&error)));
         T::default()
     })
 }

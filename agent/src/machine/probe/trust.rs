@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _
 use super::ProbeError;
 use crate::config::Trust;
 
-/// A TLS client for one question. The CA is read each time: it may have been renewed with the unit's certificate.
+/// The TLS client of one probe. It reads the CA each time: it may have been renewed with the unit's certificate.
 pub(super) fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, ProbeError> {
     let builder = ClientConfig::builder();
     let config = match trust {
@@ -26,7 +26,7 @@ pub(super) fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, ProbeErr
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, ProbeError> {
-    let bad = |words: String| ProbeError::Ca { path: path.to_owned(), words };
+    let bad = |reason: String| ProbeError::Ca { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))? {
         let ca = ca.map_err(|error| bad(error.to_string()))?;
@@ -35,8 +35,8 @@ fn roots(path: &Path) -> Result<RootCertStore, ProbeError> {
     if roots.is_empty() { Err(bad("it holds no certificate".to_owned())) } else { Ok(roots) }
 }
 
-/// Accepts any certificate whose key the server holds. The configuration allows this on loopback alone, where nobody can
-/// stand between.
+/// Accepts any certificate whose key the server holds. The configuration allows this only on loopback, where there is no
+/// man in the middle.
 #[derive(Debug)]
 struct AnyCertificate(CryptoProvider);
 

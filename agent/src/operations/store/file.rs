@@ -17,7 +17,7 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(disk: &Disk, path: &Path) -> Re
     serde_json::from_slice(&text).map(Some).map_err(|source| StoreError::Damaged { path: path.to_owned(), source })
 }
 
-/// Writes a file so that it is on disk, whole, when this returns.
+/// Writes a file atomically and durably.
 pub(super) fn write<T: Serialize>(disk: &Disk, path: &Path, content: &T) -> Result<(), StoreError> {
     let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
     let mut text = serde_json::to_vec_pretty(content).map_err(damaged)?;
@@ -25,7 +25,7 @@ pub(super) fn write<T: Serialize>(disk: &Disk, path: &Path, content: &T) -> Resu
     disk.replace(path, &text).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }
 
-/// Removes a file so that it is gone from the disk when this returns. It may be missing.
+/// Removes a file durably. A missing file is no error.
 pub(super) fn remove(disk: &Disk, path: &Path) -> Result<(), StoreError> {
     disk.remove(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }

@@ -1,4 +1,4 @@
-//! The store as asynchronous code uses it.
+//! The store for asynchronous code.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::task::{spawn_blocking, yield_now};
 
 use super::Store;
 
-/// One store for all who use it. Clones are the same.
+/// A store that several tasks share. Clones are the same store.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedStore {
     store: Arc<Mutex<Store>>,
@@ -18,16 +18,16 @@ impl SharedStore {
         Self { in_memory: store.disk.is_memory(), store: Arc::new(Mutex::new(store)) }
     }
 
-    /// The store itself, for what touches no file.
+    /// The store itself, for calls that touch no file.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads and writes files away from the runtime, which they would block. `None` only if the runtime is going down.
+    /// Runs work that reads and writes files on a thread where it may block. `None` only if the runtime is shutting down.
     ///
-    /// In memory nothing blocks, and another thread would make the order of events depend on the scheduler. The work is done
-    /// here instead, between two moments at which the task can be dropped: before the first nothing is written, before the
-    /// second everything is and nobody was told.
+    /// In memory nothing blocks, and a second thread would make the order of events depend on the scheduler. The work then runs
+    /// here, between two points where the task can be dropped: at the first one nothing is written, at the second everything is
+    /// and nobody knows.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Store) -> T + Send + 'static,
