@@ -64,7 +64,14 @@ impl From<ConfigError> for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        Self::usage(words::chain(&error))
+        let ConnectError::AnotherCluster { site, kubeconfig, context } = &error else {
+            return Self::usage(words::chain(&error));
+        };
+        let context = context.as_deref().unwrap_or(kubeconfig);
+        Self::new(Exit::Refused, words::chain(&error))
+            .line(format!("if {kubeconfig:?} is what you want: name its cluster file with --cluster-file"))
+            .line(format!("if {site:?} is: name its context with --context, or its file with --kubeconfig"))
+            .line(format!("if both are one cluster: set [api] context = {context:?} in the cluster file"))
     }
 }
 
@@ -104,17 +111,10 @@ impl From<DrainError> for Failure {
 impl From<LockError> for Failure {
     fn from(error: LockError) -> Self {
         match error {
-            LockError::Held(holder) => {
-                let renewed = holder.renewed.map(|at| words::age(at, jiff::Timestamp::now())).unwrap_or_default();
-                Self::new(
-                    Exit::Locked,
-                    format!(
-                        "the lock is held by {} (operation {}, {:?}, renewed {renewed} ago)",
-                        holder.requester, holder.operation, holder.reason
-                    ),
-                )
-                .line("wait for it to end; a lock whose holder died is free a minute after its last renewal")
-            }
+            LockError::Held(holder) => Self::new(Exit::Locked, format!("the lock is held by {holder}")).line(format!(
+                "wait for it to end; if it has died, the lock is free in {}",
+                words::took(holder.free_in())
+            )),
             LockError::Cluster(error) => error.into(),
         }
     }
