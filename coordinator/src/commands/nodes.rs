@@ -132,24 +132,32 @@ fn unlimited(limit: Duration) -> Duration {
 pub(super) async fn targets(world: &World, targets: Targets, also: &[String]) -> Result<Vec<String>, Failure> {
     let Targets { nodes: named, selector } = targets;
     if let Some(selector) = selector {
-        let found: Vec<_> = world.cluster.nodes_matching(&selector).await?.into_keys().collect();
+        let found = world.cluster.nodes_matching(&selector).await?.into_keys();
+        let found: Vec<_> = found.map(|node| target(world, &node, also).unwrap_or(node)).collect();
         return if found.is_empty() { Err(identity::nothing_selected(&selector).into()) } else { Ok(found) };
     }
     let mut names: Vec<String> = Vec::new();
     for name in named {
         let name = ["node/", "nodes/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(&name).to_owned();
-        let machine = world.machine_named(&name).filter(|&machine| world.knows_node(&name) || also.contains(&machine.to_owned()));
-        let Some(machine) = machine else {
+        let Some(name) = target(world, &name, also) else {
             let what = if also.is_empty() { "a Node" } else { "a Node or a control-plane machine" };
             return Err(Refusal::new(format!("{name} is not {what} of this cluster"))
                 .hint("see them: usher nodes")
                 .into());
         };
-        // Kubernetes knows the Node alone; a control-plane machine may have another name in the cluster file.
-        let name = if also.is_empty() { world.node_name(machine) } else { machine }.to_owned();
         if !names.contains(&name) {
             names.push(name);
         }
     }
     Ok(names)
+}
+
+/// The name that a target goes by from here on. Where only Nodes will do it is the Node's; a control-plane machine may have another
+/// one in the cluster file.
+fn target(world: &World, name: &str, also: &[String]) -> Option<String> {
+    let machine = world.machine_named(name)?;
+    match also.is_empty() {
+        true => Some(world.node_name(machine)).filter(|node| world.knows_node(node)).map(str::to_owned),
+        false => Some(machine.to_owned()),
+    }
 }

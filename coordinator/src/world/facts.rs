@@ -129,12 +129,15 @@ impl World {
         let is_named = |machine: &String| scope.machines.contains(machine) || scope.nodes.contains(machine);
         let control_plane = self.control_plane.iter().filter(|&machine| scope.control_plane || scope.all || is_named(machine));
         let all = scope.all.then_some(if listed.is_empty() { &self.nodes } else { listed });
-        let nodes_of_control_plane: BTreeSet<_> = self.control_plane.iter().map(|name| self.node_name(name)).collect();
-        let others: BTreeSet<_> = scope.machines.iter().chain(&scope.nodes).chain(all.into_iter().flat_map(BTreeMap::keys)).collect();
-        let others = others.into_iter().filter(|name| {
-            !self.control_plane.contains(name) && !nodes_of_control_plane.contains(name.as_str())
-        });
+        let all = all.into_iter().flat_map(BTreeMap::keys).filter(|node| !self.is_listed(node));
+        let others: BTreeSet<_> = scope.machines.iter().chain(&scope.nodes).chain(all).collect();
+        let others = others.into_iter().filter(|name| !self.control_plane.contains(name));
         control_plane.chain(others).cloned().collect()
+    }
+
+    /// Whether this is a machine of the control plane as it is listed, or its Node by another name.
+    fn is_listed(&self, name: &str) -> bool {
+        self.control_plane.iter().any(|machine| machine == name || self.node_name(machine) == name)
     }
 
     async fn machines(
@@ -147,7 +150,7 @@ impl World {
         let (agents, api, listed) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE), &listed);
         let reading = names.iter().map(|name| async {
             let name = name.clone();
-            let is_listed = self.control_plane.contains(&name);
+            let is_listed = self.is_listed(&name);
             let asked = scope.all || (scope.control_plane && is_listed) || scope.machines.contains(&name);
             let node = async {
                 match effort {
