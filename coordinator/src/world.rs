@@ -4,10 +4,13 @@ mod facts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::OnceLock,
+    time::Duration,
 };
 
-use tokio::time::Instant;
+use k8s_openapi::api::core::v1::Node;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts},
@@ -17,6 +20,9 @@ use crate::{
     node::{Agents, NodeError, in_url},
     site::{Component, Role, Site},
 };
+
+/// How long the API may take to list the nodes before a notice says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// A site, its cluster, its agents and its elections.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ impl World {
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
         let begun = Instant::now();
-        let (nodes, slim) = cluster.nodes_at_once().await?;
+        let (nodes, slim) = list_nodes(&cluster).await?;
         let drainer = Drainer::new(cluster.client().clone()).knowing(&slim, begun);
         let control_plane = control_plane(&site, &nodes);
         let mut internal_ips = internal_ips(&nodes);
@@ -78,7 +84,16 @@ impl World {
             nodes_of_machines.insert(machine.clone(), fitting.into_iter().map(str::to_owned).collect());
         }
         let agents = Agents::described(&site, internal_ips);
-        Ok(Self { site, cluster, agents, drainer, elections: OnceLock::new(), nodes, control_plane, nodes_of: nodes_of_machines })
+        Ok(Self {
+            site,
+            cluster,
+            agents,
+            drainer,
+            elections: OnceLock::new(),
+            nodes,
+            control_plane,
+            nodes_of: nodes_of_machines,
+        })
     }
 
     /// Who leads each of the site's elections. They are watched from the first call on: a drain of a worker needs no
@@ -122,7 +137,11 @@ impl World {
     pub fn machine_named<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let control_plane = self.control_plane.iter().map(String::as_str);
         let by_node = || control_plane.clone().find(|machine| self.node_name(machine) == name);
-        control_plane.clone().find(|&machine| machine == name).or_else(by_node).or(self.knows_node(name).then_some(name))
+        control_plane
+            .clone()
+            .find(|&machine| machine == name)
+            .or_else(by_node)
+            .or(self.knows_node(name).then_some(name))
     }
 
     /// The Lease of an elected component.
@@ -148,6 +167,18 @@ impl World {
     /// The control-plane machines by name, in the site's order.
     pub fn control_plane(&self) -> &[String] {
         &self.control_plane
+    }
+}
+
+/// All Nodes, with a notice when the API takes its time.
+async fn list_nodes(cluster: &Cluster) -> Result<(BTreeMap<String, NodeFacts>, Vec<Node>), ClusterError> {
+    let mut listing = pin!(cluster.nodes_at_once());
+    match timeout(NOTICE_AFTER, listing.as_mut()).await {
+        Ok(listed) => listed,
+        Err(_) => {
+            cluster.notice(&format!("waiting for {} to list the nodes", cluster.server()));
+            listing.await
+        }
     }
 }
 

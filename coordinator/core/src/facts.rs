@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
     identity::{Identity, Unproven, nodes_of},
 };
-use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 
 /// The facts that plans are made from.
 #[derive(Debug, Clone, Serialize)]

@@ -1,4 +1,4 @@
-//! What can go wrong between usher and the Kubernetes API, in words.
+//! Errors of requests to the Kubernetes API.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ pub enum ClusterError {
         /// The last error of the connection.
         source: Box<kube::Error>,
     },
-    /// Servers answered, if at all, too late or too little.
+    /// The answer came too late, or did not settle the question.
     #[error("cannot {doing} within {}: {problem}", words::took(*.within))]
     TimedOut {
         /// As in [`Self::Answered`].
         doing: String,
-        /// How long was waited.
+        /// The time that it was given.
         within: Duration,
         /// What was missing, or the last error.
         problem: String,
@@ -67,12 +67,9 @@ impl ClusterError {
     /// The same error for somebody else who waited for the same thing: word for word if a server answered.
     pub(super) fn again(&self, waited: Duration) -> Self {
         match self {
-            Self::Answered { doing, code, reason, message } => Self::Answered {
-                doing: doing.clone(),
-                code: *code,
-                reason: reason.clone(),
-                message: message.clone(),
-            },
+            Self::Answered { doing, code, reason, message } => {
+                Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
+            }
             Self::Unreachable { doing, server, source } => {
                 let problem = format!("no answer from {server}: {}", words::chain(source.as_ref()));
                 Self::TimedOut { doing: doing.clone(), within: waited, problem }

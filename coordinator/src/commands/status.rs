@@ -32,8 +32,7 @@ struct Status<'a> {
 pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
     let world = world(global).await?;
     let scope = Scope { control_plane: true, all: true, ..Scope::default() };
-    let (version, lock, facts) =
-        futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
+    let (version, lock, facts) = futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
     if matches!(global.output, Format::Json | Format::Yaml) {
         let status = Status {
             cluster: world.cluster.name(),

@@ -1,7 +1,10 @@
 //! Facts by need: what a plan does not use is not read.
 
 use usher_coordinator::{inventory::Identity, site::Site, world::Scope};
-use usher_testkit::apiserver::fixtures::{lease, node, pod};
+use usher_testkit::apiserver::{
+    ApiServer,
+    fixtures::{lease, node, pod},
+};
 
 use super::{machines, requests, seconds, server, site, world};
 
@@ -11,7 +14,8 @@ async fn a_plan_is_made_from_the_nodes_it_speaks_of() {
     let world = world(&api, site()).await;
     assert_eq!(requests(&api), ["GET /api/v1/nodes"]);
 
-    let nodes = |names: &[&str]| Scope { nodes: names.iter().map(|&name| name.to_owned()).collect(), ..Scope::default() };
+    let nodes =
+        |names: &[&str]| Scope { nodes: names.iter().map(|&name| name.to_owned()).collect(), ..Scope::default() };
     for (what, scope, expected) in [
         ("nothing", Scope::default(), &[][..]),
         ("the Nodes of a drain", nodes(&["w1", "w2"]), &["GET /api/v1/nodes/w1", "GET /api/v1/nodes/w2"]),
@@ -21,7 +25,8 @@ async fn a_plan_is_made_from_the_nodes_it_speaks_of() {
         let facts = world.facts(&scope).await.unwrap();
         assert_eq!(requests(&api), expected, "{what}");
         let names: Vec<_> = facts.machines.iter().map(|machine| machine.name.as_str()).collect();
-        assert_eq!(names, scope.nodes.iter().collect::<Vec<_>>(), "{what}");
+        let there: Vec<_> = scope.nodes.iter().filter(|&name| name != "w9").collect();
+        assert_eq!(names, there, "{what}");
     }
 
     // The first plan is made from what was read when the command began.
@@ -44,21 +49,21 @@ async fn many_nodes_are_listed_page_by_page() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_runs_the_control_plane_is_no_worker_whatever_the_lists_say() {
     let apiserver = || pod("kube-system/kube-apiserver-cp4").on("cp4").mirror();
-    let cases: [(&str, &dyn Fn(&usher_testkit::apiserver::ApiServer), &[&str]); 5] = [
-        ("a worker", &|api| drop(api.add(node("cp4"))), &[]),
+    let cases: [(&str, &dyn Fn(&ApiServer), &[&str]); 5] = [
+        ("a worker", &|api| _ = api.add(node("cp4")), &[]),
         (
             "the label",
-            &|api| drop(api.add(node("cp4").control_plane())),
+            &|api| _ = api.add(node("cp4").control_plane()),
             &["its Node has the label node-role.kubernetes.io/control-plane"],
         ),
         (
             "the label of old clusters",
-            &|api| drop(api.add(node("cp4").labelled("node-role.kubernetes.io/master", ""))),
+            &|api| _ = api.add(node("cp4").labelled("node-role.kubernetes.io/master", "")),
             &["its Node has the label node-role.kubernetes.io/control-plane"],
         ),
         (
             "a static pod",
-            &|api| drop(api.add(node("cp4")).add(apiserver())),
+            &|api| _ = api.add(node("cp4")).add(apiserver()),
             &["the static pod kube-system/kube-apiserver-cp4 runs on it"],
         ),
         (
@@ -66,7 +71,11 @@ async fn a_machine_that_runs_the_control_plane_is_no_worker_whatever_the_lists_s
             &|api| {
                 api.add(node("cp4"));
                 let name = "kube-system/kube-scheduler";
-                api.add(lease(name).held_by("cp4.example.org_6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1").renewed_ago(seconds(900)));
+                api.add(
+                    lease(name)
+                        .held_by("cp4.example.org_6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1")
+                        .renewed_ago(seconds(900)),
+                );
             },
             &["it holds the lease of kube-scheduler"],
         ),
@@ -88,7 +97,9 @@ async fn a_machine_that_runs_the_control_plane_is_no_worker_whatever_the_lists_s
 #[tokio::test(start_paused = true)]
 async fn a_machine_and_a_node_of_two_names_are_one_if_exactly_one_fits() {
     let api = server();
-    api.add(node("cp9.example.org").at("10.0.0.9")).add(node("cp8.a.example").at("10.0.8.1")).add(node("cp8.b.example"));
+    api.add(node("cp9.example.org").at("10.0.0.9"))
+        .add(node("cp8.a.example").at("10.0.8.1"))
+        .add(node("cp8.b.example"));
     let site = Site { control_plane: ["cp9", "cp8"].map(str::to_owned).to_vec(), ..site() };
     let world = world(&api, site).await;
     assert_eq!(world.node_name("cp9"), "cp9.example.org");

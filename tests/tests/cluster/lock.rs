@@ -35,7 +35,7 @@ fn held(api: &ApiServer, stored_ago: u64, renewed_ago: i64) {
 fn telling(api: &ApiServer) -> (Cluster, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
-    (cluster(api).telling(move |line| hears.lock().unwrap().push(line.to_owned())), told)
+    (cluster(api).with_notices(move |line| hears.lock().unwrap().push(line.to_owned())), told)
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,4 +123,16 @@ async fn who_may_not_read_leases_hears_it_at_once() {
     let leaders = world.elections().await.leaderships().await.unwrap_err();
     assert!(lock.is_forbidden() && leaders.is_forbidden(), "{lock} {leaders}");
     assert!(begun.elapsed() < seconds(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_renewals_hang_is_no_longer_held_before_another_may_take_it() {
+    let api = ApiServer::bare();
+    let lock = cluster(&api).acquire_lock(&request("op1")).await.unwrap();
+    api.inject(Fault::on(Method::PATCH, "/leases/usher").hang().always());
+    tokio::time::sleep(seconds(44)).await;
+    assert!(lock.is_held());
+    tokio::time::sleep(seconds(2)).await;
+    assert!(!lock.is_held());
+    assert!(!cluster(&api).lock_holder().await.unwrap().unwrap().dead);
 }

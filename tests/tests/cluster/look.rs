@@ -1,6 +1,9 @@
 //! `usher status`, `leaders` and `nodes`: an answer within two seconds.
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    sync::{Arc, Mutex},
+};
 
 use http::Method;
 use tempfile::TempDir;
@@ -56,8 +59,7 @@ async fn status_is_there_within_two_seconds_whatever_is_dead_or_silent() {
     let begun = Instant::now();
     let world = World::open(silent.site, cluster(&api)).await.unwrap();
     let scope = everything();
-    let (version, lock, facts) =
-        futures::join!(world.version_at_once(), world.lock_at_once(), world.look(&scope));
+    let (version, lock, facts) = futures::join!(world.version_at_once(), world.lock_at_once(), world.look(&scope));
     let (took, facts) = (begun.elapsed(), facts.unwrap());
     assert!(took <= seconds(2), "{took:?}");
     assert_eq!((version.unwrap().as_str(), lock.unwrap()), ("v1.37.2", None));
@@ -89,6 +91,17 @@ async fn an_api_that_answers_for_the_nodes_alone_is_told_of_within_two_seconds()
     let error = world.look(&everything()).await.unwrap_err();
     assert!(begun.elapsed() <= seconds(2));
     assert_eq!(error.to_string(), "cannot read the lease kube-system/kube-scheduler within 1.5s: no answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_takes_long_to_list_the_nodes_is_named() {
+    let api = server();
+    api.inject(Fault::on(Method::GET, "/nodes").delay(seconds(5)));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    let cluster = cluster(&api).with_notices(move |line| hears.lock().unwrap().push(line.to_owned()));
+    World::open(site(), cluster).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["waiting for memory to list the nodes"]);
 }
 
 #[tokio::test(start_paused = true)]

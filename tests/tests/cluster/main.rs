@@ -7,6 +7,7 @@
     reason = "what a test's own functions cannot do fails the test"
 )]
 
+mod elections;
 mod facts;
 mod lock;
 mod look;
@@ -63,8 +64,7 @@ pub(crate) fn machines(names: &[&str]) -> Scope {
 
 /// The requests since the last time that they were forgotten, as `METHOD path`, in alphabetical order.
 pub(crate) fn requests(api: &ApiServer) -> Vec<String> {
-    let mut requests: Vec<_> =
-        api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+    let mut requests: Vec<_> = api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     requests.sort();
     requests
 }

@@ -34,8 +34,8 @@ async fn drain(
     let site = usher_coordinator::config::defaults().unwrap();
     let world = World::open(site, Cluster::over(api.client(), "test", "memory")).await.unwrap();
     let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let scope = Scope { nodes: nodes.iter().cloned().collect(), ..Scope::default() };
     let request = Request::Drain { nodes, concurrency };
-    let scope = Scope::default();
     let facts = world.facts(&scope).await.unwrap();
     let plan = plan::make(&request, &[], &facts, &world.site).unwrap();
     let mandate = Mandate::new("op1".into(), "drain", "test".into(), None, "ann@host".into(), 1);

@@ -155,11 +155,8 @@ mod tests {
             ("w3", "10.0.1.4", "w3"),
         ]
         .map(|(name, ip, host)| {
-            let facts = NodeFacts {
-                internal_ip: Some(ip.into()),
-                hostnames: vec![host.into()],
-                ..fixtures::node(name)
-            };
+            let facts =
+                NodeFacts { internal_ip: Some(ip.into()), hostnames: vec![host.into()], ..fixtures::node(name) };
             (name.to_owned(), facts)
         })
         .into();
@@ -173,7 +170,12 @@ mod tests {
             ("the host name in its agent's address", "master-a", Some("cp1.example.org"), &["cp1.example.org"]),
             ("a short name that two Nodes share", "w1", None, &["w1.a.example", "w1.b.example"]),
             ("the same, told apart by the address", "w1", Some("10.0.1.2"), &["w1.b.example"]),
-            ("its name says one Node, its address another", "cp2", Some("10.0.0.1"), &["cp1.example.org", "ip-10-0-0-2"]),
+            (
+                "its name says one Node, its address another",
+                "cp2",
+                Some("10.0.0.1"),
+                &["cp1.example.org", "ip-10-0-0-2"],
+            ),
             ("another domain", "cp1.elsewhere.org", None, &[]),
             ("no Node", "cp9", Some("10.9.9.9"), &[]),
         ] {
