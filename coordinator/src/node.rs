@@ -28,8 +28,8 @@ pub use address::in_url;
 pub use agent::Agent;
 pub use error::{NodeError, Side};
 pub use usher_core::facts::agent::{
-    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
-    OperationStep, Order, RebootBudget, Session, UnitStatus,
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
+    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
 use crate::site::{AgentAccess, Site};

@@ -2,18 +2,13 @@
 
 mod facts;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
 
 use k8s_openapi::api::core::v1::Node;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts},
+    cluster::{Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
     inventory::nodes_of,
     leader::Known,
@@ -43,19 +38,6 @@ pub struct World {
     control_plane: Vec<String>,
     /// The Nodes that the control-plane machines are or could be, by machine.
     nodes_of: BTreeMap<String, Vec<String>>,
-}
-
-/// Which facts to read. Nothing is read that is not named here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// The control plane: its machines, its leaders, its apiservers.
-    pub control_plane: bool,
-    /// These machines: their Nodes, their agents, and whether they are part of the control plane.
-    pub machines: BTreeSet<String>,
-    /// The Nodes of these machines, and nothing else of them.
-    pub nodes: BTreeSet<String>,
-    /// All machines: their Nodes and their agents.
-    pub all: bool,
 }
 
 impl World {
@@ -142,11 +124,6 @@ impl World {
             .find(|&machine| machine == name)
             .or_else(by_node)
             .or(self.knows_node(name).then_some(name))
-    }
-
-    /// The Lease of an elected component.
-    pub fn lease(component: &Component) -> Option<LeaseName> {
-        component.lease()
     }
 
     /// The URL of the apiserver on `machine`, if the site has apiservers as units.

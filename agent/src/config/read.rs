@@ -62,7 +62,7 @@ impl Reader<'_> {
         let state_directory = self.path(file.state_directory, "/var/lib/usher-agent");
         Config {
             listen,
-            node: self.words("node", file.node).unwrap_or_else(crate::node::host_name),
+            node: self.words("node", file.node).unwrap_or_else(crate::host::name),
             state_directory,
             hold_file: self.path(file.hold_file, "/etc/usher/hold"),
             boot_id_file: self.path(file.boot_id_file, "/proc/sys/kernel/random/boot_id"),

@@ -7,7 +7,7 @@ mod identity;
 pub mod leader;
 pub mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub use self::{
 };
 
 /// The facts that plans are made from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {
     /// The machines that matter here, control plane first, in the site's order.
@@ -27,6 +27,26 @@ pub struct Inventory {
     pub leaders: BTreeMap<String, Leadership>,
     /// Whether each apiserver is ready, by machine.
     pub apiservers: BTreeMap<String, Readiness>,
+}
+
+/// Which facts to read. Nothing is read that is not named here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The control plane: its machines, its leaders, its apiservers.
+    pub control_plane: bool,
+    /// These machines: their Nodes, their agents, and whether they are part of the control plane.
+    pub machines: BTreeSet<String>,
+    /// The Nodes of these machines, and nothing else of them.
+    pub nodes: BTreeSet<String>,
+    /// All machines: their Nodes and their agents.
+    pub all: bool,
+}
+
+impl Scope {
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        !self.control_plane && !self.all && self.machines.is_empty() && self.nodes.is_empty()
+    }
 }
 
 /// A machine: what Kubernetes and what its agent say of it.

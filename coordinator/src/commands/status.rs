@@ -4,17 +4,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 use usher_common::clock;
 
-use super::{failure::Failure, world};
+use super::world;
 use crate::{
     cli::Global,
     cluster::LockHolder,
     exit::Exit,
-    inventory::{AgentFacts, Identity, Inventory, Machine, Unproven},
+    inventory::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
     leader::Leadership,
     output::{self, Format},
+    problem::Problem,
     site::{Role, Site},
     words,
-    world::{Scope, World},
+    world::World,
 };
 
 /// What `usher status -o json` prints.
@@ -29,7 +30,7 @@ struct Status<'a> {
     facts: &'a Inventory,
 }
 
-pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn status(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let scope = Scope { control_plane: true, all: true, ..Scope::default() };
     let (version, lock, facts) = futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
@@ -61,7 +62,7 @@ pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn leaders(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn leaders(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { control_plane: true, ..Scope::default() }).await?;
     match global.output {
@@ -132,7 +133,7 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
 }
 
 /// The table of machines, or its structure.
-pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), Failure> {
+pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), Problem> {
     if matches!(global.output, Format::Json | Format::Yaml) {
         output::result(&output::structured(&facts.machines, global.output)?);
         return Ok(());

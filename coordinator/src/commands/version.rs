@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::{failure::Failure, world};
+use super::world;
 use crate::{
     cli::Global,
     exit::Exit,
+    inventory::Scope,
     output::{self, Format},
-    world::Scope,
+    problem::Problem,
 };
 
 #[derive(Debug, Serialize)]
@@ -18,7 +19,7 @@ struct Versions {
     agents: std::collections::BTreeMap<String, String>,
 }
 
-pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
     let mut versions =
         Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: std::collections::BTreeMap::new() };
     // Ours is told whatever else can be had.

@@ -14,10 +14,10 @@ use tokio::{
 };
 use usher_common::chain;
 
-use super::{Scope, World};
+use super::World;
 use crate::{
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
-    inventory::{AgentFacts, Inventory, Machine, evidence},
+    inventory::{AgentFacts, Inventory, Machine, Scope, evidence},
     leader::{Known, Leadership, machine_of},
 };
 

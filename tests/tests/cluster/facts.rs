@@ -1,6 +1,9 @@
 //! Facts by need: what a plan does not use is not read.
 
-use usher_coordinator::{inventory::Identity, site::Site, world::Scope};
+use usher_coordinator::{
+    inventory::{Identity, Scope},
+    site::Site,
+};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{lease, node, pod},

@@ -9,10 +9,10 @@ use http::Method;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use usher_coordinator::{
-    inventory::AgentFacts,
+    inventory::{AgentFacts, Scope},
     leader::Leadership,
     site::Site,
-    world::{Scope, World},
+    world::World,
 };
 use usher_testkit::{
     apiserver::{

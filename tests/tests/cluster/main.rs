@@ -14,12 +14,7 @@ mod look;
 
 use std::time::Duration;
 
-use usher_coordinator::{
-    cluster::Cluster,
-    config,
-    site::Site,
-    world::{Scope, World},
-};
+use usher_coordinator::{cluster::Cluster, config, inventory::Scope, site::Site, world::World};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{lease, node},

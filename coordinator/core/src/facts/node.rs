@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 
 /// What usher knows of a Node object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFacts {
     /// Its name.
@@ -43,7 +43,7 @@ pub struct NodeFacts {
 }
 
 /// A client that wrote a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldWriter {
     /// The name the client gave itself, such as `kubectl-cordon`.
