@@ -83,7 +83,7 @@ async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
         request_timeout: global.request_timeout,
         is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
     };
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.telling(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
 }
 
 /// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.
