@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod arguments;
 mod audit;
 pub mod bus;
 pub mod config;

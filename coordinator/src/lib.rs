@@ -13,7 +13,6 @@ pub mod cli;
 pub mod cluster;
 pub mod command;
 pub mod commands;
-pub mod config;
 pub mod drain;
 pub mod interrupt;
 pub mod node;
@@ -23,6 +22,7 @@ pub mod progress;
 pub mod report;
 pub mod rotation;
 pub mod runner;
+pub mod site_file;
 pub mod steps;
 pub mod world;
 

@@ -1,8 +1,9 @@
 //! How a command ends without an operation: the exit code, what happened, and what to do next.
 
+use usher_common::config_file::FileError;
+
 use crate::{
     cluster::{ClusterError, ConnectError, LockError},
-    config::ConfigError,
     drain::DrainError,
     exit::Exit,
     node::NodeError,
@@ -56,8 +57,8 @@ impl From<Refusal> for Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
         Self::usage(words::chain(&error))
     }
 }
