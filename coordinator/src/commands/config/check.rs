@@ -73,12 +73,21 @@ struct Balancer {
 }
 
 pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
+    let checked = checked(global).await?;
+    match global.output {
+        Format::Json | Format::Yaml => output::result(&output::structured(&checked, global.output)?),
+        Format::Table | Format::Wide => lines(&checked).iter().for_each(|line| output::result(line)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads the cluster file, the kubeconfig and the certificates, whatever the format of the answer.
+async fn checked(global: &Global) -> Result<ConfigCheck, Failure> {
     let path = site_file::locate(global.cluster_file.as_deref());
     let site = site(global)?;
-    // What is wrong with the kubeconfig or the certificates is found here, whatever the format.
     let cluster = cluster(global, &site).await?;
     let agents = Agents::new(&site, BTreeMap::new())?;
-    let checked = ConfigCheck {
+    Ok(ConfigCheck {
         api_version: "usher.dev/v1",
         kind: "ConfigCheck",
         cluster_file: path,
@@ -88,12 +97,7 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
         components: site.components.iter().map(ComponentAt::from).collect(),
         control_plane: site.control_plane,
         load_balancer: site.load_balancer.map(Balancer::from),
-    };
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&checked, global.output)?),
-        Format::Table | Format::Wide => lines(&checked).iter().for_each(|line| output::result(line)),
-    }
-    Ok(Exit::Done)
+    })
 }
 
 fn agent_at(machine: &str, agents: &Agents, site: &Site) -> AgentAt {
@@ -170,3 +174,6 @@ fn lines(checked: &ConfigCheck) -> Vec<String> {
     lines.push("The cluster file is right.".to_owned());
     lines
 }
+
+#[cfg(test)]
+mod tests;
