@@ -17,7 +17,6 @@ pub(crate) use self::{
     agent::AgentCommand,
     change::{ChangeFlags, DryRun},
     config::ConfigCommand,
-    eviction::Eviction,
     nodes::{Drain, OnNodes, Preflight, Targets},
     reboot::Reboot,
     restart::Restart,

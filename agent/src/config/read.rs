@@ -39,7 +39,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
             .says("The node's name as Kubernetes knows it.")
             .example("worker1")
             .optional("the host name")
-            .unwrap_or_else(crate::node::host_name),
+            .unwrap_or_else(crate::host::name),
         state_directory: root
             .key("state_directory", PATH)
             .says("The folder of past operations (who, why, when, what came of it) and of the highest epoch seen.")

@@ -4,10 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use usher_proto::v1;
 
 use crate::{
-    login::{Inhibitor, LoggedIn},
-    node::Hold,
-    operation::{Change, Failure, FailureKind, Operation, State},
-    systemd::Unit,
+    machine::{
+        Hold,
+        login::{Inhibitor, UserSession},
+        systemd::Unit,
+    },
+    operations::{
+        Blocker, BlockerKind,
+        record::{Change, Failure, FailureKind, Operation, State},
+    },
 };
 
 pub(super) fn operation(operation: Operation) -> v1::Operation {
@@ -87,9 +92,18 @@ pub(super) fn inhibitor(inhibitor: Inhibitor) -> v1::Inhibitor {
     v1::Inhibitor { what, who, why, mode, uid, pid }
 }
 
-pub(super) fn session(session: LoggedIn) -> v1::Session {
-    let LoggedIn { id, user, uid } = session;
+pub(super) fn session(session: UserSession) -> v1::Session {
+    let UserSession { id, user, uid } = session;
     v1::Session { id, user, uid }
+}
+
+pub(super) fn blocker(blocker: Blocker) -> v1::Blocker {
+    let Blocker { name, kind, message } = blocker;
+    let kind = match kind {
+        BlockerKind::Inhibitor => v1::BlockerKind::Inhibitor,
+        BlockerKind::User => v1::BlockerKind::User,
+    };
+    v1::Blocker { name, kind: kind.into(), message }
 }
 
 pub(super) fn hold(hold: Hold) -> v1::Hold {

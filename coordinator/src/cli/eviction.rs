@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::duration;
-use crate::drain::PodSelector;
+use crate::{drain::PodSelector, request};
 
 /// How pods leave a node. The flags mean what they mean to `kubectl drain`; docs/drain.md says where usher differs.
 #[derive(Debug, Args)]
@@ -70,4 +70,53 @@ pub(crate) struct Eviction {
     /// Start even if some pods can never be evicted; evict the rest, then fail.
     #[arg(long, help_heading = "Drain options of usher's own")]
     pub(crate) ignore_verdicts: bool,
+}
+
+impl Eviction {
+    /// The flags as the part of a request that they are.
+    pub(crate) fn to_request(&self) -> request::Eviction {
+        let Self {
+            force,
+            ignore_daemonsets,
+            delete_emptydir_data,
+            grace_period,
+            drain_timeout,
+            pod_selector,
+            disable_eviction,
+            skip_wait_for_delete_timeout,
+            chunk_size,
+            skip_pods,
+            wait_for,
+            wait_for_jobs,
+            evict_first,
+            surge,
+            wait_for_volumes,
+            kill_after,
+            delete_after,
+            allow_namespace,
+            ignore_verdicts,
+        } = self;
+        request::Eviction {
+            force: *force,
+            ignore_daemonsets: *ignore_daemonsets,
+            delete_emptydir_data: *delete_emptydir_data,
+            // Negative means each pod's own.
+            grace_period: u32::try_from(*grace_period).ok(),
+            drain_timeout: *drain_timeout,
+            pod_selector: pod_selector.clone(),
+            disable_eviction: *disable_eviction,
+            skip_wait_for_delete_timeout: skip_wait_for_delete_timeout.map(Duration::from_secs),
+            chunk_size: *chunk_size,
+            skip_pods: skip_pods.clone(),
+            wait_for: wait_for.clone(),
+            wait_for_jobs: *wait_for_jobs,
+            evict_first: evict_first.clone(),
+            surge: surge.clone(),
+            wait_for_volumes: *wait_for_volumes,
+            kill_after: *kill_after,
+            delete_after: *delete_after,
+            allow_namespace: allow_namespace.clone(),
+            ignore_verdicts: *ignore_verdicts,
+        }
+    }
 }

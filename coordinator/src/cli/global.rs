@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 
 use super::values::duration;
-use crate::{output::Format, progress::Progress};
+use crate::{output::Format, progress::Progress, request::Connection};
 
 /// Flags that every command takes. Those that kubectl has mean the same.
 #[derive(Debug, Args)]
@@ -76,4 +76,45 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+impl Global {
+    /// The flags that lead to the cluster. A token is a secret and stays out of everything that is stored or printed.
+    pub(crate) fn connection(&self) -> Connection {
+        let Self {
+            cluster_file,
+            output: _,
+            progress: _,
+            color: _,
+            verbose: _,
+            kubeconfig,
+            context,
+            cluster,
+            user,
+            server,
+            token: _,
+            impersonate,
+            impersonate_groups,
+            impersonate_uid,
+            certificate_authority,
+            tls_server_name,
+            insecure_skip_tls_verify,
+            request_timeout,
+        } = self;
+        Connection {
+            cluster_file: cluster_file.clone(),
+            kubeconfig: kubeconfig.clone(),
+            context: context.clone(),
+            cluster: cluster.clone(),
+            user: user.clone(),
+            server: server.clone(),
+            impersonate: impersonate.clone(),
+            impersonate_groups: impersonate_groups.clone(),
+            impersonate_uid: impersonate_uid.clone(),
+            certificate_authority: certificate_authority.clone(),
+            tls_server_name: tls_server_name.clone(),
+            insecure_skip_tls_verify: *insecure_skip_tls_verify,
+            request_timeout: *request_timeout,
+        }
+    }
 }

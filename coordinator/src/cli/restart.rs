@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{change::ChangeFlags, values::duration};
-use crate::plan::AssumedLeader;
+use crate::request::AssumedLeader;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{cluster, confirm::confirm, failure::Failure, identity, site};
+use super::{cluster, confirm::confirm, identity, site};
 use crate::{
     cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
     node::{Agent, Agents, Operation, Order},
     output::{self, Format},
+    problem::Problem,
     site::Site,
+    tasks::{self, NoReboot},
     words,
 };
 
-pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, Problem> {
     let site = site(global)?;
     match command {
         AgentCommand::Status { node } => status(global, &agent(global, &site, &node).await?).await,
@@ -32,20 +34,20 @@ pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, 
 }
 
 /// The agent at its configured address; only without one is Kubernetes asked for the Node's.
-async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Failure> {
+async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Problem> {
     let mut internal_ips = BTreeMap::new();
     if !site.agents.addresses.contains_key(node) && site.agents.address.is_none() {
         let cluster = cluster(global, site).await?;
         cluster.version().await.map_err(|error| {
-            Failure::from(error)
-                .line(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
+            Problem::from(error)
+                .hint(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
         })?;
         internal_ips.extend(cluster.node(node).await?.internal_ip.map(|address| (node.to_owned(), address)));
     }
     Ok(Agents::new(site, internal_ips)?.agent(node)?)
 }
 
-async fn status(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
+async fn status(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     const OPERATIONS_SHOWN: u32 = 10;
     let status = agent.status().await?;
     let operations = agent.operations(OPERATIONS_SHOWN).await?;
@@ -104,7 +106,7 @@ fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
     vec![operation.id.clone(), what, state, age, order.requester.clone(), order.reason.clone()]
 }
 
-async fn units(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
+async fn units(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     if matches!(global.output, Format::Json | Format::Yaml) {
         output::result(&output::structured(&status.units, global.output)?);
@@ -133,29 +135,28 @@ async fn restart(
     node: &str,
     unit: &str,
     change: &ChangeFlags,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     let known = status.unit(unit).ok_or_else(|| {
         let names: Vec<_> = status.units.iter().map(|unit| unit.name.as_str()).collect();
-        Failure::new(Exit::Refused, format!("the agent on {node} does not manage {unit}"))
-            .line(format!("units: {}", names.join(", ")))
+        Problem::refused(format!("the agent on {node} does not manage {unit}"))
+            .hint(format!("units: {}", names.join(", ")))
     })?;
-    let before = known.invocation_id.clone();
+    let before = known.invocation_id.as_deref();
     say(node, &format!("restart {unit} ({} now)", known.active_state), change);
-    if change.dry_run == DryRun::None {
-        confirm(node, change.yes)?;
-    }
     let order = order(change, status.highest_epoch);
-    let begun = match &before {
-        Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
-        None => agent.start_unit(&order, unit).await?,
-    };
-    if change.dry_run != DryRun::None {
-        return told(global, &begun, "the agent would do it");
+    if order.dry_run {
+        let tried = match before {
+            Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
+            None => agent.start_unit(&order, unit).await?,
+        };
+        return show(global, Some(&tried), "the agent would do it");
     }
-    let timeout = site.defaults.restart_timeout;
-    let ended = agent.follow(&begun.id, timeout, |step| output::progress(&format!("  {}", step.message))).await?;
-    told(global, &ended, &format!("{unit} on {node} restarted"))
+    confirm(node, change.yes)?;
+    let limit = site.defaults.restart_timeout;
+    let message = |message: &str| output::progress(&format!("  {message}"));
+    let ended = tasks::restart_unit(agent, &order, unit, before, limit, message).await?;
+    show(global, Some(&ended), &format!("{unit} on {node} restarted"))
 }
 
 async fn reboot(
@@ -165,21 +166,24 @@ async fn reboot(
     node: &str,
     override_blockers: &[String],
     change: &ChangeFlags,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     say(node, "reboot without cordon or drain", change);
-    if change.dry_run == DryRun::None {
-        confirm(node, change.yes)?;
-    }
     let order = order(change, status.highest_epoch);
-    let begun = agent.reboot(&order, &status.boot_id, override_blockers).await?;
-    if change.dry_run != DryRun::None {
-        return told(global, &begun, "the agent would do it");
+    if order.dry_run {
+        let tried = agent.reboot(&order, &status.boot_id, override_blockers).await?;
+        return show(global, Some(&tried), "the agent would do it");
     }
-    let after = agent.await_boot(&status.boot_id, site.defaults.reboot_timeout).await?;
+    confirm(node, change.yes)?;
+    let limit = site.defaults.reboot_timeout;
+    let after = tasks::reboot(agent, &order, &status.boot_id, override_blockers, limit).await;
+    let after = after.map_err(|ended| match ended {
+        NoReboot::NotRebooted(problem) | NoReboot::InDoubt(problem) => problem,
+    })?;
     output::progress(&format!("  boot {} → {}", words::short_id(&status.boot_id), words::short_id(&after.boot_id)));
-    let ended = agent.follow(&begun.id, site.defaults.restart_timeout, |_| {}).await?;
-    told(global, &ended, &format!("{node} rebooted"))
+    // The proof is the new boot; the task's own record is shown if the agent still has it.
+    let ended = agent.operation(&order.operation_id).await.ok();
+    show(global, ended.as_ref(), &format!("{node} rebooted"))
 }
 
 fn say(node: &str, what: &str, change: &ChangeFlags) {
@@ -199,23 +203,10 @@ fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     }
 }
 
-fn told(global: &Global, operation: &Operation, done: &str) -> Result<Exit, Failure> {
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(operation, global.output)?);
+fn show(global: &Global, task: Option<&Operation>, done: &str) -> Result<Exit, Problem> {
+    match (global.output, task) {
+        (Format::Json | Format::Yaml, Some(task)) => output::result(&output::structured(task, global.output)?),
+        _ => output::result(done),
     }
-    match &operation.failure {
-        None => {
-            if matches!(global.output, Format::Table | Format::Wide) {
-                output::result(done);
-            }
-            Ok(Exit::Done)
-        }
-        Some(failure) => {
-            let mut told = Failure::new(Exit::Failed, failure.message.clone());
-            for line in &failure.journal {
-                told = told.line(line.clone());
-            }
-            Err(told)
-        }
-    }
+    Ok(Exit::Done)
 }

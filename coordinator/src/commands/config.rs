@@ -3,13 +3,13 @@
 mod check;
 mod view;
 
-use super::failure::Failure;
 use crate::{
     cli::{ConfigCommand, Global},
     exit::Exit,
+    problem::Problem,
 };
 
-pub(super) async fn run(global: &Global, command: ConfigCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(global: &Global, command: ConfigCommand) -> Result<Exit, Problem> {
     match command {
         ConfigCommand::Check => check::check(global).await,
         ConfigCommand::View { show_origin } => view::view(global, show_origin),

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::{failure::Failure, world};
+use super::world;
 use crate::{
     cli::Global,
     exit::Exit,
+    inventory::Scope,
     output::{self, Format},
-    world::Scope,
+    problem::Problem,
 };
 
 #[derive(Debug, Serialize)]
@@ -18,13 +19,13 @@ struct Versions {
     agents: std::collections::BTreeMap<String, String>,
 }
 
-pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
     let mut versions =
         Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: std::collections::BTreeMap::new() };
     // Ours is told whatever else can be had.
     if let Ok(world) = world(global).await {
-        versions.kubernetes = world.cluster.version().await.ok();
-        if let Ok(facts) = world.facts(&Scope { all: true, ..Scope::default() }).await {
+        versions.kubernetes = world.version_at_once().await.ok();
+        if let Ok(facts) = world.look(&Scope { all: true, ..Scope::default() }).await {
             let agents = facts.machines.into_iter();
             versions.agents = agents
                 .filter_map(|machine| Some((machine.name, machine.agent.status()?.agent_version.clone())))

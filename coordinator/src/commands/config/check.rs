@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::{
     cli::Global,
-    commands::{cluster, display, failure::Failure, site},
+    commands::{cluster, display, site},
     exit::Exit,
     node::Agents,
     output::{self, Format},
+    problem::Problem,
     site::{Component, LoadBalancer, PoolCommands, Role, Site},
     site_file,
 };
@@ -72,7 +73,7 @@ struct Balancer {
     shutdown_delay_covers_checks: bool,
 }
 
-pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn check(global: &Global) -> Result<Exit, Problem> {
     let checked = checked(global).await?;
     match global.output {
         Format::Json | Format::Yaml => output::result(&output::structured(&checked, global.output)?),
@@ -82,7 +83,7 @@ pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
 }
 
 /// Reads the cluster file, the kubeconfig and the certificates, whatever the format of the answer.
-async fn checked(global: &Global) -> Result<ConfigCheck, Failure> {
+async fn checked(global: &Global) -> Result<ConfigCheck, Problem> {
     let path = site_file::locate(global.cluster_file.as_deref());
     let site = site(global)?;
     let cluster = cluster(global, &site).await?;

@@ -7,13 +7,14 @@ use usher_common::config_file::{Default, KeyRecord, Name, Record, Section, Value
 
 use crate::{
     cli::Global,
-    commands::{display, failure::Failure},
+    commands::display,
     exit::Exit,
     output::{self, Format},
+    problem::Problem,
     site_file,
 };
 
-pub(super) fn view(global: &Global, show_origin: bool) -> Result<Exit, Failure> {
+pub(super) fn view(global: &Global, show_origin: bool) -> Result<Exit, Problem> {
     let path = site_file::locate(global.cluster_file.as_deref());
     let record = site_file::record(path.as_deref())?;
     let overrides = overrides(global, &record, env::var("KUBECONFIG").ok());

@@ -4,7 +4,7 @@ use clap::Parser as _;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::cli::Cli;
+use crate::{cli::Cli, problem::Kind};
 
 const FILE: &str = "\
 name = 'eqiad'
@@ -45,7 +45,7 @@ fn site_folder() -> tempfile::TempDir {
 }
 
 /// What `usher config check -o json` has to say.
-async fn check_in(folder: &Path) -> Result<ConfigCheck, Failure> {
+async fn check_in(folder: &Path) -> Result<ConfigCheck, Problem> {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let path = |name: &str| folder.join(name).display().to_string();
@@ -105,12 +105,12 @@ async fn json_is_refused_for_what_the_table_is_refused_for() {
     for (missing, named) in [("client-key.pem", "client-key.pem"), ("kubeconfig", "kubeconfig")] {
         let folder = site_folder();
         fs::remove_file(folder.path().join(missing)).unwrap();
-        let failure = check_in(folder.path()).await.unwrap_err();
-        assert_eq!(failure.exit, Exit::Usage, "{failure}");
-        assert!(failure.to_string().contains(named), "{failure}");
+        let problem = check_in(folder.path()).await.unwrap_err();
+        assert_eq!(problem.kind, Kind::Usage, "{problem}");
+        assert!(problem.to_string().contains(named), "{problem}");
     }
     let folder = site_folder();
     fs::write(folder.path().join("cluster.toml"), "nmae = 'x'").unwrap();
-    let failure = check_in(folder.path()).await.unwrap_err();
-    assert!(failure.exit == Exit::Usage && failure.to_string().contains("did you mean \"name\"?"), "{failure}");
+    let problem = check_in(folder.path()).await.unwrap_err();
+    assert!(problem.kind == Kind::Usage && problem.to_string().contains("did you mean \"name\"?"), "{problem}");
 }
