@@ -64,7 +64,7 @@ fn probe(port: u16, more: &str) -> String {
 }
 
 /// A rig whose unit is probed at a component with a certificate of the rig's CA.
-async fn bench_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Rig, Component) {
+async fn rig_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Rig, Component) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
     let component = component(&ca.server(&["kubernetes", "127.0.0.1"]).unwrap(), script).await;
@@ -93,7 +93,7 @@ fn failure(operation: &Operation) -> (FailureKind, String) {
 #[tokio::test]
 async fn healthy_answers_must_come_in_a_row() {
     let script = |n, _: &str| if matches!(n, 0 | 1 | 3) { (500, "[-]etcd failed") } else { (200, "ok") };
-    let (rig, component) = bench_with(script, "ca = 'cluster.pem'\nsuccesses = 3").await;
+    let (rig, component) = rig_with(script, "ca = 'cluster.pem'\nsuccesses = 3").await;
     let end = restart(&rig).await;
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(steps(&end), ["accepted", "job", "active", "probe", "healthy"]);
@@ -106,7 +106,7 @@ async fn healthy_answers_must_come_in_a_row() {
 #[tokio::test]
 async fn a_404_is_asked_again_at_the_fallback() {
     let script = |_, path: &str| if path == "/healthz" { (200, "ok") } else { (404, "") };
-    let (rig, component) = bench_with(script, "verify = false\nsuccesses = 2").await;
+    let (rig, component) = rig_with(script, "verify = false\nsuccesses = 2").await;
     assert!(succeeded(&restart(&rig).await));
     assert_eq!(component.asked.load(Ordering::SeqCst), 4);
 }
@@ -114,7 +114,7 @@ async fn a_404_is_asked_again_at_the_fallback() {
 #[tokio::test]
 async fn a_unit_that_never_gets_healthy_fails_with_the_last_answer_and_the_journal() {
     let script = |_, _: &str| (403, "forbidden: User \"system:anonymous\"\n cannot get path");
-    let (rig, _component) = bench_with(script, "verify = false").await;
+    let (rig, _component) = rig_with(script, "verify = false").await;
     let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Probe);
     assert!(message.contains("did not become healthy within 500ms"), "{message}");
@@ -135,7 +135,7 @@ async fn nobody_listening_is_said_in_words() {
 
 #[tokio::test]
 async fn a_certificate_of_another_ca_is_no_health() {
-    let (rig, _component) = bench_with(|_, _| (200, "ok"), "ca = 'ca.pem'").await;
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'ca.pem'").await;
     let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Probe);
     assert!(message.contains("invalid peer certificate"), "{message}");
@@ -143,15 +143,15 @@ async fn a_certificate_of_another_ca_is_no_health() {
 
 #[tokio::test]
 async fn the_name_in_the_certificate_can_be_said() {
-    let (rig, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'kubernetes'").await;
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'kubernetes'").await;
     assert!(succeeded(&restart(&rig).await));
-    let (rig, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'else'").await;
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'else'").await;
     assert_eq!(failure(&restart(&rig).await).0, FailureKind::Probe);
 }
 
 #[tokio::test]
 async fn a_unit_that_dies_while_it_is_probed_fails_at_once() {
-    let (rig, _component) = bench_with(|_, _| (500, ""), "verify = false\ndeadline = '60s'").await;
+    let (rig, _component) = rig_with(|_, _| (500, ""), "verify = false\ndeadline = '60s'").await;
     rig.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Dies(Duration::from_millis(100)));
     let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Job);
@@ -161,7 +161,7 @@ async fn a_unit_that_dies_while_it_is_probed_fails_at_once() {
 #[tokio::test]
 async fn a_unit_that_restarts_by_itself_is_counted_anew_and_its_last_invocation_is_the_evidence() {
     let script = |n, _: &str| if n < 10 { (500, "") } else { (200, "ok") };
-    let (rig, component) = bench_with(script, "verify = false\ndeadline = '60s'").await;
+    let (rig, component) = rig_with(script, "verify = false\ndeadline = '60s'").await;
     let mut alice = rig.operator().await;
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "probe").await;

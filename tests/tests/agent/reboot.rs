@@ -58,7 +58,7 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
 async fn an_answer_of_login1_that_is_lost_is_no_failure() {
     let mut rig = Rig::without_agent("");
     let listener = rig.systemd.listen(&rig.path().join("bus")).unwrap();
-    rig.start_on(usher_agent::bus::Address::Peer(listener.address())).await;
+    rig.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
     rig.systemd.on_reboot(Reboot::AnswerLost(Arc::new(|| {})));
     let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
@@ -70,7 +70,7 @@ async fn an_answer_of_login1_that_is_lost_is_no_failure() {
     // The machine does go down: the agent finds the new boot when it comes back.
     rig.kill();
     rig.boot("boot-2");
-    rig.start_on(usher_agent::bus::Address::Peer(listener.address())).await;
+    rig.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
     assert!(succeeded(&rig.operator().await.end_of("r").await));
     assert_eq!(rig.systemd.reboots(), 1);
 }

@@ -18,11 +18,11 @@ use tokio::{
 };
 use usher_agent::{
     agent::{Agent, Edges},
-    bus::Address,
+    caller::Caller,
     config::Config,
-    identity::Caller,
-    listener::Door,
-    node::Places,
+    disk::{Disk, MemoryDisk},
+    door::Door,
+    machine::{Places, bus::Address},
     stream,
 };
 use usher_coordinator::node::BoxedStream;
@@ -79,6 +79,7 @@ pub struct Machine {
     /// Its systemd and login1.
     pub systemd: FakeSystemd,
     folder: PathBuf,
+    disk: MemoryDisk,
     door: Doorstep,
     reboot: Reboot,
     apiserver: Option<Instance>,
@@ -119,7 +120,7 @@ impl Machine {
             tasks.spawn(play(name, unit, kind, systemd.clone(), ready_after.subscribe()));
         }
         tasks.spawn(life.run(reboots));
-        Self { systemd, folder, door, reboot, apiserver, ready_after, _tasks: tasks }
+        Self { systemd, folder, disk, door, reboot, apiserver, ready_after, _tasks: tasks }
     }
 
     /// The apiserver on it.
@@ -134,7 +135,7 @@ impl Machine {
 
     /// Holds it: its agent refuses everything but starts.
     pub fn hold(&self, why: &str) {
-        fs::write(self.folder.join("hold"), why).unwrap();
+        self.disk.write(&self.folder.join("hold"), why).unwrap();
     }
 
     /// Told to reboot, it goes down and never comes back.
@@ -214,8 +215,16 @@ struct Inner {
 /// An agent and the connections to it. All end when it is dropped, as with the machine.
 struct Process {
     _agent: Agent,
+    disk: MemoryDisk,
     incoming: mpsc::UnboundedSender<(stream::BoxedStream, SocketAddr)>,
     connections: JoinSet<()>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // What of it still runs writes nothing any more.
+        self.disk.detach();
+    }
 }
 
 impl Doorstep {
@@ -242,6 +251,7 @@ impl Doorstep {
 struct Life {
     name: &'static str,
     folder: PathBuf,
+    disk: MemoryDisk,
     systemd: FakeSystemd,
     api: ApiServer,
     door: Doorstep,
@@ -271,18 +281,23 @@ impl Life {
 
     /// Starts the agent in this boot.
     async fn boot(&self, boot: usize) {
-        fs::write(self.folder.join("boot_id"), boot_id(self.name, boot)).unwrap();
+        let disk = self.disk.attach();
+        disk.write(&self.folder.join("boot_id"), boot_id(self.name, boot)).unwrap();
         let file = self.folder.join("agent.toml");
         let config = Config::load(&file).unwrap();
-        let bus = Address::Open(self.systemd.connect().await.unwrap());
-        let places = Places {
-            journalctl: "false".into(),
-            reboot_required: self.folder.join("reboot-required"),
-            boot: self.folder.join("boot"),
-        };
         let (incoming, streams) = mpsc::unbounded_channel();
-        let door = Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) };
-        let agent = Agent::start_on(file, config, Edges { door, bus, places }).await.unwrap();
-        self.door.inner().process = Some(Process { _agent: agent, incoming, connections: JoinSet::new() });
+        let edges = Edges {
+            door: Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) },
+            bus: Address::Open(self.systemd.connect().await.unwrap()),
+            disk: Disk::Memory(disk.clone()),
+            places: Places {
+                journalctl: "false".into(),
+                reboot_required: self.folder.join("reboot-required"),
+                boot: self.folder.join("boot"),
+            },
+            ..Edges::of(&config)
+        };
+        let agent = Agent::start_on(file, config, edges).await.unwrap();
+        self.door.inner().process = Some(Process { _agent: agent, disk, incoming, connections: JoinSet::new() });
     }
 }
