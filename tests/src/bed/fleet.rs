@@ -74,7 +74,7 @@ impl Fleet {
     /// Starts kwok for a fleet without nodes yet. What was left of another one is taken away before.
     ///
     /// # Errors
-    /// If kwok is missing and cannot be built, or does not start.
+    /// If kwok does not start.
     pub async fn start(bed: &Bed) -> anyhow::Result<Self> {
         bed.end_fleet().await?;
         bed.start_kwok().await?;
