@@ -15,6 +15,7 @@ pub mod command;
 pub mod commands;
 pub mod config;
 pub mod drain;
+pub mod exec;
 pub mod interrupt;
 pub mod node;
 pub mod output;

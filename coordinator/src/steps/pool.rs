@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Context, How, StepError};
 use crate::{
-    command::{self, CommandOutcome},
+    exec::{self, CommandOutcome},
     rotation::{self, Rotation},
     site::LoadBalancer,
     step::Step,
@@ -125,7 +125,7 @@ async fn await_check(
 async fn execute(context: &Context<'_>, balancer: &LoadBalancer, argv: &[String]) -> Result<CommandOutcome, StepError> {
     let address = context.world.agents.host(context.machine())?;
     let values = [("node", context.machine()), ("address", address.as_str())];
-    Ok(command::run(argv, &values, balancer.command_timeout).await)
+    Ok(exec::run(argv, &values, balancer.command_timeout).await)
 }
 
 fn filled(context: &Context<'_>, argv: &[String]) -> Vec<String> {
