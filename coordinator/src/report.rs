@@ -58,31 +58,43 @@ pub struct TurnReport {
     pub facts: Vec<String>,
 }
 
-/// The turns of an operation, from its events.
-pub fn turns(events: &[Event]) -> Vec<TurnReport> {
-    let mut turns: BTreeMap<usize, TurnReport> = BTreeMap::new();
-    for event in events {
+/// What happened to each machine so far: a fold of events, so that a night of them need not be kept.
+#[derive(Debug, Default)]
+pub struct Turns(BTreeMap<usize, TurnReport>);
+
+impl Turns {
+    /// Takes an event into account.
+    pub fn add(&mut self, event: &Event) {
         match &event.kind {
             Kind::TurnBegan { turn, machine, component } => {
                 let report =
                     TurnReport { machine: machine.clone(), component: component.clone(), ..TurnReport::default() };
-                turns.insert(*turn, report);
+                self.0.insert(*turn, report);
             }
-            Kind::Fact { turn, step, what } => {
-                turns.entry(*turn).or_default().facts.push(format!("{step}: {what}"));
-            }
-            Kind::Undone { turn, step, what } => {
-                turns.entry(*turn).or_default().facts.push(format!("{step} taken back: {what}"));
-            }
+            Kind::Fact { turn, step, what } => self.fact(*turn, format!("{step}: {what}")),
+            Kind::Undone { turn, step, what } => self.fact(*turn, format!("{step} taken back: {what}")),
             Kind::TurnEnded { turn, done, took } => {
-                let report = turns.entry(*turn).or_default();
+                let report = self.0.entry(*turn).or_default();
                 report.done = *done;
                 report.took = *took;
             }
-            _ => {}
+            Kind::Began { .. }
+            | Kind::StepBegan { .. }
+            | Kind::Waiting { .. }
+            | Kind::StepFailed { .. }
+            | Kind::Warned { .. }
+            | Kind::Ended { .. } => {}
         }
     }
-    turns.into_values().collect()
+
+    fn fact(&mut self, turn: usize, fact: String) {
+        self.0.entry(turn).or_default().facts.push(fact);
+    }
+
+    /// The turns in the order in which they began.
+    pub fn into_reports(self) -> Vec<TurnReport> {
+        self.0.into_values().collect()
+    }
 }
 
 /// What is done and what is not, in one sentence; then the command that goes on.

@@ -65,8 +65,14 @@ pub(super) async fn carry_out(
 
     let operation = identity::operation();
     let reason = change.reason.clone().unwrap_or_default();
+    let interrupt = listen()?;
     let lock = match wanted.locked {
-        true => Some(acquire(world, change, &operation, &facts).await?),
+        true => tokio::select! {
+            biased;
+            lock = acquire(world, change, &operation, &facts) => Some(lock?),
+            // A holder that seems dead is watched for up to a minute.
+            () = interrupt.requested() => return Err(Failure::new(Exit::Interrupted, "interrupted before it began")),
+        },
         false => None,
     };
     // What was true when the operator was asked may not be now; from here on nobody else's usher changes anything.
@@ -76,10 +82,10 @@ pub(super) async fn carry_out(
         }
         Err(error) => Err(error.into()),
     };
-    let (plan, facts) = match planned {
+    let planned = match planned {
         Ok(planned) => planned,
         Err(failure) => {
-            release(lock).await;
+            release(lock, &interrupt).await;
             return Err(failure);
         }
     };
@@ -91,9 +97,16 @@ pub(super) async fn carry_out(
         identity::requester(),
         lock.as_ref().map(Lock::epoch).unwrap_or_default(),
     );
-    let exit = run(global, world, &wanted, &mandate, lock.as_ref(), plan, &facts).await;
-    release(lock).await;
+    let exit = run(global, world, &wanted, &mandate, lock.as_ref(), &interrupt, planned).await;
+    release(lock, &interrupt).await;
     exit
+}
+
+fn listen() -> Result<Interrupt, Failure> {
+    Interrupt::listen(|| {
+        output::progress("stopping before the next step that changes something (again: leave at once) …");
+    })
+    .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))
 }
 
 async fn acquire(world: &World, change: &Change, operation: &str, facts: &Inventory) -> Result<Lock, Failure> {
@@ -107,15 +120,14 @@ async fn acquire(world: &World, change: &Change, operation: &str, facts: &Invent
     Ok(world.cluster.acquire_lock(&request).await?)
 }
 
-async fn release(lock: Option<Lock>) {
-    if let Some(lock) = lock
-        && let Err(error) = lock.release().await
-    {
-        output::progress(&format!(
-            "Warning: the lock was not given back and expires by itself: {}",
-            words::chain(&error)
-        ));
-    }
+async fn release(lock: Option<Lock>, interrupt: &Interrupt) {
+    let Some(lock) = lock else { return };
+    let why = match interrupt.parting(lock.release()).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => words::chain(&error),
+        None => "the API did not answer in time".to_owned(),
+    };
+    output::progress(&format!("Warning: the lock was not given back and expires by itself: {why}"));
 }
 
 /// A plan, and what the drains in it would find.
@@ -158,13 +170,9 @@ async fn run(
     wanted: &Wanted,
     mandate: &Mandate,
     lock: Option<&Lock>,
-    plan: Plan,
-    before: &Inventory,
+    interrupt: &Interrupt,
+    (plan, before): (Plan, Inventory),
 ) -> Result<Exit, Failure> {
-    let interrupt = Interrupt::listen(|| {
-        output::progress("stopping before the next step that changes something (again: leave at once) …");
-    })
-    .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))?;
     let (events, stream) = Events::new();
     let reading = tokio::spawn(progress::show(global.progress, stream));
     let begun = Instant::now();
@@ -181,10 +189,11 @@ async fn run(
         policy: &wanted.policy,
         scope: &wanted.scope,
         lock,
-        interrupt: &interrupt,
+        interrupt,
         events: &events,
     };
     let outcome = tokio::select! {
+        biased;
         outcome = running.to_end(plan) => outcome,
         () = interrupt.insisted() => {
             drop(events);
@@ -196,11 +205,11 @@ async fn run(
     let took = begun.elapsed();
     let (mut summary, next) = report::summary(&wanted.request, &outcome, took, &mandate.reason);
     if outcome.exit == Exit::Done && matches!(wanted.request, Request::Restart(_)) {
-        summary.push_str(&leaders_now(world, wanted, before).await);
+        summary.push_str(&leaders_now(world, wanted, &before).await);
     }
     events.send(Kind::Ended { exit: outcome.exit, message: summary.clone() });
     drop(events);
-    let read = reading.await.unwrap_or_default();
+    let turns = reading.await.unwrap_or_default();
     let pods = whereabouts(world, &outcome).await;
     let report = Report {
         operation: mandate.operation.clone(),
@@ -211,7 +220,7 @@ async fn run(
         details: outcome.details,
         next,
         took: took.as_secs_f64(),
-        turns: report::turns(&read),
+        turns,
         drained: outcome.moved.keys().cloned().collect(),
         pods,
     };

@@ -28,6 +28,14 @@ impl Programs {
                 target.context("this program is in no target folder of cargo; set USHER_BIN_DIR")?.join("release")
             }
         };
+        Self::built_in(folder)
+    }
+
+    /// Those in a folder.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn built_in(folder: PathBuf) -> anyhow::Result<Self> {
         let programs = Self { folder };
         for program in [programs.usher(), programs.agent()] {
             if !program.is_file() {
