@@ -1,4 +1,4 @@
-//! What the commands do. Each one reads what it needs, and either shows it or plans and runs an operation.
+//! What the commands do. Each one reads what it needs and shows it, or plans and runs an operation.
 
 mod agent;
 mod change;
@@ -22,7 +22,7 @@ use crate::{
     cluster::{Access, Cluster},
     config as cluster_file,
     exit::Exit,
-    output,
+    output, show,
     site::Site,
     world::World,
 };
@@ -30,6 +30,7 @@ use crate::{
 /// Runs what was typed, to its end, and says how it ended.
 pub async fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
+    let format = global.output;
     let ended = match command {
         Command::Status => status::status(&global).await,
         Command::Nodes => nodes::nodes(&global).await,
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> Exit {
     };
     ended.unwrap_or_else(|failure| {
         output::progress(&failure.to_string());
+        show::failure(failure.exit, &failure.message, &failure.details, &failure.hints, format);
         failure.exit
     })
 }

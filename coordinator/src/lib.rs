@@ -11,7 +11,6 @@
 
 pub mod cli;
 pub mod cluster;
-pub mod command;
 pub mod commands;
 pub mod config;
 pub mod drain;
@@ -24,6 +23,7 @@ pub mod progress;
 pub mod report;
 pub mod rotation;
 pub mod runner;
+pub mod show;
 pub mod steps;
 pub mod world;
 

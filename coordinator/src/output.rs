@@ -38,6 +38,13 @@ pub enum Format {
     Yaml,
 }
 
+impl Format {
+    /// Whether it is meant for programs.
+    pub fn is_structured(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
+}
+
 /// A mark before a line; the words after it say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {

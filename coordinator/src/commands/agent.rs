@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
+use usher_common::clock;
 
 use super::{cluster, confirm::confirm, failure::Failure, identity, site};
 use crate::{
     cli::{AgentCommand, Change, DryRun, Global},
     exit::Exit,
-    node::{Agent, Agents, Operation, Order},
-    output::{self, Format},
+    node::{Agent, Agents, Inhibitor, NodeStatus, Operation, Order, UnitStatus},
+    output,
+    show::{self, Kind},
     site::Site,
     words,
 };
@@ -38,7 +41,7 @@ async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Failur
         let cluster = cluster(global, site).await?;
         cluster.version().await.map_err(|error| {
             Failure::from(error)
-                .line(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
+                .hint(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
         })?;
         internal_ips.extend(cluster.node(node).await?.internal_ip.map(|address| (node.to_owned(), address)));
     }
@@ -49,47 +52,59 @@ async fn status(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
     const OPERATIONS_SHOWN: u32 = 10;
     let status = agent.status().await?;
     let operations = agent.operations(OPERATIONS_SHOWN).await?;
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        let value = serde_json::json!({"status": status, "operations": operations});
-        output::result(&output::structured(&value, global.output)?);
-        return Ok(Exit::Done);
-    }
-    let now = Timestamp::now();
-    let installed = status.kernel_installed.clone().unwrap_or_else(|| "unknown".to_owned());
-    let line = |name: &str, value: String| output::result(&format!("{name:<18} {value}"));
-    line("machine", format!("{} (host name {})", status.name, status.hostname));
-    line("agent", status.agent_version.clone());
-    let up = status.booted_at.map(|at| format!(", up {}", words::age(at, now))).unwrap_or_default();
-    line("boot", format!("{}{up}", status.boot_id));
-    line("kernel", format!("{} (installed: {installed})", status.kernel_running));
-    let wanted = if status.reboot_required { status.reboot_packages.join(", ") } else { "no".to_owned() };
-    line("reboot wanted", if wanted.is_empty() { "yes".to_owned() } else { wanted });
-    line("reboots in 24h", format!("{} of {}", status.reboot_budget.used, status.reboot_budget.allowed));
-    line("epoch", status.highest_epoch.to_string());
-    if let Some(until) = status.certificate_not_after {
-        line("certificate", format!("valid until {until}"));
-    }
-    if let Some(hold) = &status.hold {
-        line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
-    }
-    for inhibitor in &status.inhibitors {
-        line("inhibitor", format!("{} ({}): {} [{}]", inhibitor.who, inhibitor.mode, inhibitor.why, inhibitor.what));
-    }
-    for session in &status.sessions {
-        line("logged in", format!("{} (session {})", session.user, session.id));
-    }
-    for file in &status.lock_files {
-        line("lock file", file.clone());
-    }
-    for warning in &status.warnings {
-        line("WARNING", warning.clone());
-    }
-    if !operations.is_empty() {
-        output::result("");
-        let rows = operations.iter().map(|operation| operation_row(operation, now));
-        output::result(&output::table(&["OPERATION", "WHAT", "STATE", "AGE", "BY", "REASON"], rows));
-    }
+    let document = Described { status: &status, operations: &operations };
+    show::show(Kind::AgentStatus, &document, global.output, || document.to_text(clock::now()))?;
     Ok(Exit::Done)
+}
+
+/// An agent's own account of its machine.
+#[derive(Serialize)]
+struct Described<'a> {
+    status: &'a NodeStatus,
+    operations: &'a [Operation],
+}
+
+impl Described<'_> {
+    fn to_text(&self, now: Timestamp) -> String {
+        let Self { status, operations } = self;
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
+        line("machine", format!("{} (host name {})", status.name, status.hostname));
+        line("agent", status.agent_version.clone());
+        let up = status.booted_at.map(|at| format!(", up {}", words::age(at, now))).unwrap_or_default();
+        line("boot", format!("{}{up}", status.boot_id));
+        let installed = status.kernel_installed.as_deref().unwrap_or("unknown");
+        line("kernel", format!("{} (installed: {installed})", status.kernel_running));
+        let wanted = if status.reboot_required { status.reboot_packages.join(", ") } else { "no".to_owned() };
+        line("reboot wanted", if wanted.is_empty() { "yes".to_owned() } else { wanted });
+        line("reboots in 24h", format!("{} of {}", status.reboot_budget.used, status.reboot_budget.allowed));
+        line("epoch", status.highest_epoch.to_string());
+        if let Some(until) = status.certificate_not_after {
+            line("certificate", format!("valid until {until}"));
+        }
+        if let Some(hold) = &status.hold {
+            line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
+        }
+        for inhibitor in &status.inhibitors {
+            let Inhibitor { who, mode, why, what, .. } = inhibitor;
+            line("inhibitor", format!("{who} ({mode}): {why} [{what}]"));
+        }
+        for session in &status.sessions {
+            line("logged in", format!("{} (session {})", session.user, session.id));
+        }
+        for file in &status.lock_files {
+            line("lock file", file.clone());
+        }
+        for warning in &status.warnings {
+            line("WARNING", warning.clone());
+        }
+        if !operations.is_empty() {
+            lines.push(String::new());
+            let rows = operations.iter().map(|operation| operation_row(operation, now));
+            lines.push(output::table(&["OPERATION", "WHAT", "STATE", "AGE", "BY", "REASON"], rows));
+        }
+        lines.join("\n")
+    }
 }
 
 fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
@@ -106,12 +121,12 @@ fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
 
 async fn units(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
     let status = agent.status().await?;
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(&status.units, global.output)?);
-        return Ok(Exit::Done);
-    }
-    let now = Timestamp::now();
-    let rows = status.units.iter().map(|unit| {
+    show::list(Kind::UnitList, &status.units, global.output, || unit_table(&status.units, clock::now()))?;
+    Ok(Exit::Done)
+}
+
+fn unit_table(units: &[UnitStatus], now: Timestamp) -> String {
+    let rows = units.iter().map(|unit| {
         vec![
             unit.name.clone(),
             format!("{} ({})", unit.active_state, unit.sub_state),
@@ -122,8 +137,7 @@ async fn units(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
             unit.probe_url.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    output::result(&output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "PROBE"], rows));
-    Ok(Exit::Done)
+    output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "PROBE"], rows)
 }
 
 async fn restart(
@@ -138,7 +152,7 @@ async fn restart(
     let known = status.unit(unit).ok_or_else(|| {
         let names: Vec<_> = status.units.iter().map(|unit| unit.name.as_str()).collect();
         Failure::new(Exit::Refused, format!("the agent on {node} does not manage {unit}"))
-            .line(format!("units: {}", names.join(", ")))
+            .detail(format!("units: {}", names.join(", ")))
     })?;
     let before = known.invocation_id.clone();
     say(node, &format!("restart {unit} ({} now)", known.active_state), change);
@@ -199,23 +213,11 @@ fn order(change: &Change, highest_epoch: u64) -> Order {
     }
 }
 
+/// Shows how an operation ended. People are told of a failure on standard error.
 fn told(global: &Global, operation: &Operation, done: &str) -> Result<Exit, Failure> {
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(operation, global.output)?);
+    if operation.failure.is_none() || global.output.is_structured() {
+        show::show(Kind::Operation, operation, global.output, || done.to_owned())?;
     }
-    match &operation.failure {
-        None => {
-            if matches!(global.output, Format::Table | Format::Wide) {
-                output::result(done);
-            }
-            Ok(Exit::Done)
-        }
-        Some(failure) => {
-            let mut told = Failure::new(Exit::Failed, failure.message.clone());
-            for line in &failure.journal {
-                told = told.line(line.clone());
-            }
-            Err(told)
-        }
-    }
+    let Some(failure) = &operation.failure else { return Ok(Exit::Done) };
+    Err(failure.journal.iter().fold(Failure::new(Exit::Failed, &failure.message), Failure::detail))
 }

@@ -13,11 +13,12 @@ use crate::{
     interrupt::Interrupt,
     inventory::Inventory,
     leader::Leadership,
-    output::{self, Format},
+    output,
     plan::{self, Plan, Request},
     progress,
     report::{self, Report},
     runner::{Outcome, Run},
+    show,
     step::Step,
     steps::{Mandate, Policy},
     words,
@@ -51,10 +52,12 @@ pub(super) async fn carry_out(
     let plan = plan::make(&wanted.request, &[], &facts, &world.site)?;
     if change.dry_run != DryRun::None {
         let confirm = if change.dry_run == DryRun::Server { Confirm::Everything } else { Confirm::Nothing };
-        return show(global, world, &wanted, &plan, confirm).await;
+        return show_plan(global, world, &wanted, &plan, confirm).await;
     }
     if plan.turns.is_empty() {
-        output::result("nothing to do");
+        show::show(show::Kind::Plan, &Planned { plan: &plan, drains: &[] }, global.output, || {
+            "nothing to do".to_owned()
+        })?;
         return Ok(Exit::Done);
     }
     output::progress(&plan.to_text(&world.site));
@@ -140,20 +143,22 @@ struct Planned<'a> {
 }
 
 /// The plan of a dry run. It ends as the real run would if that would be refused.
-async fn show(global: &Global, world: &World, wanted: &Wanted, plan: &Plan, confirm: Confirm) -> Result<Exit, Failure> {
+async fn show_plan(
+    global: &Global,
+    world: &World,
+    wanted: &Wanted,
+    plan: &Plan,
+    confirm: Confirm,
+) -> Result<Exit, Failure> {
     let drains = drains(world, wanted, plan, confirm).await?;
-    match global.output {
-        Format::Json | Format::Yaml => {
-            output::result(&output::structured(&Planned { plan, drains: &drains }, global.output)?);
+    show::show(show::Kind::Plan, &Planned { plan, drains: &drains }, global.output, || {
+        let mut lines = vec![plan.to_text(&world.site)];
+        lines.extend(preflight::lines(&drains));
+        if matches!(wanted.request, Request::Restart(_)) && plan.turns.len() > 1 {
+            lines.push("The order follows the leaders: it is read again before each machine.".to_owned());
         }
-        Format::Table | Format::Wide => {
-            output::result(&plan.to_text(&world.site));
-            preflight::lines(&drains).iter().for_each(|line| output::result(line));
-            if matches!(wanted.request, Request::Restart(_)) && plan.turns.len() > 1 {
-                output::result("The order follows the leaders: it is read again before each machine.");
-            }
-        }
-    }
+        lines.join("\n")
+    })?;
     preflight::short_verdict(&drains, &wanted.policy.drain)
 }
 
@@ -199,7 +204,7 @@ async fn run(
             drop(events);
             let _ = reading.await;
             return Err(Failure::new(Exit::Interrupted, "left at once: the machine in its turn may be half done")
-                .line("see how things are: usher status"));
+                .hint("see how things are: usher status"));
         }
     };
     let took = begun.elapsed();
@@ -224,10 +229,10 @@ async fn run(
         drained: outcome.moved.keys().cloned().collect(),
         pods,
     };
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&report, global.output)?),
-        Format::Table | Format::Wide if report.exit == Exit::Done => output::result(&report.to_text()),
-        Format::Table | Format::Wide => output::progress(&report.to_text()),
+    if report.exit == Exit::Done || global.output.is_structured() {
+        show::show(show::Kind::Report, &report, global.output, || report.to_text())?;
+    } else {
+        output::progress(&report.to_text());
     }
     Ok(report.exit)
 }

@@ -12,7 +12,7 @@ pub(super) fn confirm(cluster: &str, yes: bool) -> Result<(), Failure> {
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage("this changes machines and nobody can be asked: there is no terminal")
-            .line("to say yes beforehand: --yes; to see the plan: --dry-run"));
+            .hint("to say yes beforehand: --yes; to see the plan: --dry-run"));
     }
     let typed = output::ask(&format!("Type the cluster's name ({cluster}) to go on: "));
     match typed {

@@ -14,21 +14,29 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    message: String,
-    lines: Vec<String>,
+    pub(super) message: String,
+    pub(super) details: Vec<String>,
+    pub(super) hints: Vec<String>,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), lines: Vec::new() }
+        Self { exit, message: message.into(), details: Vec::new(), hints: Vec::new() }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    pub(super) fn line(mut self, line: impl Into<String>) -> Self {
-        self.lines.push(line.into());
+    /// Adds a line about what happened.
+    pub(super) fn detail(mut self, line: impl Into<String>) -> Self {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Adds a line about what to do next.
+    pub(super) fn hint(mut self, line: impl Into<String>) -> Self {
+        self.hints.push(line.into());
         self
     }
 }
@@ -41,7 +49,7 @@ impl std::fmt::Display for Failure {
             _ => "error",
         };
         writeln!(f, "{word}: {}", self.message)?;
-        for line in &self.lines {
+        for line in self.details.iter().chain(&self.hints) {
             writeln!(f, "  {line}")?;
         }
         let nothing = if matches!(self.exit, Exit::Refused | Exit::Locked) { "nothing was changed " } else { "" };
@@ -51,8 +59,8 @@ impl std::fmt::Display for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let lines = refusal.details.into_iter().chain(refusal.hints).collect();
-        Self { exit: Exit::Refused, message: refusal.what, lines }
+        let Refusal { what, details, hints } = refusal;
+        Self { exit: Exit::Refused, message: what, details, hints }
     }
 }
 
@@ -72,12 +80,12 @@ impl From<ClusterError> for Failure {
     fn from(error: ClusterError) -> Self {
         let failure = Self::new(Exit::Failed, words::chain(&error));
         if error.is_unreachable() {
-            return failure.line(
+            return failure.hint(
                 "if the API is down, agents can still be asked: usher agent status NODE; usher agent units NODE",
             );
         }
         if error.is_forbidden() {
-            return failure.line("usher needs the rights in its ClusterRole; see who you are: kubectl auth whoami");
+            return failure.hint("usher needs the rights in its ClusterRole; see who you are: kubectl auth whoami");
         }
         failure
     }
@@ -91,7 +99,7 @@ impl From<NodeError> for Failure {
             NodeError::Config { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self { lines: error.hint().into_iter().collect(), ..Self::new(exit, words::chain(&error)) }
+        Self { hints: error.hint().into_iter().collect(), ..Self::new(exit, words::chain(&error)) }
     }
 }
 
@@ -113,7 +121,7 @@ impl From<LockError> for Failure {
                         holder.requester, holder.operation, holder.reason
                     ),
                 )
-                .line("wait for it to end; a lock whose holder died is free a minute after its last renewal")
+                .hint("wait for it to end; a lock whose holder died is free a minute after its last renewal")
             }
             LockError::Cluster(error) => error.into(),
         }

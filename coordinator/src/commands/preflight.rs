@@ -1,11 +1,13 @@
 //! `usher preflight`: what a drain would find, without touching anything.
 
+use serde::Serialize;
+
 use super::{failure::Failure, nodes, world};
 use crate::{
     cli::{Global, Preflight},
     drain::{Confirm, DrainOptions, DrainPreview, never_lines},
     exit::Exit,
-    output::{self, Format},
+    show::{self, Kind},
     words::{count, list},
 };
 
@@ -14,11 +16,14 @@ pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<E
     let options = nodes::options(&arguments.eviction, &world);
     let nodes = nodes::targets(&world, arguments.targets, &[]).await?;
     let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&drains, global.output)?),
-        Format::Table | Format::Wide => lines(&drains).iter().for_each(|line| output::result(line)),
-    }
+    show::show(Kind::Preflight, &Found { drains: &drains }, global.output, || lines(&drains).join("\n"))?;
     short_verdict(&drains, &options)
+}
+
+/// What the drain of each node would find.
+#[derive(Serialize)]
+struct Found<'a> {
+    drains: &'a [DrainPreview],
 }
 
 /// A headline for each node, and under it what stands against its drain.
@@ -34,10 +39,10 @@ pub(super) fn lines(drains: &[DrainPreview]) -> Vec<String> {
 pub(super) fn verdict(drains: &[DrainPreview], options: &DrainOptions) -> Result<Exit, Failure> {
     let Some(refusal) = refusal(drains, options) else { return Ok(Exit::Done) };
     let lines = never_lines(drains.iter().flat_map(|drain| drain.against(options)));
-    let refusal = lines.into_iter().fold(refusal, Failure::line);
+    let refusal = lines.into_iter().fold(refusal, Failure::detail);
     let can_be_ignored = |drain: &DrainPreview| drain.against(options).any(|pod| drain.evict.contains(&pod.pod));
     Err(match drains.iter().any(can_be_ignored) {
-        true => refusal.line("to evict the others all the same: --ignore-verdicts"),
+        true => refusal.hint("to evict the others anyway: --ignore-verdicts"),
         false => refusal,
     })
 }

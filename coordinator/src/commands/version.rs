@@ -1,4 +1,6 @@
-//! `usher version`: ours, the server's, the agents'.
+//! `usher version`: usher's own version, the server's, and the agents'.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -6,7 +8,7 @@ use super::{failure::Failure, world};
 use crate::{
     cli::Global,
     exit::Exit,
-    output::{self, Format},
+    show::{self, Kind},
     world::Scope,
 };
 
@@ -15,13 +17,12 @@ use crate::{
 struct Versions {
     usher: &'static str,
     kubernetes: Option<String>,
-    agents: std::collections::BTreeMap<String, String>,
+    agents: BTreeMap<String, String>,
 }
 
 pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
-    let mut versions =
-        Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: std::collections::BTreeMap::new() };
-    // Ours is told whatever else can be had.
+    let mut versions = Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: BTreeMap::new() };
+    // usher's own version needs nobody's answer.
     if let Ok(world) = world(global).await {
         versions.kubernetes = world.cluster.version().await.ok();
         if let Ok(facts) = world.facts(&Scope { all: true, ..Scope::default() }).await {
@@ -31,15 +32,20 @@ pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
                 .collect();
         }
     }
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(&versions, global.output)?);
-        return Ok(Exit::Done);
-    }
-    output::result(&format!("usher       {}", versions.usher));
-    output::result(&format!("Kubernetes  {}", versions.kubernetes.as_deref().unwrap_or("no answer")));
-    for (machine, version) in &versions.agents {
-        let skew = if version == versions.usher { "" } else { "  (differs)" };
-        output::result(&format!("agent       {machine} {version}{skew}"));
-    }
+    show::show(Kind::Version, &versions, global.output, || versions.to_text())?;
     Ok(Exit::Done)
+}
+
+impl Versions {
+    fn to_text(&self) -> String {
+        let mut lines = vec![
+            format!("usher       {}", self.usher),
+            format!("Kubernetes  {}", self.kubernetes.as_deref().unwrap_or("no answer")),
+        ];
+        for (machine, version) in &self.agents {
+            let skew = if version == self.usher { "" } else { "  (differs)" };
+            lines.push(format!("agent       {machine} {version}{skew}"));
+        }
+        lines.join("\n")
+    }
 }
