@@ -134,6 +134,6 @@ mod tests {
         let json = document(Kind::Version, &Machine { name: "w1" }, Format::Json).unwrap();
         assert_eq!(json, "{\n  \"apiVersion\": \"usher.dev/v1\",\n  \"kind\": \"Version\",\n  \"name\": \"w1\"\n}");
         let yaml = document(Kind::NodeList, &Items { items: &[Machine { name: "w1" }] }, Format::Yaml).unwrap();
-        assert_eq!(yaml, "apiVersion: usher.dev/v1\nkind: NodeList\nitems:\n  - name: w1\n");
+        assert_eq!(yaml, "apiVersion: usher.dev/v1\nkind: NodeList\nitems:\n- name: w1\n");
     }
 }

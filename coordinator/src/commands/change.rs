@@ -202,7 +202,7 @@ async fn run(
         outcome = running.to_end(plan) => outcome,
         () = interrupt.insisted() => {
             drop(events);
-            let _ = reading.await;
+            let _ = interrupt.parting(reading).await;
             return Err(Failure::new(Exit::Interrupted, "left at once: the machine in its turn may be half done")
                 .hint("see how things are: usher status"));
         }
