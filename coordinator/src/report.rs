@@ -192,7 +192,7 @@ impl Report {
     }
 }
 
-/// So many are named one by one.
+/// Up to this many are named one by one.
 const FEW: usize = 4;
 
 fn machines(names: &[String]) -> String {

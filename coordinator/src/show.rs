@@ -100,8 +100,8 @@ pub fn list<T: Serialize>(
     show(kind, &Items { items }, format, text)
 }
 
-/// Shows programs why a command failed, unless the document that it has printed already says so. People are told on standard
-/// error.
+/// Prints why a command failed, unless the document that it has already printed says so. For programs alone: people read it
+/// on standard error.
 pub fn failure(exit: Exit, message: &str, details: &[String], hints: &[String], format: Format) {
     if !format.is_structured() || SHOWN.load(Ordering::Relaxed) {
         return;
