@@ -3,13 +3,16 @@
 use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
 
 use k8s_openapi::api::{
-    coordination::v1::Lease,
+    coordination::v1::{Lease, LeaseSpec},
     core::v1::{Node, Pod},
 };
 use nix::{
     fcntl::OFlag,
     pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        termios::{FlowArg, tcflow},
+    },
     unistd::Pid,
 };
 use tokio::{
@@ -23,7 +26,7 @@ use usher_testkit::{
 
 use super::programs;
 
-/// Everything that is awaited here takes two seconds; a busy machine takes longer.
+/// The longest that is awaited here is the renewal of the lock, every ten seconds; a busy machine takes longer.
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// More than the half second within which signals pass for echoes of one another.
@@ -48,6 +51,25 @@ async fn a_terminal_that_goes_away_has_the_turn_taken_back_and_usher_ends_with_1
     assert_eq!(status.code(), Some(130), "{status}");
     assert!(!site.is_cordoned("w1"), "the cordon was not taken back");
     assert_eq!(site.lock_holder(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_that_takes_no_output_does_not_keep_usher_from_renewing_its_lock() {
+    let site = Site::start().await;
+    let terminal = Terminal::open();
+    let mut usher = site.on_a_terminal(&terminal, &DRAIN);
+    site.in_the_middle_of_the_drain().await;
+
+    // ^S
+    tcflow(terminal.screen(), FlowArg::TCOOFF).unwrap();
+    let taken = site.lock().unwrap().renew_time;
+    within(|| site.lock().is_some_and(|lock| lock.renew_time > taken)).await;
+    // ^Q
+    tcflow(terminal.screen(), FlowArg::TCOON).unwrap();
+
+    signal(&usher, Signal::SIGINT);
+    let status = timeout(LIMIT, usher.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +130,7 @@ impl Site {
     /// Runs usher as the leader of the terminal's session, which the kernel tells when the terminal goes away.
     fn on_a_terminal(&self, terminal: &Terminal, arguments: &[&str]) -> Child {
         let mut setsid = Command::new("setsid");
-        setsid.arg("--ctty").arg(self.programs.usher());
+        setsid.arg("--ctty").arg(self.programs.usher()).env("TERM", "xterm");
         let mut usher = self.configured(setsid, arguments);
         usher.stdin(terminal.screen()).stdout(terminal.screen()).stderr(terminal.screen()).spawn().unwrap()
     }
@@ -125,12 +147,7 @@ impl Site {
             let slow = self.sandbox.api().get::<Pod>("shop/slow").unwrap();
             slow.metadata.deletion_timestamp.is_some()
         };
-        let reached = timeout(LIMIT, async {
-            while !evicted() {
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        reached.await.unwrap();
+        within(evicted).await;
     }
 
     fn is_cordoned(&self, node: &str) -> bool {
@@ -138,9 +155,12 @@ impl Site {
         spec.and_then(|spec| spec.unschedulable) == Some(true)
     }
 
+    fn lock(&self) -> Option<LeaseSpec> {
+        self.sandbox.api().get::<Lease>("kube-system/usher")?.spec
+    }
+
     fn lock_holder(&self) -> Option<String> {
-        let lock = self.sandbox.api().get::<Lease>("kube-system/usher")?;
-        lock.spec?.holder_identity.filter(|holder| !holder.is_empty())
+        self.lock()?.holder_identity.filter(|holder| !holder.is_empty())
     }
 }
 
@@ -161,6 +181,15 @@ impl Terminal {
         let path = ptsname_r(&self.0).unwrap();
         File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(path).unwrap()
     }
+}
+
+async fn within(condition: impl Fn() -> bool) {
+    let fulfilled = timeout(LIMIT, async {
+        while !condition() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    fulfilled.await.unwrap();
 }
 
 fn id(usher: &Child) -> Pid {
