@@ -223,6 +223,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_turn_is_told_with_what_it_brought_about_and_what_was_taken_back() {
+        let (w1, drain) = ("w1".to_owned(), "drain".to_owned());
+        let mut turns = Turns::default();
+        for kind in [
+            Kind::TurnBegan { turn: 2, machine: "w2".into(), component: None },
+            Kind::TurnBegan { turn: 1, machine: w1, component: None },
+            Kind::Waiting { turn: 1, step: drain.clone(), what: "3 pods left".into() },
+            Kind::Fact { turn: 1, step: drain, what: "8 pods moved".into() },
+            Kind::Undone { turn: 1, step: "cordon".into(), what: "uncordoned".into() },
+            Kind::TurnEnded { turn: 1, done: false, took: 4.5 },
+        ] {
+            turns.add(&Event { at: jiff::Timestamp::UNIX_EPOCH, kind });
+        }
+        let reports = turns.into_reports();
+        let machines: Vec<_> = reports.iter().map(|turn| turn.machine.as_str()).collect();
+        assert_eq!(machines, ["w1", "w2"]);
+        assert_eq!(reports[0].facts, ["drain: 8 pods moved", "cordon taken back: uncordoned"]);
+        assert_eq!((reports[0].done, reports[0].took), (false, 4.5));
+    }
+
+    #[test]
     fn a_few_places_are_named_and_the_rest_is_counted() {
         let by_node = [("a", 1), ("b", 9), ("c", 2), ("d", 3), ("e", 4), ("f", 1)];
         let by_node = by_node.into_iter().map(|(node, count)| (node.to_owned(), count)).collect();

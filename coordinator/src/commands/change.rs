@@ -210,12 +210,12 @@ async fn run(
     let took = begun.elapsed();
     let (mut summary, next) = report::summary(&wanted.request, &outcome, took, &mandate.reason);
     if outcome.exit == Exit::Done && matches!(wanted.request, Request::Restart(_)) {
-        summary.push_str(&leaders_now(world, wanted, &before).await);
+        summary.push_str(&interrupt.parting(leaders_now(world, wanted, &before)).await.unwrap_or_default());
     }
     events.send(Kind::Ended { exit: outcome.exit, message: summary.clone() });
     drop(events);
     let turns = reading.await.unwrap_or_default();
-    let pods = whereabouts(world, &outcome).await;
+    let pods = interrupt.parting(whereabouts(world, &outcome)).await.flatten();
     let report = Report {
         operation: mandate.operation.clone(),
         cluster: world.cluster.name().to_owned(),
