@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -13,7 +13,7 @@ use crate::{
     bus::{Address, Bus},
     config::Config,
     guard::Guard,
-    listener,
+    listener::{self, Door},
     live::Live,
     node::{Node, Places},
     notify,
@@ -60,10 +60,31 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+/// Everything through which an agent meets its world, besides the files of its configuration.
+pub struct Edges {
+    /// Where callers come in.
+    pub door: Door,
+    /// Where systemd and login1 are.
+    pub bus: Address,
+    /// Files and programs of the machine.
+    pub places: Places,
+}
+
+impl Edges {
+    /// The machine's own, as `config` names them.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            door: Door::Tcp(config.listen),
+            bus: config.bus.clone().map_or(Address::System, Address::Peer),
+            places: Places::default(),
+        }
+    }
+}
+
 /// A running agent. Dropped, it stops on the spot, as if it had been killed.
 #[derive(Debug)]
 pub struct Agent {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     live: Arc<Live>,
     health: HealthReporter,
     operations: Operations,
@@ -80,24 +101,26 @@ impl Agent {
     ///
     /// If it could not serve. A bus that cannot be reached is no reason: the agent answers and says so.
     pub async fn start(file: PathBuf, config: Config) -> Result<Self, StartError> {
-        let bus = config.bus.clone().map_or(Address::System, Address::Peer);
-        Self::start_on(file, config, bus, Places::default()).await
+        let edges = Edges::of(&config);
+        Self::start_on(file, config, edges).await
     }
 
-    /// The same on another bus and with other places than the machine's own, for tests.
+    /// The same with other edges than the machine's own. With [`Door::Streams`] and a caller no PEM file is read.
     ///
     /// # Errors
     ///
     /// As [`Agent::start`].
-    pub async fn start_on(file: PathBuf, config: Config, bus: Address, places: Places) -> Result<Self, StartError> {
-        let live = Live::new(file, config.clone())?;
+    pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
+        let Edges { door, bus, places } = edges;
+        let live = Live::new(file, config.clone(), door.has_tls())?;
         for warning in live.warnings() {
             warn!("{warning}");
         }
         let stop = CancellationToken::new();
         let tasks = stop.clone().drop_guard();
-        let listener = listen(config.listen).await?;
-        let address = listener.local_addr().unwrap_or(config.listen);
+        let listen = |source| StartError::Listen { address: config.listen, source };
+        let listener = door.open().await.map_err(listen)?;
+        let address = listener.address();
         let (limits, reflection) = (config.limits, config.reflection);
         let node = Arc::new(Node::new(config, Bus::new(bus), places));
         let operations = Operations::open(Arc::clone(&node), stop.clone())?;
@@ -117,12 +140,12 @@ impl Agent {
             );
         until(&stop, Arc::clone(&live).follow());
         until(&stop, notify::keep_telling(operations.follow_latest()));
-        info!(%address, "listening");
+        info!(address = address.map(tracing::field::display), "listening");
         Ok(Self { address, live, health, operations, stop, server: tokio::spawn(server), _tasks: tasks })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    /// The TCP address it listens on, `None` behind a door of streams.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -153,10 +176,6 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.server.abort();
     }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, Routes), StartError> {

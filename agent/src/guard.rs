@@ -24,8 +24,27 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The path of each changing call begins so.
-const CONTROL: &str = "/usher.agent.v1.NodeControl/";
+/// The role that each method needs. A method without a row is for nobody, whatever serves it: what a new service may do to
+/// the node is then decided here and not by omission.
+const METHODS: [(&str, Role); 12] = [
+    ("/usher.agent.v1.NodeInfo/GetNode", Role::Viewer),
+    ("/usher.agent.v1.NodeInfo/GetOperation", Role::Viewer),
+    ("/usher.agent.v1.NodeInfo/ListOperations", Role::Viewer),
+    ("/usher.agent.v1.NodeInfo/WatchOperation", Role::Viewer),
+    ("/usher.agent.v1.NodeControl/RestartUnit", Role::Operator),
+    ("/usher.agent.v1.NodeControl/StopUnit", Role::Operator),
+    ("/usher.agent.v1.NodeControl/StartUnit", Role::Operator),
+    ("/usher.agent.v1.NodeControl/RebootNode", Role::Operator),
+    ("/grpc.health.v1.Health/Check", Role::Viewer),
+    ("/grpc.health.v1.Health/Watch", Role::Viewer),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Viewer),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Viewer),
+];
+
+/// The role that the method at `path` needs, `None` if nobody may call it.
+fn needed_role(path: &str) -> Option<Role> {
+    METHODS.iter().find(|(method, _)| *method == path).map(|(_, role)| *role)
+}
 
 /// Makes [`Guarded`] services.
 #[derive(Debug, Clone)]
@@ -43,24 +62,25 @@ impl Guard {
         let Some(peer) = peer else {
             return Err(Refusal::new(reason::NOT_LISTED, "this connection has no certificate"));
         };
-        let needed = if path.starts_with(CONTROL) { Role::Operator } else { Role::Viewer };
         let caller = &peer.caller;
-        match self.live.role(caller.names()) {
-            Ok(role) if role >= needed => Ok(()),
-            Ok(role) => Err(Refusal::new(
-                reason::ROLE_TOO_LOW,
-                format!(
-                    "{caller} has the role {role}; this call needs {needed}. Add the name to allow.operator of the agent's configuration"
-                ),
-            )),
-            Err((viewers, operators)) => Err(Refusal::new(
-                reason::NOT_LISTED,
-                format!(
-                    "the certificate ({caller}) is signed by the right CA but is not in the allow-list (viewer: {viewers} names, \
-                     operator: {operators} names). Add one of its names to [allow] of the agent's configuration"
-                ),
-            )),
+        let role = self.live.role(caller.names()).map_err(|(viewers, operators)| {
+            let message = format!(
+                "the certificate ({caller}) is signed by the right CA but is not in the allow-list (viewer: {viewers} names, \
+                 operator: {operators} names). Add one of its names to [allow] of the agent's configuration"
+            );
+            Refusal::new(reason::NOT_LISTED, message)
+        })?;
+        let Some(needed) = needed_role(path) else {
+            let message = format!("this agent (version {}) serves no method {path}", env!("CARGO_PKG_VERSION"));
+            return Err(Refusal::new(reason::NO_SUCH_METHOD, message));
+        };
+        if role < needed {
+            let message = format!(
+                "{caller} has the role {role}; this call needs {needed}. Add the name to allow.operator of the agent's configuration"
+            );
+            return Err(Refusal::new(reason::ROLE_TOO_LOW, message));
         }
+        Ok(())
     }
 }
 
@@ -131,5 +151,53 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    fn methods(descriptors: &[u8]) -> BTreeSet<String> {
+        let descriptors = FileDescriptorSet::decode(descriptors).unwrap();
+        let mut methods = BTreeSet::new();
+        for file in &descriptors.file {
+            for service in &file.service {
+                let service_path = format!("/{}.{}", file.package(), service.name());
+                methods.extend(service.method.iter().map(|method| format!("{service_path}/{}", method.name())));
+            }
+        }
+        methods
+    }
+
+    #[test]
+    fn every_method_of_the_contract_has_a_role_and_no_role_is_left_over() {
+        let mut served = methods(usher_proto::FILE_DESCRIPTOR_SET);
+        assert_eq!(served.len(), 8);
+        for standard in [
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ] {
+            served.extend(methods(standard));
+        }
+        let listed: BTreeSet<_> = METHODS.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(listed, served, "give each new method of the contract a row in METHODS");
+    }
+
+    #[test]
+    fn what_changes_the_node_is_for_operators_and_what_has_no_row_is_for_nobody() {
+        for path in methods(usher_proto::FILE_DESCRIPTOR_SET) {
+            let needed = if path.contains(".NodeControl/") { Role::Operator } else { Role::Viewer };
+            assert_eq!(needed_role(&path), Some(needed), "{path}");
+        }
+        for path in ["/usher.agent.v1.NodeControl/FormatDisk", "/usher.agent.v1.NodeFiles/Write", "/", "", "GetNode"] {
+            assert_eq!(needed_role(path), None, "{path}");
+        }
     }
 }

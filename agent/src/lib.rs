@@ -24,6 +24,7 @@ pub mod probe;
 pub mod refusal;
 pub mod service;
 pub mod store;
+pub mod stream;
 pub mod systemd;
 pub mod tls;
 

@@ -32,12 +32,13 @@ use crate::{
 /// waits for after editing it.
 pub const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// The settings in force. Clones are cheap snapshots' holders: all see the same.
+/// The settings in force.
 #[derive(Debug)]
 pub struct Live {
     file: PathBuf,
     started_with: Config,
-    credentials: ArcSwap<Credentials>,
+    /// `None` behind a door without TLS.
+    credentials: Option<ArcSwap<Credentials>>,
     allow: ArcSwap<AllowList>,
     warnings: ArcSwap<Vec<String>>,
     /// A digest of the files from before they were read first: what changes from then on is a change.
@@ -45,32 +46,33 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reads the PEM files that `config` names. `file` is where `config` came from, to be looked at again.
+    /// Reads the PEM files that `config` names, if there is to be TLS. `file` is where `config` came from, to be looked at
+    /// again.
     ///
     /// # Errors
     ///
     /// If the PEM files cannot be used: an agent does not start without credentials.
-    pub fn new(file: PathBuf, config: Config) -> Result<Arc<Self>, TlsError> {
+    pub fn new(file: PathBuf, config: Config, tls: bool) -> Result<Arc<Self>, TlsError> {
         let read_first = digest(&file, &config);
-        let credentials = Credentials::load(&config.tls)?;
+        let credentials = if tls { Some(Credentials::load(&config.tls)?) } else { None };
         Ok(Arc::new(Self {
             file,
             read_first,
-            credentials: ArcSwap::from_pointee(credentials),
+            credentials: credentials.map(ArcSwap::from_pointee),
             allow: ArcSwap::from_pointee(config.allow.clone()),
             warnings: ArcSwap::default(),
             started_with: config,
         }))
     }
 
-    /// For the next handshake.
-    pub fn server(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.credentials.load().server)
+    /// For the next handshake. `None` behind a door without TLS.
+    pub fn server(&self) -> Option<Arc<ServerConfig>> {
+        Some(Arc::clone(&self.credentials.as_ref()?.load().server))
     }
 
-    /// Until when the agent's certificate is valid.
-    pub fn certificate_not_after(&self) -> Timestamp {
-        self.credentials.load().not_after
+    /// Until when the agent's certificate is valid. `None` behind a door without TLS.
+    pub fn certificate_not_after(&self) -> Option<Timestamp> {
+        Some(self.credentials.as_ref()?.load().not_after)
     }
 
     /// The role of a certificate with these names, and, if it has none, how many names are listed as viewer and operator.
@@ -82,7 +84,7 @@ impl Live {
     /// What is wrong with the files now, as sentences.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
-        if self.credentials.load().expired(Timestamp::now()) {
+        if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(Timestamp::now())) {
             let path = self.started_with.tls.certificate.display();
             warnings
                 .push(format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself"));
@@ -104,13 +106,14 @@ impl Live {
     }
 
     fn reload_credentials(&self) -> Option<String> {
+        let credentials = self.credentials.as_ref()?;
         let files = &self.started_with.tls;
         let kept = |words: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {words}"));
         match Credentials::load(files) {
             Ok(new) if new.expired(Timestamp::now()) => kept(format!("{} has expired", files.certificate.display())),
             Ok(new) => {
                 info!(not_after = %new.not_after, "the TLS files were read again and are in use");
-                self.credentials.store(Arc::new(new));
+                credentials.store(Arc::new(new));
                 None
             }
             Err(error) => kept(error_chain(&error)),

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use usher_proto::reason;
 
 pub use admit::Request;
+pub(crate) use blockers::{Blocker, BlockerKind, blockers};
 
 use crate::{
     error_chain,

@@ -49,6 +49,7 @@ fn code(reason: &str) -> Code {
         reason::OPERATION_ID_REUSED => Code::AlreadyExists,
         reason::REBOOT_BUDGET => Code::ResourceExhausted,
         reason::NO_SUCH_OPERATION | reason::NO_SUCH_UNIT => Code::NotFound,
+        reason::NO_SUCH_METHOD => Code::Unimplemented,
         reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE => Code::Unavailable,
         _ => Code::FailedPrecondition,
     }

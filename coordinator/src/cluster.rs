@@ -4,18 +4,22 @@
 //! server answers, until a deadline. A balancer that does not retry breaks the odd connection in every roll.
 
 mod apiservers;
+mod clock;
 mod connect;
 mod elections;
 mod error;
 mod leases;
+mod list;
 mod lock;
 mod nodes;
 mod pods;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-pub(crate) use self::nodes::by_name;
+use tokio::sync::OnceCell;
+
 pub use self::{
+    clock::ServerClock,
     connect::{Access, ConnectError},
     elections::{Elections, NoLeader},
     error::ClusterError,
@@ -30,11 +34,12 @@ pub use usher_core::{
     site::LeaseName,
 };
 
+use self::clock::ServerInfo;
 use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to one cluster's API.
 #[derive(Clone)]
@@ -46,7 +51,14 @@ pub struct Cluster {
     server: Arc<str>,
     /// How single apiservers are reached past the balancer. None in tests: the same client then stands for all.
     direct: Option<Arc<kube::Config>>,
+    /// What a server said of itself, once somebody asked.
+    info: Arc<OnceCell<ServerInfo>>,
+    /// Where the operator hears what is waited for.
+    tell: Option<Tell>,
 }
+
+#[derive(Clone)]
+struct Tell(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -57,7 +69,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// A cluster behind any client, for example an API server in memory.
     pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
-        Self { client, name: name.into(), server: server.into(), direct: None }
+        Self { client, name: name.into(), server: server.into(), direct: None, info: Arc::default(), tell: None }
     }
 
     /// What the operator calls the cluster.
@@ -75,15 +87,17 @@ impl Cluster {
         &self.client
     }
 
-    /// The server's version, such as `v1.37.2`.
-    ///
-    /// # Errors
-    ///
-    /// If no apiserver answers.
-    pub async fn version(&self) -> Result<String, ClusterError> {
-        // Without patience, as the first request of a command.
-        let version = self.client.apiserver_version().await;
-        version.map(|info| info.git_version).map_err(|source| self.error("ask for the server's version", source))
+    /// Lets the operator hear what is waited for. Without it nobody does.
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { tell: Some(Tell(Arc::new(tell))), ..self }
+    }
+
+    /// Says what is waited for.
+    fn tell(&self, line: &str) {
+        if let Some(Tell(tell)) = &self.tell {
+            tell(line);
+        }
     }
 
     /// Repeats a request that is safe to repeat while no apiserver takes it.

@@ -4,7 +4,6 @@ mod agent;
 mod change;
 mod config;
 mod confirm;
-mod failure;
 mod identity;
 mod nodes;
 mod preflight;
@@ -16,13 +15,14 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use self::failure::Failure;
 use crate::{
     cli::{Cli, Command, ConfigCommand, Global},
     cluster::{Access, Cluster},
     config as cluster_file,
     exit::Exit,
-    output, show,
+    output,
+    problem::Problem,
+    show,
     site::Site,
     world::World,
 };
@@ -46,10 +46,10 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
     };
-    ended.unwrap_or_else(|failure| {
-        output::progress(&failure.to_string());
-        show::failure(failure.exit, &failure.message, &failure.details, &failure.hints, format);
-        failure.exit
+    ended.unwrap_or_else(|problem| {
+        output::progress(&problem.to_text());
+        show::problem(&problem, format);
+        problem.exit()
     })
 }
 
@@ -61,7 +61,7 @@ fn completion(shell: clap_complete::Shell) -> Exit {
 }
 
 /// The site, from the cluster file that the flags or the environment name, else from its usual places.
-fn site(global: &Global) -> Result<Site, Failure> {
+fn site(global: &Global) -> Result<Site, Problem> {
     Ok(match cluster_file::locate(global.cluster_file.as_deref()) {
         Some(path) => cluster_file::load(&path)?,
         None => cluster_file::defaults()?,
@@ -69,7 +69,7 @@ fn site(global: &Global) -> Result<Site, Failure> {
 }
 
 /// A connection to the site's cluster.
-async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Failure> {
+async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
     let access = Access {
         kubeconfig: global.kubeconfig.clone().or_else(|| site.api.kubeconfig.clone()),
         context: global.context.clone().or_else(|| site.api.context.clone()),
@@ -84,12 +84,23 @@ async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Failure> {
         tls_server_name: global.tls_server_name.clone(),
         insecure_skip_tls_verify: global.insecure_skip_tls_verify,
         request_timeout: global.request_timeout,
+        is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
     };
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?)
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.telling(output::progress))
+}
+
+/// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.
+fn is_the_sites(global: &Global, site: &Site) -> bool {
+    match (&global.context, &site.api.context) {
+        (Some(flag), Some(own)) => flag == own,
+        (Some(_), None) => false,
+        (None, Some(_)) => true,
+        (None, None) => global.kubeconfig.is_none() && site.api.kubeconfig.is_some(),
+    }
 }
 
 /// The world of a command that needs the API.
-async fn world(global: &Global) -> Result<World, Failure> {
+async fn world(global: &Global) -> Result<World, Problem> {
     let site = site(global)?;
     let cluster = cluster(global, &site).await?;
     Ok(World::open(site, cluster).await?)

@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
@@ -48,7 +48,7 @@ pub struct CommandOutcome {
     /// The last lines that it wrote, to stdout and stderr, in the order in which they came.
     pub output: Vec<String>,
     /// How long it took.
-    #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+    #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
     pub took: Duration,
 }
 
@@ -207,10 +207,6 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
     }
-}
-
-fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.as_secs_f64().serialize(serializer)
 }
 
 #[cfg(test)]

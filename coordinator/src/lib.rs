@@ -17,14 +17,17 @@ pub mod drain;
 pub mod exec;
 pub mod interrupt;
 pub mod node;
+pub mod operation;
 pub mod output;
 mod patience;
+pub mod problem;
 pub mod progress;
 pub mod report;
 pub mod rotation;
 pub mod runner;
 pub mod show;
 pub mod steps;
+mod tasks;
 pub mod world;
 
-pub use usher_core::{event, exit, facts as inventory, facts::leader, plan, plan::step, site, text as words};
+pub use usher_core::{event, exit, facts as inventory, facts::leader, plan, request, site, text as words};

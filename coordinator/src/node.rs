@@ -19,7 +19,7 @@ mod trust;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use rustls_pki_types::ServerName;
@@ -28,8 +28,8 @@ pub use address::in_url;
 pub use agent::Agent;
 pub use error::{NodeError, Side};
 pub use usher_core::facts::agent::{
-    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
-    OperationStep, Order, RebootBudget, Session, UnitStatus,
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
+    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
 use crate::site::{AgentAccess, Site};
@@ -42,6 +42,8 @@ pub struct Agents {
     internal_ips: BTreeMap<String, String>,
     /// Read when the first agent is called: whoever drains a node needs none.
     trust: OnceLock<Arc<Trust>>,
+    /// Made once for each machine, so that its connection is kept between calls.
+    agents: Mutex<BTreeMap<String, Agent>>,
 }
 
 impl Agents {
@@ -50,7 +52,7 @@ impl Agents {
     /// `internal_ips` are the InternalIPs of the cluster's Nodes by name, for machines that the cluster file gives no
     /// address. They may be empty, as they are when the API is down.
     pub fn described(site: &Site, internal_ips: BTreeMap<String, String>) -> Self {
-        Self { access: site.agents.clone(), internal_ips, trust: OnceLock::new() }
+        Self { access: site.agents.clone(), internal_ips, trust: OnceLock::new(), agents: Mutex::default() }
     }
 
     /// The same, with the client's certificate, key and CA read at once.
@@ -72,13 +74,23 @@ impl Agents {
         Ok(self.trust.get_or_init(|| trust))
     }
 
-    /// The agent of a machine. Connects with the first call.
+    /// The agent of a machine, always the same one. Connects with the first call.
     ///
     /// # Errors
     ///
     /// [`NodeError::Config`] if no address is known for the machine, its name fits in no certificate, or a file of the
     /// client's cannot be used.
     pub fn agent(&self, node: &str) -> Result<Agent, NodeError> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(node) {
+            return Ok(agent.clone());
+        }
+        let agent = self.describe(node)?;
+        agents.insert(node.to_owned(), agent.clone());
+        Ok(agent)
+    }
+
+    fn describe(&self, node: &str) -> Result<Agent, NodeError> {
         let address = self.address(node)?;
         let server_name = self.access.server_name.replace("{node}", node);
         let server_name = ServerName::try_from(server_name.clone()).map_err(|_| NodeError::Config {

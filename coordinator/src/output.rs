@@ -16,7 +16,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, problem::Problem};
 
 /// Set once standard error took a line no more. Nobody sees any progress from then on.
 static STDERR_IS_GONE: AtomicBool = AtomicBool::new(false);
@@ -143,11 +143,12 @@ pub fn ask(prompt: &str) -> Option<String> {
 /// # Errors
 ///
 /// If it cannot be written so, which would be a mistake of ours.
-pub fn structured<T: Serialize>(value: &T, format: Format) -> anyhow::Result<String> {
-    Ok(match format {
-        Format::Yaml => serde_saphyr::to_string(value)?,
-        _ => serde_json::to_string_pretty(value)?,
-    })
+pub fn structured<T: Serialize>(value: &T, format: Format) -> Result<String, Problem> {
+    let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
+    match format {
+        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error)),
+        _ => serde_json::to_string_pretty(value).map_err(|error| failed(&error)),
+    }
 }
 
 /// A table without lines, as kubectl draws them.

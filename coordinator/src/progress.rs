@@ -7,11 +7,7 @@ use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{
-    event::Event,
-    output,
-    report::{TurnReport, Turns},
-};
+use crate::{event::Event, output, report::Digest};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,12 +25,12 @@ pub enum Progress {
     None,
 }
 
-/// Shows the stream until it ends, and gives back what happened to each machine, for the report.
-pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>) -> Vec<TurnReport> {
+/// Shows the stream until it ends, and returns a digest of it for the report.
+pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>) -> Digest {
     let screen = Screen::open(progress);
-    let mut turns = Turns::default();
+    let mut digest = Digest::default();
     while let Some(event) = stream.recv().await {
-        turns.add(&event);
+        digest.add(&event);
         if let Some(screen) = &screen {
             screen.show(event);
         }
@@ -42,7 +38,7 @@ pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>
     if let Some(screen) = screen {
         screen.close().await;
     }
-    turns.into_reports()
+    digest
 }
 
 /// A thread that writes events. A terminal that takes no more, after ^S or while its connection is dying, blocks every write

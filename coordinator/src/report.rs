@@ -8,7 +8,9 @@ use crate::{
     drain::Whereabouts,
     event::{Event, Kind},
     exit::Exit,
-    plan::Request,
+    operation::{Ended, Leaders},
+    plan::Target,
+    request::{self, Request},
     runner::Outcome,
     words,
 };
@@ -19,22 +21,27 @@ use crate::{
 pub struct Report {
     /// The operation's id.
     pub operation: String,
-    /// The cluster's name.
     pub cluster: String,
-    /// How it ended.
     pub exit: Exit,
-    /// Its exit code.
     pub exit_code: u8,
-    /// What state things are in.
+    /// What state things are in, in one sentence.
     pub summary: String,
-    /// More of it.
     pub details: Vec<String>,
-    /// What to do next.
+    /// What to do next; commands can be pasted into a shell.
     pub next: Vec<String>,
-    /// In seconds.
-    pub took: f64,
+    #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
+    pub took: Duration,
     /// Machine by machine.
     pub turns: Vec<TurnReport>,
+    pub done: Vec<Target>,
+    /// Turns that began and are not done: what they had changed is taken back, as far as it can be.
+    pub failed: Vec<Target>,
+    /// Turns that did not begin, or have left no trace.
+    pub untouched: Vec<Target>,
+    /// The machine that was told to reboot and not proved to be back.
+    pub in_doubt: Option<String>,
+    /// What was warned of on the way.
+    pub warnings: Vec<String>,
     /// The machines that pods have left.
     pub drained: Vec<String>,
     /// Where those pods' successors are now. Which of them came from which machine cannot be told: their controllers make
@@ -53,123 +60,126 @@ pub struct TurnReport {
     /// Whether all is done.
     pub done: bool,
     /// In seconds.
+    #[serde(rename = "tookSeconds")]
     pub took: f64,
     /// What was brought about, with the evidence.
     pub facts: Vec<String>,
 }
 
-/// What happened to each machine so far: a fold of events, so that a night of them need not be kept.
+/// What happened on the way: a fold of events, so that a night of them need not be kept.
 #[derive(Debug, Default)]
-pub struct Turns(BTreeMap<usize, TurnReport>);
+pub struct Digest {
+    turns: BTreeMap<usize, TurnReport>,
+    warnings: Vec<String>,
+}
 
-impl Turns {
+impl Digest {
     /// Takes an event into account.
     pub fn add(&mut self, event: &Event) {
         match &event.kind {
             Kind::TurnBegan { turn, machine, component } => {
                 let report =
                     TurnReport { machine: machine.clone(), component: component.clone(), ..TurnReport::default() };
-                self.0.insert(*turn, report);
+                self.turns.insert(*turn, report);
             }
             Kind::Fact { turn, step, what } => self.fact(*turn, format!("{step}: {what}")),
             Kind::Undone { turn, step, what } => self.fact(*turn, format!("{step} taken back: {what}")),
             Kind::TurnEnded { turn, done, took } => {
-                let report = self.0.entry(*turn).or_default();
+                let report = self.turns.entry(*turn).or_default();
                 report.done = *done;
                 report.took = *took;
             }
+            Kind::Warned { message } => self.warnings.push(message.clone()),
             Kind::Began { .. }
             | Kind::StepBegan { .. }
             | Kind::Waiting { .. }
             | Kind::StepFailed { .. }
-            | Kind::Warned { .. }
             | Kind::Ended { .. } => {}
         }
     }
 
     fn fact(&mut self, turn: usize, fact: String) {
-        self.0.entry(turn).or_default().facts.push(fact);
-    }
-
-    /// The turns in the order in which they began.
-    pub fn into_reports(self) -> Vec<TurnReport> {
-        self.0.into_values().collect()
+        self.turns.entry(turn).or_default().facts.push(fact);
     }
 }
 
-/// What is done and what is not, in one sentence; then the command that goes on.
-pub fn summary(request: &Request, outcome: &Outcome, took: Duration, reason: &str) -> (String, Vec<String>) {
+impl Report {
+    /// The report of an operation that ended, still without what happened on the way.
+    pub fn of(operation: &str, cluster: &str, request: &Request, ended: Ended) -> Self {
+        let Ended { outcome, took, leaders, pods } = ended;
+        let mut summary = summary(request, &outcome, took);
+        summary.extend(leaders.as_ref().map(leaders_in_words));
+        let (details, mut next) =
+            outcome.problem.clone().map(|problem| (problem.details, problem.hints)).unwrap_or_default();
+        if !outcome.exit.changed_nothing() {
+            next.extend(to_go_on(request, &outcome));
+        }
+        Self {
+            operation: operation.to_owned(),
+            cluster: cluster.to_owned(),
+            exit: outcome.exit,
+            exit_code: outcome.exit.code(),
+            summary,
+            details,
+            next,
+            took,
+            turns: Vec::new(),
+            drained: outcome.moved.keys().cloned().collect(),
+            done: outcome.done,
+            failed: outcome.failed,
+            untouched: outcome.untouched,
+            in_doubt: outcome.in_doubt,
+            warnings: Vec::new(),
+            pods,
+        }
+    }
+
+    /// The report with what happened on the way.
+    #[must_use]
+    pub fn with(self, Digest { turns, warnings }: Digest) -> Self {
+        Self { turns: turns.into_values().collect(), warnings, ..self }
+    }
+}
+
+/// What is done and what is not, in one sentence.
+fn summary(request: &Request, outcome: &Outcome, took: Duration) -> String {
     let total = outcome.done.len() + outcome.left().count();
     let done = outcome.done.len();
-    let took = words::took(took);
-    let participle = participle(request);
-    let machines: Vec<_> = outcome.done.iter().map(|(machine, _)| machine.as_str()).collect();
-    if outcome.exit == Exit::Done {
-        let what = match (request, done) {
-            (_, 0) => return ("nothing to do".to_owned(), Vec::new()),
-            (Request::Restart(_), _) => format!("{done} of {total}"),
+    let participle = request.participle();
+    let Some(problem) = &outcome.problem else {
+        let machines: Vec<_> = outcome.done.iter().map(Target::machine).collect();
+        let what = match (&request.kind, done) {
+            (_, 0) => return "nothing to do".to_owned(),
+            (request::Kind::Restart(_), _) => format!("{done} of {total}"),
             _ => words::list(&machines),
         };
-        return (format!("{what} {participle} in {took}."), Vec::new());
-    }
-    let mut next = outcome.hints.clone();
-    let failed = outcome.left().next().map(|(machine, _)| machine.as_str()).unwrap_or_default();
-    let untouched: Vec<_> = outcome.untouched.iter().map(|(machine, _)| machine.as_str()).collect();
-    let mut state = format!("{done} of {total} {participle}");
-    if !untouched.is_empty() {
-        let mut names = untouched;
-        names.dedup();
-        state.push_str(&format!("; not touched: {}", names.join(", ")));
-    }
+        return format!("{what} {participle} in {}.", words::took(took));
+    };
     let verb = match outcome.exit {
-        Exit::Refused => return (format!("refused: {}", outcome.message), next),
+        Exit::Refused => return format!("refused: {}", problem.message),
         Exit::Interrupted => "interrupted",
         Exit::TimedOut => "timed out",
         _ => "stopped",
     };
-    let message = match outcome.message.as_str() {
-        "interrupted" => format!("before {failed} was changed any further"),
-        message => message.to_owned(),
-    };
-    next.extend(go_on(request, outcome, reason));
-    (format!("{verb}: {message} ({state})"), next)
-}
-
-fn participle(request: &Request) -> &'static str {
-    match request {
-        Request::Restart(_) => "restarted",
-        Request::Reboot(_) => "rebooted",
-        Request::Cordon(_) => "cordoned",
-        Request::Uncordon(_) => "uncordoned",
-        Request::Drain { .. } => "drained",
+    let mut state = format!("{done} of {total} {participle}");
+    if !outcome.untouched.is_empty() {
+        let mut names: Vec<_> = outcome.untouched.iter().map(Target::machine).collect();
+        names.dedup();
+        state.push_str(&format!("; not touched: {}", names.join(", ")));
     }
+    format!("{verb}: {} ({state})", problem.message)
 }
 
-/// The command that does what is left.
-fn go_on(request: &Request, outcome: &Outcome, reason: &str) -> Option<String> {
-    let left = outcome.left().filter(|(machine, _)| outcome.in_doubt.as_ref() != Some(machine));
-    let mut machines: Vec<_> = left.map(|(machine, _)| machine.as_str()).collect();
-    let mut components: Vec<_> = outcome.left().filter_map(|(_, component)| component.as_deref()).collect();
-    machines.sort_unstable();
-    machines.dedup();
-    components.dedup();
-    let verb = match request {
-        Request::Restart(_) if components.len() == 1 => {
-            return Some(format!(
-                "when it is mended: usher restart {} --nodes {} -r {reason:?}",
-                components.join(" "),
-                machines.join(",")
-            ));
-        }
-        Request::Restart(_) => {
-            return Some(format!("when it is mended: usher restart {} -r {reason:?}", components.join(" ")));
-        }
-        Request::Reboot(_) => "reboot",
-        Request::Cordon(_) => "cordon",
-        Request::Uncordon(_) => "uncordon",
-        Request::Drain { .. } => "drain",
-    };
-    (!machines.is_empty()).then(|| format!("to go on: usher {verb} {} -r {reason:?}", machines.join(" ")))
+/// The command that does what is left, with every flag. A machine in doubt is left out: it may be rebooting.
+fn to_go_on(request: &Request, outcome: &Outcome) -> Option<String> {
+    let left: Vec<_> = outcome.left().filter(|target| outcome.in_doubt.as_deref() != Some(target.machine())).collect();
+    Some(format!("to go on: {}", request.only(&left)?.command_line()))
+}
+
+fn leaders_in_words(leaders: &Leaders) -> String {
+    let names: Vec<_> = leaders.now.iter().map(|(component, machine)| format!("{component} {machine}")).collect();
+    let how = if leaders.moved { "Leaders now" } else { "Leaders as before" };
+    format!(" {how}: {}.", names.join(", "))
 }
 
 impl Report {
@@ -185,8 +195,7 @@ impl Report {
         lines.extend(self.details.iter().map(|line| format!("  {line}")));
         lines.extend(self.next.iter().map(|line| format!("  {line}")));
         if self.exit != Exit::Done {
-            let nothing = if self.exit == Exit::Refused { "nothing was changed " } else { "" };
-            lines.push(format!("{nothing}(exit {})", self.exit_code));
+            lines.push(self.exit.last_line());
         }
         lines.join("\n")
     }
@@ -225,7 +234,7 @@ mod tests {
     #[test]
     fn a_turn_is_told_with_what_it_brought_about_and_what_was_taken_back() {
         let (w1, drain) = ("w1".to_owned(), "drain".to_owned());
-        let mut turns = Turns::default();
+        let mut digest = Digest::default();
         for kind in [
             Kind::TurnBegan { turn: 2, machine: "w2".into(), component: None },
             Kind::TurnBegan { turn: 1, machine: w1, component: None },
@@ -234,9 +243,9 @@ mod tests {
             Kind::Undone { turn: 1, step: "cordon".into(), what: "uncordoned".into() },
             Kind::TurnEnded { turn: 1, done: false, took: 4.5 },
         ] {
-            turns.add(&Event { at: jiff::Timestamp::UNIX_EPOCH, kind });
+            digest.add(&Event { at: jiff::Timestamp::UNIX_EPOCH, kind });
         }
-        let reports = turns.into_reports();
+        let reports: Vec<_> = digest.turns.into_values().collect();
         let machines: Vec<_> = reports.iter().map(|turn| turn.machine.as_str()).collect();
         assert_eq!(machines, ["w1", "w2"]);
         assert_eq!(reports[0].facts, ["drain: 8 pods moved", "cordon taken back: uncordoned"]);

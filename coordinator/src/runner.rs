@@ -1,212 +1,145 @@
-//! The runner: turns, their steps, one stream of events.
-//!
-//! Turns follow one another, or some run side by side, as the plan says. Within a turn, a step that fails takes back those
-//! before it, in reverse, unless the machine was already told to reboot. No more turns begin then.
+//! The runner: one loop for every kind of operation. [`plan::next`] decides which turns begin; each turn does its steps in
+//! order, and if it does not end well, takes back what they changed.
 
-mod one_by_one;
-mod side_by_side;
+mod account;
 mod turn;
 
-use std::collections::BTreeMap;
+use futures::{StreamExt as _, stream, stream::FuturesUnordered};
+use usher_core::{drain::DrainOptions, operation::Mandate, plan::Begin};
 
-use serde::Serialize;
-
+pub use self::account::Outcome;
+use self::{account::Account, turn::UnderWay};
 use crate::{
     cluster::Lock,
-    drain::MovedPod,
     event::Events,
-    exit::Exit,
     interrupt::Interrupt,
-    plan::{Plan, Refusal, Request, Turn, TurnId},
-    steps::{How, Mandate, Policy, StepError, TurnState},
-    words,
-    world::{Scope, World},
+    inventory::Inventory,
+    plan::{self, Plan, Slot, Stage, Turn},
+    problem::Problem,
+    request::Request,
+    world::World,
 };
 
-/// How an operation ended and where it left things.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// How.
-    pub exit: Exit,
-    /// In one sentence, what state things are in.
-    pub message: String,
-    /// More of it, a line each.
-    pub details: Vec<String>,
-    /// What to do next, a line each.
-    pub hints: Vec<String>,
-    /// Turns that are done.
-    pub done: Vec<TurnId>,
-    /// Turns that began and are not: what they had changed is taken back, as far as it can be.
-    pub failed: Vec<TurnId>,
-    /// Turns that did not begin, or have left no trace.
-    pub untouched: Vec<TurnId>,
-    /// The machine that was told to reboot and not proved to be back.
-    pub in_doubt: Option<String>,
-    /// Pods that were moved, by the machine they left.
-    #[serde(skip)]
-    pub moved: BTreeMap<String, Vec<MovedPod>>,
-}
+/// Prepared turns that are taken back at a time.
+const TAKEN_BACK_AT_A_TIME: usize = 8;
 
 /// An operation about to run.
 #[derive(Debug)]
 pub struct Run<'a> {
-    /// Everything there is to talk to.
     pub world: &'a World,
-    /// What was asked for.
     pub request: &'a Request,
-    /// On whose behalf.
     pub mandate: &'a Mandate,
-    /// Within which limits.
-    pub policy: &'a Policy,
-    /// Which machines to read facts of.
-    pub scope: &'a Scope,
-    /// The lock; None where nothing needs it.
+    /// What its drains may do.
+    pub drain: &'a DrainOptions,
+    /// None where nothing needs it.
     pub lock: Option<&'a Lock>,
-    /// Whether to stop.
     pub interrupt: &'a Interrupt,
-    /// Where events go.
     pub events: &'a Events,
 }
 
-/// Why the loop ended early.
-enum Stop {
-    Refused(Refusal),
-    Failed(StepError),
-    LockLost,
-    Interrupted,
+/// A turn of the operation, and how far it is.
+struct Item {
+    stage: Stage,
+    turn: Turn,
+    /// Set once it has begun, and while nobody works on it.
+    under_way: Option<UnderWay>,
 }
 
-/// What has happened so far.
-#[derive(Default)]
-struct Account {
-    done: Vec<TurnId>,
-    /// Turns that began and are not done.
-    failed: Vec<TurnId>,
-    /// Turns that did not begin.
-    untouched: Vec<TurnId>,
-    moved: BTreeMap<String, Vec<MovedPod>>,
-    in_doubt: Option<String>,
-    /// Why no more turns begin.
-    stop: Option<Stop>,
-}
-
-impl Outcome {
-    /// All turns that are not done, the failed ones first.
-    pub fn left(&self) -> impl Iterator<Item = &TurnId> + Clone {
-        self.failed.iter().chain(&self.untouched)
+impl Item {
+    fn waiting(turn: Turn) -> Self {
+        Self { stage: Stage::Waiting, turn, under_way: None }
     }
 }
 
 impl Run<'_> {
-    /// Runs the operation to its end. `first` is the plan that the operator agreed to.
-    pub async fn to_end(self, first: Plan) -> Outcome {
+    /// Runs the operation to its end. `plan` was made from `facts` just now.
+    pub async fn to_end(&self, plan: Plan, mut facts: Inventory) -> Outcome {
+        let pace = plan.pace;
         let mut account = Account::default();
-        match first.concurrency {
-            None => self.one_by_one(first, &mut account).await,
-            Some(concurrency) => self.side_by_side(first, concurrency, &mut account).await,
+        let mut items: Vec<_> = plan.turns.into_iter().map(Item::waiting).collect();
+        let mut running = FuturesUnordered::new();
+        let (mut begun, mut is_planned) = (0, true);
+        loop {
+            if !is_planned && account.may_go_on() {
+                match self.plan_again(&mut items).await {
+                    Ok(read) => facts = read,
+                    Err(problem) => account.stop(problem),
+                }
+                is_planned = true;
+            }
+            let slots: Vec<_> =
+                items.iter().map(|item| Slot { stage: item.stage, control_plane: item.turn.control_plane }).collect();
+            for (at, begin) in plan::next(pace, &slots, !account.may_go_on()).begin {
+                let item = &mut items[at];
+                if let Some(problem) = self.stop_before_a_change(item.turn.machine()) {
+                    account.stop(problem);
+                    break;
+                }
+                item.stage = if begin == Begin::Preparation { Stage::Preparing } else { Stage::UnderWay };
+                let under_way = item.under_way.take().unwrap_or_else(|| {
+                    begun += 1;
+                    UnderWay::begin(begun, item.turn.clone(), &facts, self.events)
+                });
+                running.push(async move { (at, self.go_on(under_way, begin).await) });
+            }
+            let Some((at, (under_way, result))) = running.next().await else { break };
+            match result {
+                Some(result) => {
+                    items[at].stage = Stage::Ended;
+                    account.ended(under_way.turn.target, under_way.progress, result);
+                    is_planned = !self.request.is_planned_again();
+                }
+                None => {
+                    items[at].stage = Stage::Prepared;
+                    items[at].under_way = Some(under_way);
+                }
+            }
         }
+        drop(running);
+        self.leave(items, &mut account).await;
         account.close()
     }
 
-    fn stop_before_a_change(&self) -> Option<Stop> {
+    /// Reads the facts that the next turn needs, and plans what is left from them: so the order follows the leaders, and every
+    /// gate is asked right before the machine that it protects.
+    async fn plan_again(&self, items: &mut Vec<Item>) -> Result<Inventory, Problem> {
+        let is_left = |item: &Item| item.stage == Stage::Waiting;
+        let left: Vec<_> = items.iter().filter(|item| is_left(item)).map(|item| item.turn.clone()).collect();
+        if left.is_empty() {
+            return Ok(Inventory::default());
+        }
+        let facts = self.world.facts(&plan::scope_of_next(self.request, &left)).await?;
+        let plan = plan::again(self.request, &left, &facts, &self.world.site)?;
+        items.retain(|item| !is_left(item));
+        items.extend(plan.turns.into_iter().map(Item::waiting));
+        Ok(facts)
+    }
+
+    /// A turn that was only prepared leaves no trace, and one that did not begin is left alone.
+    async fn leave(&self, items: Vec<Item>, account: &mut Account) {
+        let left = items.into_iter().filter(|item| item.stage != Stage::Ended);
+        let taken_back = stream::iter(left).map(async |item| {
+            let target = item.turn.target.clone();
+            let Some(mut under_way) = item.under_way else { return (target, None) };
+            let stop = Problem::interrupted(format!("before {} was drained", target.machine()));
+            let before = stop.clone();
+            let problem = self.end(&mut under_way, Err(stop)).await.err().filter(|problem| *problem != before);
+            (target, problem)
+        });
+        let taken_back: Vec<_> = taken_back.buffered(TAKEN_BACK_AT_A_TIME).collect().await;
+        for (target, problem) in taken_back {
+            account.untouched(target, problem);
+        }
+    }
+
+    /// Why nothing more may be changed, if so.
+    fn stop_before_a_change(&self, machine: &str) -> Option<Problem> {
         if self.interrupt.is_requested() {
-            return Some(Stop::Interrupted);
+            return Some(Problem::interrupted(format!("before {machine} was changed any further")));
         }
-        self.lock.is_some_and(|lock| !lock.is_held()).then_some(Stop::LockLost)
-    }
-}
-
-impl Account {
-    /// A turn has ended.
-    fn ended(&mut self, turn: &Turn, state: TurnState, result: Result<(), Stop>) {
-        if state.reboot_asked() && result.is_err() {
-            self.in_doubt = Some(turn.machine.clone());
-        }
-        if !state.moved.is_empty() {
-            self.moved.insert(turn.machine.clone(), state.moved);
-        }
-        match result {
-            Ok(()) => self.done.push(turn.id()),
-            Err(stop) => {
-                self.failed.push(turn.id());
-                self.stop(stop);
-            }
-        }
-    }
-
-    /// No more turns begin. The first reason is the operation's; others are told with it.
-    fn stop(&mut self, stop: Stop) {
-        match (&mut self.stop, stop) {
-            (None, stop) => self.stop = Some(stop),
-            (Some(first), Stop::Failed(error)) => first.add(error),
-            (Some(_), Stop::Refused(_) | Stop::LockLost | Stop::Interrupted) => {}
-        }
-    }
-
-    fn close(self) -> Outcome {
-        let Self { done, failed, untouched, moved, in_doubt, stop } = self;
-        Outcome { failed, untouched, moved, in_doubt, ..outcome(stop, done) }
-    }
-}
-
-impl Stop {
-    /// What could not be taken back belongs to the report.
-    fn add(&mut self, left: StepError) {
-        let line = words::chain(&left);
-        match self {
-            Self::Failed(error) => {
-                error.details.push(line);
-                error.details.extend(left.details);
-                error.hints.extend(left.hints);
-            }
-            Self::Refused(refusal) => {
-                refusal.details.push(line);
-                refusal.hints.extend(left.hints);
-            }
-            Self::LockLost | Self::Interrupted => {
-                let mut failed = left;
-                failed.how = How::Failed;
-                *self = Self::Failed(failed);
-            }
-        }
-    }
-}
-
-/// What an end means to the operator.
-fn outcome(stop: Option<Stop>, done: Vec<TurnId>) -> Outcome {
-    let begun = !done.is_empty();
-    let (exit, message, details, hints) = match stop {
-        None => (Exit::Done, String::new(), Vec::new(), Vec::new()),
-        Some(Stop::Refused(refusal)) => {
-            let exit = if begun { Exit::Partly } else { Exit::Refused };
-            (exit, refusal.what, refusal.details, refusal.hints)
-        }
-        Some(Stop::Failed(error)) => {
-            let exit = match error.how {
-                How::TimedOut | How::Unknown => Exit::TimedOut,
-                _ if begun => Exit::Partly,
-                How::Refused => Exit::Refused,
-                _ => Exit::Failed,
-            };
-            (exit, error.message, error.details, error.hints)
-        }
-        Some(Stop::LockLost) => {
-            let exit = if begun { Exit::Partly } else { Exit::Failed };
-            let message = "the cluster's lock was lost: another operation may have begun".to_owned();
-            (exit, message, Vec::new(), vec!["see who holds it: usher status".to_owned()])
-        }
-        Some(Stop::Interrupted) => (Exit::Interrupted, "interrupted".to_owned(), Vec::new(), Vec::new()),
-    };
-    Outcome {
-        exit,
-        message,
-        details,
-        hints,
-        done,
-        failed: Vec::new(),
-        untouched: Vec::new(),
-        in_doubt: None,
-        moved: BTreeMap::new(),
+        self.lock.is_some_and(|lock| !lock.is_held()).then(|| {
+            Problem::failed("the cluster's lock was lost: another operation may have begun")
+                .hint("see who holds it: usher status")
+        })
     }
 }

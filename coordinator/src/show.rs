@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     exit::Exit,
     output::{self, Format},
+    problem::Problem,
 };
 
 const API_VERSION: &str = "usher.dev/v1";
@@ -76,7 +77,7 @@ struct Failed<'a> {
 /// # Errors
 ///
 /// If the value cannot be serialised, which would be a mistake of ours.
-pub fn show<T: Serialize>(kind: Kind, value: &T, format: Format, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+pub fn show<T: Serialize>(kind: Kind, value: &T, format: Format, text: impl FnOnce() -> String) -> Result<(), Problem> {
     if format.is_structured() {
         output::result(&document(kind, value, format)?);
         SHOWN.store(true, Ordering::Relaxed);
@@ -96,28 +97,31 @@ pub fn list<T: Serialize>(
     items: &[T],
     format: Format,
     text: impl FnOnce() -> String,
-) -> anyhow::Result<()> {
+) -> Result<(), Problem> {
     show(kind, &Items { items }, format, text)
 }
 
 /// Prints why a command failed, unless the document that it has already printed says so. For programs alone: people read it
 /// on standard error.
-pub fn failure(exit: Exit, message: &str, details: &[String], hints: &[String], format: Format) {
+pub fn problem(problem: &Problem, format: Format) {
     if !format.is_structured() || SHOWN.load(Ordering::Relaxed) {
         return;
     }
+    let Problem { message, details, hints, .. } = problem;
+    let exit = problem.exit();
     let failed = Failed { exit, exit_code: exit.code(), message, details, hints };
     if let Ok(document) = document(Kind::Failure, &failed, format) {
         output::result(&document);
     }
 }
 
-fn document<T: Serialize>(kind: Kind, content: &T, format: Format) -> anyhow::Result<String> {
+fn document<T: Serialize>(kind: Kind, content: &T, format: Format) -> Result<String, Problem> {
     let document = Document { api_version: API_VERSION, kind, content };
-    Ok(match format {
-        Format::Yaml => serde_saphyr::to_string(&document)?,
-        _ => serde_json::to_string_pretty(&document)?,
-    })
+    let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
+    match format {
+        Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| failed(&error)),
+        _ => serde_json::to_string_pretty(&document).map_err(|error| failed(&error)),
+    }
 }
 
 #[cfg(test)]

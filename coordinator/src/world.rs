@@ -1,14 +1,15 @@
-//! Everything that an operation talks to, and reading the facts from it.
+//! Everything that an operation talks to.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod facts;
 
-use futures::future::join_all;
-use tokio::{sync::OnceCell, time::Instant};
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use tokio::time::Instant;
 
 use crate::{
-    cluster::{Cluster, ClusterError, Elections, LeaseName, NodeFacts, Readiness},
+    cluster::{Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
-    inventory::{AgentFacts, Inventory, Machine},
+    inventory::nodes_of,
     leader::Known,
     node::{Agents, NodeError, in_url},
     site::{Component, Role, Site},
@@ -26,22 +27,13 @@ pub struct World {
     /// What drains share: one bound on their calls, one look at the cluster.
     pub drainer: Drainer<'static>,
     /// Who leads; under watch once somebody asks.
-    elections: OnceCell<Elections>,
-    /// The Nodes when the world was opened.
+    elections: OnceLock<Elections>,
+    /// The Nodes when the world was opened, by their own names.
     nodes: BTreeMap<String, NodeFacts>,
     /// The control-plane machines by name, in the site's order.
     control_plane: Vec<String>,
-}
-
-/// Which facts to read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// The control plane: its agents, its leaders, its apiservers.
-    pub control_plane: bool,
-    /// The agents of these machines.
-    pub machines: BTreeSet<String>,
-    /// The agents of all machines.
-    pub all: bool,
+    /// The Nodes that the control-plane machines are or could be, by machine.
+    nodes_of: BTreeMap<String, Vec<String>>,
 }
 
 impl World {
@@ -52,33 +44,56 @@ impl World {
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
         let begun = Instant::now();
-        let nodes = cluster.nodes_at_once().await?;
-        let drainer = Drainer::new(cluster.client().clone()).knowing(&nodes, begun);
-        let nodes = crate::cluster::by_name(&nodes);
+        let (nodes, slim) = cluster.nodes_at_once().await?;
+        let drainer = Drainer::new(cluster.client().clone()).knowing(&slim, begun);
         let control_plane = control_plane(&site, &nodes);
-        let agents = Agents::described(&site, internal_ips(&nodes));
-        Ok(Self { site, cluster, agents, drainer, elections: OnceCell::new(), nodes, control_plane })
+        let mut internal_ips = internal_ips(&nodes);
+        let described = Agents::described(&site, internal_ips.clone());
+        let mut nodes_of_machines = BTreeMap::new();
+        for machine in &control_plane {
+            let mut fitting = nodes_of(machine, described.host(machine).ok().as_deref(), &nodes);
+            // The Node of another machine's name is that machine's, whatever else fits.
+            fitting.retain(|name| name == machine || !control_plane.iter().any(|other| other == name));
+            if let [only] = fitting[..]
+                && let Some(address) = internal_ips.get(only).cloned()
+            {
+                internal_ips.insert(machine.clone(), address);
+            }
+            nodes_of_machines.insert(machine.clone(), fitting.into_iter().map(str::to_owned).collect());
+        }
+        let agents = Agents::described(&site, internal_ips);
+        Ok(Self {
+            site,
+            cluster,
+            agents,
+            drainer,
+            elections: OnceLock::new(),
+            nodes,
+            control_plane,
+            nodes_of: nodes_of_machines,
+        })
     }
 
-    /// Who leads each of the site's elections. They are watched from the first call on: whoever drains a worker needs no
+    /// Who leads each of the site's elections. They are watched from the first call on: a drain of a worker needs no
     /// control-plane machine to answer.
     pub async fn elections(&self) -> &Elections {
-        self.elections
-            .get_or_init(async || {
-                // A holder is named by the host name of its machine, which its agent knows best.
-                let known = join_all(self.control_plane.iter().map(async |machine| {
-                    let mut names = vec![machine.clone()];
-                    names.extend(self.nodes.get(machine).into_iter().flat_map(|node| node.hostnames.clone()));
-                    if let Ok(agent) = self.agents.agent(machine)
-                        && let Ok(status) = agent.status().await
-                    {
-                        names.push(status.hostname);
-                    }
-                    Known { machine: machine.clone(), names }
-                }));
-                Elections::watch(self.cluster.clone(), leases(&self.site), known.await)
-            })
-            .await
+        self.elections.get_or_init(|| {
+            let leases = self.site.components.iter().filter_map(Component::lease).collect();
+            let machines = self.control_plane.iter().map(|machine| self.known(machine)).collect();
+            Elections::watch(self.cluster.clone(), leases, machines)
+        })
+    }
+
+    /// The names under which a holder's identity may speak of the machine. Its agent knows its host name best, once it was asked.
+    fn known(&self, machine: &str) -> Known {
+        let mut names = vec![machine.to_owned()];
+        if let Some(node) = self.nodes.get(self.node_name(machine)) {
+            names.push(node.name.clone());
+            names.extend(node.hostnames.iter().cloned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        Known { machine: machine.to_owned(), names }
     }
 
     /// Whether there was a Node of this name when the world was opened.
@@ -86,56 +101,25 @@ impl World {
         self.nodes.contains_key(name)
     }
 
-    /// The facts for a plan that is made right after the world was opened: the Nodes as they were read then.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::facts`].
-    pub async fn first_facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.inventory(async { Ok(self.nodes.clone()) }, scope).await
-    }
-
-    /// Reads the facts now.
-    ///
-    /// # Errors
-    ///
-    /// If the API does not answer or forbids it. An agent that does not answer is a fact, not an error.
-    pub async fn facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.inventory(self.cluster.nodes(), scope).await
-    }
-
-    async fn inventory(
-        &self,
-        nodes: impl Future<Output = Result<BTreeMap<String, NodeFacts>, ClusterError>>,
-        scope: &Scope,
-    ) -> Result<Inventory, ClusterError> {
-        let (nodes, leaders, apiservers) = match scope.control_plane {
-            true => futures::join!(nodes, self.leaders(), self.apiservers()),
-            false => (nodes.await, Ok(BTreeMap::new()), BTreeMap::new()),
-        };
-        let (mut nodes, leaders) = (nodes?, leaders?);
-        let mut names = self.control_plane.clone();
-        names.extend(nodes.keys().filter(|name| !self.control_plane.contains(name)).cloned());
-        let machines = join_all(names.into_iter().map(|name| {
-            let node = nodes.remove(&name);
-            let control_plane = self.control_plane.contains(&name);
-            async move {
-                let asked = scope.all || (scope.control_plane && control_plane) || scope.machines.contains(&name);
-                let agent = if asked { self.agent_facts(&name).await } else { AgentFacts::NotAsked };
-                Machine { name, control_plane, node, agent }
-            }
-        }));
-        Ok(Inventory { machines: machines.await, leaders, apiservers })
-    }
-
-    /// The Lease of an elected component.
-    pub fn lease(component: &Component) -> Option<LeaseName> {
-        match &component.role {
-            Role::Elected { namespace, lease, .. } => {
-                Some(LeaseName { namespace: namespace.clone(), name: lease.clone() })
-            }
-            Role::ApiServer { .. } => None,
+    /// What the machine's Node is called: as the machine, unless the cluster file calls a control-plane machine by another name
+    /// than Kubernetes does.
+    pub fn node_name<'a>(&'a self, machine: &'a str) -> &'a str {
+        match self.nodes_of.get(machine).map(Vec::as_slice) {
+            Some([only]) => only,
+            _ => machine,
         }
+    }
+
+    /// What usher calls the machine that an operator named, be it by its own name or by its Node's; None if there is no such
+    /// machine.
+    pub fn machine_named<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let control_plane = self.control_plane.iter().map(String::as_str);
+        let by_node = || control_plane.clone().find(|machine| self.node_name(machine) == name);
+        control_plane
+            .clone()
+            .find(|&machine| machine == name)
+            .or_else(by_node)
+            .or(self.knows_node(name).then_some(name))
     }
 
     /// The URL of the apiserver on `machine`, if the site has apiservers as units.
@@ -153,42 +137,9 @@ impl World {
             .transpose()
     }
 
-    /// Whether each apiserver is ready.
-    pub async fn apiservers(&self) -> BTreeMap<String, Readiness> {
-        let asked = join_all(self.control_plane.iter().map(async |machine| {
-            let readiness = match self.apiserver_url(machine) {
-                Ok(Some(url)) => self.cluster.readyz(&url).await,
-                Ok(None) => return None,
-                Err(error) => Readiness::Unreachable { message: error.to_string() },
-            };
-            Some((machine.clone(), readiness))
-        }));
-        asked.await.into_iter().flatten().collect()
-    }
-
     /// The control-plane machines by name, in the site's order.
     pub fn control_plane(&self) -> &[String] {
         &self.control_plane
-    }
-
-    async fn leaders(&self) -> Result<BTreeMap<String, crate::leader::Leadership>, ClusterError> {
-        let mut by_lease = self.elections().await.leaderships().await?;
-        let named = self.site.components.iter().filter_map(|component| {
-            let leadership = by_lease.remove(&Self::lease(component)?)?;
-            Some((component.name.clone(), leadership))
-        });
-        Ok(named.collect())
-    }
-
-    async fn agent_facts(&self, machine: &str) -> AgentFacts {
-        let answer = match self.agents.agent(machine) {
-            Ok(agent) => agent.status().await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(status) => AgentFacts::Answers { status: Box::new(status) },
-            Err(error) => AgentFacts::Silent { message: crate::words::chain(&error), hint: error.hint() },
-        }
     }
 }
 
@@ -202,8 +153,4 @@ fn control_plane(site: &Site, nodes: &BTreeMap<String, NodeFacts>) -> Vec<String
 
 fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, String> {
     nodes.values().filter_map(|node| Some((node.name.clone(), node.internal_ip.clone()?))).collect()
-}
-
-fn leases(site: &Site) -> Vec<LeaseName> {
-    site.components.iter().filter_map(World::lease).collect()
 }

@@ -10,6 +10,8 @@ pub const DOMAIN: &str = "agent.usher.dev";
 pub const NOT_LISTED: &str = "NOT_LISTED";
 /// The caller is a viewer and the call changes something. PERMISSION_DENIED.
 pub const ROLE_TOO_LOW: &str = "ROLE_TOO_LOW";
+/// The agent serves no such method: the caller speaks a newer contract than the agent does. UNIMPLEMENTED.
+pub const NO_SUCH_METHOD: &str = "NO_SUCH_METHOD";
 /// The unit is not in the agent's configuration. PERMISSION_DENIED.
 pub const UNIT_NOT_ALLOWED: &str = "UNIT_NOT_ALLOWED";
 /// A field that must be set is empty or malformed; metadata `field` names it. INVALID_ARGUMENT.

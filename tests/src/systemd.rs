@@ -1,5 +1,5 @@
-//! A systemd and a login1 that are not there: the D-Bus objects of both, over a socket pair (paused time included) or behind
-//! a private socket, with behaviours to be set.
+//! A systemd and a login1 that are not there: the D-Bus objects of both, in this process (paused time included) or behind a
+//! private socket, with behaviours to be set.
 //!
 //! Below the agent's own D-Bus code, so that the code under test is the code that ships. What it does was seen on systemd
 //! 252: job paths, the order of signal and reply, a new InvocationID at each start, one that stays after a stop,
@@ -15,21 +15,28 @@ mod state;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 use zbus::Connection;
 
 pub use serve::Listener;
 use state::State;
 pub use state::{FakeUnit, JobOutcome, Reboot};
 
+/// How many fakes there were: each has InvocationIDs of its own.
+static FAKES: AtomicU32 = AtomicU32::new(0);
+
 /// A fake systemd with its login1. Clones are the same.
 #[derive(Clone)]
 pub struct FakeSystemd {
     state: Arc<Mutex<State>>,
+    changes: watch::Sender<u64>,
 }
 
 impl Default for FakeSystemd {
@@ -41,7 +48,18 @@ impl Default for FakeSystemd {
 impl FakeSystemd {
     /// One without any unit, session or inhibitor. A reboot is taken, and nothing comes of it.
     pub fn new() -> Self {
-        Self { state: Arc::new(Mutex::new(State::default())) }
+        Self::numbered(u64::from(std::process::id()) << 32 | u64::from(FAKES.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The same with InvocationIDs that follow from `number`: equal numbers give equal runs. No two fakes of one test should
+    /// have the same.
+    pub fn numbered(number: u64) -> Self {
+        Self { state: Arc::new(Mutex::new(State::numbered(number))), changes: watch::Sender::new(0) }
+    }
+
+    /// Tells after each change of a unit, a job, a session, an inhibitor or the machine. The value only counts.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Adds a unit that runs.
@@ -52,16 +70,17 @@ impl FakeSystemd {
 
     /// Adds a unit that runs, and tells its InvocationID.
     pub fn add_unit(&self, name: &str) -> String {
-        let mut state = self.state();
-        let unit = FakeUnit::running(state.next_invocation_id());
-        let id = unit.invocation_id.clone();
-        state.units.insert(name.to_owned(), unit);
-        id
+        self.change(|state| {
+            let unit = FakeUnit::running(state.next_invocation_id());
+            let id = unit.invocation_id.clone();
+            state.units.insert(name.to_owned(), unit);
+            id
+        })
     }
 
     /// Changes a unit behind the agent's back: its behaviour or its present state. Panics on a name that was never added.
     pub fn set_unit(&self, name: &str, change: impl FnOnce(&mut FakeUnit)) {
-        change(self.state().units.get_mut(name).expect("a unit that was added"));
+        self.change(|state| change(state.units.get_mut(name).expect("a unit that was added")));
     }
 
     /// A unit as it is now. Panics on a name that was never added.
@@ -71,7 +90,7 @@ impl FakeSystemd {
 
     /// Starts a unit anew behind the agent's back, as an automatic restart does, and tells its InvocationID.
     pub fn restart_behind(&self, name: &str) -> String {
-        let id = self.state().next_invocation_id();
+        let id = self.change(State::next_invocation_id);
         self.set_unit(name, |unit| {
             unit.active_state = "active".to_owned();
             unit.sub_state = "running".to_owned();
@@ -81,40 +100,41 @@ impl FakeSystemd {
         id
     }
 
-    /// Takes an inhibitor: what (`shutdown`, `sleep:shutdown`), who, why, mode (`block`, `delay`).
+    /// Takes an inhibitor: what (`shutdown`, `sleep:shutdown`), who, why, mode (`block`, `block-weak`, `delay`).
     pub fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) {
         let inhibitor = (what.to_owned(), who.to_owned(), why.to_owned(), mode.to_owned(), 0, 4711);
-        self.state().inhibitors.push(inhibitor);
+        self.change(|state| state.inhibitors.push(inhibitor));
     }
 
     /// Lets all inhibitors go.
     pub fn release_inhibitors(&self) {
-        self.state().inhibitors.clear();
+        self.change(|state| state.inhibitors.clear());
     }
 
     /// Logs somebody in, with a session class (`user`, `greeter`, `background`, …) and state (`active`, `closing`, …).
     pub fn log_in(&self, user: &str, class: &str, session_state: &str) {
-        self.state().sessions.push((user.to_owned(), class.to_owned(), session_state.to_owned()));
+        let session = (user.to_owned(), class.to_owned(), session_state.to_owned());
+        self.change(|state| state.sessions.push(session));
     }
 
     /// Logs everybody out.
     pub fn log_out_all(&self) {
-        self.state().sessions.clear();
+        self.change(|state| state.sessions.clear());
     }
 
     /// What login1 does when it is told to reboot.
     pub fn on_reboot(&self, reboot: Reboot) {
-        self.state().reboot = reboot;
+        self.change(|state| state.reboot = reboot);
     }
 
     /// What login1 says to CanReboot: `yes` at first.
     pub fn set_can_reboot(&self, answer: &str) {
-        self.state().can_reboot = answer.to_owned();
+        self.change(|state| answer.clone_into(&mut state.can_reboot));
     }
 
     /// Whether login1 says that a shutdown is under way.
     pub fn set_preparing(&self, preparing: bool) {
-        self.state().preparing = preparing;
+        self.change(|state| state.preparing = preparing);
     }
 
     /// How often login1 was told to reboot.
@@ -124,7 +144,7 @@ impl FakeSystemd {
 
     /// How many jobs of other units end while systemd takes one: on a machine that boots, a crowd.
     pub fn set_other_jobs(&self, number: u32) {
-        self.state().other_jobs = number;
+        self.change(|state| state.other_jobs = number);
     }
 
     /// All jobs ever asked for, in order: `restart kube-scheduler.service`.
@@ -134,21 +154,12 @@ impl FakeSystemd {
 
     /// Plays a boot: jobs and shutdown are forgotten, and every unit starts under a new InvocationID.
     pub fn boot(&self) {
-        let mut state = self.state();
-        state.preparing = false;
-        let names: Vec<_> = state.units.keys().cloned().collect();
-        for name in names {
-            let id = state.next_invocation_id();
-            if let Some(unit) = state.units.get_mut(&name) {
-                unit.job = None;
-                unit.started(id);
-            }
-        }
+        self.change(State::boot);
     }
 
     /// When systemd says that the machine has booted.
     pub fn set_booted_at(&self, at: jiff::Timestamp) {
-        self.state().booted_at = u64::try_from(at.as_microsecond()).unwrap_or(0);
+        self.change(|state| state.booted_at = u64::try_from(at.as_microsecond()).unwrap_or(0));
     }
 
     /// Closes every connection, as a restart of the bus does. Jobs go on.
@@ -159,7 +170,7 @@ impl FakeSystemd {
         }
     }
 
-    /// A connection to it over a socket pair, for code that takes one ready-made.
+    /// A connection to it within this process, for code that takes one ready-made.
     ///
     /// # Errors
     ///
@@ -177,17 +188,24 @@ impl FakeSystemd {
         serve::listen(self, path)
     }
 
+    /// The state, to be read: what changes it goes through [`FakeSystemd::change`].
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state());
+        self.changes.send_modify(|count| *count += 1);
+        changed
+    }
+
     /// Starts the job's clock: after the unit's `takes` the outcome is put into force and everybody is told.
     fn run_job(&self, verb: state::Verb, unit: &str) -> u32 {
-        let (number, takes) = self.state().begin_job(verb, unit);
+        let (number, takes) = self.change(|state| state.begin_job(verb, unit));
         let (fake, unit) = (self.clone(), unit.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep(takes).await;
-            let (result, dies_after) = fake.state().end_job(verb, &unit, number);
+            let (result, dies_after) = fake.change(|state| state.end_job(verb, &unit, number));
             manager::tell_job_removed(&fake, number, &unit, result).await;
             if let Some(dies_after) = dies_after {
                 fake.die_later(&unit, dies_after);
@@ -196,14 +214,15 @@ impl FakeSystemd {
         number
     }
 
-    fn die_later(&self, unit: &str, after: Duration) -> AbortHandle {
+    fn die_later(&self, unit: &str, after: Duration) {
         let (fake, unit) = (self.clone(), unit.to_owned());
-        let death = tokio::spawn(async move {
+        tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            if let Some(unit) = fake.state().units.get_mut(&unit) {
-                unit.failed("exit-code");
-            }
+            fake.change(|state| {
+                if let Some(unit) = state.units.get_mut(&unit) {
+                    unit.failed("exit-code");
+                }
+            });
         });
-        death.abort_handle()
     }
 }

@@ -22,5 +22,7 @@ mod resume;
 mod rotation;
 #[path = "agent/store.rs"]
 mod store;
+#[path = "agent/streams.rs"]
+mod streams;
 #[path = "agent/units.rs"]
 mod units;

@@ -42,7 +42,7 @@ fn usher_that_trusts(agents: &Ca, bench: &Bench, folder: &TempDir, ca: &Ca, name
     (site.agents.certificate, site.agents.key, site.agents.ca) =
         (certificate, key, folder.path().join("agents-ca.pem"));
     agents.write(&site.agents.ca).unwrap();
-    site.agents.addresses.insert("node-1".into(), bench.agent().address().to_string());
+    site.agents.addresses.insert("node-1".into(), bench.agent().address().unwrap().to_string());
     Agents::new(&site, BTreeMap::new()).unwrap().agent("node-1").unwrap()
 }
 
@@ -64,7 +64,7 @@ fn order(id: &str) -> Order {
 fn keep_address(bench: &Bench) {
     let file = bench.path().join("agent.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let listen = format!("listen = '{}'", bench.agent().address());
+    let listen = format!("listen = '{}'", bench.agent().address().unwrap());
     fs::write(file, text.replace("listen = '127.0.0.1:0'", &listen)).unwrap();
 }
 

@@ -11,14 +11,12 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use crate::identity::Caller;
+use crate::{identity::Caller, stream::BoxedStream};
 
 /// Who is at the other end. tonic puts it into the extensions of each request.
 #[derive(Debug, Clone)]
@@ -70,9 +68,8 @@ impl Drop for InUse {
 }
 
 /// A connection after its handshake. Reads end as if the peer had gone once it was idle for too long.
-#[derive(Debug)]
 pub struct Connection {
-    tls: TlsStream<TcpStream>,
+    stream: BoxedStream,
     peer: Peer,
     idle_timeout: Duration,
     idle: Pin<Box<Sleep>>,
@@ -80,14 +77,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
-        tls: TlsStream<TcpStream>,
-        peer: Peer,
-        idle_timeout: Duration,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(stream: BoxedStream, peer: Peer, idle_timeout: Duration, place: OwnedSemaphorePermit) -> Self {
         let idle = Box::pin(sleep_until(Instant::now() + idle_timeout));
-        Self { tls, peer, idle_timeout, idle, _place: place }
+        Self { stream, peer, idle_timeout, idle, _place: place }
     }
 
     /// Ready once the connection has been unused for the idle timeout.
@@ -114,7 +106,7 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(read) = Pin::new(&mut self.tls).poll_read(cx, buf) {
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) {
             return Poll::Ready(read);
         }
         self.poll_idle(cx).map(Ok)
@@ -123,7 +115,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -131,18 +123,18 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tls.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -185,7 +185,7 @@ impl Operations {
         if !blockers.is_empty() {
             let names: BTreeSet<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
             let names: Vec<_> = names.into_iter().collect();
-            let words: Vec<_> = blockers.iter().map(|blocker| blocker.words.as_str()).collect();
+            let words: Vec<_> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
             let message =
                 format!("{}. Wait for them, or override them by name: {}", words.join("; "), names.join(", "));
             return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));

@@ -6,23 +6,34 @@ use crate::login::{Inhibitor, LoggedIn};
 
 /// Something that forbids a reboot unless it is overridden by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Blocker {
+pub(crate) struct Blocker {
     /// The name that overrides it.
-    pub(super) name: String,
+    pub(crate) name: String,
+    pub(crate) kind: BlockerKind,
     /// What it is, for people.
-    pub(super) words: String,
+    pub(crate) message: String,
 }
 
-/// Block inhibitors and people who are logged in. login1 is not relied on for that: the polkit actions that let the agent
-/// reboot at all let it ignore both, as they do for root.
-pub(super) fn blockers(inhibitors: &[Inhibitor], logged_in: &[LoggedIn]) -> Vec<Blocker> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockerKind {
+    Inhibitor,
+    User,
+}
+
+/// Block inhibitors and people who are logged in. The agent cannot leave this to login1: the polkit actions that let it
+/// reboot at all also let it ignore both, as they do for root.
+pub(crate) fn blockers(inhibitors: &[Inhibitor], logged_in: &[LoggedIn]) -> Vec<Blocker> {
     let inhibitors = inhibitors.iter().filter(|inhibitor| inhibitor.blocks()).map(|inhibitor| Blocker {
         name: inhibitor.who.clone(),
-        words: format!("{:?} inhibits a shutdown: {} (process {})", inhibitor.who, inhibitor.why, inhibitor.pid),
+        kind: BlockerKind::Inhibitor,
+        message: format!("{:?} inhibits a shutdown: {} (process {})", inhibitor.who, inhibitor.why, inhibitor.pid),
     });
     let users: BTreeSet<_> = logged_in.iter().map(|person| person.user.as_str()).collect();
-    let users =
-        users.into_iter().map(|user| Blocker { name: format!("user:{user}"), words: format!("{user} is logged in") });
+    let users = users.into_iter().map(|user| Blocker {
+        name: format!("user:{user}"),
+        kind: BlockerKind::User,
+        message: format!("{user} is logged in"),
+    });
     inhibitors.chain(users).collect()
 }
 
@@ -45,6 +56,6 @@ mod tests {
         let blockers = blockers(&inhibitors, &[person("zoe"), person("alice"), person("zoe")]);
         let names: Vec<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
         assert_eq!(names, ["dpkg", "new", "user:alice", "user:zoe"]);
-        assert_eq!(blockers[0].words, "\"dpkg\" inhibits a shutdown: busy (process 7)");
+        assert_eq!(blockers[0].message, "\"dpkg\" inhibits a shutdown: busy (process 7)");
     }
 }

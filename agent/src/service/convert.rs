@@ -7,6 +7,7 @@ use crate::{
     login::{Inhibitor, LoggedIn},
     node::Hold,
     operation::{Change, Failure, FailureKind, Operation, State},
+    operations::{Blocker, BlockerKind},
     systemd::Unit,
 };
 
@@ -90,6 +91,15 @@ pub(super) fn inhibitor(inhibitor: Inhibitor) -> v1::Inhibitor {
 pub(super) fn session(session: LoggedIn) -> v1::Session {
     let LoggedIn { id, user, uid } = session;
     v1::Session { id, user, uid }
+}
+
+pub(super) fn blocker(blocker: Blocker) -> v1::Blocker {
+    let Blocker { name, kind, message } = blocker;
+    let kind = match kind {
+        BlockerKind::Inhibitor => v1::BlockerKind::Inhibitor,
+        BlockerKind::User => v1::BlockerKind::User,
+    };
+    v1::Blocker { name, kind: kind.into(), message }
 }
 
 pub(super) fn hold(hold: Hold) -> v1::Hold {

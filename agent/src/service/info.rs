@@ -15,6 +15,7 @@ use crate::{
     error_chain,
     node::{self, host_name},
     operation::Operation,
+    operations::blockers,
     systemd::Unit,
 };
 
@@ -123,6 +124,7 @@ impl Service {
         warnings.extend(systemd_words.map(|words| format!("systemd does not answer: {words}")));
         let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
+        let blockers = blockers(&inhibitors, &sessions);
         let boot_id = node.boot_id().unwrap_or_else(|error| {
             warnings.push(format!("the boot id cannot be read: {error}"));
             String::new()
@@ -146,6 +148,7 @@ impl Service {
             units,
             inhibitors: inhibitors.into_iter().map(convert::inhibitor).collect(),
             sessions: sessions.into_iter().map(convert::session).collect(),
+            blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
             hold: node.hold().map(convert::hold),
             reboot_budget: Some(v1::RebootBudget {
@@ -153,7 +156,7 @@ impl Service {
                 allowed: config.reboots_per_day,
             }),
             highest_epoch: self.operations.epoch(),
-            certificate_not_after: Some(convert::timestamp(self.live.certificate_not_after())),
+            certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
             current_operation: self.operations.running().map(convert::operation),
             now: Some(convert::timestamp(Timestamp::now())),
             warnings,

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The kinds of end, as documented in `usher --help`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Exit {
     /// Everything that was asked for is done.
@@ -30,6 +30,17 @@ impl Exit {
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8
+    }
+
+    /// Whether it promises that nothing was changed.
+    pub fn changed_nothing(self) -> bool {
+        matches!(self, Self::Refused | Self::Locked)
+    }
+
+    /// What the last line of a command says that did not end well: `nothing was changed (exit 3)`.
+    pub fn last_line(self) -> String {
+        let nothing = if self.changed_nothing() { "nothing was changed " } else { "" };
+        format!("{nothing}(exit {})", self.code())
     }
 }
 

@@ -2,17 +2,23 @@
 
 pub mod agent;
 pub mod apiserver;
+mod control_plane;
+mod identity;
 pub mod leader;
 pub mod node;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
+pub use self::{
+    control_plane::{ControlPlaneEvidence, evidence},
+    identity::{Identity, Unproven, nodes_of},
+};
 
 /// The facts that plans are made from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {
     /// The machines that matter here, control plane first, in the site's order.
@@ -23,22 +29,51 @@ pub struct Inventory {
     pub apiservers: BTreeMap<String, Readiness>,
 }
 
+/// Which facts to read. Nothing is read that is not named here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The control plane: its machines, its leaders, its apiservers.
+    pub control_plane: bool,
+    /// These machines: their Nodes, their agents, and whether they are part of the control plane.
+    pub machines: BTreeSet<String>,
+    /// The Nodes of these machines, and nothing else of them.
+    pub nodes: BTreeSet<String>,
+    /// All machines: their Nodes and their agents.
+    pub all: bool,
+}
+
+impl Scope {
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        !self.control_plane && !self.all && self.machines.is_empty() && self.nodes.is_empty()
+    }
+}
+
 /// A machine: what Kubernetes and what its agent say of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Machine {
-    /// Its name.
+    /// Its name in the cluster file, else its Node's.
     pub name: String,
-    /// Whether it runs the control plane.
+    /// Whether it is part of the control plane: somebody listed it, or something on it says so.
     pub control_plane: bool,
+    /// Whether it is one of the machines that the cluster file lists as the control plane; where it lists none, whether its Node
+    /// had the label when the command began. A control-plane machine that is not listed is missing in every roll.
+    pub listed: bool,
+    /// What says that it is part of the control plane, as far as that was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control_plane_evidence: Vec<ControlPlaneEvidence>,
     /// Its Node, if it is one. A control-plane machine need not be.
     pub node: Option<NodeFacts>,
+    /// The Nodes that it could be by their names or addresses, if there are several: then it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rival_nodes: Vec<String>,
     /// What its agent says.
     pub agent: AgentFacts,
 }
 
 /// What a machine's agent says.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum AgentFacts {
     /// It answers.
@@ -54,6 +89,7 @@ pub enum AgentFacts {
         hint: Option<String>,
     },
     /// It was not asked.
+    #[default]
     NotAsked,
 }
 

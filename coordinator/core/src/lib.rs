@@ -2,13 +2,17 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, exit → site → facts → plan (steps, gates, sequence) → event
+//! text, seconds, exit → problem → drain → site → facts → request ⇄ plan (steps, gates, schedule) → operation → event
 //! ```
 
 pub mod drain;
 pub mod event;
 pub mod exit;
 pub mod facts;
+pub mod operation;
 pub mod plan;
+pub mod problem;
+pub mod request;
+pub mod seconds;
 pub mod site;
 pub mod text;

@@ -1,109 +1,140 @@
-//! Plans: what to do, in which order, and what forbids it. Pure: from an [`Inventory`] to a value that can be printed.
+//! Plans: what to do, in which order, and what forbids it. Pure: from a request and an [`Inventory`] to a value that can be
+//! printed and stored.
 //!
-//! A plan is made before anything is touched. While it runs it is made again from fresh facts before each machine's turn,
-//! without the turns that are done, and its first turn is the next one: so the order follows the leaders, and each gate is
-//! checked right before the machine that it protects.
+//! A plan is made before anything is touched. Where the order follows facts that change, it is made again before each turn,
+//! without the turns that are done, from facts about the next machine; its first turn is the next one. So the order follows
+//! the leaders, and each gate is asked right before the machine that it protects.
 
 #[cfg(test)]
 pub(crate) mod fixtures;
-mod gates;
+pub mod gates;
 mod reboot;
 mod restart;
+mod schedule;
 mod sequence;
 pub mod step;
+mod target;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turn;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use self::step::Step;
-pub use self::{
-    gates::Refusal,
-    reboot::RebootRequest,
-    restart::{AssumedLeader, RestartRequest},
+use self::{
+    gates::{Moment, Subject},
+    step::Step,
+    turn::Steps,
 };
-use crate::{facts::Inventory, site::Site};
-
-/// What the operator asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Request {
-    /// Restart components.
-    Restart(RestartRequest),
-    /// Reboot machines.
-    Reboot(RebootRequest),
-    /// Cordon nodes.
-    Cordon(Vec<String>),
-    /// Uncordon nodes.
-    Uncordon(Vec<String>),
-    /// Cordon and drain nodes.
-    Drain {
-        /// The nodes.
-        nodes: Vec<String>,
-        /// How many are drained at a time, once all are cordoned.
-        concurrency: usize,
-    },
-}
+pub use self::{
+    schedule::{Begin, Next, Pace, Slot, Stage, Wait, next},
+    target::Target,
+    turn::Turn,
+};
+use crate::{
+    facts::{Inventory, Machine, Scope},
+    problem::Problem,
+    request::{Kind, Request},
+    site::Site,
+};
 
 /// What to do, turn by turn.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// One machine after another, or side by side.
     pub turns: Vec<Turn>,
-    /// If it is set, the first step of every turn is done before the second of any; then so many turns go on at a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub concurrency: Option<usize>,
+    #[serde(flatten)]
+    pub pace: Pace,
     /// What the operator should know before saying yes.
     pub warnings: Vec<String>,
 }
 
-/// What happens to one machine before the next one is touched.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Turn {
-    /// The machine.
-    pub machine: String,
-    /// The component that is restarted, if that is what the turn is for.
-    pub component: Option<String>,
-    /// The components that the machine leads at this time.
-    pub leads: Vec<String>,
-    /// In order.
-    pub steps: Vec<Step>,
-}
-
-/// What identifies a turn among those of one request: they are done once each.
-pub type TurnId = (String, Option<String>);
-
-impl Turn {
-    /// The turn's identity.
-    pub fn id(&self) -> TurnId {
-        (self.machine.clone(), self.component.clone())
-    }
-}
-
-/// Plans what `request` asks for, without the turns that are done.
+/// Plans what `request` asks for, and asks the gates of every machine.
 ///
 /// # Errors
 ///
-/// [`Refusal`] if a gate forbids the next turn.
-pub fn make(request: &Request, done: &[TurnId], facts: &Inventory, site: &Site) -> Result<Plan, Refusal> {
-    match request {
-        Request::Restart(request) => restart::plan(request, done, facts, site),
-        Request::Reboot(request) => reboot::plan(request, done, facts, site),
-        Request::Cordon(nodes) => simple(nodes, done, &[Step::Cordon { keep: true }]),
-        Request::Uncordon(nodes) => simple(nodes, done, &[Step::Uncordon { only_ours: false }]),
-        Request::Drain { nodes, concurrency } => {
-            reboot::gates_for_drain(nodes, done, facts)?;
-            let plan = simple(nodes, done, &[Step::Cordon { keep: true }, Step::Drain])?;
-            Ok(Plan { concurrency: Some((*concurrency).max(1)), ..plan })
-        }
+/// The first gate that is closed, or a machine or component that nobody knows.
+pub fn make(request: &Request, facts: &Inventory, site: &Site) -> Result<Plan, Problem> {
+    let plan = draw(request, None, facts, site)?;
+    for turn in &plan.turns {
+        ask(Moment::Plan, request, turn, facts, site)?;
+    }
+    if let Some(next) = plan.turns.first() {
+        ask(Moment::Turn, request, next, facts, site)?;
+    }
+    Ok(plan)
+}
+
+/// Plans what is left of a plan, from facts about the next machine and, if control planes are next, about all of those. The
+/// first turn is the next one; only its gates are asked.
+///
+/// # Errors
+///
+/// As [`make`].
+pub fn again(request: &Request, left: &[Turn], facts: &Inventory, site: &Site) -> Result<Plan, Problem> {
+    let plan = draw(request, Some(left), facts, site)?;
+    if let Some(next) = plan.turns.first() {
+        ask(Moment::Turn, request, next, facts, site)?;
+    }
+    Ok(plan)
+}
+
+/// The facts that [`again`] needs.
+pub fn scope_of_next(request: &Request, left: &[Turn]) -> Scope {
+    let Some(next) = left.iter().find(|turn| !turn.control_plane).or(left.first()) else { return Scope::default() };
+    match request.kind {
+        Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
+        Kind::Reboot(_) if next.control_plane => Scope {
+            control_plane: true,
+            machines: left.iter().map(|turn| turn.machine().to_owned()).collect(),
+            ..Scope::default()
+        },
+        Kind::Reboot(_) => Scope { machines: [next.machine().to_owned()].into(), ..Scope::default() },
+        Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Scope::default(),
     }
 }
 
-fn simple(nodes: &[String], done: &[TurnId], steps: &[Step]) -> Result<Plan, Refusal> {
-    let turn =
-        |node: &String| Turn { machine: node.clone(), component: None, leads: Vec::new(), steps: steps.to_vec() };
-    let turns = nodes.iter().map(turn).filter(|turn| !done.contains(&turn.id())).collect();
-    Ok(Plan { turns, concurrency: None, warnings: Vec::new() })
+/// The turns in order. `left` are those of an earlier plan that are not done; None at the first plan.
+fn draw(request: &Request, left: Option<&[Turn]>, facts: &Inventory, site: &Site) -> Result<Plan, Problem> {
+    let (turns, warnings) = match &request.kind {
+        Kind::Restart(restart) => restart::turns(restart, left, facts, site)?,
+        Kind::Reboot(reboot) => reboot::turns(reboot, left, facts, site)?,
+        Kind::Cordon(on) => (simple(&on.nodes, &[Step::Cordon { keep: true }]), Vec::new()),
+        Kind::Uncordon(on) => (simple(&on.nodes, &[Step::Uncordon { only_ours: false }]), Vec::new()),
+        Kind::Drain(drain) => {
+            let steps = [Step::Preflight, Step::Cordon { keep: true }, Step::Drain, Step::ProveCordoned];
+            (simple(&drain.nodes, &steps), Vec::new())
+        }
+    };
+    Ok(Plan { turns, pace: request.pace(), warnings })
+}
+
+fn simple(nodes: &[String], steps: &[Step]) -> Vec<Turn> {
+    let turn = |node: &String| Turn {
+        target: Target::machine_turn(node),
+        control_plane: false,
+        leads: Vec::new(),
+        steps: steps.to_vec(),
+    };
+    nodes.iter().map(turn).collect()
+}
+
+fn ask(moment: Moment, request: &Request, turn: &Turn, facts: &Inventory, site: &Site) -> Result<(), Problem> {
+    match facts.machine(turn.machine()) {
+        Some(machine) => gates::ask(moment, &Subject { request, turn, machine, facts, site, step: None }),
+        // A plan that needs no facts of the machine has no gate for it.
+        None => Ok(()),
+    }
+}
+
+/// The components that a machine leads now.
+fn leads(machine: &str, facts: &Inventory) -> Vec<String> {
+    facts.led_by(machine).into_iter().map(str::to_owned).collect()
+}
+
+fn known<'a>(name: &str, machine: Option<&'a Machine>) -> Result<&'a Machine, Problem> {
+    machine.ok_or_else(|| {
+        Problem::refused(format!("{name} is neither a Node of this cluster nor one of its control-plane machines"))
+            .hint("see them: usher nodes")
+    })
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Cluster, ClusterError, Readiness};
+use super::{Cluster, Readiness};
+use crate::{patience::in_words, words::took};
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -12,6 +13,11 @@ const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 impl Cluster {
     /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.
     pub async fn readyz(&self, url: &str) -> Readiness {
+        self.readyz_within(url, READYZ_TIMEOUT).await
+    }
+
+    /// The same, with less patience.
+    pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
         let client = match self.direct_client(url) {
             Ok(client) => client,
             Err(error) => return Readiness::Unreachable { message: error },
@@ -20,15 +26,13 @@ impl Cluster {
             Ok(request) => request,
             Err(error) => return Readiness::Unreachable { message: error.to_string() },
         };
-        match timeout(READYZ_TIMEOUT, client.request_text(request)).await {
+        match timeout(limit, client.request_text(request)).await {
             Ok(Ok(_)) => Readiness::Ready,
-            Ok(Err(source)) => match self.error("ask /readyz", source) {
-                ClusterError::Answered { code, message, .. } => {
-                    Readiness::NotReady { message: format!("{code} {}", failed_checks(&message)) }
-                }
-                error => Readiness::Unreachable { message: chain(&error) },
-            },
-            Err(_) => Readiness::Unreachable { message: format!("nothing within {}s", READYZ_TIMEOUT.as_secs()) },
+            Ok(Err(kube::Error::Api(status))) => {
+                Readiness::NotReady { message: format!("{} {}", status.code, failed_checks(&status.message)) }
+            }
+            Ok(Err(error)) => Readiness::Unreachable { message: in_words(&error) },
+            Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
         }
     }
 
@@ -45,14 +49,6 @@ impl Cluster {
 fn failed_checks(body: &str) -> String {
     let failed: Vec<_> = body.lines().filter_map(|line| line.strip_prefix("[-]")).collect();
     if failed.is_empty() { body.lines().next().unwrap_or_default().to_owned() } else { failed.join(", ") }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]

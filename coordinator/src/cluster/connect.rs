@@ -45,7 +45,13 @@ pub struct Access {
     pub insecure_skip_tls_verify: bool,
     /// `--request-timeout`.
     pub request_timeout: Option<Duration>,
+    /// The cluster file itself says which kubeconfig or context is meant, and nothing else wins over it: whatever the cluster is
+    /// called there, it is the site's.
+    pub is_the_sites: bool,
 }
+
+/// Names that distributions give every cluster, so that they say nothing about which one it is: kubeadm's, and that of k3s.
+const NO_NAMES: [&str; 2] = ["kubernetes", "default"];
 
 /// The connection could not even be described; nothing was contacted.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +72,16 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: http::uri::InvalidUri,
     },
+    /// The cluster file and the kubeconfig speak of two clusters.
+    #[error("the cluster file describes {site:?}, but the kubeconfig leads to {kubeconfig:?}")]
+    AnotherCluster {
+        /// `name` in the cluster file.
+        site: String,
+        /// What the kubeconfig calls the cluster of the context in use.
+        kubeconfig: String,
+        /// That context, if one is.
+        context: Option<String>,
+    },
     /// The client could not be made, for example of a certificate that does not parse.
     #[error("cannot make a client from the kubeconfig")]
     Client(#[source] kube::Error),
@@ -84,9 +100,11 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If there is no usable kubeconfig. Whether the API answers is not tried here.
+    /// If there is no usable kubeconfig, or it leads to a cluster with another name. Whether the API answers is not tried here.
     pub async fn connect(name: Option<&str>, access: &Access) -> Result<Self, ConnectError> {
         let (mut config, found) = load(access).await?;
+        agree(name, found.as_ref(), access)?;
+        let found = found.map(|found| found.cluster);
         // kube would retry a 429 by itself, 15 times: "blocked by a budget" must be seen at once.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -100,12 +118,30 @@ impl Cluster {
             name: name.map(str::to_owned).or(found).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
             direct: Some(Arc::new(config)),
+            info: Arc::default(),
+            tell: None,
         })
     }
 }
 
-/// The configuration and the name of the cluster in the kubeconfig.
-async fn load(access: &Access) -> Result<(kube::Config, Option<String>), ConnectError> {
+/// What a kubeconfig calls the cluster that it leads to.
+struct Found {
+    cluster: String,
+    context: Option<String>,
+}
+
+/// With the Nodes of one cluster and the agents of another, the machine that is rebooted is not the one that was drained.
+fn agree(site: Option<&str>, found: Option<&Found>, access: &Access) -> Result<(), ConnectError> {
+    // Whoever gives the server's URL does not go where the kubeconfig leads.
+    let (Some(site), Some(Found { cluster, context }), None) = (site, found, &access.server) else { return Ok(()) };
+    if access.is_the_sites || cluster == site || NO_NAMES.contains(&cluster.as_str()) {
+        return Ok(());
+    }
+    Err(ConnectError::AnotherCluster { site: site.to_owned(), kubeconfig: cluster.clone(), context: context.clone() })
+}
+
+/// The configuration, and what the kubeconfig calls the cluster.
+async fn load(access: &Access) -> Result<(kube::Config, Option<Found>), ConnectError> {
     let options = KubeConfigOptions {
         context: access.context.clone(),
         cluster: access.cluster.clone(),
@@ -117,7 +153,7 @@ async fn load(access: &Access) -> Result<(kube::Config, Option<String>), Connect
     };
     let (mut config, name) = match file {
         Some(file) => {
-            let name = cluster_name(&file, &options);
+            let name = found(&file, &options);
             let config = kube::Config::from_custom_kubeconfig(file, &options).await;
             (config.map_err(ConnectError::Kubeconfig)?, name)
         }
@@ -151,13 +187,14 @@ async fn load(access: &Access) -> Result<(kube::Config, Option<String>), Connect
     Ok((config, name))
 }
 
-fn cluster_name(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<String> {
-    if let Some(cluster) = &options.cluster {
-        return Some(cluster.clone());
-    }
-    let wanted = options.context.as_ref().or(file.current_context.as_ref())?;
-    let named = file.contexts.iter().find(|context| &context.name == wanted)?;
-    named.context.as_ref().map(|context| context.cluster.clone())
+fn found(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<Found> {
+    let context = options.context.as_ref().or(file.current_context.as_ref());
+    let of_context = || {
+        let named = file.contexts.iter().find(|named| Some(&named.name) == context)?;
+        Some(named.context.as_ref()?.cluster.clone())
+    };
+    let cluster = options.cluster.clone().or_else(of_context)?;
+    Some(Found { cluster, context: context.cloned() })
 }
 
 #[cfg(test)]
@@ -169,7 +206,7 @@ mod tests {
         net::TcpListener,
     };
 
-    use super::{Access, Cluster};
+    use super::{Access, Cluster, ConnectError};
 
     #[tokio::test]
     async fn the_audit_log_can_tell_who_called() {
@@ -193,5 +230,32 @@ mod tests {
         };
         let (_, request) = tokio::join!(asked, answered);
         assert!(request.contains("user-agent: usher/"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_of_another_cluster_than_the_files_is_refused_unless_the_file_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |cluster: &str| {
+            let path = folder.path().join(cluster);
+            let text = "{clusters: [{name: C, cluster: {server: 'http://127.0.0.1:1'}}], users: [{name: u, user: {}}],
+                contexts: [{name: x, context: {cluster: C, user: u}}], current-context: x}";
+            fs::write(&path, text.replace('C', cluster)).unwrap();
+            Access { kubeconfig: Some(path), ..Access::default() }
+        };
+        let sites = |access: Access| Access { is_the_sites: true, ..access };
+        let server = |access: Access| Access { server: Some("http://127.0.0.1:2".into()), ..access };
+        for (what, name, access, is_refused) in [
+            ("the same name", Some("eqiad"), file("eqiad"), false),
+            ("the file has no name", None, file("codfw"), false),
+            ("another name", Some("eqiad"), file("codfw"), true),
+            ("another name, and the file names the context", Some("eqiad"), sites(file("codfw")), false),
+            ("another name, and a server by hand", Some("eqiad"), server(file("codfw")), false),
+            ("kubeadm's name for every cluster", Some("eqiad"), file("kubernetes"), false),
+        ] {
+            let connected = Cluster::connect(name, &access).await;
+            let refused = matches!(&connected, Err(ConnectError::AnotherCluster { context: Some(context), .. }) if context == "x");
+            assert_eq!(refused, is_refused, "{what}: {connected:?}");
+            assert_eq!(connected.is_err(), is_refused, "{what}: {connected:?}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! Elections under watch: a task reads their records twice a second, for as long as an operation lasts, so that "does the
 //! holder renew?" is known at any moment without waiting for the answer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -10,20 +14,24 @@ use tokio::{
 };
 
 use super::{Cluster, ClusterError, LeaseName, PATIENCE, leases::Record};
-use crate::leader::{Holder, Known, Leadership};
+use crate::{
+    leader::{Holder, Known, Leadership},
+    words,
+};
 
 /// A living holder renews each 2 s by default (client-go's retryPeriod).
 const READ_EVERY: Duration = Duration::from_millis(500);
 
-/// More than two renewals: a holder last seen to renew longer ago than this must show another one.
-const FRESH: Duration = Duration::from_secs(5);
+/// A holder that takes a moment to renew is nothing to speak of; one that takes longer makes the operator wait.
+const TELL_AFTER: Duration = Duration::from_secs(3);
 
 /// The elections of a site's components, under watch until dropped.
 #[derive(Debug)]
 pub struct Elections {
+    cluster: Cluster,
     readings: watch::Receiver<Readings>,
     read_now: Arc<Notify>,
-    machines: Vec<Known>,
+    machines: Mutex<Vec<Known>>,
     task: JoinHandle<()>,
 }
 
@@ -64,17 +72,25 @@ impl Observation {
     }
 
     /// Who leads, as far as it is certain; None while a holder has neither renewed nor had its time to.
+    ///
+    /// A holder that was seen to renew counts as living for two thirds of the lease's duration after that: client-go's own
+    /// holders step down when they could not renew for as long (`renewDeadline`, 10 s of 15 s by default).
     fn judge(&self, machines: &[Known], now: Instant) -> Option<Leadership> {
         let Some(record) = &self.record else { return Some(Leadership::Absent) };
         if record.holder.is_empty() {
             return Some(Leadership::Free);
         }
-        let silent = now - self.renewed.unwrap_or(self.since);
+        let silent = self.silent(now);
         match self.renewed {
-            Some(_) if silent <= FRESH => Some(Leadership::Held(record.holder(machines))),
+            Some(_) if silent <= record.duration * 2 / 3 => Some(Leadership::Held(record.holder(machines))),
             _ if silent > record.duration => Some(Leadership::Stale(record.holder(machines))),
             _ => None,
         }
+    }
+
+    /// For how long the holder was not seen to renew.
+    fn silent(&self, now: Instant) -> Duration {
+        now - self.renewed.unwrap_or(self.since)
     }
 }
 
@@ -89,44 +105,67 @@ impl Elections {
     pub fn watch(cluster: Cluster, leases: Vec<LeaseName>, machines: Vec<Known>) -> Self {
         let (sender, readings) = watch::channel(Readings::default());
         let read_now = Arc::new(Notify::new());
-        let task = tokio::spawn(read_on(cluster, leases, sender, Arc::clone(&read_now)));
-        Self { readings, read_now, machines, task }
+        let task = tokio::spawn(read_on(cluster.clone(), leases, sender, Arc::clone(&read_now)));
+        Self { cluster, readings, read_now, machines: Mutex::new(machines), task }
+    }
+
+    /// Learns another name of a machine: its agent knows best which host name its processes sign with.
+    pub fn learn(&self, machine: &str, name: &str) {
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = machines.iter_mut().find(|known| known.machine == machine);
+        if let Some(known) = known
+            && !known.names.iter().any(|known| known == name)
+        {
+            known.names.push(name.to_owned());
+        }
+    }
+
+    /// The machines with every name that they are known by.
+    pub fn machines(&self) -> Vec<Known> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads every record again now, then says who leads each election.
     ///
-    /// Takes as long as one read when all holders are known to live, two seconds when they are new to us, and up to the
-    /// lease's own duration (15 s by default) when one does not renew.
+    /// Takes as long as one read when all holders are known to live, one renewal (2 s by default) when they are new to us, and
+    /// up to the lease's own duration (15 s by default) when one does not renew; the operator is then told what for.
     ///
     /// # Errors
     ///
-    /// If the records could not be read for longer than the restart of an apiserver explains.
+    /// At once if reading them is forbidden; else if they could not be read for longer than the restart of an apiserver
+    /// explains, or if twice the longest lease does not show who leads.
     pub async fn leaderships(&self) -> Result<BTreeMap<LeaseName, Leadership>, ClusterError> {
         let mut readings = self.readings.clone();
         let asked_at = readings.borrow_and_update().rounds;
         self.read_now.notify_one();
-        let mut deadline = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let (mut rounds, mut read_at) = (asked_at, begun);
+        let mut tell_at = Some(begun + TELL_AFTER);
         loop {
-            {
+            let deadline = {
                 let current = readings.borrow_and_update();
                 let now = Instant::now();
-                if current.rounds > asked_at {
-                    let judged: Option<BTreeMap<_, _>> = current
-                        .seen
-                        .iter()
-                        .map(|(name, seen)| Some((name.clone(), seen.judge(&self.machines, now)?)))
-                        .collect();
-                    if let Some(judged) = judged {
-                        return Ok(judged);
-                    }
-                    // Reading works; a silent holder is judged when its time is up.
-                    if current.error.is_none() {
-                        deadline = now + PATIENCE;
-                    }
+                if current.rounds > asked_at
+                    && let Some(judged) = current.judge(&self.machines(), now)
+                {
+                    return Ok(judged);
                 }
-            }
-            if timeout_at(deadline, readings.changed()).await.is_err() {
-                return Err(self.last_error());
+                if let Some(error) = current.error.as_ref().filter(|error| error.is_forbidden()) {
+                    return Err(error.again(begun.elapsed()));
+                }
+                if current.rounds > rounds {
+                    (rounds, read_at) = (current.rounds, now);
+                }
+                if tell_at.is_some_and(|at| at <= now) {
+                    tell_at = None;
+                    current.undecided(now).for_each(|line| self.cluster.tell(&line));
+                }
+                let longest = current.records().map(|(_, record)| record.duration).max().unwrap_or_default();
+                (read_at + PATIENCE).min(begun + PATIENCE + longest * 2)
+            };
+            let wake_up = tell_at.map_or(deadline, |at| at.min(deadline));
+            if timeout_at(wake_up, readings.changed()).await.is_err() && wake_up == deadline {
+                return Err(readings.borrow().problem(begun.elapsed()));
             }
         }
     }
@@ -143,7 +182,7 @@ impl Elections {
     /// The holder other than `except` that was seen to renew lately, if there is one.
     pub fn leader(&self, name: &LeaseName, except: Option<&str>) -> Option<Holder> {
         let readings = self.readings.borrow();
-        match readings.seen.get(name)?.judge(&self.machines, Instant::now())? {
+        match readings.seen.get(name)?.judge(&self.machines(), Instant::now())? {
             Leadership::Held(holder) if except != Some(holder.identity.as_str()) => Some(holder),
             _ => None,
         }
@@ -154,7 +193,7 @@ impl Elections {
         let readings = self.readings.borrow();
         // Records that cannot be read say nothing about their holders.
         let seen = readings.seen.get(name).filter(|_| readings.error.is_none())?;
-        seen.judge(&self.machines, Instant::now())
+        seen.judge(&self.machines(), Instant::now())
     }
 
     /// Waits until a holder other than `except` renews.
@@ -181,13 +220,43 @@ impl Elections {
             }
         }
     }
+}
 
-    fn last_error(&self) -> ClusterError {
-        let problem = match &self.readings.borrow().error {
-            Some(error) => crate::words::chain(error),
-            None => format!("no reading within {}s", PATIENCE.as_secs()),
-        };
-        ClusterError::Malformed { doing: "read the leases".into(), problem }
+impl Readings {
+    /// Who leads each election; None while that is not certain for all of them.
+    fn judge(&self, machines: &[Known], now: Instant) -> Option<BTreeMap<LeaseName, Leadership>> {
+        self.seen.iter().map(|(name, seen)| Some((name.clone(), seen.judge(machines, now)?))).collect()
+    }
+
+    fn records(&self) -> impl Iterator<Item = (&LeaseName, &Record)> {
+        self.seen.iter().filter_map(|(name, seen)| Some((name, seen.record.as_ref()?)))
+    }
+
+    /// What is waited for, a line for each election whose holder may be dead.
+    fn undecided(&self, now: Instant) -> impl Iterator<Item = String> {
+        self.seen.iter().filter(move |(_, seen)| seen.judge(&[], now).is_none()).filter_map(move |(name, seen)| {
+            let record = seen.record.as_ref()?;
+            let silent = seen.silent(now);
+            let left = record.duration.saturating_sub(silent);
+            Some(format!(
+                "waiting for {} to renew the lease {name}: not within {} so far, taken to be dead in {}",
+                record.holder,
+                words::took(silent),
+                words::took(left)
+            ))
+        })
+    }
+
+    /// Why nobody knows who leads.
+    fn problem(&self, waited: Duration) -> ClusterError {
+        match &self.error {
+            Some(error) => error.again(waited),
+            None => {
+                let undecided: Vec<_> = self.undecided(Instant::now()).collect();
+                let problem = if undecided.is_empty() { "no answer".to_owned() } else { undecided.join("; ") };
+                ClusterError::TimedOut { doing: "see who leads".into(), within: waited, problem }
+            }
+        }
     }
 }
 
@@ -224,6 +293,7 @@ async fn read_on(cluster: Cluster, leases: Vec<LeaseName>, sender: watch::Sender
             }
         });
         tokio::select! {
+            biased;
             () = sleep(READ_EVERY) => {}
             () = read_now.notified() => {}
         }
@@ -245,6 +315,7 @@ mod tests {
             duration: Duration::from_secs(15),
             acquired: None,
             renewed: Timestamp::from_second(renewed).ok(),
+            stored: None,
             transitions: 1,
         })
     }
@@ -284,6 +355,12 @@ mod tests {
             ("read once", vec![(0, record("cp1", 100))], None),
             ("silent for less than its lease", vec![(0, record("cp1", 100)), (14, record("cp1", 100))], None),
             ("silent for longer", vec![(0, record("cp1", 100)), (16, record("cp1", 100))], Some("stale")),
+            (
+                "renewed, then silent for as long as a holder tries",
+                vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (12, record("cp1", 2))],
+                Some("held by cp1"),
+            ),
+            ("and a little longer", vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (13, record("cp1", 2))], None),
             (
                 "renewed, then fell silent",
                 vec![(0, record("cp1", 1)), (2, record("cp1", 2)), (18, record("cp1", 2))],

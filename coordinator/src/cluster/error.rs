@@ -1,5 +1,9 @@
 //! What can go wrong between usher and the Kubernetes API, in words.
 
+use std::time::Duration;
+
+use crate::words;
+
 /// A request to the API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -25,6 +29,16 @@ pub enum ClusterError {
         /// The last error of the connection.
         source: Box<kube::Error>,
     },
+    /// Servers answered, if at all, too late or too little.
+    #[error("cannot {doing} within {}: {problem}", words::took(*.within))]
+    TimedOut {
+        /// As in [`Self::Answered`].
+        doing: String,
+        /// How long was waited.
+        within: Duration,
+        /// What was missing, or the last error.
+        problem: String,
+    },
     /// An object is not as the API promises, for example a Node without a name.
     #[error("cannot {doing}: {problem}")]
     Malformed {
@@ -46,6 +60,22 @@ impl ClusterError {
             },
             source => {
                 Self::Unreachable { doing: doing.to_owned(), server: server.to_owned(), source: Box::new(source) }
+            }
+        }
+    }
+
+    /// The same error for somebody else who waited for the same thing: word for word if a server answered.
+    pub(super) fn again(&self, waited: Duration) -> Self {
+        match self {
+            Self::Answered { doing, code, reason, message } => {
+                Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
+            }
+            Self::Unreachable { doing, server, source } => {
+                let problem = format!("no answer from {server}: {}", words::chain(source.as_ref()));
+                Self::TimedOut { doing: doing.clone(), within: waited, problem }
+            }
+            Self::TimedOut { doing, problem, .. } | Self::Malformed { doing, problem } => {
+                Self::TimedOut { doing: doing.clone(), within: waited, problem: problem.clone() }
             }
         }
     }

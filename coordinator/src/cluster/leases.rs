@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Endpoints};
 use kube::{Api, api::PostParams};
 use serde::Deserialize;
+use usher_common::clock;
 
 use super::{Cluster, ClusterError, LeaseName};
-use crate::leader::{Holder, Known, machine_of};
+use crate::{
+    leader::{Holder, Known, Leadership, machine_of},
+    patience::patiently,
+};
 
 /// The annotation of elections before Kubernetes 1.20.
 const LEGACY_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
@@ -28,6 +32,8 @@ pub(super) struct Record {
     pub(super) duration: Duration,
     pub(super) acquired: Option<Timestamp>,
     pub(super) renewed: Option<Timestamp>,
+    /// When the API server stored the last renewal, by its own clock.
+    pub(super) stored: Option<Timestamp>,
     pub(super) transitions: u64,
 }
 
@@ -47,6 +53,7 @@ struct LegacyRecord {
 
 impl Record {
     fn from_lease(lease: Lease) -> Self {
+        let stored = renewal_stored(&lease);
         let spec = lease.spec.unwrap_or_default();
         Self {
             holder: spec.holder_identity.unwrap_or_default(),
@@ -54,6 +61,7 @@ impl Record {
             duration: seconds(spec.lease_duration_seconds.unwrap_or_default().try_into().unwrap_or_default()),
             acquired: spec.acquire_time.map(|time| time.0),
             renewed: spec.renew_time.map(|time| time.0),
+            stored,
             transitions: spec.lease_transitions.unwrap_or_default().try_into().unwrap_or_default(),
         }
     }
@@ -67,8 +75,23 @@ impl Record {
             duration: seconds(legacy.lease_duration_seconds),
             acquired: legacy.acquire_time,
             renewed: legacy.renew_time,
+            stored: None,
             transitions: legacy.leader_transitions,
         })
+    }
+
+    /// Who leads, as far as one reading can tell: a holder whose last renewal is older than the lease lasts is dead. `now` is
+    /// the API server's time. The renewal's age is the server's word as well, unless its record names no time; then it is the
+    /// holder's, whose clock may be wrong.
+    fn leadership(&self, now: Timestamp) -> Leadership {
+        if self.holder.is_empty() {
+            return Leadership::Free;
+        }
+        let renewed = self.stored.or(self.renewed);
+        match renewed.is_some_and(|renewed| age(renewed, now) <= self.duration) {
+            true => Leadership::Held(self.holder(&[])),
+            false => Leadership::Stale(self.holder(&[])),
+        }
     }
 
     /// The holder for people and for the plan.
@@ -86,6 +109,21 @@ impl Record {
             transitions: self.transitions,
         }
     }
+}
+
+/// When the API server stored the last renewal of a lease, by its own clock and in whole seconds: the time of the managed
+/// fields that `spec.renewTime` belongs to. None on servers that record no managed fields.
+pub(super) fn renewal_stored(lease: &Lease) -> Option<Timestamp> {
+    let entries = lease.metadata.managed_fields.as_ref()?.iter();
+    let renewals = entries.filter(|entry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:renewTime").is_some())
+    });
+    renewals.filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+}
+
+/// How long ago something was, in the same clock's time; nothing is in the future.
+pub(super) fn age(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or_default()
 }
 
 fn seconds(number: u64) -> Duration {
@@ -132,6 +170,20 @@ impl Cluster {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), NODE_LEASES);
         let lease = self.patiently(&format!("read the heartbeat of {node}"), || api.get_opt(node)).await?;
         Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time).map(|time| time.0))
+    }
+
+    /// Who leads an election by one reading of its record and the API server's clock, for those who only look; proof is with
+    /// [`super::Elections`]. Holders have no machine yet ([`Leadership::named`]). The reading is tried again for as long as
+    /// `patience` says; zero means one try.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn leadership_by_clock(&self, name: &LeaseName, patience: Duration) -> Result<Leadership, ClusterError> {
+        let (record, clock) = futures::join!(patiently(patience, || self.record(name)), self.server_clock());
+        let record = record.map_err(|source| self.error(&format!("read the lease {name}"), source))?;
+        let now = clock.map_or_else(clock::now, |clock| clock.now());
+        Ok(record.map_or(Leadership::Absent, |record| record.leadership(now)))
     }
 
     /// The record of an election: the Lease, or the annotation of old clusters if there is no Lease.

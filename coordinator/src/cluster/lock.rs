@@ -4,14 +4,12 @@
 //! to an agent carries: an agent that has seen a higher one refuses, so a coordinator that lost the lock without noticing
 //! can do nothing. Releasing leaves the Lease in place, without a holder, so that the epoch only ever rises.
 //!
-//! A lock whose holder died is taken over after nobody has renewed it for its duration, as watched from here.
+//! A lock whose holder died is taken over once the API server's own clock says that it was not renewed for its duration;
+//! where no server says so, once nobody was seen to renew it for as long. No other clock is believed.
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,14 +23,19 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     core::ObjectMeta,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
+use usher_common::clock;
 
-use super::{Cluster, ClusterError};
+use super::{
+    Cluster, ClusterError, ServerClock,
+    leases::{age, renewal_stored},
+};
+use crate::words;
 
 /// Where the lock lives: beside the components' own leases, where every cluster has a namespace.
 const NAMESPACE: &str = "kube-system";
@@ -41,6 +44,9 @@ const NAME: &str = "usher";
 /// Long enough to ride out the restart of every apiserver behind a slow balancer, short enough that a crashed coordinator
 /// blocks nobody for long.
 const DURATION: Duration = Duration::from_secs(60);
+
+/// What two servers' clocks may differ by, and the fractions of a second that they do not show.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// Six tries within the duration.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -86,13 +92,39 @@ pub struct LockHolder {
     pub acquired: Option<Timestamp>,
     /// When it was renewed last, by the holder's clock.
     pub renewed: Option<Timestamp>,
+    /// How long ago the API server stored that renewal, by its own clock; None if it does not say.
+    #[serde(rename = "silentSeconds", serialize_with = "in_seconds")]
+    pub silent: Option<Duration>,
+    /// Whether the holder is dead or cut off: it did not renew the lock for its duration, so that the next may take it.
+    pub dead: bool,
+}
+
+impl LockHolder {
+    /// How long until the lock can be taken if it is not renewed.
+    pub fn free_in(&self) -> Duration {
+        match self.silent {
+            Some(silent) if silent <= DURATION => DURATION + CLOCKS_DIFFER - silent,
+            // No server says, or its clock and the holder's contradict each other: it is watched for the whole time.
+            _ => DURATION,
+        }
+    }
+}
+
+impl std::fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (operation {}, {:?}", self.requester, self.operation, self.reason)?;
+        if let Some(silent) = self.silent {
+            write!(f, ", renewed {} ago", words::took(silent))?;
+        }
+        f.write_str(if self.dead { ") (dead)" } else { ")" })
+    }
 }
 
 /// The lock could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another operation holds it and is alive.
-    #[error("the lock is held by {} (operation {}, {:?})", .0.requester, .0.operation, .0.reason)]
+    #[error("the lock is held by {0}")]
     Held(Box<LockHolder>),
     /// The API said otherwise.
     #[error(transparent)]
@@ -105,8 +137,17 @@ pub struct Lock {
     cluster: Cluster,
     epoch: u64,
     holder: String,
-    lost: Arc<AtomicBool>,
+    ours: Arc<Mutex<Ours>>,
     renewal: JoinHandle<()>,
+}
+
+/// What is known of our own lock.
+#[derive(Debug)]
+struct Ours {
+    /// When the last renewal that succeeded was sent.
+    renewed: Instant,
+    /// Somebody else was seen to hold it, or it was gone.
+    gone: bool,
 }
 
 impl Lock {
@@ -118,7 +159,8 @@ impl Lock {
     /// Whether it is still ours. False as soon as another holder was seen, or once it could not be renewed for so long that
     /// another may have taken it.
     pub fn is_held(&self) -> bool {
-        !self.lost.load(Ordering::Acquire)
+        let ours = locked(&self.ours);
+        !ours.gone && ours.renewed.elapsed() <= LOST_AFTER
     }
 
     /// Gives the lock back. A lock that was lost is left alone.
@@ -142,34 +184,35 @@ impl Drop for Lock {
 }
 
 impl Cluster {
-    /// Who holds the lock now; None if nobody does. Whether the holder lives is not watched for.
+    /// Who holds the lock now, by one reading of it; None if nobody does.
     ///
     /// # Errors
     ///
-    /// If the API does not answer or forbids it.
+    /// If the API does not answer at once, or forbids it.
     pub async fn lock_holder(&self) -> Result<Option<LockHolder>, ClusterError> {
         let api = self.locks();
-        let lease = self.patiently("read the lock", || api.get_opt(NAME)).await?;
-        Ok(lease.as_ref().and_then(holder_of))
+        let (lease, clock) = futures::join!(api.get_opt(NAME), self.server_clock());
+        let lease = lease.map_err(|source| self.error("read the lock", source))?;
+        Ok(lease.as_ref().and_then(|lease| holder_of(lease, clock)))
     }
 
-    /// Takes the lock, or says who holds it. A holder that does not renew for the lock's duration is taken to be dead.
+    /// Takes the lock, or says who holds it. That of a dead holder is taken over at once; while it cannot be told whether the
+    /// holder lives, the operator hears what is waited for and how long at most.
     ///
     /// # Errors
     ///
     /// [`LockError::Held`] within seconds if the holder lives; else what the API says.
     pub async fn acquire_lock(&self, request: &LockRequest) -> Result<Lock, LockError> {
+        let clock = self.server_clock().await;
         let mut watched: Option<(Lease, Instant)> = None;
         loop {
-            let current = self.patiently("read the lock", || {
-                let api = self.locks();
-                async move { api.get_opt(NAME).await }
-            });
-            let current = current.await?;
+            let api = self.locks();
+            let current = self.patiently("read the lock", || api.get_opt(NAME)).await?;
             if let Some(lease) = &current
-                && let Some(holder) = holder_of(lease)
+                && let Some(holder) = holder_of(lease, clock)
             {
                 match &watched {
+                    _ if holder.dead => self.tell(&format!("taking over the lock of {holder}")),
                     // Seen renewing, or taken by another in the meantime: alive.
                     Some((before, _)) if renewal_of(before) != renewal_of(lease) => {
                         return Err(LockError::Held(Box::new(holder)));
@@ -178,14 +221,15 @@ impl Cluster {
                         sleep(RETRY_EVERY).await;
                         continue;
                     }
-                    Some(_) => {
-                        tracing::warn!(holder = holder.requester, "taking over a lock that is no longer renewed");
-                    }
+                    Some(_) => self.tell(&format!("taking over the lock of {holder}, who no longer renews it")),
                     None => {
-                        // Clocks that agree show a fresh renewal at once; refusing on their word is the safe side.
-                        if seems_fresh(&holder) {
+                        if seems_fresh(&holder, clock) {
                             return Err(LockError::Held(Box::new(holder)));
                         }
+                        let left = words::took(holder.free_in());
+                        self.tell(&format!(
+                            "waiting for the lock of {holder}: free in {left} at the latest, unless it is renewed"
+                        ));
                         watched = Some((lease.clone(), Instant::now()));
                         continue;
                     }
@@ -214,7 +258,7 @@ impl Cluster {
         let before = lease.spec.take().and_then(|spec| spec.lease_transitions).unwrap_or_default();
         let epoch = u64::try_from(before).unwrap_or_default().max(request.above_epoch).saturating_add(1);
         let holder = format!("{}/{}", request.requester, request.operation);
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(holder.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
@@ -230,6 +274,7 @@ impl Cluster {
             Some(task) => annotations.insert(TASK.into(), task.clone()),
             None => annotations.remove(TASK),
         };
+        let sent = Instant::now();
         // Not repeated: a write whose answer was lost conflicts with itself, and is then found to be ours by its holder.
         let written = match exists {
             true => api.replace(NAME, &PostParams::default(), &lease).await,
@@ -243,9 +288,9 @@ impl Cluster {
                 return Err(error);
             }
         }
-        let lost = Arc::new(AtomicBool::new(false));
-        let renewal = tokio::spawn(renew(self.clone(), holder.clone(), Arc::clone(&lost)));
-        Ok(Lock { cluster: self.clone(), epoch, holder, lost, renewal })
+        let ours = Arc::new(Mutex::new(Ours { renewed: sent, gone: false }));
+        let renewal = tokio::spawn(renew(self.clone(), holder.clone(), Arc::clone(&ours)));
+        Ok(Lock { cluster: self.clone(), epoch, holder, ours, renewal })
     }
 
     fn locks(&self) -> Api<Lease> {
@@ -253,21 +298,26 @@ impl Cluster {
     }
 }
 
-/// Renews the lock until it is seen in other hands, or was not renewed for its whole duration.
-async fn renew(cluster: Cluster, holder: String, lost: Arc<AtomicBool>) {
+fn locked(ours: &Mutex<Ours>) -> MutexGuard<'_, Ours> {
+    ours.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Renews the lock until it is seen in other hands.
+async fn renew(cluster: Cluster, holder: String, ours: Arc<Mutex<Ours>>) {
     let api = cluster.locks();
-    let mut renewed = Instant::now();
     let mut pause = RENEW_EVERY;
     loop {
         sleep(pause).await;
+        // Others count from the moment in which the server stores it, which is no earlier than this.
+        let sent = Instant::now();
         match renew_once(&api, &holder).await {
             Ok(true) => {
-                renewed = Instant::now();
+                locked(&ours).renewed = sent;
                 pause = RENEW_EVERY;
             }
             Ok(false) => {
-                tracing::error!("the lock is in other hands");
-                lost.store(true, Ordering::Release);
+                tracing::debug!("the lock is in other hands");
+                locked(&ours).gone = true;
                 return;
             }
             Err(error) => {
@@ -275,13 +325,12 @@ async fn renew(cluster: Cluster, holder: String, lost: Arc<AtomicBool>) {
                 pause = RETRY_EVERY;
             }
         }
-        lost.store(renewed.elapsed() > LOST_AFTER, Ordering::Release);
     }
 }
 
 /// Answers false if somebody else holds it.
 async fn renew_once(api: &Api<Lease>, holder: &str) -> kube::Result<bool> {
-    write_if_held(api.clone(), holder, json!({"path": "/spec/renewTime", "value": MicroTime(Timestamp::now())})).await
+    write_if_held(api.clone(), holder, json!({"path": "/spec/renewTime", "value": MicroTime(clock::now())})).await
 }
 
 /// Replaces one field of the lock in one write, if it is still this holder's: the server tests that. Answers false if not.
@@ -305,25 +354,41 @@ fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {
     )
 }
 
-fn seems_fresh(holder: &LockHolder) -> bool {
-    holder.renewed.is_some_and(|renewed| {
-        let age = Timestamp::now().duration_since(renewed).unsigned_abs();
-        age < DURATION / 2
-    })
+/// Whether the holder renewed it a moment ago, so that there is nothing to wait for. Where no server says when, clocks that agree
+/// show it: refusing on their word is the safe side.
+fn seems_fresh(holder: &LockHolder, clock: Option<ServerClock>) -> bool {
+    let by_its_clock = || {
+        let now = clock.map_or_else(clock::now, |clock| clock.now());
+        holder.renewed.map(|renewed| now.duration_since(renewed).unsigned_abs())
+    };
+    holder.silent.or_else(by_its_clock).is_some_and(|silent| silent < DURATION / 2)
 }
 
-fn holder_of(lease: &Lease) -> Option<LockHolder> {
+fn holder_of(lease: &Lease, clock: Option<ServerClock>) -> Option<LockHolder> {
     let spec = lease.spec.as_ref()?;
     let identity = spec.holder_identity.as_deref().filter(|identity| !identity.is_empty())?;
     let none = BTreeMap::new();
     let annotations = lease.metadata.annotations.as_ref().unwrap_or(&none);
     let (requester, operation) = identity.rsplit_once('/').unwrap_or((identity, ""));
+    let renewed = spec.renew_time.as_ref().map(|time| time.0);
+    let silent = clock.and_then(|clock| Some(age(renewal_stored(lease)?, clock.now())));
+    let is_over = |silent: Duration| silent > DURATION + CLOCKS_DIFFER;
+    // A server that stored renewals without noting their time would call a living holder dead: it must look dead by its own
+    // clock as well.
+    let looks_alive = |clock: ServerClock| renewed.is_some_and(|renewed| !is_over(age(renewed, clock.now())));
+    let dead = silent.is_some_and(is_over) && !clock.is_some_and(looks_alive);
     Some(LockHolder {
         operation: operation.to_owned(),
         requester: requester.to_owned(),
         reason: annotations.get(REASON).cloned().unwrap_or_default(),
         task_id: annotations.get(TASK).cloned(),
         acquired: spec.acquire_time.as_ref().map(|time| time.0),
-        renewed: spec.renew_time.as_ref().map(|time| time.0),
+        renewed,
+        silent,
+        dead,
     })
+}
+
+fn in_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }

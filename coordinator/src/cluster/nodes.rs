@@ -1,6 +1,6 @@
 //! Nodes: what usher needs to know of them, and the cordon with its mark.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::{
@@ -9,13 +9,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, ClusterError, CordonMark, FieldWriter, NodeFacts};
+use super::{Cluster, ClusterError, CordonMark, FieldWriter, NodeFacts, PATIENCE, list};
 
 /// The annotation that says who cordoned a node, written in the same patch as the cordon itself.
 const CORDON_ANNOTATION: &str = "usher.dev/cordon";
 
-/// The label that kubeadm and most distributions give control-plane Nodes.
-const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+/// The labels that kubeadm and most distributions give control-plane Nodes; the second one is that of old clusters.
+const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
 /// The manager under which usher's writes show in `kubectl get --show-managed-fields`.
 const FIELD_MANAGER: &str = "usher";
@@ -40,11 +40,6 @@ pub enum Uncordoned {
     NotOurs,
 }
 
-/// Those of all `nodes`.
-pub(crate) fn by_name(nodes: &[Node]) -> BTreeMap<String, NodeFacts> {
-    nodes.iter().map(|node| (node.name_any(), facts_of(node))).collect()
-}
-
 fn facts_of(node: &Node) -> NodeFacts {
     let spec = node.spec.clone().unwrap_or_default();
     let status = node.status.clone().unwrap_or_default();
@@ -58,7 +53,7 @@ fn facts_of(node: &Node) -> NodeFacts {
     NodeFacts {
         name: node.name_any(),
         uid: node.uid().unwrap_or_default(),
-        control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
+        control_plane: CONTROL_PLANE_LABELS.iter().any(|&label| labels.contains_key(label)),
         hostnames: address("Hostname").into_iter().chain(labels.get("kubernetes.io/hostname").cloned()).collect(),
         internal_ip: address("InternalIP"),
         ready: ready.map(|condition| condition.status.clone()).unwrap_or_default(),
@@ -120,15 +115,24 @@ impl Cluster {
         self.nodes_matching("").await
     }
 
-    /// All Nodes as the API has them, asked for once and without patience: the first request of a command, which tells within
-    /// seconds whether there is an API.
+    /// All Nodes, by name, and as the API has them without the bulk that nobody needs. Asked for once and not again: as the first
+    /// request of a command it tells within seconds whether there is an API.
     ///
     /// # Errors
     ///
     /// As [`Self::nodes`].
-    pub async fn nodes_at_once(&self) -> Result<Vec<Node>, ClusterError> {
-        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await;
-        Ok(nodes.map_err(|source| self.error("list the nodes", source))?.items)
+    pub async fn nodes_at_once(&self) -> Result<(BTreeMap<String, NodeFacts>, Vec<Node>), ClusterError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let empty = (BTreeMap::new(), Vec::new());
+        let nodes = list::fold(&api, ListParams::default(), Duration::ZERO, empty, |(facts, slim), mut node| {
+            facts.insert(node.name_any(), facts_of(&node));
+            node.metadata.managed_fields = None;
+            if let Some(status) = &mut node.status {
+                status.images = None;
+            }
+            slim.push(node);
+        });
+        nodes.await.map_err(|source| self.error("list the nodes", source))
     }
 
     /// The Nodes whose labels match, by name.
@@ -139,8 +143,10 @@ impl Cluster {
     pub async fn nodes_matching(&self, selector: &str) -> Result<BTreeMap<String, NodeFacts>, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let params = ListParams::default().labels(selector);
-        let nodes = self.patiently("list the nodes", || api.list(&params)).await?;
-        Ok(by_name(&nodes.items))
+        let nodes = list::fold(&api, params, PATIENCE, BTreeMap::new(), |facts, node| {
+            facts.insert(node.name_any(), facts_of(&node));
+        });
+        nodes.await.map_err(|source| self.error("list the nodes", source))
     }
 
     /// One Node.

@@ -1,26 +1,55 @@
 //! The pods that belong to a node itself: of DaemonSets, and static ones.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, ObjectList},
+};
 
 use super::{Cluster, ClusterError};
 
 /// The annotation of a static pod's mirror.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
+/// What runs on a control-plane machine, whatever runs it.
+const CONTROL_PLANE: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
 impl Cluster {
+    /// The node's static pods that are part of a control plane, as `namespace/name`.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn static_control_plane_pods(&self, node: &str) -> Result<Vec<String>, ClusterError> {
+        let pods = self.pods_on(node).await?;
+        let found = pods.iter().filter(|pod| {
+            let name = pod.name_any();
+            let component = name.strip_suffix(node).and_then(|name| name.strip_suffix('-')).unwrap_or(&name);
+            pod.annotations().contains_key(MIRROR_ANNOTATION) && CONTROL_PLANE.contains(&component)
+        });
+        Ok(found.map(place).collect())
+    }
+
     /// The node's own pods (of DaemonSets, and mirrors of static pods) that are not Ready, as `namespace/name`.
     ///
     /// # Errors
     ///
     /// If the API does not answer or forbids it.
     pub async fn own_pods_not_ready(&self, node: &str) -> Result<Vec<String>, ClusterError> {
+        let pods = self.pods_on(node).await?;
+        let waiting = pods.iter().filter(|pod| is_nodes_own(pod) && !is_finished(pod) && !is_ready(pod));
+        Ok(waiting.map(place).collect())
+    }
+
+    async fn pods_on(&self, node: &str) -> Result<ObjectList<Pod>, ClusterError> {
         let api: Api<Pod> = Api::all(self.client.clone());
         let params = ListParams::default().fields(&format!("spec.nodeName={node}"));
-        let pods = self.patiently(&format!("list the pods of {node}"), || api.list(&params)).await?;
-        let waiting = pods.iter().filter(|pod| is_nodes_own(pod) && !is_finished(pod) && !is_ready(pod));
-        Ok(waiting.map(|pod| format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())).collect())
+        self.patiently(&format!("list the pods of {node}"), || api.list(&params)).await
     }
+}
+
+fn place(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
 fn is_nodes_own(pod: &Pod) -> bool {

@@ -6,18 +6,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 use usher_common::clock;
 
-use super::{cluster, confirm::confirm, failure::Failure, identity, site};
+use super::{cluster, confirm::confirm, identity, site};
 use crate::{
-    cli::{AgentCommand, Change, DryRun, Global},
+    cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
     node::{Agent, Agents, Inhibitor, NodeStatus, Operation, Order, UnitStatus},
     output,
+    problem::Problem,
     show::{self, Kind},
     site::Site,
+    tasks::{self, NoReboot},
     words,
 };
 
-pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, Problem> {
     let site = site(global)?;
     match command {
         AgentCommand::Status { node } => status(global, &agent(global, &site, &node).await?).await,
@@ -35,12 +37,12 @@ pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, 
 }
 
 /// The agent at its configured address; only without one is Kubernetes asked for the Node's.
-async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Failure> {
+async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Problem> {
     let mut internal_ips = BTreeMap::new();
     if !site.agents.addresses.contains_key(node) && site.agents.address.is_none() {
         let cluster = cluster(global, site).await?;
         cluster.version().await.map_err(|error| {
-            Failure::from(error)
+            Problem::from(error)
                 .hint(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
         })?;
         internal_ips.extend(cluster.node(node).await?.internal_ip.map(|address| (node.to_owned(), address)));
@@ -48,7 +50,7 @@ async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Failur
     Ok(Agents::new(site, internal_ips)?.agent(node)?)
 }
 
-async fn status(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
+async fn status(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     const OPERATIONS_SHOWN: u32 = 10;
     let status = agent.status().await?;
     let operations = agent.operations(OPERATIONS_SHOWN).await?;
@@ -119,7 +121,7 @@ fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
     vec![operation.id.clone(), what, state, age, order.requester.clone(), order.reason.clone()]
 }
 
-async fn units(global: &Global, agent: &Agent) -> Result<Exit, Failure> {
+async fn units(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     show::list(Kind::UnitList, &status.units, global.output, || unit_table(&status.units, clock::now()))?;
     Ok(Exit::Done)
@@ -146,30 +148,29 @@ async fn restart(
     agent: &Agent,
     node: &str,
     unit: &str,
-    change: &Change,
-) -> Result<Exit, Failure> {
+    change: &ChangeFlags,
+) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     let known = status.unit(unit).ok_or_else(|| {
         let names: Vec<_> = status.units.iter().map(|unit| unit.name.as_str()).collect();
-        Failure::new(Exit::Refused, format!("the agent on {node} does not manage {unit}"))
-            .detail(format!("units: {}", names.join(", ")))
+        Problem::refused(format!("the agent on {node} does not manage {unit}"))
+            .hint(format!("units: {}", names.join(", ")))
     })?;
-    let before = known.invocation_id.clone();
+    let before = known.invocation_id.as_deref();
     say(node, &format!("restart {unit} ({} now)", known.active_state), change);
-    if change.dry_run == DryRun::None {
-        confirm(node, change.yes)?;
-    }
     let order = order(change, status.highest_epoch);
-    let begun = match &before {
-        Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
-        None => agent.start_unit(&order, unit).await?,
-    };
-    if change.dry_run != DryRun::None {
-        return told(global, &begun, "the agent would do it");
+    if order.dry_run {
+        let tried = match before {
+            Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
+            None => agent.start_unit(&order, unit).await?,
+        };
+        return ended(global, &tried, "the agent would do it");
     }
-    let timeout = site.defaults.restart_timeout;
-    let ended = agent.follow(&begun.id, timeout, |step| output::progress(&format!("  {}", step.message))).await?;
-    told(global, &ended, &format!("{unit} on {node} restarted"))
+    confirm(node, change.yes)?;
+    let limit = site.defaults.restart_timeout;
+    let message = |message: &str| output::progress(&format!("  {message}"));
+    let task = tasks::restart_unit(agent, &order, unit, before, limit, message).await?;
+    ended(global, &task, &format!("{unit} on {node} restarted"))
 }
 
 async fn reboot(
@@ -178,31 +179,41 @@ async fn reboot(
     agent: &Agent,
     node: &str,
     override_blockers: &[String],
-    change: &Change,
-) -> Result<Exit, Failure> {
+    change: &ChangeFlags,
+) -> Result<Exit, Problem> {
     let status = agent.status().await?;
     say(node, "reboot without cordon or drain", change);
-    if change.dry_run == DryRun::None {
-        confirm(node, change.yes)?;
-    }
     let order = order(change, status.highest_epoch);
-    let begun = agent.reboot(&order, &status.boot_id, override_blockers).await?;
-    if change.dry_run != DryRun::None {
-        return told(global, &begun, "the agent would do it");
+    if order.dry_run {
+        let tried = agent.reboot(&order, &status.boot_id, override_blockers).await?;
+        return ended(global, &tried, "the agent would do it");
     }
-    let after = agent.await_boot(&status.boot_id, site.defaults.reboot_timeout).await?;
+    confirm(node, change.yes)?;
+    let limit = site.defaults.reboot_timeout;
+    let after = tasks::reboot(agent, &order, &status.boot_id, override_blockers, limit).await;
+    let after = after.map_err(|ended| match ended {
+        NoReboot::NotRebooted(problem) | NoReboot::InDoubt(problem) => problem,
+    })?;
     output::progress(&format!("  boot {} → {}", words::short_id(&status.boot_id), words::short_id(&after.boot_id)));
-    let ended = agent.follow(&begun.id, site.defaults.restart_timeout, |_| {}).await?;
-    told(global, &ended, &format!("{node} rebooted"))
+    // The proof is the new boot; the agent shows the task's own record if it still has it.
+    let done = format!("{node} rebooted");
+    match agent.operation(&order.operation_id).await {
+        Ok(task) => ended(global, &task, &done),
+        Err(_) => {
+            let id = serde_json::json!({"id": order.operation_id});
+            show::show(Kind::Operation, &id, global.output, || done)?;
+            Ok(Exit::Done)
+        }
+    }
 }
 
-fn say(node: &str, what: &str, change: &Change) {
+fn say(node: &str, what: &str, change: &ChangeFlags) {
     let dry = if change.dry_run != DryRun::None { " · nothing is changed by a dry run" } else { "" };
     output::progress(&format!("{node} alone, past lock, leaders and Kubernetes: {what}{dry}"));
 }
 
 /// Without the lock there is no epoch of our own: the highest that the agent knows is not lower, and fences nobody out.
-fn order(change: &Change, highest_epoch: u64) -> Order {
+fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     Order {
         operation_id: identity::operation(),
         epoch: highest_epoch,
@@ -213,11 +224,7 @@ fn order(change: &Change, highest_epoch: u64) -> Order {
     }
 }
 
-/// Shows how an operation ended. People are told of a failure on standard error.
-fn told(global: &Global, operation: &Operation, done: &str) -> Result<Exit, Failure> {
-    if operation.failure.is_none() || global.output.is_structured() {
-        show::show(Kind::Operation, operation, global.output, || done.to_owned())?;
-    }
-    let Some(failure) = &operation.failure else { return Ok(Exit::Done) };
-    Err(failure.journal.iter().fold(Failure::new(Exit::Failed, &failure.message), Failure::detail))
+fn ended(global: &Global, task: &Operation, done: &str) -> Result<Exit, Problem> {
+    show::show(Kind::Operation, task, global.output, || done.to_owned())?;
+    Ok(Exit::Done)
 }

@@ -1,16 +1,17 @@
 //! `usher config check`: is the cluster file right, and what would usher talk to?
 
-use super::{cluster, display, failure::Failure};
+use super::{cluster, display};
 use crate::{
     cli::Global,
     config as cluster_file,
     exit::Exit,
     node::Agents,
     output::{self, Format},
+    problem::Problem,
     site::Role,
 };
 
-pub(super) async fn check(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn check(global: &Global) -> Result<Exit, Problem> {
     let path = cluster_file::locate(global.cluster_file.as_deref());
     let site = super::site(global)?;
     if matches!(global.output, Format::Json | Format::Yaml) {

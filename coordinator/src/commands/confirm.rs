@@ -2,22 +2,21 @@
 
 use std::io::IsTerminal as _;
 
-use super::failure::Failure;
-use crate::{exit::Exit, output};
+use crate::{output, problem::Problem};
 
 /// Asks for the cluster's name, unless `yes`.
-pub(super) fn confirm(cluster: &str, yes: bool) -> Result<(), Failure> {
+pub(super) fn confirm(cluster: &str, yes: bool) -> Result<(), Problem> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("this changes machines and nobody can be asked: there is no terminal")
+        return Err(Problem::usage("this changes machines and nobody can be asked: there is no terminal")
             .hint("to say yes beforehand: --yes; to see the plan: --dry-run"));
     }
     let typed = output::ask(&format!("Type the cluster's name ({cluster}) to go on: "));
     match typed {
         Some(typed) if typed == cluster => Ok(()),
-        Some(typed) => Err(Failure::new(Exit::Refused, format!("{typed:?} is not {cluster:?}"))),
-        None => Err(Failure::new(Exit::Refused, "nothing was typed")),
+        Some(typed) => Err(Problem::refused(format!("{typed:?} is not {cluster:?}"))),
+        None => Err(Problem::refused("nothing was typed")),
     }
 }

@@ -1,7 +1,5 @@
 //! Who is at the keyboard, and names for operations.
 
-use crate::plan::Refusal;
-
 /// The person as user@host: the one behind sudo, else the user of this process.
 pub(super) fn requester() -> String {
     let behind_sudo = std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty());
@@ -16,11 +14,6 @@ pub(super) fn operation() -> String {
     const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
     let random = uuid::Uuid::new_v4();
     random.as_bytes().iter().take(5).map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
-}
-
-/// No machine matches.
-pub(super) fn nothing_selected(selector: &str) -> Refusal {
-    Refusal::new(format!("no node matches the selector {selector:?}")).hint("see them: kubectl get nodes --show-labels")
 }
 
 #[cfg(test)]

@@ -1,151 +1,102 @@
 //! `usher nodes`, and what is done to nodes: cordon, uncordon, drain, reboot.
 
-use std::time::Duration;
-
-use super::{
-    change::{Wanted, carry_out},
-    failure::Failure,
-    identity, status, world,
-};
+use super::{change::carry_out, status, world};
 use crate::{
-    cli::{Drain, Eviction, Global, OnNodes, Reboot, Targets},
-    drain::{DrainOptions, DrainPolicy, Escalation},
+    cli::{Drain, Global, OnNodes, Reboot, Targets},
     exit::Exit,
-    plan::{RebootRequest, Refusal, Request},
-    steps::Policy,
-    world::{Scope, World},
+    inventory::Scope,
+    problem::Problem,
+    request,
+    world::World,
 };
 
-pub(super) async fn nodes(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn nodes(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let facts = world.first_facts(&Scope { all: true, ..Scope::default() }).await?;
+    let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
     status::print_machines(global, &facts)?;
     Ok(Exit::Done)
 }
 
-pub(super) async fn cordon(global: &Global, arguments: OnNodes) -> Result<Exit, Failure> {
+pub(super) async fn cordon(global: &Global, arguments: OnNodes) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let nodes = targets(&world, arguments.targets, &[]).await?;
-    let wanted = plain("cordon", Request::Cordon(nodes));
-    carry_out(global, &world, &arguments.change, wanted).await
+    let nodes = targets(&world, arguments.targets, Kind::Node).await?;
+    carry_out(global, &world, &arguments.change, request::Kind::Cordon(request::OnNodes { nodes })).await
 }
 
-pub(super) async fn uncordon(global: &Global, arguments: OnNodes) -> Result<Exit, Failure> {
+pub(super) async fn uncordon(global: &Global, arguments: OnNodes) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let nodes = targets(&world, arguments.targets, &[]).await?;
-    let wanted = plain("uncordon", Request::Uncordon(nodes));
-    carry_out(global, &world, &arguments.change, wanted).await
+    let nodes = targets(&world, arguments.targets, Kind::Node).await?;
+    carry_out(global, &world, &arguments.change, request::Kind::Uncordon(request::OnNodes { nodes })).await
 }
 
-pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Failure> {
+pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Problem> {
+    let Drain { targets: named, concurrency, change, eviction } = arguments;
     let world = world(global).await?;
-    let nodes = targets(&world, arguments.targets, &[]).await?;
-    let wanted = Wanted {
-        policy: Policy {
-            drain: DrainOptions { closed: nodes.iter().cloned().collect(), ..options(&arguments.eviction, &world) },
-            ..no_policy()
-        },
-        locked: true,
-        ..plain("drain", Request::Drain { nodes, concurrency: arguments.concurrency.get().into() })
+    let nodes = targets(&world, named, Kind::Node).await?;
+    let drain = request::Drain { nodes, concurrency: concurrency.get().into(), eviction: eviction.to_request() };
+    carry_out(global, &world, &change, request::Kind::Drain(drain)).await
+}
+
+pub(super) async fn reboot(global: &Global, arguments: Reboot) -> Result<Exit, Problem> {
+    let Reboot { targets: named, impolite, keep_cordoned, override_blocker, handover, change, eviction } = arguments;
+    let world = world(global).await?;
+    let reboot = request::Reboot {
+        machines: targets(&world, named, Kind::Machine).await?,
+        impolite,
+        keep_cordoned,
+        handover,
+        override_blockers: override_blocker,
+        eviction: eviction.to_request(),
     };
-    carry_out(global, &world, &arguments.change, wanted).await
+    carry_out(global, &world, &change, request::Kind::Reboot(reboot)).await
 }
 
-pub(super) async fn reboot(global: &Global, arguments: Reboot) -> Result<Exit, Failure> {
-    let Reboot { targets: named, impolite, keep_cordoned, override_blocker, handover, eviction, change } = arguments;
-    let world = world(global).await?;
-    let machines = targets(&world, named, world.control_plane()).await?;
-    let control_plane = machines.iter().any(|machine| world.control_plane().contains(machine));
-    let scope = Scope { control_plane, machines: machines.iter().cloned().collect(), all: false };
-    let wanted = Wanted {
-        command: "reboot",
-        policy: Policy {
-            drain: options(&eviction, &world),
-            override_blockers: override_blocker.clone(),
-            without_leader: Vec::new(),
-        },
-        request: Request::Reboot(RebootRequest {
-            machines,
-            impolite,
-            keep_cordoned,
-            handover: handover.unwrap_or(world.site.defaults.handover),
-            override_blockers: override_blocker,
-        }),
-        scope,
-        locked: true,
-    };
-    carry_out(global, &world, &change, wanted).await
+/// What may be named as a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A Node of the cluster. Kubernetes knows it by its own name.
+    Node,
+    /// A Node, or a machine of the control plane that need not be one. It goes by the name in the cluster file.
+    Machine,
 }
 
-fn plain(command: &'static str, request: Request) -> Wanted {
-    Wanted { command, request, policy: no_policy(), scope: Scope::default(), locked: false }
-}
-
-fn no_policy() -> Policy {
-    Policy { drain: DrainOptions::default(), override_blockers: Vec::new(), without_leader: Vec::new() }
-}
-
-pub(super) fn options(eviction: &Eviction, world: &World) -> DrainOptions {
-    let skip = eviction.skip_wait_for_delete_timeout.map(Duration::from_secs);
-    DrainOptions {
-        timeout: eviction.drain_timeout.map_or(world.site.defaults.drain_timeout, unlimited),
-        grace_seconds: u32::try_from(eviction.grace_period).ok(),
-        force: eviction.force,
-        ignore_daemon_sets: eviction.ignore_daemonsets,
-        delete_empty_dir_data: eviction.delete_emptydir_data,
-        skip_wait_for_delete: skip.filter(|limit| !limit.is_zero()),
-        pod_selector: eviction.pod_selector.clone(),
-        policy: policy(eviction, &world.site.drain),
-        escalation: Escalation { kill_after: eviction.kill_after, delete_after: eviction.delete_after },
-        disable_eviction: eviction.disable_eviction,
-        ignore_verdicts: eviction.ignore_verdicts,
-        chunk_size: eviction.chunk_size,
-        ..DrainOptions::default()
-    }
-}
-
-/// The site's policy with what the operator adds to it.
-fn policy(eviction: &Eviction, site: &DrainPolicy) -> DrainPolicy {
-    let Eviction { skip_pods, wait_for, wait_for_jobs, surge, wait_for_volumes, evict_first, allow_namespace, .. } =
-        eviction;
-    let mut policy = site.clone();
-    policy.protected_namespaces.retain(|namespace| !allow_namespace.contains(namespace));
-    policy.skip.extend_from_slice(skip_pods);
-    policy.wait_for_completion.extend_from_slice(wait_for);
-    policy.wait_for_jobs |= wait_for_jobs;
-    policy.surge.extend_from_slice(surge);
-    policy.wait_for_volumes = wait_for_volumes.unwrap_or(policy.wait_for_volumes);
-    // What the operator wants first goes before what the site does.
-    policy.order.splice(..0, evict_first.iter().cloned());
-    policy
-}
-
-/// kubectl takes 0 for "no limit".
-fn unlimited(limit: Duration) -> Duration {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    if limit.is_zero() { YEAR } else { limit }
-}
-
-/// The nodes that were named or selected. All are looked up before the first is touched; `also` are names that need not be
-/// Nodes. Names may be written as kubectl does: `node/w1`.
-pub(super) async fn targets(world: &World, targets: Targets, also: &[String]) -> Result<Vec<String>, Failure> {
+/// The targets that were named or selected. All are looked up before the first is touched. Names may be written as kubectl
+/// does: `node/w1`.
+pub(super) async fn targets(world: &World, targets: Targets, kind: Kind) -> Result<Vec<String>, Problem> {
     let Targets { nodes: named, selector } = targets;
-    if let Some(selector) = selector {
-        let found: Vec<_> = world.cluster.nodes_matching(&selector).await?.into_keys().collect();
-        return if found.is_empty() { Err(identity::nothing_selected(&selector).into()) } else { Ok(found) };
-    }
+    let named = match &selector {
+        None => named,
+        Some(selector) => {
+            let found: Vec<_> = world.cluster.nodes_matching(selector).await?.into_keys().collect();
+            if found.is_empty() {
+                return Err(Problem::refused(format!("no node matches the selector {selector:?}"))
+                    .hint("see them: kubectl get nodes --show-labels"));
+            }
+            found
+        }
+    };
     let mut names: Vec<String> = Vec::new();
     for name in named {
-        let name = ["node/", "nodes/"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(&name).to_owned();
-        if !world.knows_node(&name) && !also.contains(&name) {
-            let what = if also.is_empty() { "a Node" } else { "a Node or a control-plane machine" };
-            return Err(Refusal::new(format!("{name} is not {what} of this cluster"))
-                .hint("see them: usher nodes")
-                .into());
-        }
+        let name = ["node/", "nodes/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
+        let name = target(world, name, kind)?;
         if !names.contains(&name) {
             names.push(name);
         }
     }
     Ok(names)
+}
+
+fn target(world: &World, name: &str, kind: Kind) -> Result<String, Problem> {
+    let what = match kind {
+        Kind::Node => "a Node",
+        Kind::Machine => "a Node or a control-plane machine",
+    };
+    let unknown = || Problem::refused(format!("{name} is not {what} of this cluster")).hint("see them: usher nodes");
+    let machine = world.machine_named(name).ok_or_else(unknown)?;
+    let node = world.node_name(machine);
+    match kind {
+        Kind::Machine => Ok(machine.to_owned()),
+        Kind::Node if world.knows_node(node) => Ok(node.to_owned()),
+        Kind::Node => Err(unknown()),
+    }
 }

@@ -2,18 +2,20 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use usher_common::clock;
 
-use super::{failure::Failure, world};
+use super::world;
 use crate::{
     cli::Global,
     cluster::LockHolder,
     exit::Exit,
-    inventory::{AgentFacts, Inventory, Machine},
+    inventory::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
     leader::Leadership,
     output::{self, Format},
+    problem::Problem,
     site::{Role, Site},
     words,
-    world::{Scope, World},
+    world::World,
 };
 
 /// What `usher status -o json` prints.
@@ -28,10 +30,10 @@ struct Status<'a> {
     facts: &'a Inventory,
 }
 
-pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn status(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let (version, lock) = futures::try_join!(world.cluster.version(), world.cluster.lock_holder())?;
-    let facts = world.first_facts(&Scope { control_plane: true, all: true, ..Scope::default() }).await?;
+    let scope = Scope { control_plane: true, all: true, ..Scope::default() };
+    let (version, lock, facts) = futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
     if matches!(global.output, Format::Json | Format::Yaml) {
         let status = Status {
             cluster: world.cluster.name(),
@@ -49,7 +51,7 @@ pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
         world.cluster.name(),
         world.cluster.server(),
         version.trim_start_matches('v'),
-        lock_words(lock.as_ref()),
+        lock.map_or_else(|| "lock free".to_owned(), |holder| format!("lock held by {holder}")),
         answering,
         facts.machines.len()
     ));
@@ -60,13 +62,13 @@ pub(super) async fn status(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn leaders(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn leaders(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let facts = world.first_facts(&Scope { control_plane: true, ..Scope::default() }).await?;
+    let facts = world.look(&Scope { control_plane: true, ..Scope::default() }).await?;
     match global.output {
         Format::Json | Format::Yaml => output::result(&output::structured(&facts.leaders, global.output)?),
         Format::Table | Format::Wide => {
-            let now = Timestamp::now();
+            let now = clock::now();
             let rows = facts.leaders.iter().map(|(component, leadership)| {
                 let mut row = vec![component.clone()];
                 row.extend(leader_cells(leadership, now));
@@ -79,21 +81,8 @@ pub(super) async fn leaders(global: &Global) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn lock_words(lock: Option<&LockHolder>) -> String {
-    match lock {
-        None => "lock free".to_owned(),
-        Some(holder) => format!(
-            "lock held by {} (operation {}, {:?}, renewed {} ago)",
-            holder.requester,
-            holder.operation,
-            holder.reason,
-            holder.renewed.map(|at| words::age(at, Timestamp::now())).unwrap_or_default()
-        ),
-    }
-}
-
 fn print_components(world: &World, facts: &Inventory) {
-    let now = Timestamp::now();
+    let now = clock::now();
     let rows = world.site.components.iter().map(|component| {
         let leadership = facts.leaders.get(&component.name);
         let mut row = vec![component.name.clone()];
@@ -144,7 +133,7 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
 }
 
 /// The table of machines, or its structure.
-pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), Failure> {
+pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), Problem> {
     if matches!(global.output, Format::Json | Format::Yaml) {
         output::result(&output::structured(&facts.machines, global.output)?);
         return Ok(());
@@ -154,7 +143,7 @@ pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), F
     if wide {
         header.extend(["AGENT", "CERTIFICATE", "EPOCH"]);
     }
-    let now = Timestamp::now();
+    let now = clock::now();
     output::result(&output::table(&header, facts.machines.iter().map(|machine| machine_row(machine, wide, now))));
     for machine in &facts.machines {
         for note in notes(machine) {
@@ -193,7 +182,11 @@ fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {
         (true, true) => "yes".to_owned(),
         (true, false) => format!("yes: {}", agent.reboot_packages.join(", ")),
     });
-    let role = if machine.control_plane { "control plane" } else { "worker" };
+    let role = match (machine.control_plane, machine.listed) {
+        (true, true) => "control plane",
+        (true, false) => "control plane (NOT LISTED)",
+        (false, _) => "worker",
+    };
     let mut row = vec![machine.name.clone(), role.to_owned(), ready, schedulable, boot, kernel, wanted];
     if wide {
         row.push(agent.map_or_else(dash, |agent| agent.agent_version.clone()));
@@ -206,14 +199,28 @@ fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {
 
 /// What is out of the ordinary on a machine.
 fn notes(machine: &Machine) -> Vec<String> {
+    let mut notes = Vec::new();
+    if machine.control_plane && !machine.listed {
+        let evidence: Vec<_> = machine.control_plane_evidence.iter().map(ToString::to_string).collect();
+        notes.push(format!("not listed as control plane, but {}", words::list(&evidence)));
+    }
+    if let Identity::Differs { agent, node, node_is_ready: true } = machine.identity() {
+        let (agent, node) = (words::short_id(&agent), words::short_id(&node));
+        notes.push(format!("its agent runs on another machine than its Node: boot {agent} and boot {node}"));
+    }
+    if let Identity::Unknown { because: because @ Unproven::SeveralNodes(_) } = machine.identity() {
+        notes.push(because.to_string());
+    }
     let status = match &machine.agent {
         AgentFacts::Answers { status } => status,
         AgentFacts::Silent { message, hint } => {
-            return std::iter::once(message.clone()).chain(hint.clone()).collect();
+            notes.push(message.clone());
+            notes.extend(hint.clone());
+            return notes;
         }
-        AgentFacts::NotAsked => return Vec::new(),
+        AgentFacts::NotAsked => return notes,
     };
-    let mut notes = status.warnings.clone();
+    notes.extend(status.warnings.iter().cloned());
     if let Some(hold) = &status.hold {
         notes.push(format!("held by {}: {:?}", hold.path, hold.text.lines().next().unwrap_or_default()));
     }

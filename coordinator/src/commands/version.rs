@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{failure::Failure, world};
+use super::world;
 use crate::{
     cli::Global,
     exit::Exit,
+    inventory::Scope,
+    problem::Problem,
     show::{self, Kind},
-    world::Scope,
 };
 
 #[derive(Debug, Serialize)]
@@ -20,12 +21,12 @@ struct Versions {
     agents: BTreeMap<String, String>,
 }
 
-pub(super) async fn version(global: &Global) -> Result<Exit, Failure> {
+pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
     let mut versions = Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: BTreeMap::new() };
     // usher's own version needs nobody's answer.
     if let Ok(world) = world(global).await {
-        versions.kubernetes = world.cluster.version().await.ok();
-        if let Ok(facts) = world.facts(&Scope { all: true, ..Scope::default() }).await {
+        versions.kubernetes = world.version_at_once().await.ok();
+        if let Ok(facts) = world.look(&Scope { all: true, ..Scope::default() }).await {
             let agents = facts.machines.into_iter();
             versions.agents = agents
                 .filter_map(|machine| Some((machine.name, machine.agent.status()?.agent_version.clone())))

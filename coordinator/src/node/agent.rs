@@ -69,6 +69,20 @@ impl Agent {
         answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
+    /// The same, with no more patience than `limit` for all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`].
+    pub async fn status_within(&self, limit: Duration) -> Result<NodeStatus, NodeError> {
+        let started = Instant::now();
+        let mut client = NodeInfoClient::new(self.inner.channel(limit).await?.0);
+        let left = limit.saturating_sub(started.elapsed());
+        let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
+        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
     /// One operation, running or past.
     ///
     /// # Errors
@@ -151,10 +165,18 @@ impl Inner {
 
     /// Awaits an answer for at most [`CALL`]. A connection on which it was lost is not used again.
     pub(super) async fn call<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, NoResult> {
-        let answer = match timeout(CALL, call).await {
+        self.call_within(CALL, call).await
+    }
+
+    async fn call_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, NoResult> {
+        let answer = match timeout(limit, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(status.into()),
-            Err(_) => Err(NoResult::Lost(Lost::Late(CALL))),
+            Err(_) => Err(NoResult::Lost(Lost::Late(limit))),
         };
         if let Err(NoResult::Lost(_)) = answer {
             self.forget_channel().await;

@@ -7,8 +7,8 @@ use prost_types as wire;
 use usher_proto::v1;
 
 use usher_core::facts::agent::{
-    Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
-    OperationStep, Order, RebootBudget, Session, UnitStatus,
+    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
+    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
 /// A message of the contract that stands for plain data.
@@ -52,6 +52,7 @@ impl IntoPlain for v1::Node {
             units: all(self.units),
             inhibitors: all(self.inhibitors),
             sessions: all(self.sessions),
+            blockers: all(self.blockers),
             lock_files: self.lock_files,
             hold: self.hold.map(IntoPlain::into_plain),
             reboot_budget: RebootBudget { used: budget.used, allowed: budget.allowed },
@@ -99,6 +100,19 @@ impl IntoPlain for v1::Session {
     fn into_plain(self) -> Session {
         let Self { id, user, uid } = self;
         Session { id, user, uid }
+    }
+}
+
+impl IntoPlain for v1::Blocker {
+    type Plain = Blocker;
+
+    fn into_plain(self) -> Blocker {
+        let kind = match self.kind() {
+            v1::BlockerKind::Unspecified => BlockerKind::Unknown,
+            v1::BlockerKind::Inhibitor => BlockerKind::Inhibitor,
+            v1::BlockerKind::User => BlockerKind::User,
+        };
+        Blocker { name: self.name, kind, message: self.message }
     }
 }
 

@@ -1,95 +1,139 @@
 //! One turn: its steps in order, and taking them back.
 
-use std::ops::Range;
-
 use tokio::time::Instant;
-
-use super::{Run, Stop};
-use crate::{
-    event::Kind,
-    plan::Turn,
-    steps::{self, Context, How, StepError, TurnState},
+use usher_core::{
+    operation::{Baseline, Call},
+    plan::gates,
 };
 
-impl Run<'_> {
-    /// Says that a turn begins, and gives back when.
-    pub(super) fn begin(&self, number: usize, turn: &Turn) -> Instant {
-        self.events.send(Kind::TurnBegan {
+use super::Run;
+use crate::{
+    event::{Events, Kind},
+    inventory::{Inventory, Scope},
+    plan::{Begin, Turn, step::Step},
+    problem::{self, Problem},
+    steps::{self, Context, Progress},
+};
+
+/// A turn that has begun.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    number: usize,
+    pub(super) turn: Turn,
+    baseline: Baseline,
+    pub(super) progress: Progress,
+    begun: Instant,
+}
+
+impl UnderWay {
+    /// Begins a turn that was planned from `facts`, and says so.
+    pub(super) fn begin(number: usize, turn: Turn, facts: &Inventory, events: &Events) -> Self {
+        events.send(Kind::TurnBegan {
             turn: number,
-            machine: turn.machine.clone(),
-            component: turn.component.clone(),
+            machine: turn.machine().to_owned(),
+            component: turn.target.component().map(str::to_owned),
         });
-        Instant::now()
+        let baseline = Baseline::of(turn.machine(), facts);
+        Self { number, turn, baseline, progress: Progress::default(), begun: Instant::now() }
+    }
+}
+
+impl Run<'_> {
+    /// Goes on with a turn: only to the end of its preparation, or to its own end. Gives back how it ended, if it did.
+    pub(super) async fn go_on(&self, mut under_way: UnderWay, begin: Begin) -> (UnderWay, Option<Result<(), Problem>>) {
+        let until = match begin {
+            Begin::Preparation => under_way.turn.preparation(),
+            Begin::Turn => under_way.turn.steps.len(),
+        };
+        let result = self.steps(&mut under_way, until).await;
+        if begin == Begin::Preparation && result.is_ok() {
+            return (under_way, None);
+        }
+        let result = self.end(&mut under_way, result).await;
+        (under_way, Some(result))
     }
 
-    /// Does some of a turn's steps. Those that have begun by the end are known to its state.
-    pub(super) async fn steps(
-        &self,
-        number: usize,
-        turn: &Turn,
-        which: Range<usize>,
-        state: &mut TurnState,
-    ) -> Result<(), Stop> {
-        let mut context = self.context(number, turn, state);
-        for (at, step) in turn.steps.iter().enumerate().take(which.end).skip(which.start) {
+    /// Does the steps that have not begun yet, up to the one with index `until`.
+    async fn steps(&self, under_way: &mut UnderWay, until: usize) -> Result<(), Problem> {
+        for at in under_way.progress.reached..until {
+            let step = under_way.turn.steps[at].clone();
             if step.changes()
                 && !step.completes()
-                && let Some(stop) = self.stop_before_a_change()
+                && let Some(problem) = self.stop_before_a_change(under_way.turn.machine())
             {
-                return Err(stop);
+                return Err(problem);
             }
-            context.state.reached = at + 1;
-            self.events.send(Kind::StepBegan { turn: number, step: step.word().into() });
-            if let Err(error) = steps::apply(step, &mut context).await {
-                self.events.send(Kind::StepFailed {
-                    turn: number,
-                    step: step.word().into(),
-                    message: error.message.clone(),
-                    details: error.details.clone(),
-                });
-                return Err(match error.how {
-                    How::Interrupted => Stop::Interrupted,
-                    // "Refused" promises that nothing was changed; after other steps that is no longer so.
-                    How::Refused if at > 0 => Stop::Failed(StepError { how: How::Failed, ..error }),
-                    _ => Stop::Failed(error),
-                });
+            let has_changed = under_way.turn.steps[..at].iter().any(Step::changes);
+            under_way.progress.reached = at + 1;
+            self.events.send(Kind::StepBegan { turn: under_way.number, step: step.word().into() });
+            if let Err(mut problem) = self.step(under_way, at, &step).await {
+                // A refusal promises that nothing was changed.
+                if problem.kind == problem::Kind::Refused && has_changed {
+                    problem.kind = problem::Kind::Failed;
+                }
+                if problem.kind != problem::Kind::Interrupted {
+                    self.events.send(Kind::StepFailed {
+                        turn: under_way.number,
+                        step: step.word().into(),
+                        message: problem.message.clone(),
+                        details: problem.details.clone(),
+                    });
+                }
+                return Err(problem);
             }
         }
         Ok(())
     }
 
-    /// Ends a turn: if it is not done, what its steps have changed is taken back.
-    pub(super) async fn end(
-        &self,
-        (number, begun): (usize, Instant),
-        turn: &Turn,
-        state: &mut TurnState,
-        mut result: Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        if let Err(stop) = &mut result {
-            let reached = state.reached;
-            let mut context = self.context(number, turn, state);
-            for step in turn.steps[..reached].iter().rev() {
-                if let Err(error) = steps::undo(step, &mut context).await {
-                    stop.add(error);
+    async fn step(&self, under_way: &mut UnderWay, at: usize, step: &Step) -> Result<(), Problem> {
+        if let Some(evidence) = steps::check(step, &self.context(under_way, at, false)).await? {
+            self.context(under_way, at, false).fact(evidence);
+            return Ok(());
+        }
+        if step.is_irreversible() {
+            self.ask_the_last_gates(&under_way.turn, step).await?;
+        }
+        steps::apply(step, &mut self.context(under_way, at, false)).await
+    }
+
+    /// The point of no return: what was true when the turn was planned may have changed during its drain. The call that
+    /// cannot be taken back follows at once.
+    async fn ask_the_last_gates(&self, turn: &Turn, step: &Step) -> Result<(), Problem> {
+        let machines = [turn.machine().to_owned()].into();
+        let scope = Scope { control_plane: turn.control_plane, machines, ..Scope::default() };
+        let facts = self.world.facts(&scope).await?;
+        gates::before_irreversible(step, self.request, turn, &facts, &self.world.site)
+    }
+
+    /// Ends a turn: if it is not done, its steps are taken back, the last one first.
+    pub(super) async fn end(&self, under_way: &mut UnderWay, mut result: Result<(), Problem>) -> Result<(), Problem> {
+        if let Err(problem) = &mut result {
+            for at in (0..under_way.progress.reached).rev() {
+                let step = under_way.turn.steps[at].clone();
+                if let Err(left) = steps::undo(&step, &mut self.context(under_way, at, true)).await {
+                    problem.and(left);
                 }
             }
         }
-        let took = begun.elapsed().as_secs_f64();
-        self.events.send(Kind::TurnEnded { turn: number, done: result.is_ok(), took });
+        let took = under_way.begun.elapsed().as_secs_f64();
+        self.events.send(Kind::TurnEnded { turn: under_way.number, done: result.is_ok(), took });
         result
     }
 
-    fn context<'c>(&'c self, number: usize, turn: &'c Turn, state: &'c mut TurnState) -> Context<'c> {
+    fn context<'c>(&'c self, under_way: &'c mut UnderWay, at: usize, undo: bool) -> Context<'c> {
+        let UnderWay { number, turn, baseline, progress, .. } = under_way;
         Context {
             world: self.world,
+            request: self.request,
             mandate: self.mandate,
-            policy: self.policy,
+            drain: self.drain,
             interrupt: self.interrupt,
             events: self.events,
-            turn,
-            number,
-            state,
+            target: &turn.target,
+            baseline,
+            call: Call { turn: *number, step: at + 1, undo },
+            word: turn.steps[at].word(),
+            progress,
         }
     }
 }

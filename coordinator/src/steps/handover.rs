@@ -5,19 +5,15 @@
 //! harm nobody: the process cannot come back to claim it, and the write is bound to the resourceVersion that still named it.
 
 use tokio::time::Instant;
+use usher_common::chain;
 
-use super::{Context, StepError, unit::follow};
-use crate::{step::Step, words, world::World};
+use super::{Context, unit};
+use crate::{problem::Problem, site::Component, tasks, words};
 
-pub(super) async fn hand_over(
-    step: &Step,
-    context: &mut Context<'_>,
-    component: &str,
-    unit: &str,
-) -> Result<(), StepError> {
+pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     let world = context.world;
-    let Some(lease) = world.site.component(component).and_then(World::lease) else {
-        return Err(StepError::failed(format!("{component} has no lease to hand over")));
+    let Some(lease) = world.site.component(component).and_then(Component::lease) else {
+        return Err(Problem::failed(format!("{component} has no lease to hand over")));
     };
     let leadership = world.elections().await.leadership(&lease).await?;
     let identity = match leadership.holder() {
@@ -26,55 +22,54 @@ pub(super) async fn hand_over(
         _ => String::new(),
     };
 
-    let agent = world.agents.agent(context.machine())?;
+    let agent = context.agent()?;
     let invocation_id = agent.status().await?.unit(unit).and_then(|found| found.invocation_id.clone());
     let Some(invocation_id) = invocation_id else {
-        return Err(StepError::failed(format!("{unit} does not run on {}", context.machine())));
+        return Err(Problem::failed(format!("{unit} does not run on {}", context.machine())));
     };
     // From here on it may be stopped, whatever answer reaches us.
-    context.state.stopped.push((component.to_owned(), unit.to_owned()));
-    let begun = agent.stop_unit(&context.mandate.order(), unit, &invocation_id).await;
-    follow(step, context, begun).await?;
+    context.progress.stopped.push((component.to_owned(), unit.to_owned()));
+    let limit = world.site.defaults.restart_timeout;
+    tasks::stop_unit(&agent, &context.order(), unit, &invocation_id, limit, |message| context.waiting(message)).await?;
     let stopped = Instant::now();
 
     let status = agent.status().await?;
     match status.unit(unit) {
         Some(found) if found.main_pid == 0 && !found.is_active() => {}
-        _ => return Err(StepError::failed(format!("{unit} on {} was stopped, but still runs", context.machine()))),
+        _ => return Err(Problem::failed(format!("{unit} on {} was stopped, but still runs", context.machine()))),
     }
     if identity.is_empty() {
-        context.fact(step, "leadership had moved already");
+        context.fact("leadership had moved already");
         return Ok(());
     }
-    context.state.replaced.insert(component.to_owned(), identity.clone());
+    context.progress.replaced.insert(component.to_owned(), identity.clone());
     match world.cluster.free_lease(&lease, &identity).await {
         Ok(_) => {}
-        Err(error) if error.is_forbidden() => context.events.warn(format!(
-            "usher may not free the lease {lease}, so its expiry is waited for ({})",
-            words::chain(&error)
-        )),
+        Err(error) if error.is_forbidden() => context
+            .events
+            .warn(format!("usher may not free the lease {lease}, so it waits for its expiry ({})", chain(&error))),
         Err(error) => return Err(error.into()),
     }
-    context.waiting(step, format!("waiting for another {component} to lead"));
-    let timeout = world.site.defaults.lease_timeout;
-    match world.elections().await.await_leader(&lease, Some(&identity), timeout).await {
+    context.waiting(format!("waiting for another {component} to lead"));
+    let limit = world.site.defaults.lease_timeout;
+    match world.elections().await.await_leader(&lease, Some(&identity), limit).await {
         Ok(holder) => {
             let name = holder.machine.unwrap_or(holder.identity);
-            context.fact(step, format!("{component} handed to {name} in {}", words::took(stopped.elapsed())));
+            context.fact(format!("{component} handed to {name} in {}", words::took(stopped.elapsed())));
             Ok(())
         }
-        Err(error) => Err(StepError::timed_out(format!("nobody took over {component}: {error}"))),
+        Err(error) => Err(Problem::timed_out(format!("nobody took over {component}: {error}"))),
     }
 }
 
-/// Starts the unit again. Whoever leads by then keeps leading.
-pub(super) async fn undo(step: &Step, context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), StepError> {
-    if !context.state.stopped.iter().any(|(stopped, _)| stopped == component) {
+/// Starts the unit again. The leader of that moment keeps leading.
+pub(super) async fn undo(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
+    if !context.progress.stopped.iter().any(|(stopped, _)| stopped == component) {
         return Ok(());
     }
-    let machine = context.machine().to_owned();
+    let machine = context.machine();
     let hint = format!("start it by hand: ssh {machine} systemctl start {unit}");
-    super::unit::start(step, context, component, unit).await.map_err(|error| error.hint(hint))?;
-    context.undone(step, format!("{unit} runs again"));
+    unit::start(context, component, unit).await.map_err(|problem| problem.hint(hint))?;
+    context.undone(format!("{unit} runs again"));
     Ok(())
 }

@@ -3,107 +3,86 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use usher_common::chain;
 
-use super::{Context, How, StepError, leaders::APISERVERS_READY_WITHIN};
-use crate::{cluster::NodeFacts, site::Role, step::Step, words};
+use super::{
+    Context, evidence,
+    wait::{Look, until},
+};
+use crate::{cluster::NodeFacts, problem::Problem, site::Component, words};
 
-/// Between two looks.
+/// Between two looks at a Node.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Waits until the machine's apiserver is ready, asked past the balancer.
-pub(super) async fn await_apiserver(step: &Step, context: &Context<'_>) -> Result<(), StepError> {
-    let deadline = Instant::now() + APISERVERS_READY_WITHIN;
-    loop {
-        let error = match apiserver_is_ready(context).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        if Instant::now() >= deadline {
-            return Err(StepError { how: How::TimedOut, ..error });
-        }
-        context.waiting(step, error.message);
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// Asks the machine's apiserver once.
-pub(super) async fn apiserver_is_ready(context: &Context<'_>) -> Result<(), StepError> {
-    let Some(url) = context.world.apiserver_url(context.machine())? else { return Ok(()) };
-    let readiness = context.world.cluster.readyz(&url).await;
-    match readiness.is_ready() {
-        true => Ok(()),
-        false => Err(StepError::failed(format!("the apiserver on {} is {readiness}", context.machine()))),
-    }
-}
-
 /// Waits until each unit of the control plane is active on the machine, and its apiserver ready.
-pub(super) async fn prove_units(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
-    let machine = context.machine().to_owned();
-    let world = context.world;
-    let deadline = Instant::now() + world.site.defaults.ready_timeout;
-    let agent = world.agents.agent(&machine)?;
-    loop {
+pub(super) async fn prove_units(context: &mut Context<'_>) -> Result<(), Problem> {
+    let machine = context.machine();
+    let site = &context.world.site;
+    let agent = context.agent()?;
+    let look = async || {
         let missing = match agent.status().await {
-            Ok(status) => world
-                .site
+            Ok(status) => site
                 .components
                 .iter()
                 .filter_map(|component| status.unit(&component.unit))
                 .find(|unit| !unit.is_active())
                 .map(|unit| format!("{} is {} ({})", unit.name, unit.active_state, unit.sub_state)),
-            Err(error) => Some(words::chain(&error)),
+            Err(error) => Some(chain(&error)),
         };
-        let Some(missing) = missing else { break };
-        if Instant::now() >= deadline {
-            return Err(StepError::timed_out(format!("{machine} has rebooted, but {missing}"))
-                .hint(format!("look at it: usher agent units {machine}")));
-        }
-        context.waiting(step, missing);
-        sleep(LOOK_AGAIN).await;
+        Ok(missing.map_or(Look::Done(()), Look::NotYet))
+    };
+    let late = |missing| {
+        Problem::timed_out(format!("{machine} has rebooted, but {missing}"))
+            .hint(format!("look at it: usher agent units {machine}"))
+    };
+    until(site.defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
+    context.progress.stopped.clear();
+    if site.components.iter().any(Component::is_apiserver) {
+        evidence::await_apiserver(context).await?;
     }
-    context.state.stopped.clear();
-    if world.site.components.iter().any(|component| matches!(component.role, Role::ApiServer { .. })) {
-        await_apiserver(step, context).await?;
-    }
-    context.fact(step, "units active, apiserver ready");
+    context.fact("units active, apiserver ready");
     Ok(())
 }
 
 /// Waits until the Node is back, and has been for the settle time without interruption.
-pub(super) async fn prove_node(step: &Step, context: &mut Context<'_>) -> Result<(), StepError> {
-    super::reboot::remember_node(context).await?;
-    let machine = context.machine().to_owned();
-    let world = context.world;
-    let Some(before) = context.state.node.clone() else { return Ok(()) };
-    let deadline = Instant::now() + world.site.defaults.ready_timeout;
-    let settle = world.site.defaults.settle;
+pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Result<(), Problem> {
+    let machine = context.machine();
+    let before = context.progress.node_before_reboot.clone().or_else(|| context.baseline.node.clone());
+    let Some(before) = before else { return Ok(()) };
+    let defaults = &context.world.site.defaults;
+    let deadline = Instant::now() + defaults.ready_timeout;
     let mut proof = Heartbeat::default();
     let mut good_since: Option<Instant> = None;
     loop {
         let doubt = doubt_about(context, &before).await?;
         proof.look(context).await;
         let now = Instant::now();
-        match doubt {
+        let why = match doubt {
             None => {
                 let since = *good_since.get_or_insert(now);
-                match settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
-                    Some(left) => context.waiting(step, format!("Ready; watching for {}", words::took(left))),
+                match defaults.settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
+                    Some(left) => format!("Ready; watching for {}", words::took(left)),
                     None if proof.is_given() => break,
-                    None => context.waiting(step, "Ready; waiting for its kubelet to renew its heartbeat"),
+                    None => "Ready; waiting for its kubelet to renew its heartbeat".to_owned(),
                 }
             }
             Some(doubt) => {
                 good_since = None;
-                if now >= deadline {
-                    return Err(StepError::timed_out(format!("{machine} has rebooted, but {doubt}"))
-                        .hint(format!("it stays cordoned; when it is well: usher uncordon {machine} -r REASON")));
-                }
-                context.waiting(step, doubt);
+                doubt
             }
+        };
+        // A Node that is Ready is given its settle time in full.
+        if now >= deadline + good_since.map_or(Duration::ZERO, |_| defaults.settle) {
+            let problem = Problem::timed_out(format!("{machine} has rebooted, but is not proved to be back: {why}"));
+            return Err(match cordoned {
+                true => problem.hint(format!("it stays cordoned; when it is well: usher uncordon {machine} -r REASON")),
+                false => problem.hint("look at it: usher nodes"),
+            });
         }
+        context.waiting(why);
         sleep(LOOK_AGAIN).await;
     }
-    context.fact(step, format!("kubelet reported the new boot, Ready for {}", words::took(settle)));
+    context.fact(format!("kubelet reported the new boot, Ready for {}", words::took(defaults.settle)));
     Ok(())
 }
 
@@ -117,7 +96,7 @@ struct Heartbeat {
 
 impl Heartbeat {
     async fn look(&mut self, context: &Context<'_>) {
-        match context.world.cluster.node_lease_renewed(context.machine()).await {
+        match context.world.cluster.node_lease_renewed(context.node()).await {
             // Compared with itself only: the node's clock may be off before it has met its time server.
             Ok(Some(now)) => {
                 self.renewed |= self.last.is_some_and(|last| last != now);
@@ -134,32 +113,32 @@ impl Heartbeat {
 }
 
 /// Why the Node is not yet taken to be back; None if it is.
-async fn doubt_about(context: &Context<'_>, before: &NodeFacts) -> Result<Option<String>, StepError> {
-    let machine = context.machine();
+async fn doubt_about(context: &Context<'_>, before: &NodeFacts) -> Result<Option<String>, Problem> {
+    let (machine, node) = (context.machine(), context.node());
     let cluster = &context.world.cluster;
-    let now = match cluster.node(machine).await {
+    let now = match cluster.node(node).await {
         Ok(now) => now,
         Err(error) if error.is_not_found() => {
-            return Err(StepError::failed(format!("the Node {machine} was deleted while it rebooted")));
+            return Err(Problem::failed(format!("the Node {machine} was deleted while it rebooted")));
         }
         // A roll of the control plane elsewhere, or of this very machine: absence is expected.
-        Err(error) => return Ok(Some(words::chain(&error))),
+        Err(error) => return Ok(Some(chain(&error))),
     };
     if now.uid != before.uid {
-        return Err(StepError::failed(format!("{machine} is another Node object now: it was deleted and made anew"))
+        return Err(Problem::failed(format!("{machine} is another Node object now: it was deleted and made anew"))
             .hint("its labels, taints and cordon are lost; compare them before it takes pods"));
     }
     if now.is_out_of_service() {
-        return Err(StepError::failed(format!("somebody declared {machine} out of service"))
-            .hint(format!("kubectl taint node {machine} node.kubernetes.io/out-of-service-")));
+        return Err(Problem::failed(format!("somebody declared {machine} out of service"))
+            .hint(format!("kubectl taint node {node} node.kubernetes.io/out-of-service-")));
     }
     if let Some(doubt) = not_back(before, &now) {
         return Ok(Some(doubt));
     }
-    match cluster.own_pods_not_ready(machine).await {
+    match cluster.own_pods_not_ready(node).await {
         Ok(waiting) if waiting.is_empty() => Ok(None),
         Ok(waiting) => Ok(Some(format!("{} not ready: {}", words::count(waiting.len(), "pod"), words::list(&waiting)))),
-        Err(error) => Ok(Some(words::chain(&error))),
+        Err(error) => Ok(Some(chain(&error))),
     }
 }
 

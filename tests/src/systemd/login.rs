@@ -12,21 +12,19 @@ pub(super) struct Login(pub(super) FakeSystemd);
 #[interface(name = "org.freedesktop.login1.Manager")]
 impl Login {
     async fn reboot(&self, _interactive: bool, #[zbus(connection)] connection: &Connection) -> fdo::Result<()> {
-        let reboot = {
-            let mut state = self.0.state();
+        let reboot = self.0.change(|state| {
             state.reboots += 1;
+            state.preparing |= matches!(state.reboot, Reboot::Calls(_) | Reboot::AnswerLost(_));
             state.reboot.clone()
-        };
+        });
         match reboot {
             Reboot::Ignored => Ok(()),
             Reboot::Refused => Err(fdo::Error::AccessDenied("Permission denied".to_owned())),
             Reboot::Calls(machine) => {
-                self.0.state().preparing = true;
                 machine();
                 Ok(())
             }
             Reboot::AnswerLost(machine) => {
-                self.0.state().preparing = true;
                 machine();
                 // The connection goes before the answer does.
                 let _ = connection.clone().close().await;

@@ -133,8 +133,10 @@ impl Job {
 
     /// Cancels the job: the unit stays as it is.
     fn cancel(&self) {
-        if let Some(unit) = self.fake.state().units.get_mut(&self.unit) {
-            unit.job = None;
-        }
+        self.fake.change(|state| {
+            if let Some(unit) = state.units.get_mut(&self.unit) {
+                unit.job = None;
+            }
+        });
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::{
-    net::{UnixListener, UnixStream},
-    task::JoinHandle,
+use tokio::{net::UnixListener, task::JoinHandle};
+use zbus::{
+    Connection, Guid,
+    connection::{Builder, socket::Channel},
 };
-use zbus::{Connection, Guid, connection::Builder};
 
 use super::{FakeSystemd, login, manager};
 
@@ -36,22 +36,23 @@ pub(super) fn listen(fake: &FakeSystemd, path: &Path) -> anyhow::Result<Listener
         while let Ok((stream, _)) = listener.accept().await {
             let fake = fake.clone();
             // A peer that gives up in the handshake is nobody's loss.
-            tokio::spawn(async move { serve(&fake, stream).await });
+            tokio::spawn(async move { serve(&fake, Builder::unix_stream(stream).server(Guid::generate())?).await });
         }
     });
     Ok(Listener { path: path.to_owned(), accepting })
 }
 
 pub(super) async fn pair(fake: &FakeSystemd) -> anyhow::Result<Connection> {
-    let (theirs, ours) = UnixStream::pair()?;
-    let (served, connection) = tokio::join!(serve(fake, theirs), Builder::unix_stream(ours).p2p().build());
+    let (theirs, ours) = Channel::pair();
+    let guid = Guid::generate();
+    let served = serve(fake, Builder::authenticated_socket(theirs, guid.clone())?);
+    let (served, connection) = tokio::join!(served, Builder::authenticated_socket(ours, guid)?.p2p().build());
     served?;
     Ok(connection?)
 }
 
-async fn serve(fake: &FakeSystemd, stream: UnixStream) -> anyhow::Result<()> {
-    let connection = Builder::unix_stream(stream)
-        .server(Guid::generate())?
+async fn serve(fake: &FakeSystemd, peer: Builder<'_>) -> anyhow::Result<()> {
+    let connection = peer
         .p2p()
         .serve_at(manager::PATH, manager::Manager(fake.clone()))?
         .serve_at(login::PATH, login::Login(fake.clone()))?

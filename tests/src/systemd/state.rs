@@ -1,13 +1,6 @@
 //! What the fake remembers, and how jobs change it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use zbus::Connection;
 
@@ -18,7 +11,7 @@ pub enum JobOutcome {
     Done,
     /// The job ends `failed`; the unit tried to start under a new InvocationID and failed.
     Failed,
-    /// The job ends `done`, and the unit fails so long after.
+    /// The job ends `done`, and the unit fails this long after.
     Dies(Duration),
     /// systemd refuses the job, as polkit makes it.
     AccessDenied,
@@ -133,11 +126,9 @@ pub(super) struct State {
     last_invocation: u128,
 }
 
-/// How many fakes there were: each has InvocationIDs of its own.
-static FAKES: AtomicU32 = AtomicU32::new(0);
-
-impl Default for State {
-    fn default() -> Self {
+impl State {
+    /// Nothing happened yet; InvocationIDs are counted up from one that belongs to `number` alone.
+    pub(super) fn numbered(number: u64) -> Self {
         Self {
             units: BTreeMap::new(),
             inhibitors: Vec::new(),
@@ -150,14 +141,24 @@ impl Default for State {
             jobs_asked: Vec::new(),
             connections: Vec::new(),
             last_job: 0,
-            last_invocation: u128::from(FAKES.fetch_add(1, Ordering::Relaxed)) << 64
-                | u128::from(std::process::id()) << 96,
+            last_invocation: u128::from(number) << 64,
             booted_at: 1_760_000_000_000_000,
         }
     }
-}
 
-impl State {
+    /// Jobs and shutdown are forgotten, and every unit starts under a new InvocationID.
+    pub(super) fn boot(&mut self) {
+        self.preparing = false;
+        let names: Vec<_> = self.units.keys().cloned().collect();
+        for name in names {
+            let id = self.next_invocation_id();
+            if let Some(unit) = self.units.get_mut(&name) {
+                unit.job = None;
+                unit.started(id);
+            }
+        }
+    }
+
     pub(super) fn next_invocation_id(&mut self) -> String {
         self.last_invocation += 1;
         // An odd factor keeps them all different, and makes their first digits so too.

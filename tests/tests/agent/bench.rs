@@ -1,6 +1,11 @@
 //! An agent on a bench: its folder, its certificates, its machine, and callers for it.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 use tonic::{
@@ -8,7 +13,13 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity as TonicIdentity},
 };
 use tonic_types::StatusExt as _;
-use usher_agent::{agent::Agent, bus::Address, config::Config, node::Places};
+use usher_agent::{
+    agent::{Agent, Edges},
+    bus::Address,
+    config::Config,
+    listener::Door,
+    node::Places,
+};
 use usher_proto::v1::{
     self, Operation, OperationState, Order, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
 };
@@ -90,14 +101,29 @@ impl Bench {
     }
 
     pub(crate) async fn start_on(&mut self, bus: Address) {
+        let (file, config) = self.config();
+        let edges = Edges { bus, places: self.places(), ..Edges::of(&config) };
+        self.agent = Some(Agent::start_on(file, config, edges).await.unwrap());
+    }
+
+    pub(crate) async fn start_behind(&mut self, door: Door) {
+        let (file, config) = self.config();
+        let edges = Edges { door, bus: Address::Open(self.systemd.connect().await.unwrap()), places: self.places() };
+        self.agent = Some(Agent::start_on(file, config, edges).await.unwrap());
+    }
+
+    fn config(&self) -> (PathBuf, Config) {
         let file = self.path().join("agent.toml");
-        let places = Places {
+        let config = Config::load(&file).unwrap();
+        (file, config)
+    }
+
+    fn places(&self) -> Places {
+        Places {
             journalctl: self.path().join("journalctl"),
             reboot_required: self.path().join("reboot-required"),
             boot: self.path().join("boot"),
-        };
-        let config = Config::load(&file).unwrap();
-        self.agent = Some(Agent::start_on(file, config, bus, places).await.unwrap());
+        }
     }
 
     /// Ends the agent on the spot.
@@ -112,6 +138,10 @@ impl Bench {
 
     pub(crate) fn agent(&self) -> &Agent {
         self.agent.as_ref().unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.agent().address().unwrap()
     }
 
     pub(crate) fn boot(&self, id: &str) {
@@ -136,11 +166,15 @@ impl Bench {
     }
 
     pub(crate) fn endpoint(&self, identity: &Identity) -> Endpoint {
+        self.endpoint_to(&format!("https://{}", self.address()), identity)
+    }
+
+    pub(crate) fn endpoint_to(&self, url: &str, identity: &Identity) -> Endpoint {
         let tls = ClientTlsConfig::new()
             .domain_name("node-1")
             .ca_certificate(Certificate::from_pem(fs::read(self.path().join("ca.pem")).unwrap()))
             .identity(TonicIdentity::from_pem(&identity.certificate, &identity.key));
-        Endpoint::from_shared(format!("https://{}", self.agent().address())).unwrap().tls_config(tls).unwrap()
+        Endpoint::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap()
     }
 }
 

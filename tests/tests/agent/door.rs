@@ -2,16 +2,19 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use http::Request;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::Code;
+use tonic::{Code, Status, body::Body};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tonic_types::StatusExt as _;
+use tower::ServiceExt as _;
 use usher_proto::{reason, v1::GetNodeRequest};
 use usher_testkit::pki::{Ca, Identity, Names};
 
@@ -87,6 +90,22 @@ async fn a_viewer_looks_and_an_operator_changes() {
 }
 
 #[tokio::test]
+async fn a_method_that_the_agent_does_not_know_is_for_nobody_whatever_their_role() {
+    let bench = Bench::new().await;
+    for (channel, expected) in [
+        (bench.operator().await.channel, Code::Unimplemented),
+        (bench.caller(&Names { common_name: "mallory", ..Names::default() }).await.channel, Code::PermissionDenied),
+    ] {
+        let request =
+            Request::post("https://node-1/usher.agent.v1.NodeControl/FormatDisk").body(Body::empty()).unwrap();
+        let answer = channel.oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).expect("a refusal stands in the headers");
+        assert_eq!(status.code(), expected, "{status:?}");
+        assert!(status.get_details_error_info().is_some(), "{status:?}");
+    }
+}
+
+#[tokio::test]
 async fn health_and_reflection_are_served_to_the_listed() {
     let bench = Bench::new().await;
     let channel = bench.viewer().await.channel;
@@ -120,7 +139,7 @@ async fn reflection_can_be_switched_off() {
 #[tokio::test]
 async fn a_handshake_that_never_comes_is_ended() {
     let bench = Bench::with("[limits]\nhandshake_timeout = '200ms'\n").await;
-    let mut silent = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let mut silent = TcpStream::connect(bench.address()).await.unwrap();
     let end = timeout(LONG, silent.read_u8()).await.expect("the agent must hang up");
     assert!(end.is_err());
     bench.viewer().await.node().await;
@@ -170,7 +189,7 @@ async fn shake_hands(bench: &Bench, identity: &Identity) -> TlsStream<TcpStream>
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(bench.agent().address()).await.unwrap();
+    let tcp = TcpStream::connect(bench.address()).await.unwrap();
     let name = ServerName::try_from("node-1").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use tonic::Code;
 use usher_proto::{
     reason,
-    v1::{ListOperationsRequest, OperationState, WatchOperationRequest},
+    v1::{BlockerKind, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
 };
 
 use crate::bench::{Bench, MISSING, UNIT, order, refused, succeeded};
@@ -59,6 +59,40 @@ async fn a_node_is_told_whole() {
     assert!(node.hold.is_none() && node.current_operation.is_none());
     assert_eq!(node.warnings, [format!("{MISSING} is in the agent's configuration, but systemd knows no such unit")]);
     assert!(node.certificate_not_after.unwrap().seconds > node.now.unwrap().seconds);
+}
+
+#[tokio::test]
+async fn what_forbids_a_reboot_is_told_with_the_names_that_override_it() {
+    let bench = Bench::new().await;
+    bench.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
+    bench.systemd.inhibit("shutdown", "desktop", "unsaved files", "block-weak");
+    bench.systemd.inhibit("shutdown", "kubelet", "graceful", "delay");
+    bench.systemd.inhibit("sleep", "player", "music", "block");
+    bench.systemd.log_in("bob", "user", "active");
+    bench.systemd.log_in("bob", "user-early", "online");
+    bench.systemd.log_in("carol", "user", "closing");
+    bench.systemd.log_in("gdm", "greeter", "active");
+
+    let blockers = bench.viewer().await.node().await.blockers;
+    let told: Vec<_> = blockers.iter().map(|blocker| (blocker.kind(), blocker.name.as_str())).collect();
+    let expected =
+        [(BlockerKind::Inhibitor, "apt"), (BlockerKind::Inhibitor, "desktop"), (BlockerKind::User, "user:bob")];
+    assert_eq!(told, expected);
+    assert_eq!(blockers[0].message, "\"apt\" inhibits a shutdown: an upgrade runs (process 4711)");
+    assert_eq!(blockers[2].message, "bob is logged in");
+
+    let mut alice = bench.operator().await;
+    let names: Vec<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
+    for missing in &names {
+        let others: Vec<_> = names.iter().copied().filter(|name| name != missing).collect();
+        let status = alice.reboot(dry("a"), "boot-1", &others).await.unwrap_err();
+        assert_eq!(refused(&status, "blockers").2, *missing);
+    }
+    alice.reboot(dry("a"), "boot-1", &names).await.expect("all of them are overridden");
+}
+
+fn dry(id: &str) -> Order {
+    Order { dry_run: true, ..order(id) }
 }
 
 #[tokio::test]

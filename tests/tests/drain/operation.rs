@@ -11,11 +11,12 @@ use usher_coordinator::{
     event::{Event, Events, Kind},
     exit::Exit,
     interrupt::Interrupt,
-    plan::{self, Request},
+    plan::{self, Target},
+    request::{self, Connection, Eviction, Request},
     runner::{Outcome, Run},
-    steps::{Mandate, Policy},
-    world::{Scope, World},
+    world::World,
 };
+use usher_core::operation::Mandate;
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{budget, deployment, node, pod},
@@ -34,20 +35,20 @@ async fn drain(
     let site = usher_coordinator::config::defaults().unwrap();
     let world = World::open(site, Cluster::over(api.client(), "test", "memory")).await.unwrap();
     let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    let request = Request::Drain { nodes, concurrency };
-    let scope = Scope::default();
-    let facts = world.facts(&scope).await.unwrap();
-    let plan = plan::make(&request, &[], &facts, &world.site).unwrap();
-    let mandate = Mandate::new("op1".into(), "drain", "test".into(), None, "ann@host".into(), 1);
-    let policy = Policy { drain: options, override_blockers: Vec::new(), without_leader: Vec::new() };
+    let closed = nodes.iter().cloned().collect();
+    let drain = DrainOptions { closed, ..options };
+    let kind = request::Kind::Drain(request::Drain { nodes, concurrency, eviction: Eviction::default() });
+    let request = Request { kind, reason: "test".into(), task_id: None, connection: Connection::default() };
+    let facts = world.facts(&request.scope(|_| false)).await.unwrap();
+    let plan = plan::make(&request, &facts, &world.site).unwrap();
+    let mandate = Mandate { operation: "op1".into(), requester: "ann@host".into(), epoch: 1 };
     let (stop, interrupt) = Interrupt::by_hand();
     let (events, mut stream) = Events::new();
     let run = Run {
         world: &world,
         request: &request,
         mandate: &mandate,
-        policy: &policy,
-        scope: &scope,
+        drain: &drain,
         lock: None,
         interrupt: &interrupt,
         events: &events,
@@ -61,7 +62,7 @@ async fn drain(
         std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
-        outcome = run.to_end(plan) => outcome,
+        outcome = run.to_end(plan, facts) => outcome,
         () = press => unreachable!(),
     };
     drop(events);
@@ -93,8 +94,8 @@ fn cordoned<'n>(api: &ApiServer, nodes: &[&'n str]) -> Vec<&'n str> {
     nodes.iter().copied().filter(|name| is_cordoned(api, name)).collect()
 }
 
-fn machines(turns: &[plan::TurnId]) -> Vec<&str> {
-    turns.iter().map(|(machine, _)| machine.as_str()).collect()
+fn machines(turns: &[Target]) -> Vec<&str> {
+    turns.iter().map(Target::machine).collect()
 }
 
 /// The machines that are done, have failed and are untouched.
@@ -198,7 +199,10 @@ async fn a_node_that_is_uncordoned_by_somebody_else_does_not_pass_for_drained() 
     };
     let ((outcome, _), ()) = tokio::join!(drain(&api, &["w1"], 1, DrainOptions::default(), None), uncordon);
     assert_eq!(outcome.exit, Exit::Failed, "{outcome:?}");
-    assert_eq!(outcome.message, "w1 was uncordoned by somebody else meanwhile; it may have pods again");
+    assert_eq!(
+        outcome.problem.unwrap().message,
+        "w1 was uncordoned by somebody else meanwhile; it may have pods again"
+    );
 }
 
 #[tokio::test(start_paused = true)]

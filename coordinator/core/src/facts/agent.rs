@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Who asks for a change, why, and under which lock.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Order {
     /// The idempotency key: 1 to 64 characters of `[A-Za-z0-9._-]`.
@@ -24,7 +24,7 @@ pub struct Order {
 }
 
 /// A machine as its agent sees it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
     /// The name in the agent's configuration.
@@ -51,6 +51,8 @@ pub struct NodeStatus {
     pub inhibitors: Vec<Inhibitor>,
     /// Logged-in users.
     pub sessions: Vec<Session>,
+    /// What forbids a reboot unless it is overridden, by the agent's own rule.
+    pub blockers: Vec<Blocker>,
     /// Lock files of configuration management that exist.
     pub lock_files: Vec<String>,
     /// A hold file that forbids changes.
@@ -77,7 +79,7 @@ impl NodeStatus {
 }
 
 /// A systemd unit, in systemd's words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnitStatus {
     /// Name with suffix.
@@ -107,12 +109,12 @@ pub struct UnitStatus {
 impl UnitStatus {
     /// Whether systemd calls it active.
     pub fn is_active(&self) -> bool {
-        self.active_state == "active"
+        usher_common::unit::is_active(&self.active_state)
     }
 }
 
 /// An inhibitor of a shutdown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inhibitor {
     /// What it inhibits, as `shutdown:sleep`.
@@ -130,7 +132,7 @@ pub struct Inhibitor {
 }
 
 /// A logged-in user.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// login1's id of the session.
@@ -141,8 +143,33 @@ pub struct Session {
     pub uid: u32,
 }
 
+/// Something that forbids a reboot, by the agent's own rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocker {
+    /// The name that overrides it: an inhibitor's `who`, or `user:NAME`.
+    pub name: String,
+    /// What kind of thing it is.
+    pub kind: BlockerKind,
+    /// What it is, for people.
+    pub message: String,
+}
+
+/// The kinds of blockers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlockerKind {
+    /// One that this usher does not know, from a newer agent. It forbids a reboot like any other.
+    #[default]
+    Unknown,
+    /// An inhibitor that does more than delay a shutdown.
+    Inhibitor,
+    /// A logged-in user.
+    User,
+}
+
 /// A file on the machine that forbids changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
     /// The file.
@@ -154,7 +181,7 @@ pub struct Hold {
 }
 
 /// Reboots through the agent within the last 24 hours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RebootBudget {
     /// How many there were.
@@ -164,7 +191,7 @@ pub struct RebootBudget {
 }
 
 /// What an operation does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperationKind {
     /// Something this usher does not know, from a newer agent.
@@ -181,7 +208,7 @@ pub enum OperationKind {
 }
 
 /// How far an operation is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OperationState {
     /// It has not ended.
@@ -194,7 +221,7 @@ pub enum OperationState {
 }
 
 /// A durable, named change of one machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     /// The caller's id for it.
@@ -235,7 +262,7 @@ impl Operation {
 }
 
 /// One thing that happened in an operation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationStep {
     /// When, by the agent's clock.
@@ -247,7 +274,7 @@ pub struct OperationStep {
 }
 
 /// Identities before and after.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// The unit's InvocationID before.
@@ -259,12 +286,12 @@ pub struct Evidence {
     /// And after.
     pub boot_id_after: Option<String>,
     /// How long the unit's own restart took, until its probe's first good answer.
-    #[serde(rename = "unitTookSeconds", serialize_with = "in_seconds")]
+    #[serde(rename = "unitTookSeconds", with = "crate::seconds::option")]
     pub unit_took: Option<Duration>,
 }
 
 /// Why an operation failed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// The kind, for programs.
@@ -276,7 +303,7 @@ pub struct Failure {
 }
 
 /// The kinds of failure.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FailureKind {
     /// One that this usher does not know, from a newer agent.
@@ -292,8 +319,4 @@ pub enum FailureKind {
     Systemd,
     /// The machine was told to reboot and still runs the same boot.
     NotRebooted,
-}
-
-fn in_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }

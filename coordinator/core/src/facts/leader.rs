@@ -2,8 +2,8 @@
 //!
 //! A Lease names a process, not a Node: `holderIdentity` is the host name of the machine as the operating system knows it,
 //! an underscore and a UUID that is new with each start of the process (client-go's `leaderelection`, as kube-scheduler
-//! and kube-controller-manager call it). Whether the holder is alive is judged by watching `renewTime` move, never by
-//! comparing it with a clock of ours, which may be hours off the holder's.
+//! and kube-controller-manager call it). Where something will be changed, whether the holder is alive is judged by watching
+//! `renewTime` move, never by comparing it with a clock of ours, which may be hours off the holder's.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -52,6 +52,17 @@ impl Leadership {
         }
     }
 
+    /// The same with its holder's machine as `machines` tell.
+    pub fn named(mut self, machines: &[Known]) -> Self {
+        if let Self::Held(holder) | Self::Stale(holder) = &mut self {
+            holder.machine = machine_of(&holder.identity, machines).map(str::to_owned);
+            let preferred = holder.preferred.take();
+            holder.preferred =
+                preferred.map(|preferred| machine_of(&preferred, machines).map(str::to_owned).unwrap_or(preferred));
+        }
+        self
+    }
+
     /// The machine of a living holder.
     pub fn machine(&self) -> Option<&str> {
         match self {
@@ -77,16 +88,25 @@ pub fn machine_of<'a>(identity: &str, machines: &'a [Known]) -> Option<&'a str> 
     if host.is_empty() {
         return None;
     }
-    let exactly = |same: &dyn Fn(&str) -> bool| {
-        let mut fitting = machines.iter().filter(|known| known.names.iter().any(|name| same(name)));
+    let exactly = |same: fn(&str, &str) -> bool| {
+        let mut fitting = machines.iter().filter(|known| known.names.iter().any(|name| same(name, host)));
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Some(only.machine.as_str()),
             _ => None,
         }
     };
     // A full name decides before a short one: cp1.a.example and cp1.b.example are two machines.
-    exactly(&|name| name.eq_ignore_ascii_case(host))
-        .or_else(|| exactly(&|name| one_is_short(name, host) && short(name).eq_ignore_ascii_case(short(host))))
+    exactly(is_same_host).or_else(|| exactly(is_short_for))
+}
+
+/// Whether two host names are the same.
+pub(crate) fn is_same_host(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// Whether one of two host names is the other one without its domain.
+pub(crate) fn is_short_for(a: &str, b: &str) -> bool {
+    a.contains('.') != b.contains('.') && short(a).eq_ignore_ascii_case(short(b))
 }
 
 /// The host name within a holder's identity: without the last underscore and the UUID after it.
@@ -99,10 +119,6 @@ fn host_of(identity: &str) -> &str {
 
 fn short(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
-}
-
-fn one_is_short(a: &str, b: &str) -> bool {
-    a.contains('.') != b.contains('.')
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 
 /// What usher knows of a Node object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFacts {
     /// Its name.
     pub name: String,
     /// Its identity: a Node deleted and made anew under the same name is another one.
     pub uid: String,
-    /// Whether it carries the control-plane label.
+    /// Whether it carries the label of control-plane Nodes, `node-role.kubernetes.io/control-plane` or the old `…/master`.
     pub control_plane: bool,
     /// Other names of the machine: its Hostname address and its hostname label.
     pub hostnames: Vec<String>,
@@ -43,7 +43,7 @@ pub struct NodeFacts {
 }
 
 /// A client that wrote a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldWriter {
     /// The name the client gave itself, such as `kubectl-cordon`.

@@ -45,14 +45,16 @@ pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
     let control_plane = CONTROL_PLANE.map(|name| Machine {
         name: name.to_owned(),
         control_plane: true,
-        node: None,
+        listed: true,
         agent: agent(name, &["kube-apiserver", "kube-controller-manager", "kube-scheduler"]),
+        ..Machine::default()
     });
     let workers = ["w1", "w2"].map(|name| Machine {
         name: name.to_owned(),
         control_plane: false,
         node: Some(node(name)),
         agent: agent(name, &[]),
+        ..Machine::default()
     });
     Inventory {
         machines: control_plane.into_iter().chain(workers).collect(),

@@ -1,140 +1,96 @@
-//! Plans of `usher reboot` and the gates of `usher drain`: machine by machine, workers first, the control plane's leaders
-//! last.
+//! Plans of `usher reboot`: workers in the order in which they were named, then control planes, leaders last.
 
 use super::{
-    Plan, Refusal, Turn, TurnId,
-    gates::{
-        cordon_is_ours_or_none, leaders_are_known, node_is_in_service, other_apiservers_are_ready, reboot_is_allowed,
-    },
+    Problem, Steps, Target, Turn, known, leads,
     restart::{can_hand_over, pool_warning},
     sequence::leader_last,
+    step::Step,
 };
 use crate::{
-    facts::node::NodeFacts,
-    facts::{Inventory, Machine},
-    plan::step::Step,
+    facts::{Inventory, Machine, node::NodeFacts},
+    request::Reboot,
     site::{Role, Site},
 };
 
-/// What `usher reboot` was asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RebootRequest {
-    /// The machines.
-    pub machines: Vec<String>,
-    /// Neither cordon nor drain: the pods die with the machine.
-    pub impolite: bool,
-    /// A node that somebody else cordoned is rebooted all the same, and stays cordoned.
-    pub keep_cordoned: bool,
-    /// Hand over leases that their holders would keep.
-    pub handover: bool,
-    /// Names of inhibitors and users (`user:NAME`) that do not count.
-    pub override_blockers: Vec<String>,
-}
-
-pub(super) fn plan(request: &RebootRequest, done: &[TurnId], facts: &Inventory, site: &Site) -> Result<Plan, Refusal> {
+pub(super) fn turns(
+    request: &Reboot,
+    left: Option<&[Turn]>,
+    facts: &Inventory,
+    site: &Site,
+) -> Result<(Vec<Turn>, Vec<String>), Problem> {
     let mut workers = Vec::new();
     let mut control_plane = Vec::new();
     for name in &request.machines {
-        let machine = known(name, facts)?;
-        if done.contains(&(name.clone(), None)) {
-            continue;
-        }
-        match machine.control_plane {
-            true => control_plane.push(machine),
-            false => workers.push(machine),
-        }
+        let planned = left.map(|left| left.iter().find(|turn| turn.machine() == name));
+        let turn = match (planned, facts.machine(name)) {
+            // It is done.
+            (Some(None), _) => continue,
+            // It is read when it is its turn.
+            (Some(Some(planned)), None) => planned.clone(),
+            (_, machine) => turn(known(name, machine)?, request, facts, site),
+        };
+        if turn.control_plane { control_plane.push(turn) } else { workers.push(turn) }
     }
-    if !control_plane.is_empty() {
-        leaders_are_known(facts, |_| false)?;
-    }
-    let control_plane = leader_last(control_plane.iter().map(|machine| machine.name.as_str()), None, facts, site);
-    let machines = workers.iter().map(|machine| machine.name.as_str()).chain(control_plane);
-    let mut turns = Vec::new();
-    for name in machines {
-        let machine = known(name, facts)?;
-        reboot_is_allowed(machine, &request.override_blockers)?;
-        if let Some(node) = &machine.node {
-            node_is_in_service(node)?;
-            cordon_is_ours_or_none(node, request.keep_cordoned, "reboot")?;
-        }
-        turns.push(turn(machine, request, facts, site));
-    }
-    // With the first of them down the others must serve; those that come later are checked when it is their turn.
-    if let Some(next) = turns.first()
-        && facts.machine(&next.machine).is_some_and(|machine| machine.control_plane)
-    {
-        other_apiservers_are_ready(facts, &next.machine)?;
-    }
+    let order = leader_last(control_plane.iter().map(Turn::machine), None, facts, site);
+    let order: Vec<_> = order.into_iter().map(str::to_owned).collect();
+    control_plane.sort_by_key(|turn| order.iter().position(|name| name == turn.machine()));
+    let turns: Vec<_> = workers.into_iter().chain(control_plane).collect();
     let warnings = warnings(&turns, request, facts, site);
-    Ok(Plan { turns, concurrency: None, warnings })
+    Ok((turns, warnings))
 }
 
-/// The gates of `usher drain`, for the nodes whose turn is still to come.
-pub(super) fn gates_for_drain(nodes: &[String], done: &[TurnId], facts: &Inventory) -> Result<(), Refusal> {
-    for name in nodes.iter().filter(|name| !done.contains(&((*name).clone(), None))) {
-        if let Some(node) = &known(name, facts)?.node {
-            node_is_in_service(node)?;
-        }
-    }
-    Ok(())
-}
-
-fn known<'a>(name: &str, facts: &'a Inventory) -> Result<&'a Machine, Refusal> {
-    facts.machine(name).ok_or_else(|| {
-        Refusal::new(format!("{name} is neither a Node of this cluster nor one of its control-plane machines"))
-            .hint("see them: usher nodes")
-    })
-}
-
-fn turn(machine: &Machine, request: &RebootRequest, facts: &Inventory, site: &Site) -> Turn {
-    let mut steps = Vec::new();
-    let polite_node = machine.node.as_ref().filter(|_| !request.impolite);
-    if let Some(node) = polite_node {
-        if !node.unschedulable {
-            steps.push(Step::Cordon { keep: false });
-        }
-        steps.push(Step::Drain);
-    }
+/// A machine's turn, as its runbook reads.
+fn turn(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Turn {
+    let node = machine.node.as_ref();
+    let drained = node.is_some() && !request.impolite;
+    let uncordoned = drained && node.is_some_and(uncordons);
     let balancer = site.load_balancer.as_ref().filter(|_| machine.control_plane);
-    if machine.control_plane {
-        for component in &site.components {
-            let hand_over = matches!(component.role, Role::Elected { keeps_lease: true, .. })
-                && request.handover
-                && can_hand_over(&machine.name, component, facts);
-            if hand_over {
-                steps.push(Step::HandOver { component: component.name.clone(), unit: component.unit.clone() });
-            }
-        }
-        steps.extend(balancer.filter(|balancer| balancer.can_depool(&machine.name)).map(|_| Step::Depool));
+    let can_depool = balancer.is_some_and(|balancer| balancer.can_depool(&machine.name));
+    let can_pool = balancer.is_some_and(|balancer| balancer.can_pool(&machine.name));
+    let by_command = balancer.is_some_and(|balancer| balancer.commands_for(&machine.name).pool.is_some());
+    let steps = Steps::default()
+        .when(drained, [Step::Preflight])
+        .when(drained && node.is_some_and(|node| !node.unschedulable), [Step::Cordon { keep: false }])
+        .when(drained, [Step::Drain])
+        .all(hand_overs(machine, request, facts, site))
+        .when(can_depool, [Step::Depool])
+        .then(Step::Reboot { drained })
+        .when(machine.control_plane, [Step::ProveUnits])
+        .when(can_pool, [Step::Pool { by_command }])
+        .when(machine.control_plane, [Step::ProveControlPlane { led: None }])
+        .when(node.is_some(), [Step::ProveReady { cordoned: drained }])
+        .when(uncordoned, [Step::Uncordon { only_ours: true }])
+        .done();
+    Turn {
+        target: Target::machine_turn(&machine.name),
+        control_plane: machine.control_plane,
+        leads: leads(&machine.name, facts),
+        steps,
     }
-    steps.push(Step::Reboot);
-    if machine.control_plane {
-        steps.push(Step::ProveUnits);
-        steps.extend(balancer.filter(|balancer| balancer.can_pool(&machine.name)).map(|_| Step::Pool));
-        steps.push(Step::ProveControlPlane);
-    }
-    if let Some(node) = &machine.node {
-        steps.push(Step::ProveReady);
-        if !request.impolite && uncordons(node) {
-            steps.push(Step::Uncordon { only_ours: true });
-        }
-    }
-    let leads = facts.led_by(&machine.name).into_iter().map(str::to_owned).collect();
-    Turn { machine: machine.name.clone(), component: None, leads, steps }
 }
 
-/// A cordon that a reboot made is taken away after it, also one of an earlier reboot that did not come so far. A cordon that
-/// somebody wanted for its own sake stays, be it with or without usher's mark.
+fn hand_overs(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Vec<Step> {
+    if !machine.control_plane || !request.handover.unwrap_or(site.defaults.handover) {
+        return Vec::new();
+    }
+    let handed = site.components.iter().filter(|component| {
+        matches!(component.role, Role::Elected { keeps_lease: true, .. })
+            && can_hand_over(&machine.name, component, facts)
+    });
+    handed.map(|component| Step::HandOver { component: component.name.clone(), unit: component.unit.clone() }).collect()
+}
+
+/// A reboot removes its own cordon, and one left by an earlier reboot that did not finish. A cordon that somebody wanted for
+/// its own sake stays, with or without usher's mark.
 fn uncordons(node: &NodeFacts) -> bool {
     !node.unschedulable || node.mark.as_ref().is_some_and(|mark| mark.command == "reboot")
 }
 
-fn warnings(turns: &[Turn], request: &RebootRequest, facts: &Inventory, site: &Site) -> Vec<String> {
+fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) -> Vec<String> {
     let mut warnings = Vec::new();
-    let machines = turns.iter().filter_map(|turn| facts.machine(&turn.machine));
-    let control_plane = machines.clone().filter(|machine| machine.control_plane).map(|machine| machine.name.as_str());
+    let control_plane = turns.iter().filter(|turn| turn.control_plane).map(Turn::machine);
     warnings.extend(pool_warning(control_plane, site));
-    for machine in machines {
+    for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
         let Some(node) = &machine.node else { continue };
         if request.impolite {
             warnings.push(format!("{} is neither cordoned nor drained: its pods die with it", node.name));

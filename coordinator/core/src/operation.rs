@@ -1,0 +1,63 @@
+//! One run of a request: its identity, the ids of its calls to agents, and what its turns were before they began.
+
+mod baseline;
+
+use serde::{Deserialize, Serialize};
+use usher_common::clock;
+
+pub use self::baseline::Baseline;
+use crate::{
+    facts::{agent::Order, node::CordonMark},
+    request::Request,
+};
+
+/// An operation, who runs it, and under which lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mandate {
+    /// Five letters and digits.
+    pub operation: String,
+    /// The person, as `user@host`.
+    pub requester: String,
+    /// The transitions of the cluster's lock; 0 for operations that need none.
+    pub epoch: u64,
+}
+
+/// The place of a call to an agent within its operation. A run that is resumed makes the same call under the same id, and the
+/// agent answers with what it did the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The turn, from 1.
+    pub turn: usize,
+    /// The step within the turn, from 1.
+    pub step: usize,
+    /// The call takes the step back.
+    pub undo: bool,
+}
+
+impl Mandate {
+    /// The order for a call to an agent.
+    pub fn order(&self, request: &Request, call: Call) -> Order {
+        let Call { turn, step, undo } = call;
+        let undo = if undo { ".undo" } else { "" };
+        Order {
+            operation_id: format!("{}.{turn}.{step}{undo}", self.operation),
+            epoch: self.epoch,
+            reason: request.reason.clone(),
+            task_id: request.task_id.clone(),
+            requester: self.requester.clone(),
+            dry_run: false,
+        }
+    }
+
+    /// The mark that goes with a cordon.
+    pub fn mark(&self, request: &Request) -> CordonMark {
+        CordonMark {
+            operation: self.operation.clone(),
+            command: request.verb().to_owned(),
+            by: self.requester.clone(),
+            reason: request.reason.clone(),
+            at: clock::now(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Who leads.
+
+use super::Subject;
+use crate::{facts::leader::Leadership, plan::step::Step, problem::Problem, request::Kind, site::Role};
+
+/// Each elected component has a living leader on a machine that is known, or the operator has decided.
+pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
+    if !subject.turn.control_plane || !subject.needs_agent() {
+        return Ok(());
+    }
+    let decided = |component: &str| match &subject.request.kind {
+        Kind::Restart(restart) => restart.assumed_leaders.iter().any(|assumed| assumed.component == component),
+        _ => false,
+    };
+    for (component, leadership) in &subject.facts.leaders {
+        if decided(component) {
+            continue;
+        }
+        let message = match leadership {
+            Leadership::Held(holder) if holder.machine.is_some() => continue,
+            Leadership::Held(holder) => {
+                format!("{component} is led by {:?}, which is none of the control-plane machines", holder.identity)
+            }
+            Leadership::Stale(holder) => format!(
+                "the lease of {component} is held by {:?}, which does not renew it: nobody leads {component}",
+                holder.identity
+            ),
+            Leadership::Free => format!("nobody leads {component}: its lease is free"),
+            Leadership::Absent => format!("nobody leads {component}: it has no lease"),
+        };
+        let problem = Problem::refused(message);
+        return Err(match subject.restarts() {
+            true => problem
+                .hint(format!("to name the machine that goes last yourself: --assume-leader {component}=MACHINE"))
+                .hint(format!("or, if none leads: --assume-leader {component}=none")),
+            false => {
+                problem.hint(format!("look at its instances: usher leaders; usher agent units {}", subject.name()))
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Leadership that has moved to the machine since the turn was planned would end with it, without a hand-over.
+pub(super) fn were_handed_over(subject: &Subject<'_>) -> Result<(), Problem> {
+    if !subject.turn.control_plane || !subject.step.is_some_and(|step| matches!(step, Step::Reboot { .. })) {
+        return Ok(());
+    }
+    let machine = subject.name();
+    for component in &subject.site.components {
+        let keeps = matches!(component.role, Role::Elected { keeps_lease: true, .. });
+        let leads = subject.facts.leaders.get(&component.name).and_then(Leadership::machine) == Some(machine);
+        if keeps && leads && !subject.turn.leads.contains(&component.name) {
+            return Err(Problem::refused(format!(
+                "leadership of {} moved to {machine} during its turn and would end with it",
+                component.name
+            ))
+            .hint("begin again: the order follows the leaders"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What an operator wants, whole: kind, machines, reason, policies, overrides, and the way to the cluster.
+//!
+//! A request is what is stored of an operation, and it knows itself as a command line: "to go on: …" is printed from it, so
+//! that no flag is lost on the way.
+
+mod command_line;
+mod connection;
+mod eviction;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{connection::Connection, eviction::Eviction};
+use crate::{
+    drain::DrainOptions,
+    facts::Scope,
+    plan::{Pace, Target},
+    seconds,
+    site::Site,
+};
+
+/// A change that an operator wants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Why: recorded in the lock, the Node's mark and each agent's journal. Empty in a dry run that gives none.
+    pub reason: String,
+    /// The ticket that this belongs to.
+    pub task_id: Option<String>,
+    /// The flags that lead to the cluster, as they were given.
+    pub connection: Connection,
+}
+
+/// The kinds of change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum Kind {
+    Restart(Restart),
+    Reboot(Reboot),
+    Cordon(OnNodes),
+    Uncordon(OnNodes),
+    Drain(Drain),
+}
+
+/// Restart components of the control plane, the leader last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restart {
+    /// In this order.
+    pub components: Vec<String>,
+    /// Only on these machines; empty means every control-plane machine.
+    pub machines: Vec<String>,
+    /// Between an apiserver that is ready again and the next one; unset, the site's default.
+    #[serde(rename = "gapSeconds", with = "seconds::option")]
+    pub gap: Option<Duration>,
+    /// Whether to hand over leases that their holders would keep; unset, the site's default.
+    pub handover: Option<bool>,
+    /// Leaders named by the operator, for elections without a living, known one.
+    pub assumed_leaders: Vec<AssumedLeader>,
+}
+
+/// The operator's word on who leads a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumedLeader {
+    pub component: String,
+    /// The machine that goes last; None if nobody leads.
+    pub machine: Option<String>,
+}
+
+/// Reboot machines: cordon, drain, reboot, prove that they are back, uncordon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reboot {
+    pub machines: Vec<String>,
+    /// Neither cordon nor drain.
+    pub impolite: bool,
+    /// Reboot Nodes that somebody else cordoned, and leave them cordoned.
+    pub keep_cordoned: bool,
+    /// As for a restart.
+    pub handover: Option<bool>,
+    /// Names of inhibitors and users (`user:NAME`) that do not count.
+    pub override_blockers: Vec<String>,
+    pub eviction: Eviction,
+}
+
+/// Cordon or uncordon Nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnNodes {
+    pub nodes: Vec<String>,
+}
+
+/// Cordon Nodes and evict their pods.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    pub nodes: Vec<String>,
+    /// How many are drained at a time, once all are cordoned; at least 1.
+    pub concurrency: usize,
+    pub eviction: Eviction,
+}
+
+impl Request {
+    /// The subcommand: `restart`, `reboot`, …
+    pub fn verb(&self) -> &'static str {
+        match &self.kind {
+            Kind::Restart(_) => "restart",
+            Kind::Reboot(_) => "reboot",
+            Kind::Cordon(_) => "cordon",
+            Kind::Uncordon(_) => "uncordon",
+            Kind::Drain(_) => "drain",
+        }
+    }
+
+    /// The verb's participle: `3 of 3 restarted`.
+    pub fn participle(&self) -> &'static str {
+        match &self.kind {
+            Kind::Restart(_) => "restarted",
+            Kind::Reboot(_) => "rebooted",
+            Kind::Cordon(_) => "cordoned",
+            Kind::Uncordon(_) => "uncordoned",
+            Kind::Drain(_) => "drained",
+        }
+    }
+
+    /// Whether it needs the cluster's lock: cordon and uncordon are one write for each Node and need none.
+    pub fn needs_lock(&self) -> bool {
+        match &self.kind {
+            Kind::Restart(_) | Kind::Reboot(_) | Kind::Drain(_) => true,
+            Kind::Cordon(_) | Kind::Uncordon(_) => false,
+        }
+    }
+
+    /// Whether the order of turns depends on facts that change, so that it is decided again before each turn.
+    pub fn is_planned_again(&self) -> bool {
+        match &self.kind {
+            Kind::Restart(_) | Kind::Reboot(_) => true,
+            Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => false,
+        }
+    }
+
+    /// How many turns may be under way together.
+    pub fn pace(&self) -> Pace {
+        match &self.kind {
+            Kind::Drain(drain) => Pace { at_a_time: drain.concurrency.max(1), prepare_all: true },
+            Kind::Restart(_) | Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) => Pace::ONE_BY_ONE,
+        }
+    }
+
+    /// The facts that the first plan needs. `is_control_plane` tells of a machine whether it is one.
+    pub fn scope(&self, is_control_plane: impl Fn(&str) -> bool) -> Scope {
+        match &self.kind {
+            Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
+            Kind::Reboot(reboot) => Scope {
+                control_plane: reboot.machines.iter().any(|machine| is_control_plane(machine)),
+                machines: reboot.machines.iter().cloned().collect(),
+                ..Scope::default()
+            },
+            Kind::Drain(drain) => Scope { nodes: drain.nodes.iter().cloned().collect(), ..Scope::default() },
+            Kind::Cordon(_) | Kind::Uncordon(_) => Scope::default(),
+        }
+    }
+
+    /// What its drains may do, by the operator's flags and the site's policy; None if it drains nothing.
+    pub fn drain_options(&self, site: &Site) -> Option<DrainOptions> {
+        match &self.kind {
+            Kind::Reboot(reboot) => (!reboot.impolite).then(|| reboot.eviction.options(site)),
+            Kind::Drain(drain) => {
+                Some(DrainOptions { closed: drain.nodes.iter().cloned().collect(), ..drain.eviction.options(site) })
+            }
+            Kind::Restart(_) | Kind::Cordon(_) | Kind::Uncordon(_) => None,
+        }
+    }
+
+    /// Inhibitors and users that a reboot overrides.
+    pub fn override_blockers(&self) -> &[String] {
+        match &self.kind {
+            Kind::Reboot(reboot) => &reboot.override_blockers,
+            Kind::Restart(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => &[],
+        }
+    }
+
+    /// Whether the operator declared that nobody leads this component, so that no leader is awaited.
+    pub fn is_leaderless(&self, component: &str) -> bool {
+        match &self.kind {
+            Kind::Restart(restart) => restart
+                .assumed_leaders
+                .iter()
+                .any(|assumed| assumed.component == component && assumed.machine.is_none()),
+            Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => false,
+        }
+    }
+
+    /// The same request for these turns alone; None if there are none.
+    pub fn only(&self, left: &[&Target]) -> Option<Self> {
+        let mut machines: Vec<String> = Vec::new();
+        let mut components: Vec<String> = Vec::new();
+        for target in left {
+            if !machines.iter().any(|known| known == target.machine()) {
+                machines.push(target.machine().to_owned());
+            }
+            if let Some(component) = target.component()
+                && !components.iter().any(|known| known == component)
+            {
+                components.push(component.to_owned());
+            }
+        }
+        if machines.is_empty() {
+            return None;
+        }
+        let kind = match self.kind.clone() {
+            // With several components left some machines may be done with the first of them: all are gone through again.
+            Kind::Restart(restart) if components.len() == 1 => {
+                Kind::Restart(Restart { components, machines, ..restart })
+            }
+            Kind::Restart(restart) => Kind::Restart(Restart { components, ..restart }),
+            Kind::Reboot(reboot) => Kind::Reboot(Reboot { machines, ..reboot }),
+            Kind::Cordon(_) => Kind::Cordon(OnNodes { nodes: machines }),
+            Kind::Uncordon(_) => Kind::Uncordon(OnNodes { nodes: machines }),
+            Kind::Drain(drain) => Kind::Drain(Drain { nodes: machines, ..drain }),
+        };
+        Some(Self { kind, ..self.clone() })
+    }
+}

@@ -1,0 +1,38 @@
+//! `usher agent`: break-glass, from the addresses in the cluster file.
+
+use clap::Subcommand;
+
+use super::change::ChangeFlags;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Show what an agent says of its machine, its operations included.
+    Status {
+        /// The machine.
+        node: String,
+    },
+    /// Show the units that an agent manages.
+    Units {
+        /// The machine.
+        node: String,
+    },
+    /// Restart one unit on one machine, without lock, order or leader.
+    Restart {
+        /// The machine.
+        node: String,
+        /// A component of the cluster file, or a unit.
+        unit: String,
+        #[command(flatten)]
+        change: ChangeFlags,
+    },
+    /// Reboot one machine, without cordon or drain.
+    Reboot {
+        /// The machine.
+        node: String,
+        /// Reboot in spite of this inhibitor (by name) or logged-in user (user:NAME); may be repeated.
+        #[arg(long, value_name = "NAME")]
+        override_blocker: Vec<String>,
+        #[command(flatten)]
+        change: ChangeFlags,
+    },
+}

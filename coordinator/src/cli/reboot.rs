@@ -1,0 +1,34 @@
+//! `usher reboot`.
+
+use clap::Args;
+
+use super::{change::ChangeFlags, eviction::Eviction, nodes::Targets};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  usher reboot w1 -r 'kernel 6.1.0-31'
+  usher reboot -l rack=b7 -r 'firmware' -t T400123 --yes
+  usher reboot w2 -r kernel --keep-cordoned";
+
+#[derive(Debug, Args)]
+pub(crate) struct Reboot {
+    #[command(flatten)]
+    pub(crate) targets: Targets,
+    /// Neither cordon nor drain: the pods die with the machine.
+    #[arg(long)]
+    pub(crate) impolite: bool,
+    /// Reboot a node that somebody else cordoned, and leave it cordoned.
+    #[arg(long)]
+    pub(crate) keep_cordoned: bool,
+    /// Reboot in spite of this inhibitor (by name) or logged-in user (user:NAME); may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) override_blocker: Vec<String>,
+    /// Hand over a lease that its holder would keep, instead of waiting for its expiry.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) handover: Option<bool>,
+    // Before the flags that have a heading of their own.
+    #[command(flatten)]
+    pub(crate) change: ChangeFlags,
+    #[command(flatten)]
+    pub(crate) eviction: Eviction,
+}

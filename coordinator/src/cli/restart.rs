@@ -1,0 +1,45 @@
+//! `usher restart`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{change::ChangeFlags, values::duration};
+use crate::request::AssumedLeader;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  usher restart kube-scheduler -r 'new CA' --dry-run
+  usher restart kube-apiserver kube-controller-manager kube-scheduler -r T400123 --yes
+  usher restart kube-scheduler --nodes cp3,cp2 -r T400123";
+
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    /// Components, restarted in this order.
+    #[arg(required = true, value_name = "COMPONENT")]
+    pub(crate) components: Vec<String>,
+    /// Only on these control-plane machines.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) nodes: Vec<String>,
+    /// Wait between an apiserver that is ready again and the next one.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) gap: Option<Duration>,
+    /// Hand over a lease that its holder would keep, instead of waiting for its expiry.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) handover: Option<bool>,
+    /// Who leads a component whose leader is unknown or dead: COMPONENT=MACHINE, or COMPONENT=none.
+    #[arg(long, value_name = "COMPONENT=MACHINE", value_parser = assumed_leader)]
+    pub(crate) assume_leader: Vec<AssumedLeader>,
+    #[command(flatten)]
+    pub(crate) change: ChangeFlags,
+}
+
+fn assumed_leader(text: &str) -> Result<AssumedLeader, String> {
+    match text.split_once('=') {
+        Some((component, machine)) if !component.is_empty() && !machine.is_empty() => Ok(AssumedLeader {
+            component: component.to_owned(),
+            machine: (machine != "none").then(|| machine.to_owned()),
+        }),
+        _ => Err("write COMPONENT=MACHINE, or COMPONENT=none if none leads".to_owned()),
+    }
+}

@@ -1,0 +1,186 @@
+//! The way of every change: facts, plan, lock, plan again, run, release. It neither asks nor prints: a command does that
+//! between [`plan`] and [`carry_out`], and reads the events.
+
+mod preflight;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use usher_common::chain;
+use usher_core::operation::Mandate;
+
+pub use self::preflight::{refusal, short_refusal};
+use crate::{
+    cluster::{Lock, LockRequest},
+    drain::{Confirm, DrainPreview, Whereabouts, whereabouts},
+    event::{Events, Kind},
+    exit::Exit,
+    interrupt::Interrupt,
+    inventory::Inventory,
+    leader::Leadership,
+    plan::{self, Plan, step::Step},
+    problem::Problem,
+    request::Request,
+    runner::{Outcome, Run},
+    world::World,
+};
+
+/// A plan, the facts that it was made from, and what its drains would find.
+#[derive(Debug)]
+pub struct Planned {
+    pub plan: Plan,
+    pub facts: Inventory,
+    pub drains: Vec<DrainPreview>,
+}
+
+/// An operation that came to its end.
+#[derive(Debug)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub took: Duration,
+    /// Who leads each component now, if that was asked.
+    pub leaders: Option<Leaders>,
+    /// Where the pods that were moved run now.
+    pub pods: Option<Whereabouts>,
+}
+
+/// Who leads after an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaders {
+    /// Component and machine.
+    pub now: Vec<(String, String)>,
+    /// Whether any of them was another before.
+    pub moved: bool,
+}
+
+/// Plans a request and changes nothing. `confirm` says how its drains are looked into.
+///
+/// # Errors
+///
+/// A gate that is closed, or facts that cannot be read.
+pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<Planned, Problem> {
+    let facts = world.first_facts(&scope(world, request)).await?;
+    let plan = plan::make(request, &facts, &world.site)?;
+    let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
+    let nodes: Vec<_> = drained.map(|turn| world.node_name(turn.machine()).to_owned()).collect();
+    let drains = match request.drain_options(&world.site).filter(|_| !nodes.is_empty()) {
+        Some(options) => world.drainer.previews(&nodes, &options, confirm).await?,
+        None => Vec::new(),
+    };
+    Ok(Planned { plan, facts, drains })
+}
+
+/// Carries out a request under the operator's name. Takes the lock if the request needs it, and plans again under it: what
+/// was true when the operator was asked may not be now.
+///
+/// # Errors
+///
+/// If it did not begin: the lock is held, or a gate has closed. And if the operator insists on leaving at once.
+pub async fn carry_out(
+    world: &World,
+    request: &Request,
+    (operation, requester): (String, String),
+    planned: &Planned,
+    interrupt: &Interrupt,
+    events: &Events,
+) -> Result<Ended, Problem> {
+    let lock = match request.needs_lock() {
+        true => tokio::select! {
+            biased;
+            lock = acquire(world, request, &operation, &requester, &planned.facts) => Some(lock?),
+            // The lock of a holder that may be dead can take a minute to be had.
+            () = interrupt.requested() => return Err(Problem::interrupted("before it began")),
+        },
+        false => None,
+    };
+    let epoch = lock.as_ref().map(Lock::epoch).unwrap_or_default();
+    let mandate = Mandate { operation, requester, epoch };
+    let ended = tokio::select! {
+        biased;
+        ended = run(world, request, &mandate, planned, lock.as_ref(), interrupt, events) => ended,
+        () = interrupt.insisted() => {
+            Err(Problem::interrupted("left at once: the machines in their turns may be half done")
+                .hint("see how things are: usher status"))
+        }
+    };
+    release(lock, interrupt, events).await;
+    ended
+}
+
+async fn run(
+    world: &World,
+    request: &Request,
+    mandate: &Mandate,
+    planned: &Planned,
+    lock: Option<&Lock>,
+    interrupt: &Interrupt,
+    events: &Events,
+) -> Result<Ended, Problem> {
+    let facts = world.facts(&scope(world, request)).await?;
+    let plan = plan::make(request, &facts, &world.site)?;
+    let begun = Instant::now();
+    events.send(Kind::Began {
+        operation: mandate.operation.clone(),
+        command: request.verb().to_owned(),
+        cluster: world.cluster.name().to_owned(),
+        reason: request.reason.clone(),
+    });
+    let drain = request.drain_options(&world.site).unwrap_or_default();
+    let running = Run { world, request, mandate, drain: &drain, lock, interrupt, events };
+    let outcome = running.to_end(plan, facts).await;
+    let took = begun.elapsed();
+    let leaders = match (&request.kind, outcome.exit) {
+        (crate::request::Kind::Restart(_), Exit::Done) => leaders_now(world, request, &planned.facts).await,
+        _ => None,
+    };
+    let pods = pods_now(world, &outcome).await;
+    Ok(Ended { outcome, took, leaders, pods })
+}
+
+fn scope(world: &World, request: &Request) -> crate::inventory::Scope {
+    request.scope(|machine| world.control_plane().iter().any(|name| name == machine))
+}
+
+async fn acquire(
+    world: &World,
+    request: &Request,
+    operation: &str,
+    requester: &str,
+    facts: &Inventory,
+) -> Result<Lock, Problem> {
+    let request = LockRequest {
+        operation: operation.to_owned(),
+        requester: requester.to_owned(),
+        reason: request.reason.clone(),
+        task_id: request.task_id.clone(),
+        above_epoch: facts.highest_epoch(),
+    };
+    Ok(world.cluster.acquire_lock(&request).await?)
+}
+
+async fn release(lock: Option<Lock>, interrupt: &Interrupt, events: &Events) {
+    let Some(lock) = lock else { return };
+    let why = match interrupt.parting(lock.release()).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => chain(&error),
+        None => "the API did not answer in time".to_owned(),
+    };
+    events.warn(format!("the lock was not given back and expires by itself: {why}"));
+}
+
+async fn leaders_now(world: &World, request: &Request, before: &Inventory) -> Option<Leaders> {
+    let after = world.facts(&scope(world, request)).await.ok()?;
+    let machine = |leadership: &Leadership| leadership.machine().unwrap_or("nobody").to_owned();
+    let now: Vec<_> =
+        after.leaders.iter().map(|(component, leadership)| (component.clone(), machine(leadership))).collect();
+    let moved = now.iter().any(|(component, now)| before.leaders.get(component).map(machine).as_ref() != Some(now));
+    (!now.is_empty()).then_some(Leaders { now, moved })
+}
+
+async fn pods_now(world: &World, outcome: &Outcome) -> Option<Whereabouts> {
+    let moved: Vec<_> = outcome.moved.values().flatten().cloned().collect();
+    if moved.is_empty() {
+        return None;
+    }
+    whereabouts(world.cluster.client(), &moved).await.ok()
+}

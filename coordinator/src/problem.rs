@@ -1,0 +1,87 @@
+//! What errors of the edges mean to an operator: which kind of problem, and what to do next.
+
+use usher_common::chain;
+pub use usher_core::problem::{Kind, Problem};
+
+use crate::{
+    cluster::{ClusterError, ConnectError, LockError},
+    config::ConfigError,
+    drain::{self, DrainError},
+    node::NodeError,
+    words,
+};
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(chain(&error))
+    }
+}
+
+impl From<ConnectError> for Problem {
+    fn from(error: ConnectError) -> Self {
+        let ConnectError::AnotherCluster { site, kubeconfig, context } = &error else {
+            return Self::usage(chain(&error));
+        };
+        let context = context.as_deref().unwrap_or(kubeconfig);
+        Self::refused(chain(&error))
+            .hint(format!("if {kubeconfig:?} is what you want: name its cluster file with --cluster-file"))
+            .hint(format!("if {site:?} is: name its context with --context, or its file with --kubeconfig"))
+            .hint(format!("if both are one cluster: set [api] context = {context:?} in the cluster file"))
+    }
+}
+
+impl From<ClusterError> for Problem {
+    fn from(error: ClusterError) -> Self {
+        let problem = Self::failed(chain(&error));
+        if error.is_unreachable() {
+            return problem
+                .hint("if the API is down, agents still answer: usher agent status NODE; usher agent units NODE");
+        }
+        if error.is_forbidden() {
+            return problem.hint("usher needs the rights in its ClusterRole; see who you are: kubectl auth whoami");
+        }
+        problem
+    }
+}
+
+impl From<NodeError> for Problem {
+    fn from(error: NodeError) -> Self {
+        let kind = match &error {
+            NodeError::Refused { .. } => Kind::Refused,
+            NodeError::TimedOut { .. } => Kind::TimedOut,
+            NodeError::AnswerLost { .. } => Kind::Unknown,
+            NodeError::Config { .. } => Kind::Usage,
+            NodeError::Unreachable { .. } | NodeError::NotTrusted { .. } => Kind::Failed,
+        };
+        Self { hints: error.hint().into_iter().collect(), ..Self::new(kind, chain(&error)) }
+    }
+}
+
+impl From<DrainError> for Problem {
+    fn from(error: DrainError) -> Self {
+        let kind = match &error {
+            DrainError::TimedOut { .. } => Kind::TimedOut,
+            DrainError::Never { .. } => Kind::Refused,
+            DrainError::Refused { .. } if error.nothing_was_evicted() => Kind::Refused,
+            _ => Kind::Failed,
+        };
+        let never = match &error {
+            DrainError::Never { pods, .. } => drain::never_lines(pods),
+            _ => Vec::new(),
+        };
+        Self::new(kind, chain(&error)).details(never).details(error.remains().lines(usher_common::clock::now()))
+    }
+}
+
+impl From<LockError> for Problem {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(holder) => {
+                let free_in = words::took(holder.free_in());
+                Self::new(Kind::Locked, format!("the lock is held by {holder}"))
+                    .hint(format!("wait for it to end; if its holder died, the lock is free in {free_in}"))
+            }
+            LockError::Cluster(error) => error.into(),
+        }
+    }
+}

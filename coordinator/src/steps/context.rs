@@ -1,0 +1,110 @@
+//! What a step is given.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use usher_core::{
+    drain::DrainOptions,
+    operation::{Baseline, Call, Mandate},
+};
+
+use crate::{
+    cluster::{CordonMark, NodeFacts},
+    drain::MovedPod,
+    event::{Events, Kind},
+    interrupt::Interrupt,
+    node::{Agent, NodeError, Order},
+    plan::Target,
+    request::Request,
+    world::World,
+};
+
+/// What earlier steps of a turn have done: for later ones, for taking them back, and for the report.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// How many of its steps have begun.
+    pub(crate) reached: usize,
+    /// Set when the machine may have been told to reboot: nothing is taken back from here on.
+    pub(crate) reboot_requested: bool,
+    /// The Node right before the reboot.
+    pub(crate) node_before_reboot: Option<NodeFacts>,
+    /// The machine may be out of the load balancer's pool.
+    pub(crate) depooled: bool,
+    /// Units that may be stopped and must run again, with their components.
+    pub(crate) stopped: Vec<(String, String)>,
+    /// Holders of leases whose processes have ended, by component.
+    pub(crate) replaced: BTreeMap<String, String>,
+    /// Pods that the drain moved.
+    pub(crate) moved: Vec<MovedPod>,
+}
+
+impl Progress {
+    /// What the machine may be left with if the turn ends here, a line each.
+    pub(crate) fn left_behind(&self, machine: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.depooled {
+            lines.push(format!("{machine} may be out of the load balancer's pool"));
+        }
+        lines.extend(self.stopped.iter().map(|(_, unit)| {
+            format!("{unit} on {machine} may be stopped; to start it: ssh {machine} systemctl start {unit}")
+        }));
+        lines
+    }
+}
+
+/// What a step works with: the edges, on whose behalf, and its target.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) request: &'a Request,
+    pub(crate) mandate: &'a Mandate,
+    /// What drains may do; the default where the request drains nothing.
+    pub(crate) drain: &'a DrainOptions,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) events: &'a Events,
+    pub(crate) target: &'a Target,
+    /// The target's machine before the turn.
+    pub(crate) baseline: &'a Baseline,
+    /// The step's place in the operation: the id of its call to an agent.
+    pub(crate) call: Call,
+    /// The step's word in events.
+    pub(crate) word: &'static str,
+    pub(crate) progress: &'a mut Progress,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn machine(&self) -> &'a str {
+        self.target.machine()
+    }
+
+    /// The name of the machine's Node, which may be another than the machine's.
+    pub(super) fn node(&self) -> &'a str {
+        self.world.node_name(self.target.machine())
+    }
+
+    pub(super) fn agent(&self) -> Result<Agent, NodeError> {
+        self.world.agents.agent(self.machine())
+    }
+
+    /// The order for the step's call to an agent.
+    pub(super) fn order(&self) -> Order {
+        self.mandate.order(self.request, self.call)
+    }
+
+    pub(super) fn mark(&self) -> CordonMark {
+        self.mandate.mark(self.request)
+    }
+
+    pub(crate) fn fact(&self, what: impl Into<String>) {
+        self.events.send(Kind::Fact { turn: self.call.turn, step: self.word.into(), what: what.into() });
+    }
+
+    pub(super) fn waiting(&self, what: impl Into<String>) {
+        self.events.send(Kind::Waiting { turn: self.call.turn, step: self.word.into(), what: what.into() });
+    }
+
+    pub(super) fn undone(&self, what: impl Into<String>) {
+        self.events.send(Kind::Undone { turn: self.call.turn, step: self.word.into(), what: what.into() });
+    }
+}

@@ -1,0 +1,45 @@
+//! What several steps wait for.
+
+use std::time::Duration;
+
+use super::{
+    Context,
+    wait::{Look, until},
+};
+use crate::problem::Problem;
+
+/// An apiserver is ready within seconds of its start; one that is not after this long needs somebody to look at it.
+const APISERVERS_READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// Waits until the machine's apiserver is ready, asked past the balancer.
+pub(super) async fn await_apiserver(context: &Context<'_>) -> Result<(), Problem> {
+    let look = async || {
+        Ok(match apiserver_is_ready(context).await {
+            Ok(()) => Look::Done(()),
+            Err(problem) => Look::NotYet(problem.message),
+        })
+    };
+    until(APISERVERS_READY_WITHIN, look, |why| context.waiting(why), Problem::timed_out).await
+}
+
+/// Asks the machine's apiserver once.
+pub(super) async fn apiserver_is_ready(context: &Context<'_>) -> Result<(), Problem> {
+    let Some(url) = context.world.apiserver_url(context.machine())? else { return Ok(()) };
+    let readiness = context.world.cluster.readyz(&url).await;
+    match readiness.is_ready() {
+        true => Ok(()),
+        false => Err(Problem::failed(format!("the apiserver on {} is {readiness}", context.machine()))),
+    }
+}
+
+/// Waits until every apiserver of the site is ready.
+pub(super) async fn await_all_apiservers(context: &Context<'_>) -> Result<(), Problem> {
+    let look = async || {
+        let readiness = context.world.apiservers().await;
+        Ok(match readiness.iter().find(|(_, state)| !state.is_ready()) {
+            None => Look::Done(()),
+            Some((machine, state)) => Look::NotYet(format!("the apiserver on {machine} is {state}")),
+        })
+    };
+    until(APISERVERS_READY_WITHIN, look, |why| context.waiting(why), Problem::timed_out).await
+}

@@ -1,0 +1,66 @@
+//! The one loop of everything that waits for a state of the world.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::problem::Problem;
+
+/// Between two looks. Apiservers, units and balancers change within seconds.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What a look showed.
+pub(super) enum Look<T> {
+    Done(T),
+    /// Not yet, and why.
+    NotYet(String),
+}
+
+/// Looks until it is done, at least once and for at most `limit`, and says before each pause why not yet. `late` makes the
+/// last reason into the problem when time is over.
+pub(super) async fn until<T>(
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<Look<T>, Problem>,
+    mut say: impl FnMut(String),
+    late: impl FnOnce(String) -> Problem,
+) -> Result<T, Problem> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let why = match look().await? {
+            Look::Done(value) => return Ok(value),
+            Look::NotYet(why) => why,
+        };
+        if Instant::now() >= deadline {
+            return Err(late(why));
+        }
+        say(why);
+        sleep(EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_until_it_is_done_and_tells_the_last_reason_when_it_is_late() {
+        let mut looks = 0;
+        let done = until(
+            Duration::from_secs(10),
+            async || {
+                looks += 1;
+                Ok(if looks < 4 { Look::NotYet(format!("look {looks}")) } else { Look::Done(looks) })
+            },
+            |_| {},
+            Problem::timed_out,
+        );
+        assert_eq!(done.await, Ok(4));
+        let late = until(
+            Duration::from_secs(10),
+            async || Ok(Look::<()>::NotYet("still out".into())),
+            |_| {},
+            |why| Problem::timed_out(format!("cp1 is {why}")),
+        );
+        assert_eq!(late.await.unwrap_err().message, "cp1 is still out");
+    }
+}

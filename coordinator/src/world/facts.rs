@@ -1,0 +1,320 @@
+//! Reading facts: no more than a plan needs, and from many machines at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::pin,
+    time::Duration,
+};
+
+use futures::future::{join_all, try_join_all};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use usher_common::chain;
+
+use super::World;
+use crate::{
+    cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
+    inventory::{AgentFacts, ControlPlaneEvidence, Inventory, Machine, Scope, evidence},
+    leader::{Known, Leadership, machine_of},
+};
+
+/// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.
+const AT_ONCE: usize = 64;
+
+/// A machine that has not answered after this long waits on its own, without keeping others from being asked.
+const SETS_ASIDE: Duration = Duration::from_millis(250);
+
+/// What whoever only looks gives a machine, so that a command ends within two seconds whatever is silent. One that lives answers
+/// within a tenth of it.
+const LOOK: Duration = Duration::from_millis(1500);
+
+/// How eagerly facts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// To look at: the Nodes as they were when the command began, one reading of each lease, little patience.
+    Look,
+    /// For the first plan: leases under watch.
+    First,
+    /// For a plan that is made again: Nodes read anew as well.
+    Again,
+}
+
+impl World {
+    /// The facts to be shown: read once and within two seconds, whatever is stale or silent. Holders of leases are judged by the
+    /// API server's clock.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it. An agent or an apiserver that does not answer is a fact, not an error.
+    pub async fn look(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
+        self.read(scope, Effort::Look).await
+    }
+
+    /// The server's version for those who only look, or what kept it from answering at once.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer within the time for a look, or forbids it.
+    pub async fn version_at_once(&self) -> Result<String, ClusterError> {
+        within(LOOK, || "ask for the server's version".to_owned(), self.cluster.version()).await
+    }
+
+    /// Who holds the lock, for those who only look.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::version_at_once`].
+    pub async fn lock_at_once(&self) -> Result<Option<LockHolder>, ClusterError> {
+        within(LOOK, || "read the lock".to_owned(), self.cluster.lock_holder()).await
+    }
+
+    /// The facts for a plan that is made right after the world was opened: the Nodes as they were read then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::facts`].
+    pub async fn first_facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
+        self.read(scope, Effort::First).await
+    }
+
+    /// Reads the facts now. A scope that names nothing reads nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it. An agent that does not answer is a fact, not an error.
+    pub async fn facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
+        self.read(scope, Effort::Again).await
+    }
+
+    async fn read(&self, scope: &Scope, effort: Effort) -> Result<Inventory, ClusterError> {
+        let listed = match scope.all && effort == Effort::Again {
+            true => self.cluster.nodes().await?,
+            false => BTreeMap::new(),
+        };
+        let names = self.names(scope, &listed);
+        let (machines, leaders, apiservers, holders) = futures::join!(
+            self.machines(&names, scope, effort, listed),
+            self.leaders(scope, effort),
+            self.readiness(scope, effort),
+            self.holders(scope, effort),
+        );
+        let (mut machines, mut leaders, holders) = (machines?, leaders?, holders?);
+        let known: Vec<_> = machines.iter().map(|machine| self.known_by(machine)).collect();
+        let control_plane: Vec<_> =
+            known.iter().filter(|known| self.control_plane.contains(&known.machine)).cloned().collect();
+        if scope.control_plane {
+            leaders = leaders.into_iter().map(|(name, leadership)| (name, leadership.named(&control_plane))).collect();
+        }
+        for machine in &mut machines {
+            let units = self.site.components.iter().map(|component| component.unit.as_str());
+            let holds = |leadership: &Leadership| {
+                let identity = leadership.holder().map(|holder| holder.identity.as_str());
+                identity.and_then(|identity| machine_of(identity, &known)) == Some(machine.name.as_str())
+            };
+            let held = leaders.iter().chain(&holders).filter(|(_, leadership)| holds(leadership));
+            let held: BTreeSet<_> = held.map(|(component, _)| component.as_str()).collect();
+            let held: Vec<_> = held.into_iter().collect();
+            let pods: Vec<_> = machine.control_plane_evidence.drain(..).filter_map(static_pod).collect();
+            machine.control_plane_evidence = evidence(machine.node.as_ref(), &machine.agent, &pods, &held, units);
+            machine.control_plane = machine.listed || !machine.control_plane_evidence.is_empty();
+        }
+        Ok(Inventory { machines, leaders, apiservers })
+    }
+
+    /// The machines of a scope: the control plane in the site's order, then the others by name.
+    fn names(&self, scope: &Scope, listed: &BTreeMap<String, NodeFacts>) -> Vec<String> {
+        let is_named = |machine: &String| scope.machines.contains(machine) || scope.nodes.contains(machine);
+        let control_plane =
+            self.control_plane.iter().filter(|&machine| scope.control_plane || scope.all || is_named(machine));
+        let all = scope.all.then_some(if listed.is_empty() { &self.nodes } else { listed });
+        let nodes_of_control_plane: BTreeSet<_> = self.control_plane.iter().map(|name| self.node_name(name)).collect();
+        let others: BTreeSet<_> =
+            scope.machines.iter().chain(&scope.nodes).chain(all.into_iter().flat_map(BTreeMap::keys)).collect();
+        let others = others
+            .into_iter()
+            .filter(|name| !self.control_plane.contains(name) && !nodes_of_control_plane.contains(name.as_str()));
+        control_plane.chain(others).cloned().collect()
+    }
+
+    async fn machines(
+        &self,
+        names: &[String],
+        scope: &Scope,
+        effort: Effort,
+        listed: BTreeMap<String, NodeFacts>,
+    ) -> Result<Vec<Machine>, ClusterError> {
+        let (agents, api, listed) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE), &listed);
+        let reading = names.iter().map(|name| async {
+            let name = name.clone();
+            let is_listed = self.control_plane.contains(&name);
+            let asked = scope.all || (scope.control_plane && is_listed) || scope.machines.contains(&name);
+            let node = async {
+                match effort {
+                    Effort::Again if scope.all => Ok(listed.get(self.node_name(&name)).cloned()),
+                    Effort::Again => {
+                        let _permit = api.acquire().await;
+                        self.node_now(&name).await
+                    }
+                    Effort::Look | Effort::First => Ok(self.nodes.get(self.node_name(&name)).cloned()),
+                }
+            };
+            let agent =
+                async { if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked } };
+            // What the list says need not be proved.
+            let pods = async {
+                if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {
+                    return Ok(Vec::new());
+                }
+                let _permit = api.acquire().await;
+                self.cluster.static_control_plane_pods(self.node_name(&name)).await
+            };
+            let (node, agent, pods) = futures::join!(node, agent, pods);
+            let rival_nodes = self.nodes_of.get(&name).filter(|fitting| fitting.len() > 1).cloned().unwrap_or_default();
+            Ok(Machine {
+                control_plane_evidence: pods?.into_iter().map(|pod| ControlPlaneEvidence::StaticPod { pod }).collect(),
+                node: node?,
+                agent,
+                listed: is_listed,
+                rival_nodes,
+                name,
+                control_plane: is_listed,
+            })
+        });
+        join_all(reading).await.into_iter().collect()
+    }
+
+    async fn node_now(&self, machine: &str) -> Result<Option<NodeFacts>, ClusterError> {
+        match self.cluster.node(self.node_name(machine)).await {
+            Ok(node) => Ok(Some(node)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn leaders(&self, scope: &Scope, effort: Effort) -> Result<BTreeMap<String, Leadership>, ClusterError> {
+        if !scope.control_plane {
+            return Ok(BTreeMap::new());
+        }
+        if effort == Effort::Look {
+            return self.leaders_by_clock(effort).await;
+        }
+        let mut by_lease = self.elections().await.leaderships().await?;
+        let named = self.site.components.iter().filter_map(|component| {
+            let leadership = by_lease.remove(&component.lease()?)?;
+            Some((component.name.clone(), leadership))
+        });
+        Ok(named.collect())
+    }
+
+    /// Who holds the leases, where nobody asks who leads: a machine that holds one is no worker. Without the right to read them
+    /// other evidence must do.
+    async fn holders(&self, scope: &Scope, effort: Effort) -> Result<BTreeMap<String, Leadership>, ClusterError> {
+        if scope.control_plane || scope.machines.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        match self.leaders_by_clock(effort).await {
+            Err(error) if error.is_forbidden() => Ok(BTreeMap::new()),
+            holders => holders,
+        }
+    }
+
+    async fn leaders_by_clock(&self, effort: Effort) -> Result<BTreeMap<String, Leadership>, ClusterError> {
+        let elected = self.site.components.iter().filter_map(|component| Some((component, component.lease()?)));
+        let reading = elected.map(async |(component, lease)| {
+            let leadership = match effort {
+                Effort::Look => {
+                    let doing = || format!("read the lease {lease}");
+                    within(LOOK, doing, self.cluster.leadership_by_clock(&lease, Duration::ZERO)).await
+                }
+                Effort::First | Effort::Again => self.cluster.leadership_by_clock(&lease, PATIENCE).await,
+            };
+            Ok((component.name.clone(), leadership?))
+        });
+        try_join_all(reading).await.map(BTreeMap::from_iter)
+    }
+
+    /// Whether each apiserver is ready.
+    pub async fn apiservers(&self) -> BTreeMap<String, Readiness> {
+        self.apiservers_within(None).await
+    }
+
+    async fn readiness(&self, scope: &Scope, effort: Effort) -> BTreeMap<String, Readiness> {
+        match scope.control_plane {
+            true => self.apiservers_within((effort == Effort::Look).then_some(LOOK)).await,
+            false => BTreeMap::new(),
+        }
+    }
+
+    async fn apiservers_within(&self, limit: Option<Duration>) -> BTreeMap<String, Readiness> {
+        let asked = join_all(self.control_plane.iter().map(async |machine| {
+            let readiness = match (self.apiserver_url(machine), limit) {
+                (Ok(Some(url)), Some(limit)) => self.cluster.readyz_within(&url, limit).await,
+                (Ok(Some(url)), None) => self.cluster.readyz(&url).await,
+                (Ok(None), _) => return None,
+                (Err(error), _) => Readiness::Unreachable { message: error.to_string() },
+            };
+            Some((machine.clone(), readiness))
+        }));
+        asked.await.into_iter().flatten().collect()
+    }
+
+    async fn agent_facts(&self, machine: &str, effort: Effort, permits: &Semaphore) -> AgentFacts {
+        let answer = async {
+            let agent = self.agents.agent(machine)?;
+            match effort {
+                Effort::Look => agent.status_within(LOOK).await,
+                Effort::First | Effort::Again => agent.status().await,
+            }
+        };
+        match set_aside(permits, answer).await {
+            Ok(status) => {
+                if let Some(elections) = self.elections.get()
+                    && !status.hostname.is_empty()
+                {
+                    elections.learn(machine, &status.hostname);
+                }
+                AgentFacts::Answers { status: Box::new(status) }
+            }
+            Err(error) => AgentFacts::Silent { message: chain(&error), hint: error.hint() },
+        }
+    }
+
+    /// All names of a machine, its host name among them if its agent told it.
+    fn known_by(&self, machine: &Machine) -> Known {
+        let mut known = self.known(&machine.name);
+        known.names.extend(machine.agent.status().map(|status| status.hostname.clone()));
+        known
+    }
+}
+
+fn static_pod(evidence: ControlPlaneEvidence) -> Option<String> {
+    match evidence {
+        ControlPlaneEvidence::StaticPod { pod } => Some(pod),
+        _ => None,
+    }
+}
+
+/// Awaits an answer under a permit that is given back while the answer is late.
+async fn set_aside<T>(permits: &Semaphore, answer: impl Future<Output = T>) -> T {
+    let permit = permits.acquire().await;
+    let mut answer = pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        () = sleep(SETS_ASIDE) => drop(permit),
+    }
+    answer.await
+}
+
+/// An error that says what took too long.
+async fn within<T>(
+    limit: Duration,
+    doing: impl Fn() -> String,
+    answer: impl Future<Output = Result<T, ClusterError>>,
+) -> Result<T, ClusterError> {
+    let late = |_| Err(ClusterError::TimedOut { doing: doing(), within: limit, problem: "no answer".into() });
+    timeout(limit, answer).await.unwrap_or_else(late)
+}
