@@ -1,4 +1,8 @@
-//! The sandbox, as `make demo` shows it.
+//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
+
+mod documents;
+mod terminal;
+
 use std::{
     fs,
     path::{Path, PathBuf},
