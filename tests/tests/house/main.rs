@@ -23,7 +23,12 @@ struct House {
 }
 
 const HOUSES: &[House] = &[
-    House { folder: "proto/common/src", rooms: &[&["chain", "clock", "unit"]], against: &[], circles: &[] },
+    House {
+        folder: "proto/common/src",
+        rooms: &[&["chain", "clock", "config_file", "unit"]],
+        against: &[],
+        circles: &[],
+    },
     House {
         folder: "coordinator/core/src",
         rooms: &[
@@ -39,15 +44,16 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["command", "interrupt", "node", "patience", "rotation"],
+            &["exec", "interrupt", "node", "patience", "rotation"],
             &["cluster", "drain"],
-            &["config", "world"],
-            &["problem"],
+            &["problem", "site_file", "world"],
             &["output", "tasks"],
-            &["progress", "steps"],
-            &["cli", "runner"],
+            &["show", "steps"],
+            &["runner"],
             &["operation"],
             &["report"],
+            &["progress"],
+            &["cli"],
             &["commands"],
         ],
         against: &[],
@@ -59,18 +65,15 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["access", "arguments", "bus", "identity", "journal", "logging", "operation", "refusal", "stream"],
-            &["login", "systemd"],
+            &["access", "arguments", "caller", "disk", "host", "logging", "refusal", "stream"],
             &["config"],
-            &["node", "probe", "store", "tls"],
-            &["live", "operations"],
-            &["listener", "notify"],
-            &["audit"],
-            &["guard", "service"],
+            &["door", "machine"],
+            &["operations"],
+            &["notify", "service"],
             &["agent"],
         ],
-        against: &["config → node"],
-        circles: &[&["operations::reboot", "operations::run", "operations::unit"]],
+        against: &[],
+        circles: &[],
     },
     House {
         folder: "tests/src",
