@@ -13,7 +13,7 @@ use crate::{
 pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let options = arguments.eviction.to_request().options(&world.site);
-    let nodes = nodes::targets(&world, arguments.targets, nodes::Kind::Node).await?;
+    let nodes = nodes::targets(&world, &arguments.targets, nodes::Kind::Node).await?;
     let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
     match global.output {
         Format::Json | Format::Yaml => output::result(&output::structured(&drains, global.output)?),
