@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench lint build packages machines
+.PHONY: help demo test bed bed-down bench docs lint build packages machines
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -16,15 +16,20 @@ demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds af
 packages:       ## Install the Debian packages that the real machines need
 	./tests/machines/packages.sh
 
-# By themselves, for a test's output is shown when it has failed, and these take long the first time.
-machines: packages  ## Build what the real machines run, once, into a cache
+# On their own: these take long the first time, and a test shows its output only once it has failed.
+machines: packages  ## Build what the real machines and their benchmarks run, once, into a cache
 	./tests/machines/rootfs.sh >/dev/null
 	./tests/machines/binaries.sh >/dev/null
+	./tests/machines/kwok.sh >/dev/null
 
-lint:           ## Formatting, clippy, docs, licences
+docs:           ## Write what is generated: examples, references, schemas, man pages
+	$(KIT) --bin docs
+
+lint:           ## Formatting, clippy, docs, generated pages, licences
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	$(KIT) --bin docs -- --check
 	./tests/deny.sh
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod arguments;
 pub mod caller;
 pub mod config;
 pub mod disk;

@@ -2,26 +2,13 @@
 
 use std::{
     io::{Write as _, stderr, stdout},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
-use usher_agent::{agent::Agent, config::Config, door::tls::Credentials, logging, notify};
-
-/// The agent of usher: restarts this node's units and reboots it, for callers on its allow-list.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// The configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/usher/agent.toml")]
-    config: PathBuf,
-    /// Say what is wrong with the configuration and the files it names, and exit.
-    #[arg(long)]
-    check_config: bool,
-}
+use usher_agent::{agent::Agent, arguments::Arguments, config::Config, door::tls::Credentials, logging, notify};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {

@@ -1,4 +1,4 @@
-//! What the commands do. Each one reads what it needs, and either shows it or plans and runs an operation.
+//! What the commands do. Each one reads what it needs and shows it, or plans and runs an operation.
 
 mod agent;
 mod change;
@@ -16,19 +16,21 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, Global},
+    cli::{Cli, Command, Global},
     cluster::{Access, Cluster},
-    config as cluster_file,
     exit::Exit,
     output,
     problem::Problem,
+    show,
     site::Site,
+    site_file,
     world::World,
 };
 
 /// Runs what was typed, to its end, and says how it ended.
 pub async fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
+    let format = global.output;
     let ended = match command {
         Command::Status => status::status(&global).await,
         Command::Nodes => nodes::nodes(&global).await,
@@ -40,12 +42,13 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Agent(command) => agent::run(&global, command).await,
-        Command::Config(ConfigCommand::Check) => config::check(&global).await,
+        Command::Config(command) => config::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
     };
     ended.unwrap_or_else(|problem| {
         output::progress(&problem.to_text());
+        show::problem(&problem, format);
         problem.exit()
     })
 }
@@ -59,9 +62,9 @@ fn completion(shell: clap_complete::Shell) -> Exit {
 
 /// The site, from the cluster file that the flags or the environment name, else from its usual places.
 fn site(global: &Global) -> Result<Site, Problem> {
-    Ok(match cluster_file::locate(global.cluster_file.as_deref()) {
-        Some(path) => cluster_file::load(&path)?,
-        None => cluster_file::defaults()?,
+    Ok(match site_file::locate(global.cluster_file.as_deref()) {
+        Some(path) => site_file::load(&path)?,
+        None => Site::default(),
     })
 }
 

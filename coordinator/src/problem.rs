@@ -5,17 +5,10 @@ pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
     cluster::{ClusterError, ConnectError, LockError},
-    config::ConfigError,
     drain::{self, DrainError},
     node::NodeError,
     words,
 };
-
-impl From<ConfigError> for Problem {
-    fn from(error: ConfigError) -> Self {
-        Self::usage(chain(&error))
-    }
-}
 
 impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {

@@ -15,8 +15,8 @@ use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use usher_coordinator::{
-    config,
     node::{Agent, Agents, NodeError, OperationState, Order, Side},
+    site::Site,
     words::chain,
 };
 use usher_proto::reason;
@@ -38,7 +38,7 @@ fn usher(bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
 /// The same with another CA of the agents.
 fn usher_that_trusts(agents: &Ca, bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
     let (certificate, key) = ca.client(names).unwrap().write(folder.path(), "client").unwrap();
-    let mut site = config::defaults().unwrap();
+    let mut site = Site::default();
     (site.agents.certificate, site.agents.key, site.agents.ca) =
         (certificate, key, folder.path().join("agents-ca.pem"));
     agents.write(&site.agents.ca).unwrap();

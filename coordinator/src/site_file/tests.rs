@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::site::{Component, Defaults, PoolCommands, Role};
+use crate::site::{Component, PoolCommands, Role};
 
-fn read(text: &str) -> Result<Site, ConfigError> {
-    parse(text, Path::new("cluster.toml"), Path::new("/srv/site"))
+fn read(text: &str) -> Result<Site, FileError> {
+    Ok(config_file::parse(text, Path::new("cluster.toml"), Path::new("/srv/site"), site)?.value)
 }
 
 fn complaint(text: &str) -> String {
@@ -14,7 +14,7 @@ fn complaint(text: &str) -> String {
 #[test]
 fn an_empty_file_describes_a_plain_control_plane() {
     let site = read("").unwrap();
-    assert_eq!(site, defaults().unwrap());
+    assert_eq!(site, Site::default());
     assert_eq!((site.name, site.control_plane.len(), site.load_balancer), (None, 0, None));
     assert_eq!(site.agents.port, 7470);
     assert_eq!(site.agents.server_name, "{node}");

@@ -1,4 +1,4 @@
-//! Where the cluster file is looked for.
+//! Where to find the cluster file.
 
 use std::{
     env,
@@ -6,14 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Of the system-wide file, and of the certificates that a site uses unless it says otherwise.
-pub(super) const SYSTEM_FOLDER: &str = "/etc/usher";
+const SYSTEM_FOLDER: &str = "/etc/usher";
 
 /// The variable that names the cluster file.
 const VARIABLE: &str = "USHER_CLUSTER_FILE";
 
 /// The cluster file to use: the flag's, else `$USHER_CLUSTER_FILE`, else `usher/cluster.toml` in `$XDG_CONFIG_HOME`
-/// (`~/.config`), else `/etc/usher/cluster.toml`. `None` if there is none: [`super::defaults`] apply.
+/// (`~/.config`), else `/etc/usher/cluster.toml`. `None` if there is none: the defaults apply.
 ///
 /// A file that was named is returned whether it exists or not: that it is missing must be an error, not the next place.
 pub fn locate(flag: Option<&Path>) -> Option<PathBuf> {
