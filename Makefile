@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench lint build packages machines
+.PHONY: help demo test bed bed-down bench docs lint build packages machines
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -22,10 +22,14 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 	./tests/machines/binaries.sh >/dev/null
 	./tests/machines/kwok.sh >/dev/null
 
-lint:           ## Formatting, clippy, docs, licences
+docs:           ## Write what is generated: examples, references, schemas, man pages
+	$(KIT) --bin docs
+
+lint:           ## Formatting, clippy, docs, generated pages, licences
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	$(KIT) --bin docs -- --check
 	./tests/deny.sh
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.

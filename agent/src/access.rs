@@ -26,6 +26,12 @@ impl fmt::Display for Role {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pattern(String);
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A name in the allow-list that can match nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} names nobody; write CN=name, O=organisation, DNS:name or URI:uri")]

@@ -10,49 +10,50 @@ use tracing::{info, warn};
 use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
 
 use crate::{
-    bus::{Address, Bus},
     config::Config,
-    guard::Guard,
-    listener::{self, Door},
-    live::Live,
-    node::{Node, Places},
+    disk::Disk,
+    door::{self, Door, Guard, live::Live, tls::TlsError},
+    machine::{
+        Machine, Places,
+        bus::{Address, Bus},
+    },
     notify,
-    operations::Operations,
+    operations::{Operations, store::StoreError},
     service::Service,
-    store::StoreError,
-    tls::TlsError,
+    stream::Dial,
 };
 
-/// Largest request that is read. The largest that makes sense is a few hundred bytes.
+/// The largest request that the agent decodes. One that makes sense has a few hundred bytes.
 const REQUEST_LIMIT: usize = 64 * 1024;
 
-/// Calls at once on one connection.
+/// Concurrent calls on one connection.
 const STREAMS_PER_CONNECTION: u32 = 32;
 
-/// How long a call other than a watch may take: longer than the agent waits for D-Bus.
+/// How long a call may take before it is answered. Longer than the agent waits for D-Bus.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
 
-/// Between two HTTP/2 pings to a peer, and how long its answer may take: a peer whose machine died frees its place.
+/// The interval between HTTP/2 pings, and how long a peer may take to answer one. A connection whose peer died is closed
+/// and makes room for another.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// How long calls in progress have to end when the agent stops. Watches are ended at once; the rest takes milliseconds.
+/// How long calls in progress may take to end when the agent stops. Watches end at once, the rest takes milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why an agent did not start.
+/// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Without credentials nobody could be answered.
+    /// Without credentials the agent could answer nobody.
     #[error("the TLS files cannot be used")]
     Tls(#[from] TlsError),
-    /// Without a state directory nothing could be accepted.
+    /// Without a state directory the agent could accept no change.
     #[error("the state directory cannot be used")]
     Store(#[from] StoreError),
     /// The address is taken or is not this machine's.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
+        /// `listen` of the configuration.
         address: SocketAddr,
-        /// The system's words.
+        /// What `bind` returned.
         source: io::Error,
     },
     /// The contract's own descriptors are broken.
@@ -60,13 +61,17 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Everything through which an agent meets its world, besides the files of its configuration.
+/// Everything an agent uses of its surroundings, besides the files that its configuration names.
 pub struct Edges {
     /// Where callers come in.
     pub door: Door,
     /// Where systemd and login1 are.
     pub bus: Address,
-    /// Files and programs of the machine.
+    /// How probes reach the units.
+    pub dial: Dial,
+    /// Holds the operations and the facts about the machine.
+    pub disk: Disk,
+    /// Paths that no configuration moves.
     pub places: Places,
 }
 
@@ -76,42 +81,43 @@ impl Edges {
         Self {
             door: Door::Tcp(config.listen),
             bus: config.bus.clone().map_or(Address::System, Address::Peer),
+            dial: Dial::tcp(),
+            disk: Disk::Machine,
             places: Places::default(),
         }
     }
 }
 
-/// A running agent. Dropped, it stops on the spot, as if it had been killed.
+/// A running agent. Dropping it stops it on the spot, as a kill does.
 #[derive(Debug)]
 pub struct Agent {
     address: Option<SocketAddr>,
     live: Arc<Live>,
     health: HealthReporter,
-    operations: Operations,
     stop: CancellationToken,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     _tasks: DropGuard,
 }
 
 impl Agent {
-    /// Starts an agent: reads certificates and state, goes on with an operation that was left running, and listens.
-    /// `file` is where `config` came from.
+    /// Starts an agent: it reads certificates and state, resumes an operation that was left running, and listens.
+    /// `file` is where `config` came from; its allow-list is read again when it changes.
     ///
     /// # Errors
     ///
-    /// If it could not serve. A bus that cannot be reached is no reason: the agent answers and says so.
+    /// If it cannot serve. An unreachable bus is no error: the agent starts and reports it in the node's warnings.
     pub async fn start(file: PathBuf, config: Config) -> Result<Self, StartError> {
         let edges = Edges::of(&config);
         Self::start_on(file, config, edges).await
     }
 
-    /// The same with other edges than the machine's own. With [`Door::Streams`] and a caller no PEM file is read.
+    /// Starts an agent with other edges than the machine's own. With [`Door::Streams`] and a caller it reads no PEM file.
     ///
     /// # Errors
     ///
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
-        let Edges { door, bus, places } = edges;
+        let Edges { door, bus, dial, disk, places } = edges;
         let live = Live::new(file, config.clone(), door.has_tls())?;
         for warning in live.warnings() {
             warn!("{warning}");
@@ -121,11 +127,13 @@ impl Agent {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = door.open().await.map_err(listen)?;
         let address = listener.address();
+        // Configuration and PEM files are the machine's. Without its disk nobody changes them.
+        let in_memory = disk.is_memory();
         let (limits, reflection) = (config.limits, config.reflection);
-        let node = Arc::new(Node::new(config, Bus::new(bus), places));
-        let operations = Operations::open(Arc::clone(&node), stop.clone())?;
+        let machine = Arc::new(Machine::new(config, Bus::new(bus), disk, dial, places));
+        let operations = Operations::open(Arc::clone(&machine), stop.clone())?;
 
-        let service = Service::new(node, Arc::clone(&live), operations.clone());
+        let service = Service::new(machine, Arc::clone(&live), operations.clone());
         let (health, routes) = routes(service, reflection).await?;
         let server = Server::builder()
             .http2_keepalive_interval(Some(PING_EVERY))
@@ -135,13 +143,15 @@ impl Agent {
             .layer(Guard::new(Arc::clone(&live)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(
-                listener::incoming(listener, Arc::clone(&live), limits),
+                door::incoming(listener, Arc::clone(&live), limits),
                 stop.clone().cancelled_owned(),
             );
-        until(&stop, Arc::clone(&live).follow());
-        until(&stop, notify::keep_telling(operations.follow_latest()));
+        if !in_memory {
+            until(&stop, Arc::clone(&live).follow());
+        }
+        until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
-        Ok(Self { address, live, health, operations, stop, server: tokio::spawn(server), _tasks: tasks })
+        Ok(Self { address, live, health, stop, server: tokio::spawn(server), _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
@@ -149,18 +159,13 @@ impl Agent {
         self.address
     }
 
-    /// What may change while it runs.
+    /// The settings that may change while it runs.
     pub fn live(&self) -> &Live {
         &self.live
     }
 
-    /// Its operations.
-    pub fn operations(&self) -> &Operations {
-        &self.operations
-    }
-
-    /// Stops: accepts nobody any more, ends watches, lets other calls end. A running operation stays recorded as running, for
-    /// the next agent to go on with.
+    /// Stops: accepts no more connections, ends watches, and lets other calls end. A running operation stays recorded as
+    /// running, and the next agent resumes it.
     pub async fn stop(mut self) {
         for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
@@ -191,7 +196,7 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
                 .register_encoded_file_descriptor_set(usher_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        // Both versions: tools of some years ago speak only the older one.
+        // Both versions: older tools speak only v1alpha.
         routes = routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
     }
     Ok((health, routes))

@@ -1,19 +1,22 @@
 //! The agent's configuration: what `agent.toml` says, validated, with every default filled in.
 //!
 //! Plain data. [`Config::load`] is the only way from a file to it; a file with an unknown key, a missing one or a bad value
-//! gives no configuration at all, but every problem of it at once.
+//! gives no configuration at all, but every mistake in it at once.
 
-mod file;
 mod read;
+mod url;
+mod values;
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use usher_common::config_file::{self, FileError, Record};
+
+pub use self::url::Url;
 use crate::access::AllowList;
 
 /// Everything the agent is told.
@@ -112,30 +115,6 @@ pub struct Probe {
     pub deadline: Duration,
 }
 
-/// An `https://` URL, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    /// Host name or address, without brackets.
-    pub host: String,
-    /// Port, 443 unless the URL names another.
-    pub port: u16,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    text: String,
-}
-
-impl Url {
-    /// The URL as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether the host is this machine itself. A name is not: it may resolve to anything.
-    pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-}
-
 /// How a probe checks the certificate of the server it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -145,62 +124,18 @@ pub enum Trust {
     Nobody,
 }
 
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read {path}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
-    /// The file was read, but says something that the agent does not understand.
-    #[error("{}", list(path, problems))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, in the order of the file.
-        problems: Vec<Problem>,
-    },
-}
-
-/// One thing wrong in a configuration file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Line, from 1. `None` if it is about something that is not there.
-    pub line: Option<usize>,
-    /// The key, dotted.
-    pub key: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.key.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.key, self.message) }
-    }
-}
-
-fn list(path: &Path, problems: &[Problem]) -> String {
-    let line = |problem: &Problem| match problem.line {
-        Some(line) => format!("{}:{line}: {problem}", path.display()),
-        None => format!("{}: {problem}", path.display()),
-    };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 impl Config {
-    /// Reads and validates a file. Relative paths in it are relative to its folder.
+    /// Reads and checks a file. Relative paths in it are relative to its folder.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or has problems: then all of them.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        read::config(&text, folder).map_err(|problems| ConfigError::Invalid { path: path.to_owned(), problems })
+    /// If the file cannot be read, or has mistakes: then all of them.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        Ok(config_file::load(path, "the agent's configuration", read::config)?.value)
     }
+}
+
+/// Every key that the file may have.
+pub fn describe() -> Record {
+    config_file::describe(read::config)
 }

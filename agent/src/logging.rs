@@ -1,20 +1,20 @@
-//! Logs: to the journal with fields of their own where systemd started the agent, else to stderr.
+//! Logs: to the journal, with structured fields, if systemd started the agent; otherwise to stderr.
 
 use std::io::stderr;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// Environment variable for another level than `info`: `USHER_LOG=debug`, `USHER_LOG=usher_agent=trace,zbus=debug`.
-pub const LEVEL: &str = "USHER_LOG";
+/// The environment variable that sets another level than `info`: `debug`, `usher_agent=trace,zbus=debug`.
+const LEVEL: &str = "USHER_LOG";
 
-/// Starts logging for the process. Fields are `USHER_OPERATION`, `USHER_UNIT`, `USHER_CALLER`, … in the journal.
+/// Starts logging for the process. In the journal, fields are `USHER_OPERATION`, `USHER_UNIT`, `USHER_CALLER`, …
 pub fn init() {
     let levels = std::env::var(LEVEL).ok().and_then(|levels| levels.parse::<Targets>().ok());
     let levels = levels.unwrap_or_else(|| {
         Targets::new().with_default(LevelFilter::WARN).with_target("usher_agent", LevelFilter::INFO)
     });
-    // systemd sets it where stderr is the journal already.
+    // systemd sets it if stderr is the journal already.
     if std::env::var_os("JOURNAL_STREAM").is_some()
         && let Ok(journal) = tracing_journald::layer()
     {

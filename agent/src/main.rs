@@ -2,32 +2,19 @@
 
 use std::{
     io::{Write as _, stderr, stdout},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
-use usher_agent::{agent::Agent, config::Config, logging, notify, tls::Credentials};
-
-/// The agent of usher: restarts this node's units and reboots it, for callers on its allow-list.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// The configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/usher/agent.toml")]
-    config: PathBuf,
-    /// Say what is wrong with the configuration and the files it names, and exit.
-    #[arg(long)]
-    check_config: bool,
-}
+use usher_agent::{agent::Agent, arguments::Arguments, config::Config, door::tls::Credentials, logging, notify};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where stderr is gone there is nobody to tell.
+            // If stderr is closed, there is nowhere left to report to.
             let _ = writeln!(stderr(), "usher-agent: {error:#}");
             ExitCode::FAILURE
         }
@@ -36,7 +23,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // An error here means that a provider is installed, which is all that is wanted.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
@@ -46,11 +33,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     logging::init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Before the agent is ready: without a handler, SIGHUP would kill an agent that systemd believes to be running.
+    let mut hangup = signal(SignalKind::hangup())?;
     let agent = Agent::start(arguments.config, config).await?;
     notify::ready();
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => agent.live().reload(),
+        }
     }
     notify::stopping();
     agent.stop().await;

@@ -1,4 +1,4 @@
-//! What systemd is told of the agent: that it is ready, what it does, and that it is alive.
+//! Notifying systemd: that the agent is ready, what it does, and that it is alive.
 
 use std::time::Duration;
 
@@ -11,36 +11,35 @@ use tracing::warn;
 
 use crate::operations::Latest;
 
-/// Between two signs of life where systemd wants none.
+/// The tick without a watchdog, on which nothing is sent.
 const NO_WATCHDOG: Duration = Duration::from_secs(3600);
 
-/// Tells that the agent answers calls.
+/// Tells systemd that the agent answers calls.
 pub fn ready() {
     send(&[NotifyState::Ready]);
 }
 
-/// Tells that the agent is on its way out.
+/// Tells systemd that the agent is stopping.
 pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Tells the state and feeds the watchdog, for ever. The tick is the runtime's own: one that hangs is noticed.
-pub async fn keep_telling(latest: watch::Receiver<Latest>) {
-    keep_telling_to(send, latest, sd_notify::watchdog_enabled()).await;
+/// Keeps systemd's status line current and feeds the watchdog. Never returns. Ticks are the runtime's own, so that systemd
+/// notices a runtime that hangs.
+pub(crate) async fn report(latest: watch::Receiver<Latest>) {
+    report_to(send, latest, sd_notify::watchdog_enabled()).await;
 }
 
-async fn keep_telling_to(
-    tell: impl Fn(&[NotifyState<'_>]),
-    mut latest: watch::Receiver<Latest>,
-    watchdog: Option<Duration>,
-) {
+async fn report_to(tell: impl Fn(&[NotifyState<'_>]), mut latest: watch::Receiver<Latest>, watchdog: Option<Duration>) {
     let mut ticks = interval(watchdog.map_or(NO_WATCHDOG, |limit| limit / 3));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Kept from turn to turn: a fresh clone would forget what it has seen, and every turn would find a change.
+    // Kept across iterations: a fresh clone would not know what was seen, and every iteration would find a change.
     let mut operation = latest.borrow_and_update().clone();
-    tell(&[NotifyState::Status(&words(&mut operation))]);
+    tell(&[NotifyState::Status(&status(&mut operation))]);
     loop {
         tokio::select! {
+            biased;
+            // First: a burst of changes must not starve the watchdog.
             _ = ticks.tick() => {
                 if watchdog.is_some() {
                     tell(&[NotifyState::Watchdog]);
@@ -50,11 +49,11 @@ async fn keep_telling_to(
             Ok(()) = latest.changed() => operation = latest.borrow_and_update().clone(),
             () = changed(&mut operation) => {}
         }
-        tell(&[NotifyState::Status(&words(&mut operation))]);
+        tell(&[NotifyState::Status(&status(&mut operation))]);
     }
 }
 
-/// Waits until the operation changes; for ever if it has ended or there is none.
+/// Waits until the operation changes. Never returns if it has ended or there is none.
 async fn changed(operation: &mut Latest) {
     if let Some(operation) = operation
         && operation.changed().await.is_ok()
@@ -64,13 +63,13 @@ async fn changed(operation: &mut Latest) {
     std::future::pending::<()>().await;
 }
 
-fn words(operation: &mut Latest) -> String {
+fn status(operation: &mut Latest) -> String {
     let Some(operation) = operation.as_mut().map(watch::Receiver::borrow_and_update) else { return "idle".to_owned() };
     match operation.steps.last() {
         Some(step) if operation.is_running() => {
-            format!("{} ({}): {}", operation.change.words(), operation.id, step.name)
+            format!("{} ({}): {}", operation.change.description(), operation.id, step.name)
         }
-        _ => format!("idle; last: {} ({})", operation.change.words(), operation.id),
+        _ => format!("idle; last: {} ({})", operation.change.description(), operation.id),
     }
 }
 
@@ -87,9 +86,9 @@ mod tests {
     use futures::poll;
 
     use super::*;
-    use crate::operation::{Change, Operation, Order};
+    use crate::operations::record::{Change, Operation, Order};
 
-    /// A loop that finds a change on every turn never lets go of the thread: it is stopped here.
+    /// A loop that finds a change in every iteration never yields; this stops it.
     const TOO_MANY: usize = 50;
 
     fn start(id: &str) -> watch::Sender<Operation> {
@@ -105,8 +104,8 @@ mod tests {
             assert!(told.borrow().len() < TOO_MANY, "told in a loop: {:?}", &told.borrow()[..5]);
         };
         let latest = watch::Sender::new(None);
-        let mut telling = pin!(keep_telling_to(tell, latest.subscribe(), None));
-        // Looked at twice, as whatever wakes the task for nothing would.
+        let mut telling = pin!(report_to(tell, latest.subscribe(), None));
+        // Polled twice, as a spurious wake-up does.
         let mut told_now = async || {
             for _ in 0..2 {
                 assert!(poll!(&mut telling).is_pending());
@@ -133,7 +132,7 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let tell = |state: &[NotifyState<'_>]| told.borrow_mut().extend(state.iter().map(ToString::to_string));
         let (limit, latest) = (Duration::from_secs(60), watch::Sender::new(None));
-        let telling = keep_telling_to(tell, latest.subscribe(), Some(limit));
+        let telling = report_to(tell, latest.subscribe(), Some(limit));
         let within = limit - Duration::from_secs(1);
         assert!(tokio::time::timeout(within, telling).await.is_err());
         assert_eq!(told.take(), ["STATUS=idle", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);

@@ -1,4 +1,4 @@
-//! Refusals: why a call was not carried out, for people and for programs.
+//! Refusals: why a call was not carried out, for people and programs.
 
 use std::collections::HashMap;
 
@@ -6,36 +6,33 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use usher_proto::reason;
 
-/// A call that was refused: nothing was changed.
-///
-/// The message says what forbids the call and what would allow it; the reason is one of [`usher_proto::reason`].
+/// A refused call. It changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
-    /// What kind of caller can mend it.
-    pub code: Code,
-    /// What exactly forbids it.
-    pub reason: &'static str,
-    /// The same for people.
-    pub message: String,
-    /// Facts for programs, named beside each reason.
-    pub metadata: Vec<(&'static str, String)>,
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    /// One of [`usher_proto::reason`].
+    pub(crate) reason: &'static str,
+    /// What forbids the call, and what would allow it.
+    pub(crate) message: String,
+    /// Facts for programs; [`usher_proto::reason`] names their keys.
+    pub(crate) metadata: Vec<(&'static str, String)>,
 }
 
 impl Refusal {
-    /// A refusal without facts. The code follows from the reason.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    /// A refusal without metadata. The gRPC code follows from the reason.
+    pub(crate) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { code: code(reason), reason, message: message.into(), metadata: Vec::new() }
     }
 
-    /// The same with a fact.
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    /// Adds a fact for programs.
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.metadata.push((key, value.into()));
         self
     }
 
     /// A field that must be set is empty or malformed.
-    pub fn bad_request(field: &'static str, message: &str) -> Self {
+    pub(crate) fn bad_request(field: &'static str, message: &str) -> Self {
         Self::new(reason::BAD_REQUEST, format!("{field} {message}")).with("field", field)
     }
 }

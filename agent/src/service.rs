@@ -1,5 +1,6 @@
 //! The contract's two services, over gRPC.
 
+mod audit;
 mod control;
 mod convert;
 mod info;
@@ -8,24 +9,27 @@ use std::sync::Arc;
 
 use tonic::{Request, Status};
 
-use crate::{listener::Peer, live::Live, node::Node, operations::Operations};
+use crate::{
+    door::{Peer, live::Live},
+    machine::Machine,
+    operations::Operations,
+};
 
-/// Answers `NodeInfo` and `NodeControl`. Callers have passed [`crate::guard`].
+/// Answers `NodeInfo` and `NodeControl`, for callers that the door's guard has let in.
 #[derive(Debug, Clone)]
-pub struct Service {
-    node: Arc<Node>,
+pub(crate) struct Service {
+    machine: Arc<Machine>,
     live: Arc<Live>,
     operations: Operations,
 }
 
 impl Service {
-    /// A service for this node.
-    pub fn new(node: Arc<Node>, live: Arc<Live>, operations: Operations) -> Self {
-        Self { node, live, operations }
+    pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations) -> Self {
+        Self { machine, live, operations }
     }
 }
 
-/// Who sent a request. The listener puts it into each.
+/// The sender of a request. tonic takes it from the connection.
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
     let peer = request.extensions().get::<Peer>().cloned();
     peer.ok_or_else(|| Status::unauthenticated("this connection has no certificate"))

@@ -21,13 +21,11 @@ pub(crate) use self::{
     reboot::Reboot,
     restart::Restart,
 };
-
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused (nothing changed), 4 partly done, \
-5 timed out or unknown, 6 the lock is held, 130 interrupted.";
+use crate::exit::Exit;
 
 /// Restarts and reboots the machines of a Kubernetes cluster the polite way.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "usher", version, after_help = exit_codes(), propagate_version = true)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -71,6 +69,11 @@ pub(crate) enum Command {
     },
     /// Print the versions of usher, the API server and the agents.
     Version,
+}
+
+fn exit_codes() -> String {
+    let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));
+    format!("Exit codes: {}.", codes.join(", "))
 }
 
 #[cfg(test)]

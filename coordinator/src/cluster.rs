@@ -53,12 +53,12 @@ pub struct Cluster {
     direct: Option<Arc<kube::Config>>,
     /// What a server said of itself, once somebody asked.
     info: Arc<OnceCell<ServerInfo>>,
-    /// Where the operator hears what is waited for.
-    tell: Option<Tell>,
+    /// Shows the operator why a request takes its time.
+    notices: Option<Notices>,
 }
 
 #[derive(Clone)]
-struct Tell(Arc<dyn Fn(&str) + Send + Sync>);
+struct Notices(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// A cluster behind any client, for example an API server in memory.
     pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
-        Self { client, name: name.into(), server: server.into(), direct: None, info: Arc::default(), tell: None }
+        Self { client, name: name.into(), server: server.into(), direct: None, info: Arc::default(), notices: None }
     }
 
     /// What the operator calls the cluster.
@@ -87,16 +87,16 @@ impl Cluster {
         &self.client
     }
 
-    /// Lets the operator hear what is waited for. Without it nobody does.
+    /// Calls `show` with a line for the operator whenever a request has to wait for somebody else: a holder of the lock that may be
+    /// dead, a leader that does not renew. Without it these waits are silent.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { tell: Some(Tell(Arc::new(tell))), ..self }
+    pub fn with_notices(self, show: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { notices: Some(Notices(Arc::new(show))), ..self }
     }
 
-    /// Says what is waited for.
-    fn tell(&self, line: &str) {
-        if let Some(Tell(tell)) = &self.tell {
-            tell(line);
+    pub(crate) fn notice(&self, line: &str) {
+        if let Some(Notices(show)) = &self.notices {
+            show(line);
         }
     }
 

@@ -16,14 +16,14 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use crate::{
-    cli::{Cli, Command, ConfigCommand, Global},
+    cli::{Cli, Command, Global},
     cluster::{Access, Cluster},
-    config as cluster_file,
     exit::Exit,
     output,
     problem::Problem,
     show,
     site::Site,
+    site_file,
     world::World,
 };
 
@@ -42,7 +42,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Agent(command) => agent::run(&global, command).await,
-        Command::Config(ConfigCommand::Check) => config::check(&global).await,
+        Command::Config(command) => config::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
     };
@@ -62,9 +62,9 @@ fn completion(shell: clap_complete::Shell) -> Exit {
 
 /// The site, from the cluster file that the flags or the environment name, else from its usual places.
 fn site(global: &Global) -> Result<Site, Problem> {
-    Ok(match cluster_file::locate(global.cluster_file.as_deref()) {
-        Some(path) => cluster_file::load(&path)?,
-        None => cluster_file::defaults()?,
+    Ok(match site_file::locate(global.cluster_file.as_deref()) {
+        Some(path) => site_file::load(&path)?,
+        None => Site::default(),
     })
 }
 
@@ -86,7 +86,7 @@ async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
         request_timeout: global.request_timeout,
         is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
     };
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.telling(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
 }
 
 /// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.

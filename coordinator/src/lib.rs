@@ -12,7 +12,6 @@
 pub mod cli;
 pub mod cluster;
 pub mod commands;
-pub mod config;
 pub mod drain;
 pub mod exec;
 pub mod interrupt;
@@ -26,6 +25,7 @@ pub mod report;
 pub mod rotation;
 pub mod runner;
 pub mod show;
+pub mod site_file;
 pub mod steps;
 mod tasks;
 pub mod world;

@@ -1,18 +1,17 @@
 //! What errors of the edges mean to an operator: which kind of problem, and what to do next.
 
-use usher_common::chain;
+use usher_common::{chain, config_file::FileError};
 pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
     cluster::{ClusterError, ConnectError, LockError},
-    config::ConfigError,
     drain::{self, DrainError},
     node::NodeError,
     words,
 };
 
-impl From<ConfigError> for Problem {
-    fn from(error: ConfigError) -> Self {
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
         Self::usage(chain(&error))
     }
 }

@@ -1,7 +1,7 @@
 //! The contract between `usher` and the agents on the nodes: `usher.agent.v1`.
 //!
-//! The text of the contract is `proto/usher/agent/v1/agent.proto`; everything here is generated from it, save the names
-//! of the reasons in refusals, which both sides match on.
+//! `proto/usher/agent/v1/agent.proto` is the contract. Everything here is generated from it except the reasons of refusals,
+//! which both sides match on.
 
 /// Version 1 of the agent's contract.
 pub mod v1 {

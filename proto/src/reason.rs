@@ -1,7 +1,7 @@
 //! Machine-readable reasons of a refusal: the `reason` of the `google.rpc.ErrorInfo` in an error's details.
 //!
-//! The gRPC code tells what kind of caller can mend it; the reason tells exactly what forbade the call. The message beside
-//! them is for people and may change; these names may not.
+//! The gRPC code says who can fix it; the reason says exactly what forbade the call. The message is for people and may
+//! change; these names may not.
 
 /// The `domain` of every `ErrorInfo` that an agent sends.
 pub const DOMAIN: &str = "agent.usher.dev";
@@ -14,9 +14,9 @@ pub const ROLE_TOO_LOW: &str = "ROLE_TOO_LOW";
 pub const NO_SUCH_METHOD: &str = "NO_SUCH_METHOD";
 /// The unit is not in the agent's configuration. PERMISSION_DENIED.
 pub const UNIT_NOT_ALLOWED: &str = "UNIT_NOT_ALLOWED";
-/// A field that must be set is empty or malformed; metadata `field` names it. INVALID_ARGUMENT.
+/// A required field is empty or malformed; metadata `field` names it. INVALID_ARGUMENT.
 pub const BAD_REQUEST: &str = "BAD_REQUEST";
-/// The epoch is lower than the highest that the agent has seen; metadata `epoch` holds that one. ABORTED.
+/// The epoch is lower than the highest that the agent has seen, which metadata `epoch` holds. ABORTED.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
 /// Another operation runs on this node; metadata `operation_id` names it. FAILED_PRECONDITION.
 pub const BUSY: &str = "BUSY";
@@ -26,17 +26,17 @@ pub const INVOCATION_MISMATCH: &str = "INVOCATION_MISMATCH";
 pub const BOOT_MISMATCH: &str = "BOOT_MISMATCH";
 /// The operation id was used before for another request. ALREADY_EXISTS.
 pub const OPERATION_ID_REUSED: &str = "OPERATION_ID_REUSED";
-/// A hold file lies on the node; metadata `hold` is its first line. FAILED_PRECONDITION.
+/// There is a hold file on the node; metadata `hold` is its first line. FAILED_PRECONDITION.
 pub const HELD: &str = "HELD";
-/// A block inhibitor or a logged-in user forbids the reboot; metadata `blockers` lists them. FAILED_PRECONDITION.
+/// Blockers forbid the reboot; metadata `blockers` holds their names, one per line. FAILED_PRECONDITION.
 pub const INHIBITED: &str = "INHIBITED";
-/// The node was rebooted as often as it may be within a day. RESOURCE_EXHAUSTED.
+/// The node has used up its reboots for a day. RESOURCE_EXHAUSTED.
 pub const REBOOT_BUDGET: &str = "REBOOT_BUDGET";
 /// No operation with this id is known. NOT_FOUND.
 pub const NO_SUCH_OPERATION: &str = "NO_SUCH_OPERATION";
 /// systemd knows no such unit. NOT_FOUND.
 pub const NO_SUCH_UNIT: &str = "NO_SUCH_UNIT";
-/// systemd or logind could not be reached, or refused the agent; the message has its words. UNAVAILABLE.
+/// systemd or logind is unreachable or refuses the agent; the message quotes it. UNAVAILABLE.
 pub const SYSTEMD_UNAVAILABLE: &str = "SYSTEMD_UNAVAILABLE";
 /// The agent could not store the operation, so it did not start it. UNAVAILABLE.
 pub const STATE_UNAVAILABLE: &str = "STATE_UNAVAILABLE";

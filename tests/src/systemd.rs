@@ -226,3 +226,36 @@ impl FakeSystemd {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_numbers_give_equal_invocation_ids_and_others_give_others() {
+        let ids = |fake: FakeSystemd| {
+            [fake.add_unit("a.service"), fake.add_unit("b.service"), fake.restart_behind("a.service")]
+        };
+        let seven = ids(FakeSystemd::numbered(7));
+        assert_eq!(seven, ids(FakeSystemd::numbered(7)));
+        assert!(ids(FakeSystemd::numbered(8)).iter().all(|id| !seven.contains(id)));
+        assert_ne!(seven[0], seven[2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_told_and_a_look_is_not() {
+        let fake = FakeSystemd::new().with_unit("a.service");
+        let mut changes = fake.changes();
+        fake.unit("a.service");
+        assert!(!changes.has_changed().unwrap());
+        fake.set_unit("a.service", |unit| unit.takes = Duration::from_secs(3));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+
+        fake.run_job(state::Verb::Stop, "a.service");
+        changes.changed().await.unwrap();
+        assert_eq!(fake.unit("a.service").active_state, "deactivating");
+        changes.changed().await.unwrap();
+        assert_eq!(fake.unit("a.service").active_state, "inactive");
+    }
+}

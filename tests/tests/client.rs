@@ -15,8 +15,8 @@ use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use usher_coordinator::{
-    config,
     node::{Agent, Agents, NodeError, OperationState, Order, Side},
+    site::Site,
     words::chain,
 };
 use usher_proto::reason;
@@ -38,11 +38,11 @@ fn usher(bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
 /// The same with another CA of the agents.
 fn usher_that_trusts(agents: &Ca, bench: &Bench, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
     let (certificate, key) = ca.client(names).unwrap().write(folder.path(), "client").unwrap();
-    let mut site = config::defaults().unwrap();
+    let mut site = Site::default();
     (site.agents.certificate, site.agents.key, site.agents.ca) =
         (certificate, key, folder.path().join("agents-ca.pem"));
     agents.write(&site.agents.ca).unwrap();
-    site.agents.addresses.insert("node-1".into(), bench.agent().address().unwrap().to_string());
+    site.agents.addresses.insert("node-1".into(), bench.address().to_string());
     Agents::new(&site, BTreeMap::new()).unwrap().agent("node-1").unwrap()
 }
 
@@ -64,7 +64,7 @@ fn order(id: &str) -> Order {
 fn keep_address(bench: &Bench) {
     let file = bench.path().join("agent.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let listen = format!("listen = '{}'", bench.agent().address().unwrap());
+    let listen = format!("listen = '{}'", bench.address());
     fs::write(file, text.replace("listen = '127.0.0.1:0'", &listen)).unwrap();
 }
 
@@ -162,7 +162,10 @@ async fn an_agent_of_another_ca_is_asked_for_nothing_and_the_message_says_what_w
         }
     }
     // The agent would have done it: alice is listed, and her certificate is good.
-    assert!(bench.systemd.jobs().is_empty() && bench.agent().operations().newest(1).await.is_empty());
+    assert!(
+        bench.systemd.jobs().is_empty()
+            && fs::read_dir(bench.path().join("state/operations")).unwrap().next().is_none()
+    );
     operator(&bench, &folder).restart_unit(&order("a"), UNIT, &bench.invocation).await.unwrap();
 }
 

@@ -1,35 +1,36 @@
-//! Admission: every check that stands before an operation.
+//! Admission: the checks before an operation, in the order of the contract's refusals.
 
 use std::collections::BTreeSet;
 
+use usher_common::chain;
 use usher_proto::reason;
 
-use super::{Operations, blockers::blockers, run::Begin, stopping};
+use super::{
+    Operations,
+    blockers::blockers,
+    record::{Change, Evidence, Operation, Order, is_operation_id},
+    run::Begin,
+    stopping,
+    store::{Store, StoreError},
+};
 use crate::{
-    bus::BusError,
-    error_chain,
-    identity::Caller,
-    operation::{Change, Evidence, Operation, Order, is_operation_id},
+    caller::Caller,
+    machine::{bus::BusError, systemd::Unit},
     refusal::Refusal,
-    store::StoreError,
-    systemd::Unit,
 };
 
 /// A changing call.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// The operation's id.
-    pub id: String,
-    /// What is to be done.
-    pub change: Change,
-    /// Who asks, why, under which lock.
-    pub order: Order,
-    /// Whose certificate it came with.
-    pub caller: Caller,
+pub(crate) struct Request {
+    /// The id of the operation.
+    pub(crate) id: String,
+    pub(crate) change: Change,
+    pub(crate) order: Order,
+    pub(crate) caller: Caller,
 }
 
 impl Request {
-    /// What can be said of the request alone.
+    /// The checks that need only the request.
     fn check(&self) -> Result<(), Refusal> {
         if !is_operation_id(&self.id) {
             return Err(Refusal::bad_request("order.operation_id", "must be 1 to 64 characters of [A-Za-z0-9._-]"));
@@ -71,7 +72,7 @@ impl Operations {
         self.check_epoch(&request.order).await?;
         self.check_nothing_runs()?;
         self.check_hold(&request.change)?;
-        let boot_id = self.inner.node.boot_id().map_err(|error| {
+        let boot_id = self.inner.machine.boot_id().map_err(|error| {
             Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
         })?;
         let evidence = match &request.change {
@@ -85,7 +86,7 @@ impl Operations {
         let mut operation = Operation::new(request.id, request.change, request.order, caller, boot_id);
         operation.evidence = evidence;
         if !operation.order.dry_run {
-            // It would be found by the next agent, and be a failure there that was none.
+            // The next agent would find it on disk and fail it as interrupted.
             if self.inner.stop.is_cancelled() {
                 return Err(stopping());
             }
@@ -105,7 +106,7 @@ impl Operations {
     }
 
     fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
-        let units = &self.inner.node.config.units;
+        let units = &self.inner.machine.config.units;
         let Some(unit) = change.unit().filter(|unit| !units.contains_key(*unit)) else { return Ok(()) };
         let allowed: Vec<_> = units.keys().map(String::as_str).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
@@ -113,7 +114,7 @@ impl Operations {
         Err(Refusal::new(reason::UNIT_NOT_ALLOWED, message))
     }
 
-    /// Refuses a lower epoch, and records a higher one before anything else is done under it.
+    /// Refuses a lower epoch, and records a higher one before anything happens under it.
     async fn check_epoch(&self, order: &Order) -> Result<(), Refusal> {
         let (epoch, highest) = (order.epoch, self.epoch());
         if epoch < highest {
@@ -130,15 +131,15 @@ impl Operations {
 
     fn check_nothing_runs(&self) -> Result<(), Refusal> {
         let Some(running) = self.running() else { return Ok(()) };
-        let words = running.change.words();
+        let change = running.change.description();
         let by = if running.order.requester.is_empty() { running.caller.join(", ") } else { running.order.requester };
-        let message = format!("operation {} runs on this node ({words}, by {by}); wait for its end", running.id);
+        let message = format!("operation {} runs on this node ({change}, by {by}); wait for its end", running.id);
         Err(Refusal::new(reason::BUSY, message).with("operation_id", running.id))
     }
 
-    /// A hold forbids everything but a start: what was stopped must always be startable.
+    /// A hold forbids everything but a start, so that a stopped unit can always be started.
     fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        let hold = self.inner.node.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
+        let hold = self.inner.machine.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
         let Some(hold) = hold else { return Ok(()) };
         let (line, path) = (hold.first_line().to_owned(), hold.path.display());
         let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
@@ -147,7 +148,7 @@ impl Operations {
 
     async fn check_unit(&self, change: &Change) -> Result<Evidence, Refusal> {
         let name = change.unit().unwrap_or_default();
-        let unit = self.inner.node.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
+        let unit = self.inner.machine.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
         if !unit.exists() {
             return Err(Refusal::new(reason::NO_SUCH_UNIT, format!("systemd knows no unit {name} on this node")));
         }
@@ -169,7 +170,7 @@ impl Operations {
             let message = format!("the node's boot id is {boot_id}, not {expected}: it has been rebooted since");
             return Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id));
         }
-        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.node.config.reboots_per_day);
+        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.machine.config.reboots_per_day);
         if used >= usize::try_from(allowed).unwrap_or(usize::MAX) {
             let message = format!(
                 "the node was rebooted {used} times within 24 hours, and {allowed} are allowed (reboot.budget_per_day). \
@@ -177,17 +178,17 @@ impl Operations {
             );
             return Err(Refusal::new(reason::REBOOT_BUDGET, message));
         }
-        let login = &self.inner.node.login;
-        let asked = async { Ok((login.inhibitors().await?, login.logged_in().await?, login.can_reboot().await?)) };
-        let (inhibitors, logged_in, can) = asked.await.map_err(|error: BusError| unavailable("login1", &error))?;
-        let mut blockers = blockers(&inhibitors, &logged_in);
+        let login = &self.inner.machine.login;
+        let asked = async { Ok((login.inhibitors().await?, login.user_sessions().await?, login.can_reboot().await?)) };
+        let (inhibitors, sessions, can) = asked.await.map_err(|error: BusError| unavailable("login1", &error))?;
+        let mut blockers = blockers(&inhibitors, &sessions);
         blockers.retain(|blocker| !overridden.contains(&blocker.name));
         if !blockers.is_empty() {
             let names: BTreeSet<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
             let names: Vec<_> = names.into_iter().collect();
-            let words: Vec<_> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
+            let messages: Vec<_> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
             let message =
-                format!("{}. Wait for them, or override them by name: {}", words.join("; "), names.join(", "));
+                format!("{}. Wait for them, or override them by name: {}", messages.join("; "), names.join(", "));
             return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));
         }
         if can != "yes" {
@@ -198,30 +199,30 @@ impl Operations {
         Ok(Evidence { boot_id_before: boot_id.to_owned(), ..Evidence::default() })
     }
 
-    /// Puts something on disk that must be there before anything is done.
+    /// Writes what must be on disk before anything is done.
     async fn stored<F>(&self, what: &str, work: F) -> Result<(), Refusal>
     where
-        F: FnOnce(&mut crate::store::Store) -> Result<(), StoreError> + Send + 'static,
+        F: FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
     {
-        let words = match self.with_store(work).await {
+        let reason = match self.inner.store.run(work).await {
             Some(Ok(())) => return Ok(()),
-            Some(Err(error)) => error_chain(&error),
+            Some(Err(error)) => chain(&error),
             None => return Err(stopping()),
         };
-        let message = format!("{what} could not be stored, so nothing was begun: {words}");
+        let message = format!("{what} could not be stored, so nothing was begun: {reason}");
         Err(Refusal::new(reason::STATE_UNAVAILABLE, message))
     }
 }
 
-/// The same id again: the same change is answered with what became of it, another one is refused. The words around it (who,
-/// why, which epoch) may differ: a coordinator that resumes asks again in its own name.
+/// Answers a repeated id with the known operation if it is the same change. Requester, reason and epoch may differ: a
+/// coordinator that resumes asks again in its own name.
 fn same_change(request: &Request, known: Operation) -> Result<Operation, Refusal> {
     if known.change == request.change {
         return Ok(known);
     }
-    let words = known.change.words();
+    let change = known.change.description();
     let message =
-        format!("operation {} was used at {} to {words}; a new change needs a new id", known.id, known.started_at);
+        format!("operation {} was used at {} to {change}; a new change needs a new id", known.id, known.started_at);
     Err(Refusal::new(reason::OPERATION_ID_REUSED, message))
 }
 
@@ -238,5 +239,5 @@ fn same_invocation(unit: &Unit, expected: &str) -> Result<(), Refusal> {
 }
 
 fn unavailable(whom: &str, error: &BusError) -> Refusal {
-    Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", error_chain(error)))
+    Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", chain(error)))
 }

@@ -1,55 +1,47 @@
-//! One operation on its way: what has happened is recorded first and told to followers then.
+//! A running operation: each step is recorded on disk first, then published to its followers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
+use usher_common::chain;
 
-use super::{reboot, unit};
-use crate::{
-    error_chain,
-    node::Node,
-    operation::{Change, Failure, FailureKind, Operation, State},
-    store::{Store, StoreError},
+use super::{
+    record::{Failure, FailureKind, Operation, State},
+    store::{SharedStore, StoreError},
 };
+use crate::machine::Machine;
 
-/// How an operation comes to run.
+/// How an operation started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
-    /// It was accepted just now.
+    /// It was just accepted.
     Fresh,
-    /// It was found on disk: an agent before this one had begun it.
+    /// A previous agent started it, and this one found it on disk.
     Resumed,
 }
 
-/// How an operation ended.
 pub(super) type Outcome = Result<(), Failure>;
 
-/// The one owner of a running operation.
+/// The owner of a running operation.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) node: Arc<Node>,
-    store: Arc<Mutex<Store>>,
+    pub(super) machine: Arc<Machine>,
+    store: SharedStore,
     operation: watch::Sender<Operation>,
 }
 
 impl Run {
-    pub(super) fn new(node: Arc<Node>, store: Arc<Mutex<Store>>, operation: watch::Sender<Operation>) -> Self {
-        Self { node, store, operation }
+    pub(super) fn new(machine: Arc<Machine>, store: SharedStore, operation: watch::Sender<Operation>) -> Self {
+        Self { machine, store, operation }
     }
 
-    /// The operation as it is now.
     pub(super) fn operation(&self) -> Operation {
         self.operation.borrow().clone()
     }
 
-    /// Runs the operation and records its end.
-    pub(super) async fn to_its_end(&self, begin: Begin) {
-        let outcome = match self.operation().change {
-            Change::RebootNode { .. } => reboot::run(self, begin).await,
-            _ => unit::run(self, begin).await,
-        };
-        self.note(|operation| match outcome {
+    pub(super) async fn end(&self, outcome: Outcome) {
+        self.record(|operation| match outcome {
             Ok(()) => operation.succeed(),
             Err(failure) => operation.fail(failure),
         })
@@ -57,21 +49,21 @@ impl Run {
         log_end(&self.operation());
     }
 
-    /// Changes the operation: on disk, then for its followers. If the disk fails, the operation goes on: what it did to the
-    /// node is done already, and evidence tells the next agent as much as the record would.
-    pub(super) async fn note(&self, change: impl FnOnce(&mut Operation)) {
-        if let Err(error) = self.try_note(change).await {
-            warn!(operation = self.operation().id, "a step could not be stored: {}", error_chain(&error));
+    /// Changes the operation on disk, then for its followers. If the disk fails, the operation continues: what it did to the
+    /// node is done already, and the evidence tells the next agent as much as the record would.
+    pub(super) async fn record(&self, change: impl FnOnce(&mut Operation)) {
+        if let Err(error) = self.try_record(change).await {
+            warn!(operation = self.operation().id, "a step could not be stored: {}", chain(&error));
         }
     }
 
-    /// The same, for a step that must be on disk before what comes next.
-    pub(super) async fn try_note(&self, change: impl FnOnce(&mut Operation)) -> Result<(), StoreError> {
+    /// [`Run::record`] for a step that must be on disk before the next one.
+    pub(super) async fn try_record(&self, change: impl FnOnce(&mut Operation)) -> Result<(), StoreError> {
         let mut operation = self.operation();
         let steps = operation.steps.len();
         change(&mut operation);
-        let recorded = operation.clone();
-        let saved = with_store(&self.store, move |store| store.save(&recorded)).await;
+        let record = operation.clone();
+        let saved = self.store.run(move |store| store.save(&record)).await;
         let unit = operation.change.unit().unwrap_or_default();
         for step in operation.steps.iter().skip(steps).filter(|step| step.name != "failed") {
             info!(operation = operation.id, unit, step = step.name, "{}", step.message);
@@ -80,34 +72,24 @@ impl Run {
         saved.unwrap_or(Err(StoreError::Stopping))
     }
 
-    /// A failure with the last lines of the unit's journal.
+    /// A failure that includes the last lines of the unit's journal.
     pub(super) async fn unit_failure(&self, kind: FailureKind, unit: &str, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), journal: self.node.journal.last_lines(unit).await }
+        Failure { kind, message: message.into(), journal: self.machine.journal.last_lines(unit).await }
     }
 }
 
-/// A failure that no unit's journal says anything about.
+/// A failure without a journal.
 pub(super) fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { kind, message: message.into(), journal: Vec::new() }
 }
 
-/// Works on the store in a thread that may block. `None` only if the runtime is going down.
-pub(super) async fn with_store<T: Send + 'static>(
-    store: &Arc<Mutex<Store>>,
-    work: impl FnOnce(&mut Store) -> T + Send + 'static,
-) -> Option<T> {
-    let store = Arc::clone(store);
-    let work = move || work(&mut store.lock().unwrap_or_else(PoisonError::into_inner));
-    tokio::task::spawn_blocking(work).await.ok()
-}
-
 fn log_end(operation: &Operation) {
-    let (id, words) = (&operation.id, operation.change.words());
+    let (id, description) = (&operation.id, operation.change.description());
     let (unit, caller) = (operation.change.unit().unwrap_or_default(), operation.caller.join(", "));
     match &operation.state {
         State::Failed(failure) => {
-            error!(operation = id, unit, caller, kind = ?failure.kind, "failed to {words}: {}", failure.message);
+            error!(operation = id, unit, caller, kind = ?failure.kind, "failed to {description}: {}", failure.message);
         }
-        _ => info!(operation = id, unit, caller, "done: {words}"),
+        _ => info!(operation = id, unit, caller, "done: {description}"),
     }
 }

@@ -3,12 +3,13 @@
 use tonic::{Request, Response, Status};
 use usher_proto::v1::{self, node_control_server::NodeControl};
 
-use super::{Service, convert, peer};
+use super::{Service, audit, convert, peer};
 use crate::{
-    audit,
-    listener::Peer,
-    operation::{Change, Operation, Order},
-    operations,
+    door::Peer,
+    operations::{
+        self,
+        record::{Change, Operation, Order},
+    },
 };
 
 impl Service {

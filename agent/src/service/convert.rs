@@ -4,11 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use usher_proto::v1;
 
 use crate::{
-    login::{Inhibitor, LoggedIn},
-    node::Hold,
-    operation::{Change, Failure, FailureKind, Operation, State},
-    operations::{Blocker, BlockerKind},
-    systemd::Unit,
+    machine::{
+        Hold,
+        login::{Inhibitor, UserSession},
+        systemd::Unit,
+    },
+    operations::{
+        Blocker, BlockerKind,
+        record::{Change, Failure, FailureKind, Operation, State},
+    },
 };
 
 pub(super) fn operation(operation: Operation) -> v1::Operation {
@@ -88,8 +92,8 @@ pub(super) fn inhibitor(inhibitor: Inhibitor) -> v1::Inhibitor {
     v1::Inhibitor { what, who, why, mode, uid, pid }
 }
 
-pub(super) fn session(session: LoggedIn) -> v1::Session {
-    let LoggedIn { id, user, uid } = session;
+pub(super) fn session(session: UserSession) -> v1::Session {
+    let UserSession { id, user, uid } = session;
     v1::Session { id, user, uid }
 }
 

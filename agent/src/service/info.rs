@@ -3,29 +3,26 @@
 use std::pin::Pin;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
+use usher_common::{chain, clock};
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
 use super::{Service, convert};
 use crate::{
-    bus::BusError,
-    error_chain,
-    node::{self, host_name},
-    operation::Operation,
-    operations::blockers,
-    systemd::Unit,
+    host,
+    machine::{bus::BusError, systemd::Unit},
+    operations::{blockers, record::Operation},
 };
 
-/// A listing without a limit; the contract says so.
+/// The length of a list if the caller sets no limit; the contract promises it.
 const DEFAULT_LIMIT: usize = 50;
 
-/// The longest listing. Each may carry twenty lines of a journal, and clients take messages up to 4 MiB.
+/// The longest list. Each operation may carry twenty lines of a journal, and clients accept messages of up to 4 MiB.
 const LONGEST_LIST: usize = 150;
 
-/// States of an operation that wait for a slow follower. It gets the latest in any case.
+/// How many states of an operation to queue for a slow client. It always gets the latest.
 const STATES_AHEAD: usize = 1;
 
 #[tonic::async_trait]
@@ -62,13 +59,15 @@ impl NodeInfo for Service {
         let (sender, receiver) = mpsc::channel(STATES_AHEAD);
         let operations = self.operations.clone();
         tokio::spawn(async move {
-            let told_to_the_end = tokio::select! {
-                told_to_the_end = tell(followed, &sender) => told_to_the_end,
+            let complete = tokio::select! {
+                biased;
                 () = sender.closed() => return,
+                // Before the stop: if the operation ends at the same moment, the client learns it.
+                complete = send_states(followed, &sender) => complete,
                 () = operations.stopped() => false,
             };
-            if !told_to_the_end {
-                // The follower may have gone as well.
+            if !complete {
+                // The client may be gone as well.
                 let _ = sender.send(Err(Status::unavailable("the agent is stopping; attach again"))).await;
             }
         });
@@ -76,8 +75,9 @@ impl NodeInfo for Service {
     }
 }
 
-/// Tells the operation now and after each change, until it has ended: then true. False if its owner went before that.
-async fn tell(
+/// Sends the operation now and after each change. Returns true once it has ended or the client is gone, false if the
+/// operation's task was dropped first.
+async fn send_states(
     mut followed: watch::Receiver<Operation>,
     sender: &mpsc::Sender<Result<v1::WatchOperationResponse, Status>>,
 ) -> bool {
@@ -95,23 +95,23 @@ async fn tell(
 }
 
 impl Service {
-    /// Everything at once, as far as it can be had: what cannot becomes a warning.
+    /// The whole status. What cannot be read becomes a warning.
     async fn node(&self) -> v1::Node {
-        let (node, config) = (&self.node, &self.node.config);
+        let (machine, config) = (&self.machine, &self.machine.config);
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
 
         let (units, booted_at, inhibitors, sessions, reboots) = tokio::join!(
-            join_all(config.units.keys().map(|name| node.systemd.unit(name))),
-            node.systemd.booted_at(),
-            node.login.inhibitors(),
-            node.login.logged_in(),
+            join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
+            machine.systemd.booted_at(),
+            machine.login.inhibitors(),
+            machine.login.user_sessions(),
             self.operations.reboots_within_a_day(),
         );
-        let mut systemd_words = None;
+        let mut systemd_error = None;
         let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
             let unit = unit.unwrap_or_else(|error| {
-                systemd_words = Some(error_chain(&error));
+                systemd_error = Some(chain(&error));
                 Unit { name: name.clone(), ..Unit::default() }
             });
             if unit.load_state == "not-found" {
@@ -121,26 +121,26 @@ impl Service {
             convert::unit(unit, probe_url)
         });
         let units = units.collect();
-        warnings.extend(systemd_words.map(|words| format!("systemd does not answer: {words}")));
+        warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));
         let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
         let blockers = blockers(&inhibitors, &sessions);
-        let boot_id = node.boot_id().unwrap_or_else(|error| {
+        let boot_id = machine.boot_id().unwrap_or_else(|error| {
             warnings.push(format!("the boot id cannot be read: {error}"));
             String::new()
         });
-        let locks = node.lock_files();
+        let locks = machine.lock_files();
         warnings.extend(locks.warnings);
-        let reboot_required = node.reboot_required();
+        let reboot_required = machine.reboot_required();
 
         v1::Node {
             name: config.node.clone(),
-            hostname: host_name(),
+            hostname: host::name(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id,
             booted_at: booted_at.ok().flatten().map(convert::timestamp),
-            kernel_running: node::kernel_running(),
-            kernel_installed: node.kernel_installed().unwrap_or_default(),
+            kernel_running: machine.kernel_running(),
+            kernel_installed: machine.kernel_installed().unwrap_or_default(),
             reboot_required: Some(v1::RebootRequired {
                 required: reboot_required.required,
                 packages: reboot_required.packages,
@@ -150,7 +150,7 @@ impl Service {
             sessions: sessions.into_iter().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
-            hold: node.hold().map(convert::hold),
+            hold: machine.hold().map(convert::hold),
             reboot_budget: Some(v1::RebootBudget {
                 used: u32::try_from(reboots).unwrap_or(u32::MAX),
                 allowed: config.reboots_per_day,
@@ -158,15 +158,15 @@ impl Service {
             highest_epoch: self.operations.epoch(),
             certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
             current_operation: self.operations.running().map(convert::operation),
-            now: Some(convert::timestamp(Timestamp::now())),
+            now: Some(convert::timestamp(clock::now())),
             warnings,
         }
     }
 }
 
-fn or_warn<T: Default>(answer: Result<T, BusError>, words: &str, warnings: &mut Vec<String>) -> T {
+fn or_warn<T: Default>(answer: Result<T, BusError>, message: &str, warnings: &mut Vec<String>) -> T {
     answer.unwrap_or_else(|error| {
-        warnings.push(format!("{words}: {}", error_chain(&error)));
+        warnings.push(format!("{message}: {}", chain(&error)));
         T::default()
     })
 }

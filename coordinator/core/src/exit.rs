@@ -27,6 +27,48 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, by code.
+    pub const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Refused,
+        Self::Partly,
+        Self::TimedOut,
+        Self::Locked,
+        Self::Interrupted,
+    ];
+
+    /// In a few words, for the help.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Refused => "refused (nothing changed)",
+            Self::Partly => "partly done",
+            Self::TimedOut => "timed out or unknown",
+            Self::Locked => "the lock is held",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// In whole sentences, for the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Everything is done that was asked for.",
+            Self::Failed => "A step failed. The report says what was changed, what was taken back and what was not.",
+            Self::Usage => {
+                "The command line, the cluster file, the kubeconfig or a certificate is wrong. Nothing was changed."
+            }
+            Self::Refused => "A gate or an agent refused, or you did not confirm. Nothing was changed.",
+            Self::Partly => "Some machines are done, the rest were not touched. The report prints how to go on.",
+            Self::TimedOut => "A deadline passed, or the state of a machine is unknown.",
+            Self::Locked => "Another operation holds the cluster's lock. Nothing was changed.",
+            Self::Interrupted => "You interrupted it. The step under way was taken back where it could be.",
+        }
+    }
+
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8

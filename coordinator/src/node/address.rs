@@ -41,11 +41,11 @@ pub fn in_url(host: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::site::Site;
 
     #[test]
     fn the_machines_own_address_wins_then_the_template_then_the_internal_ip() {
-        let mut access = config::defaults().unwrap().agents;
+        let mut access = Site::default().agents;
         let ips = BTreeMap::from([("w1".to_owned(), "10.0.0.1".to_owned()), ("w6".to_owned(), "fd00::6".to_owned())]);
         let found = |access: &AgentAccess, node| of(access, &ips, node);
         assert_eq!(found(&access, "w1").unwrap(), "10.0.0.1:7470");

@@ -14,7 +14,7 @@ use self::{
     pki::Authority,
 };
 use super::*;
-use crate::{config, words::chain};
+use crate::{site::Site, words::chain};
 
 /// More than any of these tests needs.
 const LONG: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ async fn bed() -> Bed {
 fn usher(folder: &TempDir, ours: &Authority, theirs: &Authority, address: SocketAddr) -> Agent {
     ours.issue("cumin1001").write(folder.path());
     std::fs::write(folder.path().join("ca.pem"), theirs.pem()).unwrap();
-    let mut site = config::defaults().unwrap();
+    let mut site = Site::default();
     site.agents.certificate = folder.path().join("client.pem");
     site.agents.key = folder.path().join("client-key.pem");
     site.agents.ca = folder.path().join("ca.pem");
@@ -270,7 +270,7 @@ async fn a_boot_is_awaited_until_its_id_is_another() {
 #[test]
 fn unusable_files_are_named() {
     let folder = TempDir::new().unwrap();
-    let mut site = config::defaults().unwrap();
+    let mut site = Site::default();
     site.agents.certificate = folder.path().join("client.pem");
     let error = Agents::new(&site, BTreeMap::new()).unwrap_err();
     assert_eq!(

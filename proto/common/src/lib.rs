@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod clock;
+pub mod config_file;
 pub mod unit;
 
 pub use self::chain::chain;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::Context as _;
 use tokio::time::Instant;
-use usher_coordinator::{config, node::Agents};
+use usher_coordinator::{node::Agents, site_file};
 use usher_testkit::bed::Bed;
 
 use super::results::{Results, median};
@@ -46,7 +46,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
 
     let mut calls = Vec::new();
     {
-        let site = config::load(&bed.folder().cluster_file())?;
+        let site = site_file::load(&bed.folder().cluster_file())?;
         let ips = BTreeMap::from([(MACHINE.to_owned(), ADDRESS.to_owned())]);
         let agent = Agents::new(&site, ips)?.agent(MACHINE)?;
         let newest = agent.operations(1).await?;

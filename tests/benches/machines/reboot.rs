@@ -60,7 +60,7 @@ async fn polite_reboot(bed: &Bed) -> anyhow::Result<f64> {
         }
     }
     let took = ended.context("no end")?.duration_since(begun.context("no reboot")?).as_secs_f64();
-    let site = usher_coordinator::config::load(&bed.folder().cluster_file())?;
+    let site = usher_coordinator::site_file::load(&bed.folder().cluster_file())?;
     Ok(took - site.defaults.settle.as_secs_f64())
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     for machine in CONTROL_PLANES {
         own += unit_time(bed, machine.name, operation).await?;
     }
-    let site = usher_coordinator::config::load(&bed.folder().cluster_file())?;
+    let site = usher_coordinator::site_file::load(&bed.folder().cluster_file())?;
     let settle = site.load_balancer.as_ref().map(|balancer| balancer.settle.as_secs_f64()).unwrap_or_default();
     // What the site asked to wait for: between the apiservers, and after each was taken out of the pool.
     let machines = CONTROL_PLANES.len() as f64;

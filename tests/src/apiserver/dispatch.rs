@@ -10,7 +10,7 @@ use std::{
 
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
 use serde_json::{Value, json};
 
 use super::{
@@ -52,7 +52,7 @@ impl ApiServer {
             let mut state = self.inner.lock();
             (state.log.add(&call), state.faults.strike(&call))
         };
-        let reply = match strike {
+        let mut reply = match strike {
             Some(Action::Refuse) => {
                 return Err(io::Error::new(
                     io::ErrorKind::ConnectionRefused,
@@ -75,6 +75,10 @@ impl ApiServer {
             }
             None => self.answer(&call, &via),
         };
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.inner.clock.now());
+        if let Some(date) = date.ok().and_then(|date| header::HeaderValue::try_from(date).ok()) {
+            reply.headers_mut().insert(header::DATE, date);
+        }
         self.inner.lock().log.answered(place, reply.status().as_u16());
         Ok(reply)
     }

@@ -15,10 +15,8 @@ use tonic::{
 use tonic_types::StatusExt as _;
 use usher_agent::{
     agent::{Agent, Edges},
-    bus::Address,
     config::Config,
-    listener::Door,
-    node::Places,
+    machine::{Places, bus::Address},
 };
 use usher_proto::v1::{
     self, Operation, OperationState, Order, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
@@ -96,19 +94,19 @@ impl Bench {
     }
 
     pub(crate) async fn start(&mut self) {
-        let bus = Address::Open(self.systemd.connect().await.unwrap());
-        self.start_on(bus).await;
+        self.start_with(|_| {}).await;
     }
 
     pub(crate) async fn start_on(&mut self, bus: Address) {
-        let (file, config) = self.config();
-        let edges = Edges { bus, places: self.places(), ..Edges::of(&config) };
-        self.agent = Some(Agent::start_on(file, config, edges).await.unwrap());
+        self.start_with(|edges| edges.bus = bus).await;
     }
 
-    pub(crate) async fn start_behind(&mut self, door: Door) {
+    /// With other edges than those of the bench: the fake systemd, TCP, the folder on the machine's disk.
+    pub(crate) async fn start_with(&mut self, change: impl FnOnce(&mut Edges)) {
         let (file, config) = self.config();
-        let edges = Edges { door, bus: Address::Open(self.systemd.connect().await.unwrap()), places: self.places() };
+        let bus = Address::Open(self.systemd.connect().await.unwrap());
+        let mut edges = Edges { bus, places: self.places(), ..Edges::of(&config) };
+        change(&mut edges);
         self.agent = Some(Agent::start_on(file, config, edges).await.unwrap());
     }
 

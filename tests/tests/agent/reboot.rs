@@ -57,7 +57,7 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
 async fn an_answer_of_login1_that_is_lost_is_no_failure() {
     let mut bench = Bench::without_agent("");
     let listener = bench.systemd.listen(&bench.path().join("bus")).unwrap();
-    bench.start_on(usher_agent::bus::Address::Peer(listener.address())).await;
+    bench.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
     bench.systemd.on_reboot(Reboot::AnswerLost(Arc::new(|| {})));
     let mut alice = bench.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
@@ -69,7 +69,7 @@ async fn an_answer_of_login1_that_is_lost_is_no_failure() {
     // The machine does go down: the agent finds the new boot when it comes back.
     bench.kill();
     bench.boot("boot-2");
-    bench.start_on(usher_agent::bus::Address::Peer(listener.address())).await;
+    bench.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
     assert!(succeeded(&bench.operator().await.end_of("r").await));
     assert_eq!(bench.systemd.reboots(), 1);
 }

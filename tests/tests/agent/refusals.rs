@@ -3,7 +3,7 @@
 use std::{fs, future::Future, time::Duration};
 
 use tonic::{Code, Status};
-use usher_agent::bus::Address;
+use usher_agent::machine::bus::Address;
 use usher_proto::{
     reason,
     v1::{Operation, Order},

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::timeout;
-use usher_agent::live::LOOK_EVERY;
+use usher_agent::door::live::POLL_INTERVAL;
 use usher_proto::v1::GetNodeRequest;
 use usher_testkit::pki::{Ca, Names};
 
@@ -18,7 +18,7 @@ use crate::bench::{Bench, UNIT, order, refused, succeeded};
 
 /// Long enough for the agent to look at its files twice.
 fn soon() -> Duration {
-    LOOK_EVERY * 2 + Duration::from_secs(4)
+    POLL_INTERVAL * 2 + Duration::from_secs(4)
 }
 
 async fn warnings_until(bench: &Bench, done: impl Fn(&[String]) -> bool) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The door without sockets: the same agent over byte streams in memory, in paused time.
+//! The agent without sockets and files: the same code over byte streams and a disk in memory, in paused time.
 
 use std::{fs, io, time::Duration};
 
@@ -10,17 +10,25 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Error};
 use tower::service_fn;
-use usher_agent::{identity, listener::Door, stream::BoxedStream};
-use usher_proto::reason;
+use usher_agent::{
+    caller,
+    disk::{Disk, MemoryDisk},
+    door::Door,
+    stream::{BoxedStream, Dial},
+};
+use usher_proto::{reason, v1::FailureKind};
 use usher_testkit::pki::Names;
 
-use crate::bench::{Bench, Caller, UNIT, order, refused, succeeded};
+use crate::bench::{Bench, Caller, UNIT, order, refused, steps, succeeded};
+
+/// What a duplex stream holds before its writer must wait.
+const BUFFER: usize = 64 * 1024;
 
 type Incoming = UnboundedSender<(BoxedStream, std::net::SocketAddr)>;
 
-async fn start(bench: &mut Bench, caller: Option<identity::Caller>) -> Incoming {
+async fn start(bench: &mut Bench, caller: Option<caller::Caller>) -> Incoming {
     let (sender, incoming) = unbounded_channel();
-    bench.start_behind(Door::Streams { incoming, caller }).await;
+    bench.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
     sender
 }
 
@@ -28,7 +36,7 @@ async fn start(bench: &mut Bench, caller: Option<identity::Caller>) -> Incoming 
 async fn connect(endpoint: Endpoint, door: &Incoming) -> Result<Channel, Error> {
     let door = door.clone();
     let dial = service_fn(move |_| {
-        let (theirs, ours) = duplex(64 * 1024);
+        let (theirs, ours) = duplex(BUFFER);
         let sent = door.send((Box::new(theirs), ([192, 0, 2, 7], 40000).into()));
         async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
     });
@@ -41,7 +49,7 @@ async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_
     for file in ["agent.pem", "agent-key.pem", "ca.pem"] {
         fs::remove_file(bench.path().join(file)).unwrap();
     }
-    let door = start(&mut bench, Some(identity::Caller::named(["CN=alice"]))).await;
+    let door = start(&mut bench, Some(caller::Caller::named(["CN=alice"]))).await;
     assert_eq!(bench.agent().address(), None);
     let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
 
@@ -61,7 +69,7 @@ async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_
 async fn the_caller_that_a_door_of_streams_was_given_has_its_role_and_no_more() {
     for (name, expected) in [("O=sre", reason::ROLE_TOO_LOW), ("CN=mallory", reason::NOT_LISTED)] {
         let mut bench = Bench::without_agent("");
-        let door = start(&mut bench, Some(identity::Caller::named([name]))).await;
+        let door = start(&mut bench, Some(caller::Caller::named([name]))).await;
         let mut caller = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
         let status = caller.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
         assert_eq!(refused(&status, "").1, expected);
@@ -84,4 +92,76 @@ async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() 
         Err(_) => false,
     };
     assert!(!answered, "no certificate, no answer");
+}
+
+async fn start_in_memory(bench: &mut Bench, disk: &MemoryDisk) -> Caller {
+    let (sender, incoming) = unbounded_channel();
+    let caller = Some(caller::Caller::named(["CN=alice"]));
+    let disk = Disk::Memory(disk.clone());
+    bench.start_with(|edges| (edges.door, edges.disk) = (Door::Streams { incoming, caller }, disk)).await;
+    Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_on_a_disk_in_memory_outlives_its_agent() {
+    let mut bench = Bench::without_agent("");
+    let disk = MemoryDisk::default();
+    disk.write(&bench.path().join("boot_id"), "boot-7\n").unwrap();
+    let mut alice = start_in_memory(&mut bench, &disk).await;
+    assert_eq!(alice.node().await.boot_id, "boot-7");
+    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+
+    disk.detach();
+    bench.kill();
+    let disk = disk.attach();
+    let mut alice = start_in_memory(&mut bench, &disk).await;
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert!(steps(&end).contains(&"resumed"), "{end:?}");
+    assert_eq!(bench.systemd.jobs(), [format!("restart {UNIT}")]);
+    assert!(!bench.path().join("state").exists(), "nothing may reach the machine's own disk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_agent_whose_task_still_runs_begins_nothing() {
+    let mut bench = Bench::without_agent("");
+    let disk = MemoryDisk::default();
+    let boot_id = bench.path().join("boot_id");
+    disk.write(&boot_id, "boot-1").unwrap();
+    let mut alice = start_in_memory(&mut bench, &disk).await;
+    disk.detach();
+    let status = alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::STATE_UNAVAILABLE);
+    assert!(bench.systemd.jobs().is_empty());
+    assert_eq!(disk.attach().read(&boot_id).unwrap(), b"boot-1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_are_asked_over_the_dial_that_the_agent_was_given() {
+    let probe = "[units.'kube-scheduler.service'.probe]\nurl = 'https://127.0.0.1:10259/readyz'\nverify = false\n";
+    let mut bench = Bench::without_agent(probe);
+    let (dialed, mut addresses) = unbounded_channel();
+    let (sender, incoming) = unbounded_channel();
+    let caller = Some(caller::Caller::named(["CN=alice"]));
+    let dial = Dial::over(move |address| {
+        dialed.send(address).unwrap();
+        async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }
+    });
+    bench
+        .start_with(|edges| {
+            (edges.door, edges.dial) = (Door::Streams { incoming, caller }, dial);
+            // A process runs in real time: while the agent waits for one, paused time jumps to the end of its patience.
+            edges.places.journalctl = "/nonexistent".into();
+        })
+        .await;
+    let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap());
+
+    let began = Instant::now();
+    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let failure = alice.end_of("a").await.failure.unwrap();
+    assert_eq!(failure.kind(), FailureKind::Probe, "{failure:?}");
+    assert_eq!(addresses.recv().await.unwrap(), "127.0.0.1:10259");
+    assert_eq!(began.elapsed().as_secs(), 60, "the probe's deadline, of no real time");
 }

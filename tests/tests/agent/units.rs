@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use usher_agent::bus::Address;
+use usher_agent::machine::bus::Address;
 use usher_proto::v1::{FailureKind, Operation, OperationKind};
 use usher_testkit::systemd::JobOutcome;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use usher_coordinator::{
-    config,
     node::{Agent, Agents, NodeError, Operation, Order},
+    site_file,
 };
 use usher_proto::reason;
 use usher_testkit::bed::{Bed, Client};
@@ -113,7 +113,7 @@ fn an_order_that_expects_another_invocation_or_boot_is_refused() {
 
 /// The agent of cp1, as the operator's usher reaches it.
 fn agent(bed: &Bed) -> anyhow::Result<Agent> {
-    let site = config::load(&bed.folder().cluster_file())?;
+    let site = site_file::load(&bed.folder().cluster_file())?;
     Ok(Agents::new(&site, BTreeMap::new())?.agent("cp1")?)
 }
 

@@ -32,7 +32,7 @@ async fn drain(
     options: DrainOptions,
     interrupt_after: Option<std::time::Duration>,
 ) -> (Outcome, Vec<Event>) {
-    let site = usher_coordinator::config::defaults().unwrap();
+    let site = usher_coordinator::site::Site::default();
     let world = World::open(site, Cluster::over(api.client(), "test", "memory")).await.unwrap();
     let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     let closed = nodes.iter().cloned().collect();

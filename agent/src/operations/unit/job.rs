@@ -1,35 +1,31 @@
-//! systemd's job on the unit: asked for, followed to its end, found again.
+//! systemd's job on the unit: starting it, following it to its end, finding it again.
 
-use jiff::Timestamp;
 use tokio::time::{Instant, timeout};
+use usher_common::{chain, clock};
 
 use super::{
-    super::run::{Outcome, failure},
+    super::{
+        record::{Failure, FailureKind, Progress},
+        run::{Outcome, failure},
+    },
     Work,
 };
-use crate::{
-    error_chain,
-    operation::{FailureKind, Progress},
-    systemd::{Job, Verb},
-};
+use crate::machine::systemd::{Job, JobType};
 
-/// Why nobody knows what became of a job.
+/// Why it is unknown what became of a job.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Unknown {
-    /// systemd was asked, and its answer did not come.
-    AnswerLost {
-        /// When it was asked.
-        asked: Instant,
-    },
-    /// The agent was restarted before it had noted the job.
+    /// systemd was asked, and its reply was lost.
+    AnswerLost { asked: Instant },
+    /// The agent was restarted before it had recorded the job.
     Restarted,
-    /// Jobs end with the boot, whether they were done or not.
+    /// Jobs end with the boot, whether they were carried out or not.
     Rebooted,
 }
 
 impl Unknown {
-    /// What is said if the unit shows that nothing came of it.
-    fn words(self) -> (FailureKind, &'static str) {
+    /// The failure if the unit shows that nothing came of the job.
+    fn failure(self) -> (FailureKind, &'static str) {
         match self {
             Self::AnswerLost { .. } => (FailureKind::Systemd, "systemd's answer was lost, and it has no job"),
             Self::Restarted => (FailureKind::Interrupted, "interrupted before systemd had the job: nothing happened"),
@@ -39,92 +35,94 @@ impl Unknown {
 }
 
 impl Work<'_> {
-    /// Asks systemd for the job and follows it.
-    pub(super) async fn ask(&self) -> Outcome {
+    /// Starts the job and follows it.
+    pub(super) async fn start_job(&self) -> Outcome {
         let asked = Instant::now();
-        match self.run.node.systemd.start_job(self.verb, &self.unit).await {
+        match self.run.machine.systemd.start_job(self.job_type, &self.unit).await {
             Ok(job) => {
-                self.note_job(&job, "systemd has taken the job").await;
+                self.record_job(&job, "systemd has taken the job").await;
                 self.follow(job, asked).await
             }
-            Err(error) if error.perhaps_taken() => {
-                let words = format!("systemd's answer was lost ({}); looking at the unit", error_chain(&error));
-                self.run.note(|operation| operation.step("job", words)).await;
-                self.find_out(Unknown::AnswerLost { asked }).await
+            Err(error) if error.outcome_unknown() => {
+                let message = format!("systemd's answer was lost ({}); looking at the unit", chain(&error));
+                self.run.record(|operation| operation.step("job", message)).await;
+                self.reconcile(Unknown::AnswerLost { asked }).await
             }
             Err(error) => {
-                let words = format!("systemd did not take the job: {}", error_chain(&error));
-                Err(failure(FailureKind::Systemd, words))
+                let message = format!("systemd did not take the job: {}", chain(&error));
+                Err(failure(FailureKind::Systemd, message))
             }
         }
     }
 
-    /// Nobody knows whether systemd took the job: the unit tells.
-    pub(super) async fn find_out(&self, why: Unknown) -> Outcome {
+    /// Finds out from the unit whether systemd got the job.
+    pub(super) async fn reconcile(&self, why: Unknown) -> Outcome {
         let asked = match why {
             Unknown::AnswerLost { asked } => Some(asked),
             Unknown::Restarted | Unknown::Rebooted => None,
         };
-        if let Some(job) = self.present_job().await? {
-            self.note_job(&job, "systemd has a job for the unit").await;
+        if let Some(job) = self.current_job().await? {
+            self.record_job(&job, "systemd has a job for the unit").await;
             return self.follow(job, asked.unwrap_or_else(Instant::now)).await;
         }
-        let unit = self.look().await?;
-        // Even if it did not stay up.
+        let unit = self.read_unit().await?;
+        // Even if it has failed since.
         let started = !unit.invocation_id.is_empty() && unit.invocation_id != self.before;
-        let happened = match self.verb {
-            Verb::Restart => started,
-            Verb::Stop => unit.is_down(),
-            Verb::Start => started || unit.is_active(),
+        let happened = match self.job_type {
+            JobType::Restart => started,
+            JobType::Stop => unit.is_down(),
+            JobType::Start => started || unit.is_active(),
         };
         if happened {
-            return self.prove(asked, "the job ended while nobody looked").await;
+            return self.verify(asked, "the job ended while nobody looked").await;
         }
-        let (kind, words) = why.words();
-        Err(failure(kind, format!("{words}; {} is {}", self.unit, unit.state())))
+        let (kind, message) = why.failure();
+        Err(failure(kind, format!("{message}; {} is {}", self.unit, unit.state())))
     }
 
-    /// Follows a job that was taken earlier, or looks at what it left behind.
-    pub(super) async fn find_job(&self, path: &str, taken: Option<Instant>) -> Outcome {
-        match self.present_job().await? {
-            Some(job) if job.path() == path => self.follow(job, taken.unwrap_or_else(Instant::now)).await,
-            _ => self.prove(taken, "the job ended while nobody looked").await,
+    /// Follows a job that was started earlier, or verifies its effect if it has ended.
+    pub(super) async fn resume_job(&self, path: &str, accepted: Option<Instant>) -> Outcome {
+        match self.current_job().await? {
+            Some(job) if job.path() == path => self.follow(job, accepted.unwrap_or_else(Instant::now)).await,
+            _ => self.verify(accepted, "the job ended while nobody looked").await,
         }
     }
 
-    async fn follow(&self, mut job: Job, taken: Instant) -> Outcome {
+    async fn follow(&self, mut job: Job, accepted: Instant) -> Outcome {
         let limit = self.policy.job_timeout;
         let path = job.path().to_owned();
         loop {
-            let left = (taken + limit).saturating_duration_since(Instant::now());
-            let words = match timeout(left, job.result()).await {
-                Ok(Some(result)) if result == "done" => return self.prove(Some(taken), "systemd's job is done").await,
+            let left = (accepted + limit).saturating_duration_since(Instant::now());
+            let ending = match timeout(left, job.result()).await {
+                Ok(Some(result)) if result == "done" => {
+                    return self.verify(Some(accepted), "systemd's job is done").await;
+                }
                 Ok(Some(result)) => format!("systemd's job ended with {result:?}"),
-                // The bus went away and with it the signal; the job did not.
-                Ok(None) => match self.present_job().await? {
-                    Some(present) if present.path() == path => {
-                        job = present;
+                // The bus went away, and the signal with it, but not the job.
+                Ok(None) => match self.current_job().await? {
+                    Some(current) if current.path() == path => {
+                        job = current;
                         continue;
                     }
-                    _ => return self.prove(Some(taken), "the job ended while D-Bus was away").await,
+                    _ => return self.verify(Some(accepted), "the job ended while D-Bus was away").await,
                 },
                 Err(_) => format!("systemd's job has not ended within {limit:?} and goes on"),
             };
-            let message = format!("{words}; {} is {}", self.unit, self.look().await?.state());
+            let message = format!("{ending}; {} is {}", self.unit, self.read_unit().await?.state());
             return Err(self.run.unit_failure(FailureKind::Job, &self.unit, message).await);
         }
     }
 
-    async fn present_job(&self) -> Result<Option<Job>, crate::operation::Failure> {
-        self.patiently(|| self.run.node.systemd.present_job(&self.unit)).await
+    async fn current_job(&self) -> Result<Option<Job>, Failure> {
+        self.retry_while_unreachable(|| self.run.machine.systemd.current_job(&self.unit)).await
     }
 
-    async fn note_job(&self, job: &Job, words: &str) {
-        let (path, at) = (job.path().to_owned(), Timestamp::now());
+    async fn record_job(&self, job: &Job, message: &str) {
+        let (path, at) = (job.path().to_owned(), clock::now());
         self.run
-            .note(|operation| {
+            .record(|operation| {
                 operation.progress = Progress::Job { path, at };
-                operation.step("job", words);
+                operation.step("job", message);
             })
             .await;
     }

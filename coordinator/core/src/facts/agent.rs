@@ -107,7 +107,7 @@ pub struct UnitStatus {
 }
 
 impl UnitStatus {
-    /// Whether systemd calls it active.
+    /// Whether it runs, by the rule that its agent applies: a unit that reloads does.
     pub fn is_active(&self) -> bool {
         usher_common::unit::is_active(&self.active_state)
     }

@@ -1,0 +1,120 @@
+use std::path::Path;
+
+use usher_common::config_file::{FileError, parse};
+
+use super::*;
+
+const LEAST: &str = "[tls]\ncertificate = 'a.pem'\nkey = '/k.pem'\nclient_ca = 'ca.pem'\n";
+
+fn read(text: &str, folder: &str) -> Result<Config, FileError> {
+    Ok(parse(text, Path::new("agent.toml"), Path::new(folder), config)?.value)
+}
+
+/// Each without the file's name.
+fn problems(text: &str) -> Vec<String> {
+    let error = read(text, "/etc/usher").unwrap_err().to_string();
+    error.lines().map(|line| line.trim_start_matches("agent.toml:").trim_start().to_owned()).collect()
+}
+
+#[test]
+fn three_paths_are_enough_and_the_rest_has_defaults() {
+    let config = read(LEAST, "/etc/usher").unwrap();
+    assert_eq!(config.listen.port(), 7470);
+    assert_eq!(config.tls.certificate, Path::new("/etc/usher/a.pem"));
+    assert_eq!(config.tls.key, Path::new("/k.pem"));
+    assert_eq!(config.limits.connections, 64);
+    assert_eq!(config.operations.keep, Duration::from_secs(90 * 86400));
+    assert_eq!(config.reboots_per_day, 4);
+    assert!(config.units.is_empty() && config.allow.is_empty() && config.reflection && config.bus.is_none());
+}
+
+#[test]
+fn a_probe_is_read_with_its_defaults() {
+    let text = format!(
+        "{LEAST}[units.'kube-scheduler.service'.probe]\nurl = 'https://127.0.0.1:10259/readyz'\n\
+         fallback_url = 'https://[::1]/healthz?verbose'\nverify = false\n"
+    );
+    let config = read(&text, "/").unwrap();
+    let unit = &config.units["kube-scheduler.service"];
+    let probe = unit.probe.as_ref().unwrap();
+    assert_eq!((probe.url.host.as_str(), probe.url.port, probe.url.path.as_str()), ("127.0.0.1", 10259, "/readyz"));
+    let fallback = probe.fallback_url.as_ref().unwrap();
+    assert_eq!((fallback.host.as_str(), fallback.port, fallback.path.as_str()), ("::1", 443, "/healthz?verbose"));
+    assert_eq!((probe.status, probe.successes, &probe.trust), (200, 3, &Trust::Nobody));
+    assert_eq!(unit.job_timeout, Duration::from_secs(120));
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_line_and_key() {
+    let text = format!(
+        "listen = 'nowhere'\n{LEAST}[allow]\noperator = ['CN=x', 'root']\n[limits]\nconnections = 0\nidle_timeout = 'soon'\n\
+         [units.kubelet]\njob_timeout = '0s'\n[units.'a.service'.probe]\nurl = 'http://127.0.0.1/'\n\
+         [units.'b.service'.probe]\nurl = 'https://10.0.0.1/'\nverify = false\n\
+         [units.'c.service'.probe]\nurl = 'https://[::1]/'\nverify = false\nsuccesses = 10\ninterval = '10s'\n"
+    );
+    begin_with(
+        &problems(&text),
+        &[
+            "1: listen: \"nowhere\" is no address",
+            "7: allow.operator: item 2: \"root\" names nobody",
+            "9: limits.connections: must be at least 1",
+            "10: limits.idle_timeout: \"soon\" is no duration",
+            "11: units.kubelet: is no name of a unit",
+            "12: units.kubelet.job_timeout: a time limit must be longer than 0s",
+            "13: units.\"a.service\".probe: needs either ca",
+            "14: units.\"a.service\".probe.url: \"http://127.0.0.1/\" is no HTTPS URL",
+            "15: units.\"b.service\".probe: verify = false is for loopback alone",
+            "18: units.\"c.service\".probe: 10 answers, one every 10s, cannot come within the deadline of 60s",
+        ],
+    );
+}
+
+#[test]
+fn unknown_missing_and_mistyped_keys_are_all_named() {
+    begin_with(
+        &problems(
+            "listne = 'x'\nreflection = 'x'\n[tls]\nkye = 'a'\ncertificate = 5\n[limits]\nconnections = '9'\n\
+             [reboot]\nbudget = 1\n[unit.x]\n",
+        ),
+        &[
+            "1: listne: unknown key; did you mean \"listen\"?",
+            "2: reflection: expected true or false, found a string",
+            "3: tls.key: is missing (Its key, PEM)",
+            "3: tls.client_ca: is missing (The CAs that sign callers' certificates, PEM)",
+            "4: tls.kye: unknown key; did you mean \"key\"?",
+            "5: tls.certificate: expected a string, found an integer",
+            "7: limits.connections: expected a number, found a string",
+            "9: reboot.budget: unknown key (known here: budget_per_day)",
+            "10: unit: unknown key; did you mean \"units\"?",
+        ],
+    );
+    assert_eq!(problems("listen = '[::]:1'").len(), 3);
+    assert!(problems("listen = '[::]:1'")[0].starts_with("tls.certificate: is missing"));
+}
+
+#[test]
+fn a_probe_needs_one_way_to_trust_and_is_told_of_it_once() {
+    let probe = |more: &str| {
+        let text = format!("{LEAST}[units.'a.service'.probe]\nurl = 'https://127.0.0.1/'\n{more}\n");
+        read(&text, "/").map(|config| config.units["a.service"].probe.clone().unwrap().trust)
+    };
+    assert_eq!(probe("ca = 'ca.pem'").unwrap(), Trust::Ca("/ca.pem".into()));
+    assert_eq!(probe("ca = 'ca.pem'\nverify = true").unwrap(), Trust::Ca("/ca.pem".into()));
+    assert_eq!(probe("verify = false").unwrap(), Trust::Nobody);
+    for (more, expected) in [
+        ("", "needs either ca"),
+        ("verify = true", "needs either ca"),
+        ("ca = 'ca.pem'\nverify = false", "needs either ca"),
+        ("ca = 5", "expected a string"),
+    ] {
+        let error = probe(more).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    }
+}
+
+fn begin_with(told: &[String], expected: &[&str]) {
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told:?} does not begin with {expected:?}");
+    }
+}

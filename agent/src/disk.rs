@@ -1,0 +1,129 @@
+//! The file system that the agent reads and writes: the machine's own, or one in memory.
+//!
+//! Calls block while the machine's disk does.
+
+mod memory;
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+pub use memory::MemoryDisk;
+
+/// The suffix of a file that [`Disk::replace`] has not renamed yet.
+const UNFINISHED: &str = ".unfinished";
+
+/// A file system.
+#[derive(Debug, Clone, Default)]
+pub enum Disk {
+    /// The machine's own.
+    #[default]
+    Machine,
+    /// In memory, for tests.
+    Memory(MemoryDisk),
+}
+
+impl Disk {
+    /// Whether calls never block, so that they need no thread of their own.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    pub(crate) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Machine => fs::read(path),
+            Self::Memory(memory) => memory.read(path),
+        }
+    }
+
+    pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
+        match self {
+            Self::Machine => path.try_exists(),
+            Self::Memory(memory) => memory.exists(path),
+        }
+    }
+
+    /// When a file was last written. Symbolic links are not followed, so that a dangling one exists too.
+    pub(crate) fn modified(&self, path: &Path) -> io::Result<Option<Timestamp>> {
+        match self {
+            Self::Machine => {
+                let metadata = fs::symlink_metadata(path)?;
+                Ok(metadata.modified().ok().and_then(|time| time.try_into().ok()))
+            }
+            Self::Memory(memory) => memory.modified(path).map(Some),
+        }
+    }
+
+    /// The names in a folder, unordered.
+    pub(crate) fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        match self {
+            Self::Machine => {
+                let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+                names.collect()
+            }
+            Self::Memory(memory) => memory.list(folder),
+        }
+    }
+
+    pub(crate) fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        match self {
+            Self::Machine => fs::create_dir_all(folder),
+            Self::Memory(memory) => memory.create_folder(folder),
+        }
+    }
+
+    /// Replaces a file atomically and durably. After a loss of power it holds the old content or the new, never a part.
+    pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Machine => {
+                let unfinished = with_suffix(path, UNFINISHED);
+                let mut file = File::create(&unfinished)?;
+                file.write_all(content)?;
+                file.sync_all()?;
+                fs::rename(&unfinished, path)?;
+                sync_folder(path)
+            }
+            Self::Memory(memory) => memory.replace(path, content),
+        }
+    }
+
+    /// Whether [`Disk::replace`] left this file behind when the power failed.
+    pub(crate) fn is_unfinished(name: &str) -> bool {
+        name.ends_with(UNFINISHED)
+    }
+
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self {
+            Self::Machine => fs::rename(from, to),
+            Self::Memory(memory) => memory.rename(from, to),
+        }
+    }
+
+    /// Removes a file durably. A missing file is no error.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        let removed = match self {
+            Self::Machine => fs::remove_file(path).and_then(|()| sync_folder(path)),
+            Self::Memory(memory) => memory.remove(path),
+        };
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    }
+}
+
+/// A rename or removal survives a loss of power once its folder is synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Appends to a path without a separator: `/run/reboot-required` and `.pkgs`.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}

@@ -1,0 +1,122 @@
+//! A file system in memory. It outlives the agents that use it, as a machine's disk does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use usher_common::clock;
+
+/// A handle to a disk in memory. Clones are the same handle; [`MemoryDisk::attach`] makes another one to the same disk.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDisk {
+    files: Arc<Mutex<Files>>,
+    detached: Arc<AtomicBool>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    folders: BTreeSet<PathBuf>,
+    content: BTreeMap<PathBuf, (Vec<u8>, Timestamp)>,
+}
+
+impl MemoryDisk {
+    /// Another handle to the same disk, for the next process. It works even after this one was detached.
+    #[must_use]
+    pub fn attach(&self) -> Self {
+        Self { files: Arc::clone(&self.files), detached: Arc::default() }
+    }
+
+    /// Makes every call through this handle and its clones fail from now on, as if their process had been killed.
+    pub fn detach(&self) {
+        self.detached.store(true, Ordering::Relaxed);
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such file.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.file(path, |(content, _)| content.clone())
+    }
+
+    /// Writes a file and creates its folder if needed.
+    ///
+    /// # Errors
+    ///
+    /// If the handle is detached.
+    pub fn write(&self, path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+        self.create_folder(path.parent().unwrap_or(path))?;
+        self.replace(path, content.as_ref())
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such file.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        self.files()?.content.remove(path).map(|_| ()).ok_or_else(not_found)
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.files()?.content.contains_key(path))
+    }
+
+    pub(super) fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        self.file(path, |(_, at)| *at)
+    }
+
+    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let files = self.files()?;
+        if !files.folders.contains(folder) {
+            return Err(not_found());
+        }
+        let names =
+            files.content.keys().filter(|path| path.parent() == Some(folder)).filter_map(|path| path.file_name());
+        Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
+    }
+
+    pub(super) fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.files()?.folders.extend(folder.ancestors().map(Path::to_owned));
+        Ok(())
+    }
+
+    pub(super) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut files = self.files()?;
+        if path.parent().is_some_and(|folder| !files.folders.contains(folder)) {
+            return Err(not_found());
+        }
+        files.content.insert(path.to_owned(), (content.to_owned(), clock::now()));
+        Ok(())
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut files = self.files()?;
+        let file = files.content.remove(from).ok_or_else(not_found)?;
+        files.content.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn file<T>(&self, path: &Path, get: impl FnOnce(&(Vec<u8>, Timestamp)) -> T) -> io::Result<T> {
+        self.files()?.content.get(path).map(get).ok_or_else(not_found)
+    }
+
+    fn files(&self) -> io::Result<MutexGuard<'_, Files>> {
+        if self.detached.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the process was killed"));
+        }
+        Ok(self.files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}

@@ -1,0 +1,45 @@
+//! The door: connections, TLS, and which calls a caller may make.
+
+mod connection;
+mod guard;
+mod listener;
+pub mod live;
+pub mod tls;
+
+use std::{io, net::SocketAddr};
+
+use tokio::{net::TcpListener, sync::mpsc};
+
+pub(crate) use connection::Peer;
+pub(crate) use guard::Guard;
+pub(crate) use listener::{Listener, incoming};
+
+use crate::{caller::Caller, stream::BoxedStream};
+
+/// Where callers connect.
+pub enum Door {
+    /// Listens on this TCP address, with TLS.
+    Tcp(SocketAddr),
+    /// Takes connected streams that are no sockets, each with the address it stands for. For tests: over
+    /// `tokio::io::duplex` a whole agent runs in paused time.
+    Streams {
+        /// New connections. When the sender is dropped, no more come, and open ones stay open.
+        incoming: mpsc::UnboundedReceiver<(BoxedStream, SocketAddr)>,
+        /// The caller on every stream, without TLS. `None`: each stream starts with a TLS handshake, as over TCP.
+        caller: Option<Caller>,
+    },
+}
+
+impl Door {
+    /// Whether TLS identifies the caller.
+    pub(crate) fn has_tls(&self) -> bool {
+        !matches!(self, Self::Streams { caller: Some(_), .. })
+    }
+
+    pub(crate) async fn open(self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),
+            Self::Streams { incoming, caller } => Ok(Listener::Streams { incoming, caller }),
+        }
+    }
+}

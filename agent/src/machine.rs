@@ -1,0 +1,65 @@
+//! The machine that the agent runs on: systemd, login1, journal, probes, and facts from files.
+
+pub mod bus;
+mod files;
+pub(crate) mod journal;
+mod kernel;
+pub(crate) mod login;
+pub(crate) mod probe;
+pub(crate) mod systemd;
+
+use std::{path::PathBuf, sync::Arc};
+
+pub(crate) use files::Hold;
+
+use bus::Bus;
+use journal::Journal;
+use login::Login;
+use systemd::Systemd;
+
+use crate::{config::Config, disk::Disk, stream::Dial};
+
+/// Paths on the machine that no configuration moves; tests use others.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The program that reads the journal.
+    pub journalctl: PathBuf,
+    /// Debian's marker that an update needs a reboot. The file with `.pkgs` appended names the packages.
+    pub reboot_required: PathBuf,
+    /// The folder of the kernels, `vmlinuz-RELEASE`.
+    pub boot: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { journalctl: "journalctl".into(), reboot_required: "/run/reboot-required".into(), boot: "/boot".into() }
+    }
+}
+
+/// Everything the agent can ask of its machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub config: Config,
+    pub systemd: Systemd,
+    pub login: Login,
+    pub journal: Journal,
+    pub disk: Disk,
+    pub dial: Dial,
+    places: Places,
+}
+
+impl Machine {
+    /// The machine behind `bus`.
+    pub(crate) fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
+        let bus = Arc::new(bus);
+        Self {
+            systemd: Systemd::new(Arc::clone(&bus)),
+            login: Login::new(bus),
+            journal: Journal::new(places.journalctl.clone()),
+            config,
+            disk,
+            dial,
+            places,
+        }
+    }
+}

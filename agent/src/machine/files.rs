@@ -1,0 +1,107 @@
+//! Facts about the machine from files: boot id, hold, lock files, pending reboot, kernels.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::{Machine, kernel};
+use crate::disk::with_suffix;
+
+const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// How many characters of a hold file's text to keep.
+const HOLD_LIMIT: usize = 1000;
+
+/// A hold file: while it exists, the agent changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl Hold {
+    /// The first line that is not empty.
+    pub(crate) fn first_line(&self) -> &str {
+        self.text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason given")
+    }
+}
+
+/// Debian's marker that an update needs a reboot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RebootRequired {
+    pub(crate) required: bool,
+    /// The packages that need it, sorted, without duplicates.
+    pub(crate) packages: Vec<String>,
+}
+
+/// The lock files of configuration management.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LockFiles {
+    pub(crate) present: Vec<PathBuf>,
+    /// Which could not be checked, in sentences.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Machine {
+    /// The boot id: it changes with each boot and only then.
+    pub(crate) fn boot_id(&self) -> io::Result<String> {
+        let id = self.disk.read(&self.config.boot_id_file)?;
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
+    }
+
+    /// The hold, if there is one. A hold file that exists but cannot be read counts.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let path = &self.config.hold_file;
+        let since = match self.disk.modified(path) {
+            Ok(since) => since,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(_) => None,
+        };
+        let text = self.disk.read(path).map_or_else(
+            |error| format!("(it cannot be read: {error})"),
+            |text| String::from_utf8_lossy(&text).chars().take(HOLD_LIMIT).collect(),
+        );
+        Some(Hold { path: path.clone(), text: text.trim().to_owned(), since })
+    }
+
+    pub(crate) fn lock_files(&self) -> LockFiles {
+        let mut locks = LockFiles::default();
+        for path in &self.config.lock_files {
+            match self.disk.exists(path) {
+                Ok(true) => locks.present.push(path.clone()),
+                Ok(false) => {}
+                Err(error) => locks.warnings.push(format!("whether {} exists is unknown: {error}", path.display())),
+            }
+        }
+        locks
+    }
+
+    pub(crate) fn reboot_required(&self) -> RebootRequired {
+        let marker = &self.places.reboot_required;
+        let packages = self.disk.read(&with_suffix(marker, ".pkgs")).unwrap_or_default();
+        let packages = String::from_utf8_lossy(&packages);
+        let mut packages: Vec<_> = packages.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        RebootRequired {
+            required: self.disk.exists(marker).unwrap_or(false),
+            packages: packages.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The newest installed kernel, if one is found. /lib/modules is no source for it: the unit's `ProtectKernelModules=` hides
+    /// it from the agent.
+    pub(crate) fn kernel_installed(&self) -> Option<String> {
+        let names = self.disk.list(&self.places.boot).unwrap_or_default();
+        kernel::newest(names.iter().filter_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned)))
+    }
+
+    pub(crate) fn kernel_running(&self) -> String {
+        let release = self.disk.read(Path::new(KERNEL_RELEASE)).unwrap_or_default();
+        String::from_utf8_lossy(&release).trim().to_owned()
+    }
+}

@@ -1,0 +1,53 @@
+//! The last lines of a unit's journal, for the operator who has to fix it.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use tokio::{process::Command, time::timeout};
+
+/// How many lines. Units log last what made them fail, and more would not fit a terminal.
+const LINES: &str = "20";
+
+/// How long journalctl may take. With a large journal on a busy disk it takes seconds.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Longer lines are truncated: a component may log a whole object in one.
+const LINE_LIMIT: usize = 1000;
+
+/// The journal, as journalctl reads it. The agent's user must be in the group `systemd-journal`.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    journalctl: PathBuf,
+}
+
+impl Journal {
+    pub(crate) fn new(journalctl: PathBuf) -> Self {
+        Self { journalctl }
+    }
+
+    /// The unit's last lines in this boot, oldest first. If they cannot be read, the only line says why.
+    pub(crate) async fn last_lines(&self, unit: &str) -> Vec<String> {
+        let mut command = Command::new(&self.journalctl);
+        command
+            .args(["--unit", unit, "--lines", LINES, "--boot", "--output", "short-iso", "--no-hostname"])
+            .args(["--no-pager", "--quiet"])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = match timeout(READ_WITHIN, command.output()).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return vec![format!("the journal could not be read: {error}")],
+            Err(_) => return vec![format!("the journal could not be read within {} s", READ_WITHIN.as_secs())],
+        };
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            return vec![format!("the journal could not be read: {}", message.trim())];
+        }
+        String::from_utf8_lossy(&output.stdout).lines().map(shortened).collect()
+    }
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(LINE_LIMIT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,76 @@
+//! How a probe checks the certificate of the server it asks.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+
+use super::ProbeError;
+use crate::config::Trust;
+
+/// The TLS client of one probe. It reads the CA each time: it may have been renewed with the unit's certificate.
+pub(super) fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, ProbeError> {
+    let builder = ClientConfig::builder();
+    let config = match trust {
+        Trust::Ca(path) => builder.with_root_certificates(roots(path)?).with_no_client_auth(),
+        Trust::Nobody => {
+            let verifier = Arc::new(AnyCertificate(ring::default_provider()));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, ProbeError> {
+    let bad = |reason: String| ProbeError::Ca { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for ca in CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))? {
+        let ca = ca.map_err(|error| bad(error.to_string()))?;
+        roots.add(ca).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("it holds no certificate".to_owned())) } else { Ok(roots) }
+}
+
+/// Accepts any certificate whose key the server holds. The configuration allows this only on loopback, where there is no
+/// man in the middle.
+#[derive(Debug)]
+struct AnyCertificate(CryptoProvider);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

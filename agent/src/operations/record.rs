@@ -1,0 +1,202 @@
+//! The record of an operation: one durable, named change of the node. Plain data, in the form in which it is stored.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use usher_common::clock;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Operation {
+    /// The idempotency key that the caller chose.
+    pub(crate) id: String,
+    pub(crate) change: Change,
+    pub(crate) order: Order,
+    /// The names in the caller's certificate.
+    pub(crate) caller: Vec<String>,
+    /// The boot in which it was accepted.
+    pub(crate) boot_id: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    /// How far it has come, for an agent that finds it on disk.
+    pub(crate) progress: Progress,
+    pub(crate) state: State,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) evidence: Evidence,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Change {
+    RestartUnit {
+        unit: String,
+        expected_invocation_id: String,
+    },
+    StopUnit {
+        unit: String,
+        expected_invocation_id: String,
+    },
+    /// Does nothing if the unit is active.
+    StartUnit {
+        unit: String,
+    },
+    RebootNode {
+        expected_boot_id: String,
+        /// Names of inhibitors and users (`user:NAME`) to ignore.
+        override_blockers: BTreeSet<String>,
+    },
+}
+
+impl Change {
+    /// The unit that it changes, `None` for a reboot.
+    pub(crate) fn unit(&self) -> Option<&str> {
+        match self {
+            Self::RestartUnit { unit, .. } | Self::StopUnit { unit, .. } | Self::StartUnit { unit } => Some(unit),
+            Self::RebootNode { .. } => None,
+        }
+    }
+
+    /// The name of its RPC.
+    pub(crate) fn call(&self) -> &'static str {
+        match self {
+            Self::RestartUnit { .. } => "RestartUnit",
+            Self::StopUnit { .. } => "StopUnit",
+            Self::StartUnit { .. } => "StartUnit",
+            Self::RebootNode { .. } => "RebootNode",
+        }
+    }
+
+    /// The change for people: `restart kube-scheduler.service`, `reboot`.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Self::RestartUnit { unit, .. } => format!("restart {unit}"),
+            Self::StopUnit { unit, .. } => format!("stop {unit}"),
+            Self::StartUnit { unit } => format!("start {unit}"),
+            Self::RebootNode { .. } => "reboot".to_owned(),
+        }
+    }
+}
+
+/// Who requested a change, why, and under which lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The fencing token: the transitions of the coordinator's lock.
+    pub(crate) epoch: u64,
+    pub(crate) reason: String,
+    /// The ticket, or empty.
+    pub(crate) task_id: String,
+    /// The person, by the caller's account.
+    pub(crate) requester: String,
+    /// Check only, and change nothing.
+    #[serde(skip)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(crate) enum Progress {
+    /// Accepted and stored. systemd may or may not have been asked.
+    Accepted,
+    /// systemd has the job.
+    Job { path: String, at: Timestamp },
+    /// The unit is active, and its probe may be running.
+    Active {
+        /// When systemd got the job, or, if there was none, when the operation started.
+        at: Timestamp,
+    },
+    /// login1 was or is being asked.
+    RebootAsked,
+}
+
+/// Whether an operation has ended, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum State {
+    Running,
+    Succeeded,
+    Failed(Failure),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+    /// The last lines of the unit's journal, oldest first; empty if no unit is involved.
+    pub(crate) journal: Vec<String>,
+}
+
+/// The kinds of failure; the contract explains them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailureKind {
+    Job,
+    Probe,
+    Interrupted,
+    Systemd,
+    NotRebooted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Step {
+    pub(crate) at: Timestamp,
+    /// One of the step names of the contract.
+    pub(crate) name: String,
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Evidence {
+    pub(crate) invocation_id_before: String,
+    pub(crate) invocation_id_after: String,
+    pub(crate) boot_id_before: String,
+    pub(crate) boot_id_after: String,
+    /// From systemd's accepting the job to the first healthy response that counted.
+    pub(crate) unit_took: Option<SignedDuration>,
+}
+
+impl Operation {
+    /// An operation that starts now.
+    pub(crate) fn new(id: String, change: Change, order: Order, caller: Vec<String>, boot_id: String) -> Self {
+        let started_at = clock::now();
+        let mut operation = Self {
+            id,
+            change,
+            order,
+            caller,
+            boot_id,
+            started_at,
+            ended_at: None,
+            progress: Progress::Accepted,
+            state: State::Running,
+            steps: Vec::new(),
+            evidence: Evidence::default(),
+        };
+        operation.step("accepted", format!("accepted: {}", operation.change.description()));
+        operation
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    /// Appends something that happened now.
+    pub(crate) fn step(&mut self, name: &str, message: impl Into<String>) {
+        self.steps.push(Step { at: clock::now(), name: name.to_owned(), message: message.into() });
+    }
+
+    pub(crate) fn succeed(&mut self) {
+        self.ended_at = Some(clock::now());
+        self.state = State::Succeeded;
+    }
+
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.step("failed", failure.message.clone());
+        self.ended_at = Some(clock::now());
+        self.state = State::Failed(failure);
+    }
+}
+
+/// Whether `id` may name an operation: 1 to 64 characters of `[A-Za-z0-9._-]`.
+pub(crate) fn is_operation_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}

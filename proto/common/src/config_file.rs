@@ -1,0 +1,113 @@
+//! Configuration files in TOML: one reader for the cluster file and for the agent's configuration.
+//!
+//! A program reads its file table by table and key by key ([`Table`]). Each key says where it is read what it is: its
+//! [`Kind`], its meaning, and its default. From that one place come
+//!
+//! - the value, checked, or every mistake of the file at once, each with file, line, key and what would be right: an unknown
+//!   key is an error, never ignored, for a misspelt `gap` must not become the default gap;
+//! - the [`Record`] of what was read: every key with its effective value and the line that it comes from;
+//! - the file's description ([`describe`]), from which the commented example, the reference page and the JSON schema are
+//!   generated.
+
+mod kind;
+mod nearest;
+mod problem;
+mod record;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use self::{
+    kind::{
+        COUNT, DURATION, FLAG, Kind, LIMIT, ListOf, PATH, PORT, POSITIVE, Scalar, Shape, TEXT, expected, number, text,
+    },
+    nearest::nearest,
+    problem::{FileError, Problem},
+    record::{Default, KeyRecord, Name, Presence, Record, Section, dotted},
+    table::{Key, Open, Others, Table},
+    value::Value,
+};
+use self::{problem::line_of, table::Reading};
+
+/// What a file says, and where it says so.
+#[derive(Debug)]
+pub struct Contents<T> {
+    /// What the program made of the file.
+    pub value: T,
+    /// Every key that was read.
+    pub record: Record,
+}
+
+/// Reads a file with `root`. Relative paths in it are relative to its folder. `what` names the file in the error, as in
+/// "the cluster file".
+///
+/// # Errors
+///
+/// If the file cannot be read, or has mistakes: then all of them.
+pub fn load<T>(
+    path: &Path,
+    what: &'static str,
+    root: impl FnOnce(&mut Table<'_>) -> T,
+) -> Result<Contents<T>, FileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text, path, path.parent().unwrap_or(Path::new("")), root)
+}
+
+/// Reads a file's text. `path` is its name in mistakes, `folder` where relative paths in it begin.
+///
+/// # Errors
+///
+/// [`FileError::Invalid`], if the text has mistakes.
+pub fn parse<T>(
+    text: &str,
+    path: &Path,
+    folder: &Path,
+    root: impl FnOnce(&mut Table<'_>) -> T,
+) -> Result<Contents<T>, FileError> {
+    let (table, broken) = DeTable::parse_recoverable(text);
+    let reading = Reading::new(folder, false);
+    // What a broken file seems to say is not worth a second complaint.
+    for error in &broken {
+        let offset = error.span().map_or(0, |span| span.start);
+        reading.mistake(Some(offset), String::new(), format!("not TOML: {}", error.message()));
+    }
+    let value = broken.is_empty().then(|| reading.read(Some(table.get_ref()), root));
+    let (mistakes, record) = reading.finish(text);
+    match value {
+        Some(value) if mistakes.is_empty() => Ok(Contents { value, record }),
+        _ => Err(FileError::Invalid {
+            problems: mistakes
+                .into_iter()
+                .map(|mistake| Problem {
+                    path: path.to_owned(),
+                    line: mistake.offset.map(|offset| line_of(text, offset)),
+                    key: mistake.key,
+                    message: mistake.message,
+                })
+                .collect(),
+        }),
+    }
+}
+
+/// Reads an empty file: every key that has a default has it. Keys that are required go unreported.
+pub fn defaults<T>(folder: &Path, root: impl FnOnce(&mut Table<'_>) -> T) -> Contents<T> {
+    let reading = Reading::new(folder, false);
+    let value = reading.read(None, root);
+    Contents { value, record: reading.finish("").1 }
+}
+
+/// Every table and key that `root` knows, those that a site names included: each of these once, under an example's name.
+pub fn describe<T>(root: impl FnOnce(&mut Table<'_>) -> T) -> Record {
+    let reading = Reading::new(Path::new(""), true);
+    reading.read(None, root);
+    reading.finish("").1
+}
