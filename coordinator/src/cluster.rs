@@ -11,6 +11,7 @@ mod leases;
 mod lock;
 mod nodes;
 mod pods;
+pub(crate) mod retry;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -23,7 +24,6 @@ pub use self::{
     lock::{Lock, LockError, LockHolder, LockRequest},
     nodes::{CordonMark, Cordoned, FieldWriter, NodeFacts, Uncordoned},
 };
-use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
@@ -74,7 +74,7 @@ impl Cluster {
     ///
     /// If no apiserver answers.
     pub async fn version(&self) -> Result<String, ClusterError> {
-        // Without patience, as the first request of a command.
+        // Not retried, as the first request of a command.
         let version = self.client.apiserver_version().await;
         version.map(|info| info.git_version).map_err(|source| self.error("ask for the server's version", source))
     }
@@ -84,7 +84,7 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        patience::patiently(PATIENCE, request).await.map_err(|source| self.error(doing, source))
+        retry::retry(PATIENCE, request).await.map_err(|source| self.error(doing, source))
     }
 
     fn error(&self, doing: &str, source: kube::Error) -> ClusterError {

@@ -22,7 +22,6 @@ pub mod inventory;
 pub mod leader;
 pub mod node;
 pub mod output;
-mod patience;
 pub mod plan;
 pub mod progress;
 pub mod report;

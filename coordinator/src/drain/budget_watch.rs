@@ -15,7 +15,7 @@ use kube::{
 };
 
 use super::watching::{Steady, of_watch, watch_seconds};
-use crate::patience::is_passing;
+use crate::cluster::retry::is_transient;
 
 /// A budget as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn news_of(client: &Client, namespace: &str) -> BoxStream<'static, BudgetNews> {
     let config = watcher::Config::default().timeout(watch_seconds());
     let events = watcher(budgets, config).backoff(Steady).map(|event| event.map_err(of_watch));
     let until_forbidden = events.take_while(|event| {
-        let goes_on = !matches!(event, Err(Some(error)) if !is_passing(error));
+        let goes_on = !matches!(event, Err(Some(error)) if !is_transient(error));
         future::ready(goes_on)
     });
     let news = until_forbidden.filter_map(|event| {

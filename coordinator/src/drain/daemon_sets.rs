@@ -11,7 +11,7 @@ use super::{
     list::PATIENCE,
     pods::{Phase, PodFacts},
 };
-use crate::patience::{in_words, patiently};
+use crate::cluster::retry::{error_message, retry};
 
 /// For so long an answer is good: a hundred nodes have a pod of each DaemonSet, and it is asked for once.
 const GOOD_FOR: Duration = Duration::from_secs(30);
@@ -47,9 +47,9 @@ impl DaemonSets {
 
 async fn look_up(client: &Client, namespace: &str, name: &str) -> DaemonSet {
     let daemon_sets: Api<ApiDaemonSet> = Api::namespaced(client.clone(), namespace);
-    match patiently(PATIENCE, || daemon_sets.get(name)).await {
+    match retry(PATIENCE, || daemon_sets.get(name)).await {
         Ok(_) => DaemonSet::Exists,
         Err(kube::Error::Api(status)) if status.is_not_found() => DaemonSet::Gone(status.message),
-        Err(error) => DaemonSet::Unknown(in_words(&error)),
+        Err(error) => DaemonSet::Unknown(error_message(&error)),
     }
 }

@@ -16,7 +16,7 @@ use kube::{
 use tokio::time::timeout;
 
 use super::PodRef;
-use crate::patience;
+use crate::cluster::retry::{error_message, is_transient};
 
 /// The apiserver itself gives up after 34 s.
 const CALL: Duration = Duration::from_secs(40);
@@ -131,7 +131,7 @@ fn only_retry_after(seconds: u32) -> StatusDetails {
 
 /// What a refusal means.
 pub(super) fn outcome(error: &kube::Error) -> Outcome {
-    let message = patience::in_words(error);
+    let message = error_message(error);
     let kube::Error::Api(status) = error else {
         return Outcome::Later { message, retry_after: Duration::ZERO };
     };
@@ -148,7 +148,7 @@ pub(super) fn outcome(error: &kube::Error) -> Outcome {
         403 if cause(details, NAMESPACE_TERMINATING).is_some() => Outcome::NamespaceTerminating,
         // More than one budget matches the pod; other 500s are the server's own trouble.
         500 if message.contains("more than one PodDisruptionBudget") => Outcome::Failed { message },
-        _ if patience::is_passing(error) => Outcome::Later { message, retry_after },
+        _ if is_transient(error) => Outcome::Later { message, retry_after },
         _ => Outcome::Failed { message },
     }
 }

@@ -27,7 +27,7 @@ use super::{
     pods::PodFacts,
     watching::{PAUSE, watch_seconds},
 };
-use crate::patience::{is_expired, jittered};
+use crate::cluster::retry::{is_expired, jittered};
 
 /// A watch that lasts so long has not ended early.
 const STEADY: Duration = Duration::from_secs(5);

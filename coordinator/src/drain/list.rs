@@ -7,7 +7,7 @@ use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
 
 use super::DrainOptions;
-use crate::patience::{is_expired, patiently};
+use crate::cluster::retry::{is_expired, retry};
 
 /// Objects to a page: a page of full pods is some megabytes, whatever the size of the cluster.
 pub(super) const PAGE: u32 = 500;
@@ -47,7 +47,7 @@ where
 {
     let (mut made, mut params) = (empty.clone(), first.clone());
     loop {
-        let page = match patiently(patience, || api.list(&params)).await {
+        let page = match retry(patience, || api.list(&params)).await {
             Err(error) if is_expired(&error) && params.continue_token.is_some() => {
                 (made, params) = (empty.clone(), first.clone());
                 continue;

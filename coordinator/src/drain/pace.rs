@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::patience::jittered;
+use crate::cluster::retry::jittered;
 
 /// At the beginning. An eviction costs an apiserver some milliseconds and a few writes in etcd; this many are no burden, and
 /// empty a full node (110 pods) in a second.

@@ -25,7 +25,7 @@ use super::{
     surge::{Fitness, surge},
     volumes,
 };
-use crate::patience::{FOREVER, in_words, is_passing};
+use crate::cluster::retry::{UNLIMITED, error_message, is_transient};
 
 /// How often is asked whether somebody refills budgets, while pods wait for one.
 const REFILL_TICK: Duration = Duration::from_secs(2);
@@ -197,7 +197,7 @@ impl Drain<'_> {
             return Ok(());
         }
         let spared = volumes::behind(self.client, self.ledger.claims_of_staying()).await;
-        let mut refused = spared.as_ref().err().map(in_words);
+        let mut refused = spared.as_ref().err().map(error_message);
         if let Ok(spared) = spared {
             let mut attached = pin!(volumes::attached(self.client, self.node, &spared));
             while let Some(volumes) = attached.next().await {
@@ -208,7 +208,7 @@ impl Drain<'_> {
                         progress(self.ledger.progress());
                     }
                     Err(error) => {
-                        refused = Some(in_words(&error));
+                        refused = Some(error_message(&error));
                         break;
                     }
                 }
@@ -222,7 +222,7 @@ impl Drain<'_> {
 
     /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
     async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
-        let listed = list::of_node(self.client, self.node, self.options, FOREVER, PodFacts::of).await;
+        let listed = list::of_node(self.client, self.node, self.options, UNLIMITED, PodFacts::of).await;
         let (listed, _) = listed.map_err(|error| self.refused_to_say(&error))?;
         self.listed(listed).await?;
         Ok(self.ledger.is_empty())
@@ -232,9 +232,9 @@ impl Drain<'_> {
         // The end of a watch's connection is no trouble by itself: the next one goes on there. Only a server that
         // refuses for good ends the drain.
         match error {
-            kube::Error::Api(_) if !is_passing(error) => Err(self.refused_to_say(error)),
+            kube::Error::Api(_) if !is_transient(error) => Err(self.refused_to_say(error)),
             _ => {
-                self.ledger.trouble(Some(in_words(error)));
+                self.ledger.trouble(Some(error_message(error)));
                 Ok(())
             }
         }
@@ -243,7 +243,7 @@ impl Drain<'_> {
     fn refused_to_say(&self, error: &kube::Error) -> DrainError {
         DrainError::Api {
             doing: format!("list the pods on {}", self.node),
-            message: in_words(error),
+            message: error_message(error),
             remains: Box::new(self.ledger.remains()),
         }
     }
@@ -272,6 +272,6 @@ async fn ask(client: &Client, call: &Call, manner: Manner) -> Outcome {
 impl DrainError {
     /// The API refused before anything was evicted.
     pub(super) fn before_anything(doing: String, error: &kube::Error) -> Self {
-        Self::Api { doing, message: in_words(error), remains: Box::<Remains>::default() }
+        Self::Api { doing, message: error_message(error), remains: Box::<Remains>::default() }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     surge::{self, Fitness},
     survey::Survey,
 };
-use crate::patience::in_words;
+use crate::cluster::retry::error_message;
 
 /// A look at one node.
 pub(super) struct Look<'a> {
@@ -116,7 +116,7 @@ impl Look<'_> {
     async fn replacement(&self, facts: &PodFacts, is_lone: bool) -> Option<Fitness> {
         let owner = facts.owner.as_ref().filter(|_| is_lone && self.options.policy.surges(facts))?;
         let fitness = surge::fitness(self.client, &facts.pod.namespace, owner).await;
-        Some(fitness.unwrap_or_else(|error| Fitness::Unfit { why: in_words(&error) }))
+        Some(fitness.unwrap_or_else(|error| Fitness::Unfit { why: error_message(&error) }))
     }
 }
 

@@ -14,7 +14,7 @@ use kube::{
 };
 
 use super::watching::{Steady, of_watch, watch_seconds};
-use crate::patience::{FOREVER, is_passing, patiently};
+use crate::cluster::retry::{UNLIMITED, is_transient, retry};
 
 /// The volumes behind claims, of the pods that stay and keep theirs.
 pub(super) async fn behind(
@@ -24,7 +24,7 @@ pub(super) async fn behind(
     let mut volumes = BTreeSet::new();
     for (namespace, name) in claims {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-        let claim = patiently(FOREVER, || api.get_opt(name)).await?;
+        let claim = retry(UNLIMITED, || api.get_opt(name)).await?;
         volumes.extend(claim.and_then(|claim| claim.spec?.volume_name));
     }
     Ok(volumes)
@@ -43,7 +43,7 @@ pub(super) fn attached<'a>(
     watcher(attachments, config).backoff(Steady).filter_map(move |event| {
         future::ready(match event {
             Ok(event) => present.after(event).map(Ok),
-            Err(error) => of_watch(error).filter(|error| !is_passing(error)).map(Err),
+            Err(error) => of_watch(error).filter(|error| !is_transient(error)).map(Err),
         })
     })
 }

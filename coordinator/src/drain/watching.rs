@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 
-use crate::patience::{is_expired, jittered};
+use crate::cluster::retry::{is_expired, jittered};
 
 const SHORTEST_WATCH: Duration = Duration::from_secs(20);
 
