@@ -24,7 +24,7 @@ pub struct World {
     /// The agents.
     pub agents: Agents,
     /// What drains share: one bound on their calls, one look at the cluster.
-    pub drainer: Drainer<'static>,
+    pub drainer: Drainer,
     /// Who leads; under watch once somebody asks.
     elections: OnceCell<Elections>,
     /// The Nodes when the world was opened.
@@ -53,7 +53,7 @@ impl World {
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
         let begun = Instant::now();
         let nodes = cluster.nodes_at_once().await?;
-        let drainer = Drainer::new(cluster.client().clone()).knowing(&nodes, begun);
+        let drainer = Drainer::new(cluster.client().clone()).with_nodes(&nodes, begun);
         let nodes = NodeFacts::by_name(&nodes);
         let control_plane = control_plane(&site, &nodes);
         let agents = Agents::described(&site, internal_ips(&nodes));

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{
-    PodSelector,
-    pods::{Phase, PodFacts},
-};
+use super::PodSelector;
 
 /// Which pods are left alone, awaited or put in order. Empty: none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,33 +23,6 @@ pub struct DrainPolicy {
     pub wait_for_volumes: bool,
     /// Groups: pods of an earlier one have gone before the first of a later one is told to go. Those of none go last.
     pub order: Vec<PodSelector>,
-}
-
-impl DrainPolicy {
-    pub(super) fn skips(&self, pod: &PodFacts) -> bool {
-        self.skip.iter().any(|selector| selector.selects(&pod.labels))
-    }
-
-    pub(super) fn protects(&self, pod: &PodFacts) -> bool {
-        self.protected_namespaces.contains(&pod.pod.namespace)
-    }
-
-    /// Whether the pod is to end by itself first.
-    pub(super) fn awaits(&self, pod: &PodFacts) -> bool {
-        let of_job =
-            pod.owner.as_ref().is_some_and(|owner| owner.kind == "Job" && owner.api_version.starts_with("batch/"));
-        (self.wait_for_jobs && of_job) || self.wait_for_completion.iter().any(|selector| selector.selects(&pod.labels))
-    }
-
-    /// Whether another one is to be started first, if the pod is a lone replica of a Deployment.
-    pub(super) fn surges(&self, pod: &PodFacts) -> bool {
-        pod.phase != Phase::Finished && self.surge.iter().any(|selector| selector.selects(&pod.labels))
-    }
-
-    /// The pod's group, from 0.
-    pub(super) fn group(&self, pod: &PodFacts) -> usize {
-        self.order.iter().position(|selector| selector.selects(&pod.labels)).unwrap_or(self.order.len())
-    }
 }
 
 /// What is done about pods that do not go in time. Nothing, unless the operator asks for it by name.

@@ -40,8 +40,7 @@ pub(super) async fn drain(step: &Step, context: &mut Context<'_>) -> Result<(), 
     let machine = context.machine().to_owned();
     let world = context.world;
     let refilled = watch::Sender::new(None);
-    let refill = || *refilled.borrow();
-    let drainer = world.drainer.clone().asking(&refill);
+    let drainer = world.drainer.clone().with_budget_leader(refilled.subscribe());
     let (events, number, word) = (context.events.clone(), context.number, step.word());
     let (last, said) = watch::channel(DrainProgress::default());
     let say = |progress: &DrainProgress| {
