@@ -15,15 +15,22 @@ pub(crate) mod retry;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+pub(crate) use self::nodes::by_name;
 pub use self::{
-    apiservers::Readiness,
     connect::{Access, ConnectError},
     elections::{Elections, NoLeader},
     error::ClusterError,
-    leases::LeaseName,
     lock::{Lock, LockError, LockHolder, LockRequest},
-    nodes::{CordonMark, Cordoned, FieldWriter, NodeFacts, Uncordoned},
+    nodes::{Cordoned, Uncordoned},
 };
+pub use usher_core::{
+    facts::{
+        apiserver::Readiness,
+        node::{CordonMark, FieldWriter, NodeFacts},
+    },
+    site::LeaseName,
+};
+
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.

@@ -16,7 +16,6 @@ mod convert;
 mod error;
 mod follow;
 mod trust;
-mod types;
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +27,7 @@ use rustls_pki_types::ServerName;
 pub use address::in_url;
 pub use agent::Agent;
 pub use error::{NodeError, Side};
-pub use types::{
+pub use usher_core::facts::agent::{
     Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
     OperationStep, Order, RebootBudget, Session, UnitStatus,
 };

@@ -54,7 +54,7 @@ impl World {
         let begun = Instant::now();
         let nodes = cluster.nodes_at_once().await?;
         let drainer = Drainer::new(cluster.client().clone()).with_nodes(&nodes, begun);
-        let nodes = NodeFacts::by_name(&nodes);
+        let nodes = crate::cluster::by_name(&nodes);
         let control_plane = control_plane(&site, &nodes);
         let agents = Agents::described(&site, internal_ips(&nodes));
         Ok(Self { site, cluster, agents, drainer, elections: OnceCell::new(), nodes, control_plane })

@@ -2,48 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, Readiness};
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What one apiserver says about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "camelCase")]
-pub enum Readiness {
-    /// `/readyz` answered 200. The check of etcd is part of it.
-    Ready,
-    /// It answered, with something else.
-    NotReady {
-        /// The server's words, the failed checks among them.
-        message: String,
-    },
-    /// It did not answer.
-    Unreachable {
-        /// Why.
-        message: String,
-    },
-}
-
-impl Readiness {
-    /// Whether `/readyz` answered 200.
-    pub fn is_ready(&self) -> bool {
-        matches!(self, Self::Ready)
-    }
-}
-
-impl std::fmt::Display for Readiness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ready => f.write_str("ready"),
-            Self::NotReady { message } => write!(f, "not ready: {message}"),
-            Self::Unreachable { message } => write!(f, "no answer: {message}"),
-        }
-    }
-}
 
 impl Cluster {
     /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Endpoints};
 use kube::{Api, api::PostParams};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, LeaseName};
 use crate::leader::{Holder, Known, machine_of};
 
 /// The annotation of elections before Kubernetes 1.20.
@@ -18,21 +18,6 @@ const NODE_LEASES: &str = "kube-node-lease";
 
 /// client-go's default, used when a lease does not say how long it lasts.
 const DEFAULT_LEASE: Duration = Duration::from_secs(15);
-
-/// Where an election's record lives.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct LeaseName {
-    /// The namespace, mostly `kube-system`.
-    pub namespace: String,
-    /// The Lease's name; on old clusters also that of the Endpoints with the annotation.
-    pub name: String,
-}
-
-impl std::fmt::Display for LeaseName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// An election's record at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, CordonMark, FieldWriter, NodeFacts};
 
 /// The annotation that says who cordoned a node, written in the same patch as the cordon itself.
 const CORDON_ANNOTATION: &str = "usher.dev/cordon";
@@ -19,73 +17,8 @@ const CORDON_ANNOTATION: &str = "usher.dev/cordon";
 /// The label that kubeadm and most distributions give control-plane Nodes.
 const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 
-/// The taint by which an operator declares a machine powered off for good: pods are then deleted by force.
-const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
-
 /// The manager under which usher's writes show in `kubectl get --show-managed-fields`.
 const FIELD_MANAGER: &str = "usher";
-
-/// What usher knows of a Node object.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeFacts {
-    /// Its name.
-    pub name: String,
-    /// Its identity: a Node deleted and made anew under the same name is another one.
-    pub uid: String,
-    /// Whether it carries the control-plane label.
-    pub control_plane: bool,
-    /// Other names of the machine: its Hostname address and its hostname label.
-    pub hostnames: Vec<String>,
-    /// Its first InternalIP.
-    pub internal_ip: Option<String>,
-    /// The status of its Ready condition: `True`, `False` or `Unknown`; empty if it has none yet.
-    pub ready: String,
-    /// The reason and message of that condition, for people.
-    pub ready_message: String,
-    /// When the kubelet confirmed that condition last, by the node's own clock.
-    pub heartbeat: Option<Timestamp>,
-    /// Conditions that speak against pods: pressure of memory, disk or processes, a network that is not set up.
-    pub troubles: Vec<String>,
-    /// Its boot id as the kubelet reported it.
-    pub boot_id: String,
-    /// The kernel it runs as the kubelet reported it.
-    pub kernel: String,
-    /// `spec.unschedulable`.
-    pub unschedulable: bool,
-    /// usher's mark, if usher cordoned it.
-    pub mark: Option<CordonMark>,
-    /// Who else wrote `spec.unschedulable`, and when, as the API server recorded it.
-    pub cordoned_by: Option<FieldWriter>,
-    /// Taints that keep pods away or drive them out, as `key:effect`, without the one that mirrors the cordon.
-    pub taints: Vec<String>,
-}
-
-/// A client that wrote a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FieldWriter {
-    /// The name the client gave itself, such as `kubectl-cordon`.
-    pub manager: String,
-    /// When it wrote last.
-    pub at: Option<Timestamp>,
-}
-
-/// Who cordoned a node, for which operation, and why. Kubernetes records nothing of the kind itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CordonMark {
-    /// The operation's id.
-    pub operation: String,
-    /// The command: `cordon`, `drain` or `reboot`.
-    pub command: String,
-    /// The person, as user@host.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// What became of a cordon.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,55 +40,43 @@ pub enum Uncordoned {
     NotOurs,
 }
 
-impl NodeFacts {
-    /// Those of all `nodes`.
-    pub(crate) fn by_name(nodes: &[Node]) -> BTreeMap<String, Self> {
-        nodes.iter().map(|node| (node.name_any(), Self::from_node(node))).collect()
-    }
+/// Those of all `nodes`.
+pub(crate) fn by_name(nodes: &[Node]) -> BTreeMap<String, NodeFacts> {
+    nodes.iter().map(|node| (node.name_any(), facts_of(node))).collect()
+}
 
-    fn from_node(node: &Node) -> Self {
-        let spec = node.spec.clone().unwrap_or_default();
-        let status = node.status.clone().unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
-        let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-        let info = status.node_info.unwrap_or_default();
-        let addresses = status.addresses.unwrap_or_default();
-        let address =
-            |kind: &str| addresses.iter().find(|address| address.type_ == kind).map(|found| found.address.clone());
-        let labels = node.labels();
-        Self {
-            name: node.name_any(),
-            uid: node.uid().unwrap_or_default(),
-            control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
-            hostnames: address("Hostname").into_iter().chain(labels.get("kubernetes.io/hostname").cloned()).collect(),
-            internal_ip: address("InternalIP"),
-            ready: ready.map(|condition| condition.status.clone()).unwrap_or_default(),
-            ready_message: ready.map(words).unwrap_or_default(),
-            heartbeat: ready.and_then(|condition| condition.last_heartbeat_time.as_ref()).map(|time| time.0),
-            troubles: conditions.iter().filter(|condition| is_trouble(condition)).map(|c| c.type_.clone()).collect(),
-            boot_id: info.boot_id,
-            kernel: info.kernel_version,
-            unschedulable: spec.unschedulable.unwrap_or_default(),
-            mark: mark(node),
-            cordoned_by: unschedulable_writer(node),
-            taints: spec
-                .taints
-                .unwrap_or_default()
-                .into_iter()
-                .filter(|taint| taint.effect != "PreferNoSchedule" && taint.key != "node.kubernetes.io/unschedulable")
-                .map(|taint| format!("{}:{}", taint.key, taint.effect))
-                .collect(),
-        }
-    }
-
-    /// Whether the kubelet says that it takes pods.
-    pub fn is_ready(&self) -> bool {
-        self.ready == "True"
-    }
-
-    /// Whether an operator declared the machine to be off for good.
-    pub fn is_out_of_service(&self) -> bool {
-        self.taints.iter().any(|taint| taint.starts_with(OUT_OF_SERVICE_TAINT))
+fn facts_of(node: &Node) -> NodeFacts {
+    let spec = node.spec.clone().unwrap_or_default();
+    let status = node.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let info = status.node_info.unwrap_or_default();
+    let addresses = status.addresses.unwrap_or_default();
+    let address =
+        |kind: &str| addresses.iter().find(|address| address.type_ == kind).map(|found| found.address.clone());
+    let labels = node.labels();
+    NodeFacts {
+        name: node.name_any(),
+        uid: node.uid().unwrap_or_default(),
+        control_plane: labels.contains_key(CONTROL_PLANE_LABEL),
+        hostnames: address("Hostname").into_iter().chain(labels.get("kubernetes.io/hostname").cloned()).collect(),
+        internal_ip: address("InternalIP"),
+        ready: ready.map(|condition| condition.status.clone()).unwrap_or_default(),
+        ready_message: ready.map(words).unwrap_or_default(),
+        heartbeat: ready.and_then(|condition| condition.last_heartbeat_time.as_ref()).map(|time| time.0),
+        troubles: conditions.iter().filter(|condition| is_trouble(condition)).map(|c| c.type_.clone()).collect(),
+        boot_id: info.boot_id,
+        kernel: info.kernel_version,
+        unschedulable: spec.unschedulable.unwrap_or_default(),
+        mark: mark(node),
+        cordoned_by: unschedulable_writer(node),
+        taints: spec
+            .taints
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|taint| taint.effect != "PreferNoSchedule" && taint.key != "node.kubernetes.io/unschedulable")
+            .map(|taint| format!("{}:{}", taint.key, taint.effect))
+            .collect(),
     }
 }
 
@@ -219,7 +140,7 @@ impl Cluster {
         let api: Api<Node> = Api::all(self.client.clone());
         let params = ListParams::default().labels(selector);
         let nodes = self.patiently("list the nodes", || api.list(&params)).await?;
-        Ok(NodeFacts::by_name(&nodes.items))
+        Ok(by_name(&nodes.items))
     }
 
     /// One Node.
@@ -230,7 +151,7 @@ impl Cluster {
     pub async fn node(&self, name: &str) -> Result<NodeFacts, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let node = self.patiently(&format!("read the node {name}"), || api.get(name)).await?;
-        Ok(NodeFacts::from_node(&node))
+        Ok(facts_of(&node))
     }
 
     /// Cordons a node and writes the mark in the same patch. A node that is cordoned already is left as it is.
@@ -244,7 +165,7 @@ impl Cluster {
         let text =
             serde_json::to_string(mark).map_err(|error| malformed(&format!("cordon {name}"), &error.to_string()))?;
         self.patch_node(name, &format!("cordon {name}"), |node| {
-            let facts = NodeFacts::from_node(node);
+            let facts = facts_of(node);
             // A repeated request whose first answer was lost finds its own mark.
             if facts.unschedulable {
                 let ours = facts.mark.is_some_and(|found| found.operation == mark.operation);
@@ -263,7 +184,7 @@ impl Cluster {
     /// As [`Self::node`].
     pub async fn uncordon(&self, name: &str, only_operation: Option<&str>) -> Result<Uncordoned, ClusterError> {
         self.patch_node(name, &format!("uncordon {name}"), |node| {
-            let facts = NodeFacts::from_node(node);
+            let facts = facts_of(node);
             if !facts.unschedulable && facts.mark.is_none() {
                 return Err(Uncordoned::Before);
             }
@@ -333,7 +254,7 @@ mod tests {
             ("uncordoned by somebody else", false, None, false),
             ("and cordoned again by them", true, Some("kubectl-cordon"), false),
         ] {
-            assert_eq!(NodeFacts::from_node(&node(unschedulable, writer)).mark.is_some(), ours, "{what}");
+            assert_eq!(facts_of(&node(unschedulable, writer)).mark.is_some(), ours, "{what}");
         }
     }
 }

@@ -6,9 +6,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use tokio::{sync::watch, time::Instant};
+use usher_core::drain::DrainOptions;
 
 use super::{
-    DrainOptions,
     evict::Pace,
     follow::{Deadline, Ledger},
     report::{DrainError, DrainPreview, DrainProgress, Drained, Verdict},

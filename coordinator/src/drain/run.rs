@@ -3,15 +3,15 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use jiff::Timestamp;
 use kube::Client;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
 };
+use usher_common::clock;
+use usher_core::drain::DrainOptions;
 
 use super::{
-    DrainOptions,
     evict::{
         EvictionOptions, Outcome, Pace, evict, outcome,
         surge::{self, Surge},
@@ -61,7 +61,7 @@ impl Drain<'_> {
 
         loop {
             if let Some(limit) = self.options.skip_wait_for_delete {
-                self.ledger.skip_overdue(limit, Timestamp::now());
+                self.ledger.skip_overdue(limit, clock::now());
             }
             let now = Instant::now();
             while requests.len() < parallel
@@ -74,7 +74,7 @@ impl Drain<'_> {
             let waits = !blocked.is_empty();
             budgets.follow(self.client, blocked);
             let replenished = !waits || *self.budget_leader.borrow_and_update() != Some(false);
-            self.ledger.set_replenished(replenished, Timestamp::now());
+            self.ledger.set_replenished(replenished, clock::now());
             self.deadline.set_replenished(replenished, now);
             let state = self.ledger.progress();
             if (listed || state.trouble.is_some()) && reported.as_ref() != Some(&state) {
@@ -95,7 +95,7 @@ impl Drain<'_> {
             tokio::select! {
                 biased;
                 Some((uid, action, outcome)) = requests.next() => {
-                    self.ledger.answered(&uid, action, outcome, Instant::now(), Timestamp::now());
+                    self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
                 }
                 Some(update) = pods.next() => match update {
                     Ok(PodUpdate::Listed(pods)) => {
@@ -155,7 +155,7 @@ impl Drain<'_> {
             }
             let daemon_set = self.daemon_sets.of(self.client, &facts).await;
             let pod = facts.pod.clone();
-            match filter(&facts, daemon_set.as_ref(), self.options, Timestamp::now()) {
+            match filter(&facts, daemon_set.as_ref(), self.options, clock::now()) {
                 Filtered::Evict { warning } => {
                     warnings.extend(warning.map(|warning| (pod, warning)));
                     evict.push(facts);

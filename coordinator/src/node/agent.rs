@@ -14,6 +14,7 @@ use super::{
     NodeError, NodeStatus, Operation,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
+    convert::IntoPlain,
     error::Cause,
     trust::Trust,
 };
@@ -65,7 +66,7 @@ impl Agent {
     /// If the agent is not there, is not trusted or does not trust us, or refuses.
     pub async fn status(&self) -> Result<NodeStatus, NodeError> {
         let answer = self.read(|channel| async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await });
-        answer.await?.node.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
     /// One operation, running or past.
@@ -79,7 +80,7 @@ impl Agent {
             let request = request.clone();
             async move { NodeInfoClient::new(channel).get_operation(request).await }
         });
-        answer.await?.operation.map(Into::into).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        answer.await?.operation.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
     /// The machine's operations, newest first, at most `limit` of them (0: as many as the agent thinks right).
@@ -91,7 +92,7 @@ impl Agent {
         let read = self.read(move |channel| async move {
             NodeInfoClient::new(channel).list_operations(ListOperationsRequest { limit }).await
         });
-        Ok(read.await?.operations.into_iter().map(Into::into).collect())
+        Ok(read.await?.operations.into_iter().map(IntoPlain::into_plain).collect())
     }
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at

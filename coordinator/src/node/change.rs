@@ -16,6 +16,7 @@ use super::{
     Agent, NodeError, Operation, Order,
     agent::Inner,
     answer::{Lost, NoResult},
+    convert::{IntoPlain as _, on_the_wire},
     error::Cause,
 };
 
@@ -52,7 +53,7 @@ impl Agent {
         expected_invocation_id: &str,
     ) -> Result<Operation, NodeError> {
         let request = RestartUnitRequest {
-            order: Some(order.into()),
+            order: Some(on_the_wire(order)),
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
         };
@@ -73,7 +74,7 @@ impl Agent {
         expected_invocation_id: &str,
     ) -> Result<Operation, NodeError> {
         let request = StopUnitRequest {
-            order: Some(order.into()),
+            order: Some(on_the_wire(order)),
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
         };
@@ -88,7 +89,7 @@ impl Agent {
     ///
     /// As [`Self::restart_unit`].
     pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Operation, NodeError> {
-        let request = StartUnitRequest { order: Some(order.into()), unit: unit.to_owned() };
+        let request = StartUnitRequest { order: Some(on_the_wire(order)), unit: unit.to_owned() };
         let send =
             async |mut agent: Control| Ok(agent.start_unit(request.clone()).await?.map(|answer| answer.operation));
         self.inner.change(&order.operation_id, send).await
@@ -107,7 +108,7 @@ impl Agent {
         override_blockers: &[String],
     ) -> Result<Operation, NodeError> {
         let request = RebootNodeRequest {
-            order: Some(order.into()),
+            order: Some(on_the_wire(order)),
             expected_boot_id: expected_boot_id.to_owned(),
             override_blockers: override_blockers.to_vec(),
         };
@@ -124,7 +125,7 @@ impl Inner {
         let (channel, _) = self.channel(CONNECT).await?;
         let started = Instant::now();
         let mut lost: Cause = match self.call(send(Control::new(channel))).await {
-            Ok(Some(operation)) => return Ok(operation.into()),
+            Ok(Some(operation)) => return Ok(operation.into_plain()),
             Ok(None) => Box::new(Lost::Empty),
             Err(NoResult::Lost(lost)) => Box::new(lost),
             Err(refused) => return Err(self.failed(refused, started.elapsed())),
@@ -156,7 +157,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(Some(operation)) => Ok(operation.into()),
+            Ok(Some(operation)) => Ok(operation.into_plain()),
             Ok(None) => Err(self.lost(Lost::Empty, started.elapsed())),
             Err(error) => Err(self.failed(error, started.elapsed())),
         }

@@ -6,142 +6,168 @@ use jiff::Timestamp;
 use prost_types as wire;
 use usher_proto::v1;
 
-use super::types::{
+use usher_core::facts::agent::{
     Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind, OperationState,
     OperationStep, Order, RebootBudget, Session, UnitStatus,
 };
 
-impl From<&Order> for v1::Order {
-    fn from(order: &Order) -> Self {
-        let Order { operation_id, epoch, reason, task_id, requester, dry_run } = order.clone();
-        Self { operation_id, epoch, reason, task_id: task_id.unwrap_or_default(), requester, dry_run }
+/// A message of the contract that stands for plain data.
+pub(super) trait IntoPlain {
+    type Plain;
+
+    fn into_plain(self) -> Self::Plain;
+}
+
+/// The order as the contract writes it.
+pub(super) fn on_the_wire(order: &Order) -> v1::Order {
+    let Order { operation_id, epoch, reason, task_id, requester, dry_run } = order.clone();
+    v1::Order { operation_id, epoch, reason, task_id: task_id.unwrap_or_default(), requester, dry_run }
+}
+
+impl IntoPlain for v1::Order {
+    type Plain = Order;
+
+    fn into_plain(self) -> Order {
+        let Self { operation_id, epoch, reason, task_id, requester, dry_run } = self;
+        Order { operation_id, epoch, reason, task_id: filled(task_id), requester, dry_run }
     }
 }
 
-impl From<v1::Order> for Order {
-    fn from(order: v1::Order) -> Self {
-        let v1::Order { operation_id, epoch, reason, task_id, requester, dry_run } = order;
-        Self { operation_id, epoch, reason, task_id: filled(task_id), requester, dry_run }
-    }
-}
+impl IntoPlain for v1::Node {
+    type Plain = NodeStatus;
 
-impl From<v1::Node> for NodeStatus {
-    fn from(node: v1::Node) -> Self {
-        let reboot = node.reboot_required.unwrap_or_default();
-        let budget = node.reboot_budget.unwrap_or_default();
-        Self {
-            name: node.name,
-            hostname: node.hostname,
-            agent_version: node.agent_version,
-            boot_id: node.boot_id,
-            booted_at: time(node.booted_at),
-            kernel_running: node.kernel_running,
-            kernel_installed: filled(node.kernel_installed),
+    fn into_plain(self) -> NodeStatus {
+        let reboot = self.reboot_required.unwrap_or_default();
+        let budget = self.reboot_budget.unwrap_or_default();
+        NodeStatus {
+            name: self.name,
+            hostname: self.hostname,
+            agent_version: self.agent_version,
+            boot_id: self.boot_id,
+            booted_at: time(self.booted_at),
+            kernel_running: self.kernel_running,
+            kernel_installed: filled(self.kernel_installed),
             reboot_required: reboot.required,
             reboot_packages: reboot.packages,
-            units: all(node.units),
-            inhibitors: all(node.inhibitors),
-            sessions: all(node.sessions),
-            lock_files: node.lock_files,
-            hold: node.hold.map(Into::into),
+            units: all(self.units),
+            inhibitors: all(self.inhibitors),
+            sessions: all(self.sessions),
+            lock_files: self.lock_files,
+            hold: self.hold.map(IntoPlain::into_plain),
             reboot_budget: RebootBudget { used: budget.used, allowed: budget.allowed },
-            highest_epoch: node.highest_epoch,
-            certificate_not_after: time(node.certificate_not_after),
-            current_operation: node.current_operation.map(Into::into),
-            now: time(node.now),
-            warnings: node.warnings,
+            highest_epoch: self.highest_epoch,
+            certificate_not_after: time(self.certificate_not_after),
+            current_operation: self.current_operation.map(IntoPlain::into_plain),
+            now: time(self.now),
+            warnings: self.warnings,
         }
     }
 }
 
-impl From<v1::Unit> for UnitStatus {
-    fn from(unit: v1::Unit) -> Self {
-        Self {
-            name: unit.name,
-            load_state: unit.load_state,
-            active_state: unit.active_state,
-            sub_state: unit.sub_state,
-            invocation_id: filled(unit.invocation_id),
-            restarts: unit.restarts,
-            main_pid: unit.main_pid,
-            active_since: time(unit.active_since),
-            result: unit.result,
-            probe_url: filled(unit.probe_url),
-            needs_daemon_reload: unit.needs_daemon_reload,
+impl IntoPlain for v1::Unit {
+    type Plain = UnitStatus;
+
+    fn into_plain(self) -> UnitStatus {
+        UnitStatus {
+            name: self.name,
+            load_state: self.load_state,
+            active_state: self.active_state,
+            sub_state: self.sub_state,
+            invocation_id: filled(self.invocation_id),
+            restarts: self.restarts,
+            main_pid: self.main_pid,
+            active_since: time(self.active_since),
+            result: self.result,
+            probe_url: filled(self.probe_url),
+            needs_daemon_reload: self.needs_daemon_reload,
         }
     }
 }
 
-impl From<v1::Inhibitor> for Inhibitor {
-    fn from(inhibitor: v1::Inhibitor) -> Self {
-        let v1::Inhibitor { what, who, why, mode, uid, pid } = inhibitor;
-        Self { what, who, why, mode, uid, pid }
+impl IntoPlain for v1::Inhibitor {
+    type Plain = Inhibitor;
+
+    fn into_plain(self) -> Inhibitor {
+        let Self { what, who, why, mode, uid, pid } = self;
+        Inhibitor { what, who, why, mode, uid, pid }
     }
 }
 
-impl From<v1::Session> for Session {
-    fn from(session: v1::Session) -> Self {
-        let v1::Session { id, user, uid } = session;
-        Self { id, user, uid }
+impl IntoPlain for v1::Session {
+    type Plain = Session;
+
+    fn into_plain(self) -> Session {
+        let Self { id, user, uid } = self;
+        Session { id, user, uid }
     }
 }
 
-impl From<v1::Hold> for Hold {
-    fn from(hold: v1::Hold) -> Self {
-        Self { path: hold.path, text: hold.text, since: time(hold.since) }
+impl IntoPlain for v1::Hold {
+    type Plain = Hold;
+
+    fn into_plain(self) -> Hold {
+        Hold { path: self.path, text: self.text, since: time(self.since) }
     }
 }
 
-impl From<v1::Operation> for Operation {
-    fn from(operation: v1::Operation) -> Self {
-        Self {
-            kind: match operation.kind() {
+impl IntoPlain for v1::Operation {
+    type Plain = Operation;
+
+    fn into_plain(self) -> Operation {
+        Operation {
+            kind: match self.kind() {
                 v1::OperationKind::Unspecified => OperationKind::Unknown,
                 v1::OperationKind::RestartUnit => OperationKind::RestartUnit,
                 v1::OperationKind::StopUnit => OperationKind::StopUnit,
                 v1::OperationKind::StartUnit => OperationKind::StartUnit,
                 v1::OperationKind::RebootNode => OperationKind::RebootNode,
             },
-            state: match operation.state() {
+            state: match self.state() {
                 v1::OperationState::Unspecified | v1::OperationState::Running => OperationState::Running,
                 v1::OperationState::Succeeded => OperationState::Succeeded,
                 v1::OperationState::Failed => OperationState::Failed,
             },
-            id: operation.id,
-            unit: filled(operation.unit),
-            order: operation.order.unwrap_or_default().into(),
-            caller: operation.caller,
-            started_at: time(operation.started_at),
-            ended_at: time(operation.ended_at),
-            steps: all(operation.steps),
-            evidence: operation.evidence.unwrap_or_default().into(),
-            failure: operation.failure.map(Into::into),
+            id: self.id,
+            unit: filled(self.unit),
+            order: self.order.unwrap_or_default().into_plain(),
+            caller: self.caller,
+            started_at: time(self.started_at),
+            ended_at: time(self.ended_at),
+            steps: all(self.steps),
+            evidence: self.evidence.unwrap_or_default().into_plain(),
+            failure: self.failure.map(IntoPlain::into_plain),
         }
     }
 }
 
-impl From<v1::Step> for OperationStep {
-    fn from(step: v1::Step) -> Self {
-        Self { at: time(step.at), name: step.name, message: step.message }
+impl IntoPlain for v1::Step {
+    type Plain = OperationStep;
+
+    fn into_plain(self) -> OperationStep {
+        OperationStep { at: time(self.at), name: self.name, message: self.message }
     }
 }
 
-impl From<v1::Evidence> for Evidence {
-    fn from(evidence: v1::Evidence) -> Self {
-        Self {
-            invocation_id_before: filled(evidence.invocation_id_before),
-            invocation_id_after: filled(evidence.invocation_id_after),
-            boot_id_before: filled(evidence.boot_id_before),
-            boot_id_after: filled(evidence.boot_id_after),
-            unit_took: evidence.unit_took.and_then(|took| Duration::try_from(took).ok()),
+impl IntoPlain for v1::Evidence {
+    type Plain = Evidence;
+
+    fn into_plain(self) -> Evidence {
+        Evidence {
+            invocation_id_before: filled(self.invocation_id_before),
+            invocation_id_after: filled(self.invocation_id_after),
+            boot_id_before: filled(self.boot_id_before),
+            boot_id_after: filled(self.boot_id_after),
+            unit_took: self.unit_took.and_then(|took| Duration::try_from(took).ok()),
         }
     }
 }
 
-impl From<v1::Failure> for Failure {
-    fn from(failure: v1::Failure) -> Self {
-        Self {
-            kind: match failure.kind() {
+impl IntoPlain for v1::Failure {
+    type Plain = Failure;
+
+    fn into_plain(self) -> Failure {
+        Failure {
+            kind: match self.kind() {
                 v1::FailureKind::Unspecified => FailureKind::Unknown,
                 v1::FailureKind::Job => FailureKind::Job,
                 v1::FailureKind::Probe => FailureKind::Probe,
@@ -149,14 +175,14 @@ impl From<v1::Failure> for Failure {
                 v1::FailureKind::Systemd => FailureKind::Systemd,
                 v1::FailureKind::NotRebooted => FailureKind::NotRebooted,
             },
-            message: failure.message,
-            journal: failure.journal,
+            message: self.message,
+            journal: self.journal,
         }
     }
 }
 
-fn all<W, P: From<W>>(items: Vec<W>) -> Vec<P> {
-    items.into_iter().map(Into::into).collect()
+fn all<W: IntoPlain>(items: Vec<W>) -> Vec<W::Plain> {
+    items.into_iter().map(W::into_plain).collect()
 }
 
 /// Protocol buffers say "none" with an empty string.
@@ -192,9 +218,9 @@ mod tests {
             requester: "alice@cumin1001".into(),
             dry_run: true,
         };
-        assert_eq!(Order::from(v1::Order::from(&order)), order);
+        assert_eq!(on_the_wire(&order).into_plain(), order);
         let without_task = Order { task_id: None, ..order };
-        assert_eq!(Order::from(v1::Order::from(&without_task)), without_task);
+        assert_eq!(on_the_wire(&without_task).into_plain(), without_task);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     Agent, NodeError, NodeStatus, Operation, OperationStep,
     agent::Inner,
     answer::{Lost, NoResult},
+    convert::IntoPlain,
     error::Cause,
 };
 
@@ -109,7 +110,7 @@ impl Inner {
             Ok(mut stream) => loop {
                 match stream.message().await.map_err(NoResult::from) {
                     Ok(Some(message)) => {
-                        let Some(operation) = message.operation.map(Operation::from) else { break Lost::Empty };
+                        let Some(operation) = message.operation.map(IntoPlain::into_plain) else { break Lost::Empty };
                         for step in operation.steps.iter().skip(*told) {
                             on_step(step);
                         }
@@ -133,7 +134,9 @@ impl Inner {
         let (channel, _) = self.channel(CONNECT).await?;
         let request = usher_proto::v1::GetNodeRequest {};
         match self.call(NodeInfoClient::new(channel).get_node(request)).await {
-            Ok(answer) => answer.node.map(Into::into).ok_or_else(|| self.lost(Lost::Empty, started.elapsed())),
+            Ok(answer) => {
+                answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.lost(Lost::Empty, started.elapsed()))
+            }
             Err(error) => Err(self.failed(error, started.elapsed())),
         }
     }

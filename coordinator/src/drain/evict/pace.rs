@@ -21,8 +21,8 @@ use crate::cluster::retry::jittered;
 /// and empty a full node (110 pods) in a second.
 const FIRST: f64 = 16.0;
 
-/// The greatest width: a third of the writes that an apiserver takes at a time by default (`--max-mutating-requests-inflight` 200).
-pub(crate) const MOST: usize = 64;
+/// The greatest width.
+const MOST: usize = usher_core::drain::MOST_IN_FLIGHT;
 
 /// How long all requests wait when a server names no time.
 const SHORTEST_HOLD: Duration = Duration::from_millis(250);

@@ -14,10 +14,11 @@ use kube::{
     core::{Request, Status, response::StatusDetails},
 };
 use tokio::time::timeout;
+use usher_core::drain::DrainOptions;
 
 use crate::{
     cluster::retry::{error_message, is_transient},
-    drain::{DrainOptions, report::PodRef},
+    drain::report::PodRef,
 };
 
 /// The apiserver itself gives up after 34 s.

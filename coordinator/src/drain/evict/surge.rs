@@ -2,7 +2,6 @@
 //! first and removes the old one when the new one is ready. So the service is never away, and a budget that allows no
 //! disruption is not violated.
 
-use jiff::Timestamp;
 use k8s_openapi::{
     api::apps::v1::{Deployment, ReplicaSet, RollingUpdateDeployment},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -12,6 +11,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
+use usher_common::clock;
 
 use crate::drain::report::Owner;
 
@@ -37,7 +37,7 @@ pub(crate) async fn start(client: &Client, namespace: &str, owner: &Owner) -> Re
     let surge = check(client, namespace, owner).await?;
     if let Surge::Possible { deployment } = &surge {
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-        let annotations = json!({RESTARTED_AT: Timestamp::now().strftime("%FT%TZ").to_string()});
+        let annotations = json!({RESTARTED_AT: clock::now().strftime("%FT%TZ").to_string()});
         let restart = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
         deployments.patch(deployment, &PatchParams::default(), &Patch::Strategic(&restart)).await?;
     }

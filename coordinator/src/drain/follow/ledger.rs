@@ -20,12 +20,12 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use usher_core::drain::Escalation;
 
 pub(crate) use self::entry::{Action, Request, Strategy};
 use self::entry::{Blocked, Entry, State, deleted, killed};
 use super::budgets::{Allowance, BudgetUpdate};
 use crate::drain::{
-    Escalation,
     evict::Outcome,
     report::{EscalatedPod, MovedPod, PodRef, StayReason, StayingPod},
     select::{Phase, PodFacts},

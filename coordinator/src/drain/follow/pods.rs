@@ -21,14 +21,12 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
+use usher_core::drain::DrainOptions;
 
 use super::watch::{PAUSE, watch_seconds};
 use crate::{
     cluster::retry::{is_expired, jittered},
-    drain::{
-        DrainOptions,
-        select::{self, PodFacts},
-    },
+    drain::select::{self, PodFacts},
 };
 
 /// A watch that lasts this long has not ended early.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
+use usher_common::clock;
 
 use super::{BlockedPod, DrainPreview, DrainProgress, PodRef, PodVerdict, Remains, StayReason, Verdict};
 use crate::words::{age, count, list};
@@ -147,7 +148,7 @@ impl fmt::Display for DrainProgress {
         }
         // The pod that has waited longest says most.
         if let Some(blocked) = self.blocked.iter().min_by_key(|blocked| blocked.since) {
-            let since = age(blocked.since, Timestamp::now());
+            let since = age(blocked.since, clock::now());
             write!(f, " · {} waits: {} (for {since}", blocked.pod, blocked.message)?;
             match self.blocked.len() - 1 {
                 0 => write!(f, ")")?,
@@ -155,7 +156,7 @@ impl fmt::Display for DrainProgress {
             }
             match self.not_refilled_since {
                 Some(since) => {
-                    let since = age(since, Timestamp::now());
+                    let since = age(since, clock::now());
                     write!(f, " · {NO_LEADER} ({since} now): waiting for a leader, not for the pods")?;
                 }
                 None => write!(f, " · asked again when the budget changes")?,

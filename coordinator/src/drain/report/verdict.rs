@@ -1,7 +1,7 @@
 //! What a drain would do, as data: a verdict on each pod of a node, and the budgets behind them.
 
 use serde::Serialize;
-use crate::drain::DrainOptions;
+use usher_core::drain::DrainOptions;
 
 use super::{PodRef, RefusedPod, StayReason, StayingPod};
 

@@ -6,12 +6,13 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use jiff::Timestamp;
+use usher_core::drain::DrainOptions;
 
 use super::{
     pods::{Phase, PodFacts},
     policy,
 };
-use crate::drain::{DrainOptions, report::StayReason};
+use crate::drain::report::StayReason;
 
 /// kubectl's reasons for refusing a pod.
 const DAEMON_SET: &str = "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)";

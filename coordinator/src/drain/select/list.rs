@@ -5,11 +5,9 @@ use std::{fmt::Debug, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
+use usher_core::drain::DrainOptions;
 
-use crate::{
-    cluster::retry::{is_expired, retry},
-    drain::DrainOptions,
-};
+use crate::cluster::retry::{is_expired, retry};
 
 /// Objects per page: a page of full pods is a few megabytes, whatever the size of the cluster.
 pub(crate) const PAGE: u32 = 500;

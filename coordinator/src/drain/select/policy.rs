@@ -1,7 +1,8 @@
 //! What the site's policy says of a pod.
 
+use usher_core::drain::{DrainPolicy, PodSelector};
+
 use super::pods::{Phase, PodFacts};
-use crate::drain::{DrainPolicy, PodSelector};
 
 pub(super) fn skips(policy: &DrainPolicy, pod: &PodFacts) -> bool {
     any_selects(&policy.skip, pod)

@@ -2,9 +2,9 @@
 
 use futures::{StreamExt as _, stream};
 use kube::Client;
+use usher_core::drain::DrainOptions;
 
 use crate::drain::{
-    DrainOptions,
     evict::{EvictionOptions, Outcome, evict},
     report::{DrainPreview, PodVerdict, Verdict},
 };

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use kube::Client;
+use usher_common::clock;
+use usher_core::drain::DrainOptions;
 
 use super::{
     budget_ledger::{BudgetLedger, refused, replaced_first},
@@ -14,7 +15,6 @@ use super::{
 use crate::{
     cluster::retry::error_message,
     drain::{
-        DrainOptions,
         evict::surge::{self, Surge},
         report::{BudgetPreview, DrainError, DrainPreview, PodVerdict, RefusedPod, StayingPod, Verdict, grouped},
         select::{self, DaemonSets, Filtered, Phase, PodFacts, REQUEST_LIMIT, filter},
@@ -49,7 +49,7 @@ impl NodeAssessment<'_> {
         };
         pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut budgets = BudgetLedger::of(if options.disable_eviction { &[] } else { &survey.budgets }, now);
         let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
         let (mut evicted, mut warnings) = (Vec::new(), Vec::new());

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use usher_core::drain::Escalation;
 
 use crate::{
     drain::{
-        Escalation,
         report::{EscalatedPod, Owner, PodRef},
         select::PodFacts,
     },

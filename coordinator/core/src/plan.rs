@@ -7,21 +7,23 @@
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod gates;
-mod order;
 mod reboot;
 mod restart;
+mod sequence;
+pub mod step;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use serde::Serialize;
 
+use self::step::Step;
 pub use self::{
     gates::Refusal,
     reboot::RebootRequest,
     restart::{AssumedLeader, RestartRequest},
 };
-use crate::{inventory::Inventory, site::Site, step::Step};
+use crate::{facts::Inventory, site::Site};
 
 /// What the operator asked for.
 #[derive(Debug, Clone, PartialEq)]

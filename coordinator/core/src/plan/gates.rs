@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use crate::{
-    cluster::NodeFacts,
-    inventory::{AgentFacts, Inventory, Machine},
-    leader::Leadership,
-    words,
+    facts::leader::Leadership,
+    facts::node::NodeFacts,
+    facts::{AgentFacts, Inventory, Machine},
+    text,
 };
 
 /// Why usher will not begin a turn.
@@ -77,7 +77,7 @@ pub(super) fn other_apiservers_are_ready(facts: &Inventory, machine: &str) -> Re
     let names: Vec<_> = down.iter().map(|(name, _)| name.as_str()).collect();
     let verb = if names.len() == 1 { "is" } else { "are" };
     let mut refusal =
-        Refusal::new(format!("the apiserver on {} {verb} not ready, so {machine} is not touched", words::list(&names)));
+        Refusal::new(format!("the apiserver on {} {verb} not ready, so {machine} is not touched", text::list(&names)));
     for (name, readiness) in down {
         refusal = refusal.detail(format!("{name}: {readiness}"));
     }
@@ -119,7 +119,7 @@ pub(super) fn reboot_is_allowed(machine: &Machine, overridden: &[String]) -> Res
     if status.reboot_budget.used >= status.reboot_budget.allowed {
         return Err(Refusal::new(format!(
             "{name} was rebooted {} within a day, and its agent allows no more than {}",
-            words::count(status.reboot_budget.used as usize, "time"),
+            text::count(status.reboot_budget.used as usize, "time"),
             status.reboot_budget.allowed
         ))
         .hint(format!("look why it is rebooted so often; the limit is reboot.budget_per_day in the agent's configuration on {name}")));

@@ -1,14 +1,15 @@
 //! What is: facts about the cluster and its machines, read at one moment, as plain data. Plans are made from it alone.
 
+pub mod agent;
+pub mod apiserver;
+pub mod leader;
+pub mod node;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{
-    cluster::{NodeFacts, Readiness},
-    leader::Leadership,
-    node::NodeStatus,
-};
+use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 
 /// The facts that plans are made from.
 #[derive(Debug, Clone, Serialize)]

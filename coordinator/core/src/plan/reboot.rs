@@ -6,14 +6,14 @@ use super::{
     gates::{
         cordon_is_ours_or_none, leaders_are_known, node_is_in_service, other_apiservers_are_ready, reboot_is_allowed,
     },
-    order::leader_last,
     restart::{can_hand_over, pool_warning},
+    sequence::leader_last,
 };
 use crate::{
-    cluster::NodeFacts,
-    inventory::{Inventory, Machine},
+    facts::node::NodeFacts,
+    facts::{Inventory, Machine},
+    plan::step::Step,
     site::{Role, Site},
-    step::Step,
 };
 
 /// What `usher reboot` was asked for.

@@ -9,10 +9,13 @@ use super::{
     *,
 };
 use crate::{
-    cluster::{CordonMark, FieldWriter, Readiness},
-    inventory::AgentFacts,
-    leader::Leadership,
-    node::{Hold, Inhibitor, Operation, RebootBudget, Session},
+    facts::AgentFacts,
+    facts::agent::{Hold, Inhibitor, Operation, RebootBudget, Session},
+    facts::leader::Leadership,
+    facts::{
+        apiserver::Readiness,
+        node::{CordonMark, FieldWriter},
+    },
 };
 
 fn restart(components: &[&str]) -> RestartRequest {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+pub use usher_common::chain;
 
 /// A duration for people: `0.4s`, `9s`, `1m12s`, `4d2h`.
 pub fn took(duration: Duration) -> String {
@@ -50,22 +51,6 @@ pub fn list(items: &[impl AsRef<str>]) -> String {
             format!("{} and {}", most.join(", "), last.as_ref())
         }
     }
-}
-
-/// An error and everything that caused it, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        // Some libraries repeat the source in their own words.
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cluster::{NodeFacts, Readiness},
-    config,
-    inventory::{AgentFacts, Inventory, Machine},
-    leader::{Holder, Leadership},
-    node::{NodeStatus, RebootBudget, UnitStatus},
+    facts::agent::{NodeStatus, RebootBudget, UnitStatus},
+    facts::leader::{Holder, Leadership},
+    facts::{AgentFacts, Inventory, Machine},
+    facts::{apiserver::Readiness, node::NodeFacts},
     site::{LoadBalancer, PoolCommands, Site},
 };
 
@@ -26,7 +25,7 @@ pub(crate) fn site() -> Site {
             settle: std::time::Duration::ZERO,
             shutdown_delay_covers_checks: false,
         }),
-        ..config::defaults().unwrap()
+        ..Site::default()
     }
 }
 

@@ -3,15 +3,15 @@
 use super::{
     Plan, Refusal, Turn, TurnId,
     gates::{agent_is_willing, leaders_are_known, other_apiservers_are_ready},
-    order::leader_last,
+    sequence::leader_last,
 };
 use crate::{
-    inventory::{Inventory, Machine},
-    leader::Leadership,
-    node::UnitStatus,
+    facts::agent::UnitStatus,
+    facts::leader::Leadership,
+    facts::{Inventory, Machine},
+    plan::step::Step,
     site::{Component, Role, Site},
-    step::Step,
-    words,
+    text,
 };
 use std::time::Duration;
 
@@ -189,7 +189,7 @@ fn warnings(turns: &[Turn], request: &RestartRequest, site: &Site) -> Vec<String
     }
     if !request.machines.is_empty() {
         let names: Vec<_> = request.machines.iter().map(String::as_str).collect();
-        warnings.push(format!("only {}: the other control-plane machines are left as they are", words::list(&names)));
+        warnings.push(format!("only {}: the other control-plane machines are left as they are", text::list(&names)));
     }
     warnings
 }
@@ -206,7 +206,7 @@ pub(super) fn pool_warning<'a>(machines: impl IntoIterator<Item = &'a str>, site
         format!(
             "no depool command for {}: a load balancer that does not retry loses requests while an apiserver is down, \
              whatever the gap; name depool and pool under [load_balancer] in the cluster file",
-            words::list(&bare)
+            text::list(&bare)
         )
     })
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Plan, Turn};
 use crate::{
+    plan::step::Step,
     site::{Role, Site},
-    step::Step,
-    words,
+    text,
 };
 
 impl Plan {
@@ -48,7 +48,7 @@ fn role_of(turn: &Turn, site: &Site) -> String {
         .collect();
     match (leads.is_empty(), all_matter) {
         (true, _) => String::new(),
-        (false, true) => format!("  (leads {})", words::list(&leads)),
+        (false, true) => format!("  (leads {})", text::list(&leads)),
         (false, false) => "  (leader, last)".to_owned(),
     }
 }

@@ -1,5 +1,4 @@
-//! Steps: the vocabulary of plans. What each one does, how it is verified and how it is taken back stands in
-//! [`crate::steps`].
+//! Steps: the vocabulary of plans. The coordinator's `steps` module carries them out.
 
 use std::time::Duration;
 

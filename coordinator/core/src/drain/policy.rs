@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::PodSelector;
 
 /// Which pods are left alone, awaited or put in order. Empty: none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DrainPolicy {
     /// Pods in these namespaces forbid a drain.
     pub protected_namespaces: Vec<String>,
@@ -23,6 +23,21 @@ pub struct DrainPolicy {
     pub wait_for_volumes: bool,
     /// Groups: pods of an earlier one have gone before the first of a later one is told to go. Those of none go last.
     pub order: Vec<PodSelector>,
+}
+
+impl Default for DrainPolicy {
+    fn default() -> Self {
+        Self {
+            protected_namespaces: Vec::new(),
+            skip: Vec::new(),
+            wait_for_completion: Vec::new(),
+            wait_for_jobs: false,
+            surge: Vec::new(),
+            // A machine whose volumes are still attached is not empty; where no pod had one, waiting costs nothing.
+            wait_for_volumes: true,
+            order: Vec::new(),
+        }
+    }
 }
 
 /// What is done about pods that do not go in time. Nothing, unless the operator asks for it by name.

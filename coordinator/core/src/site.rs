@@ -1,6 +1,6 @@
 //! A site: what the cluster file says, validated, with every default filled in.
 //!
-//! Plain data. [`crate::config`] makes it from TOML and is the only place that knows about files, lines and keys.
+//! Plain data. The coordinator's reader of the cluster file makes it from TOML and alone knows about files, lines and keys.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -89,6 +89,38 @@ pub enum Role {
         /// expiry. True for kube-controller-manager (up to 1.37 its release on exit is an alpha feature, off).
         keeps_lease: bool,
     },
+}
+
+/// Where an election's record lives.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LeaseName {
+    /// The namespace, mostly `kube-system`.
+    pub namespace: String,
+    /// The Lease's name; on old clusters also that of the Endpoints with the annotation.
+    pub name: String,
+}
+
+impl std::fmt::Display for LeaseName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Component {
+    /// Where the component's election is recorded; None if all its instances serve.
+    pub fn lease(&self) -> Option<LeaseName> {
+        match &self.role {
+            Role::Elected { namespace, lease, .. } => {
+                Some(LeaseName { namespace: namespace.clone(), name: lease.clone() })
+            }
+            Role::ApiServer { .. } => None,
+        }
+    }
+
+    /// Whether the component serves the API.
+    pub fn is_apiserver(&self) -> bool {
+        matches!(self.role, Role::ApiServer { .. })
+    }
 }
 
 /// The load balancer before the apiservers.
@@ -186,6 +218,50 @@ impl Default for Defaults {
             // More than one node status interval (10 s) and one pass of the node-lifecycle controller (5 s).
             settle: Duration::from_secs(15),
             handover: true,
+        }
+    }
+}
+
+impl Default for Site {
+    /// What usher assumes where no cluster file says otherwise: a plain three-node control plane.
+    fn default() -> Self {
+        let elected = |name: &str, keeps_lease| Component {
+            name: name.to_owned(),
+            unit: format!("{name}.service"),
+            role: Role::Elected { namespace: "kube-system".to_owned(), lease: name.to_owned(), keeps_lease },
+        };
+        Self {
+            name: None,
+            api: ApiAccess::default(),
+            control_plane: Vec::new(),
+            agents: AgentAccess::default(),
+            components: vec![
+                Component {
+                    name: "kube-apiserver".to_owned(),
+                    unit: "kube-apiserver.service".to_owned(),
+                    role: Role::ApiServer { url: "https://{address}:6443".to_owned() },
+                },
+                elected("kube-controller-manager", true),
+                elected("kube-scheduler", false),
+            ],
+            load_balancer: None,
+            drain: DrainPolicy::default(),
+            defaults: Defaults::default(),
+        }
+    }
+}
+
+impl Default for AgentAccess {
+    fn default() -> Self {
+        let file = |name: &str| PathBuf::from("/etc/usher").join(name);
+        Self {
+            port: 7470,
+            address: None,
+            addresses: BTreeMap::new(),
+            server_name: "{node}".to_owned(),
+            certificate: file("client.pem"),
+            key: file("client-key.pem"),
+            ca: file("ca.pem"),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Events {
     /// Sends an event.
     pub fn send(&self, kind: Kind) {
         // A reader that went away must not stop an operation on a machine.
-        let _ = self.sender.send(Event { at: Timestamp::now(), kind });
+        let _ = self.sender.send(Event { at: usher_common::clock::now(), kind });
     }
 
     /// Warns.

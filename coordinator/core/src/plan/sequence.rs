@@ -1,8 +1,8 @@
 //! In which order control-plane machines are touched: whoever leads goes last.
 
 use crate::{
-    inventory::Inventory,
-    leader::Leadership,
+    facts::Inventory,
+    facts::leader::Leadership,
     site::{Component, Role, Site},
 };
 
@@ -66,7 +66,7 @@ fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &
 mod tests {
     use super::*;
     use crate::{
-        cluster::Readiness,
+        facts::apiserver::Readiness,
         plan::fixtures::{facts, holder, site},
     };
 

@@ -1,0 +1,38 @@
+//! A single apiserver.
+
+use serde::Serialize;
+
+/// What one apiserver says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "camelCase")]
+pub enum Readiness {
+    /// `/readyz` answered 200. The check of etcd is part of it.
+    Ready,
+    /// It answered, with something else.
+    NotReady {
+        /// The server's words, the failed checks among them.
+        message: String,
+    },
+    /// It did not answer.
+    Unreachable {
+        /// Why.
+        message: String,
+    },
+}
+
+impl Readiness {
+    /// Whether `/readyz` answered 200.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
+
+impl std::fmt::Display for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ready => f.write_str("ready"),
+            Self::NotReady { message } => write!(f, "not ready: {message}"),
+            Self::Unreachable { message } => write!(f, "no answer: {message}"),
+        }
+    }
+}
