@@ -31,7 +31,6 @@ pub use usher_core::{
     site::LeaseName,
 };
 
-
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -25,8 +25,8 @@ pub use self::{
     drainer::Drainer,
     follow::{Whereabouts, whereabouts},
     report::{
-        BlockedPod, BudgetPreview, DrainError, DrainPreview, DrainProgress, Drained, EscalatedPod, FailedPod, MovedPod, Owner,
-        PodRef, PodVerdict, RefusedPod, Remains, StayReason, StayingPod, Verdict, never_lines,
+        BlockedPod, BudgetPreview, DrainError, DrainPreview, DrainProgress, Drained, EscalatedPod, FailedPod, MovedPod,
+        Owner, PodRef, PodVerdict, RefusedPod, Remains, StayReason, StayingPod, Verdict, never_lines,
     },
     verdict::Confirm,
 };

@@ -144,7 +144,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_comes_back_is_asked_again_until_then() {
-        let back_at = |back| move |number| at_once(if number < back { Err(refusal(503, "starting", 0)) } else { Ok(()) });
+        let back_at =
+            |back| move |number| at_once(if number < back { Err(refusal(503, "starting", 0)) } else { Ok(()) });
         let fate_of = async |limit, back| fate(limit, back_at(back)).await;
         assert!(matches!(fate_of(30 * SECOND, 5).await, Fate { tries: 5, succeeded: true, .. }));
         let Fate { seconds, succeeded, .. } = fate_of(30 * SECOND, 1000).await;

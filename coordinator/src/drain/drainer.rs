@@ -165,8 +165,7 @@ impl Drainer {
         which: Confirm,
     ) -> Result<DrainPreview, DrainError> {
         let begun = Instant::now();
-        let assessment =
-            NodeAssessment { client: &self.client, node, options, survey, daemon_sets: &self.daemon_sets };
+        let assessment = NodeAssessment { client: &self.client, node, options, survey, daemon_sets: &self.daemon_sets };
         let mut preview = assessment.preview(pods).await?;
         confirm(&mut preview, &self.client, options, which).await;
         preview.wait = preview.pods.iter().filter(|pod| matches!(pod.verdict, Verdict::Wait { .. })).count();

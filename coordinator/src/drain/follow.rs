@@ -13,6 +13,6 @@ pub(crate) use self::{
     budgets::BudgetWatches,
     deadline::Deadline,
     ledger::{Action, Ledger, Request, Strategy},
-    pods::{PodUpdate, follow},
+    pods::{PodUpdate, pod_updates},
     volumes::{attached, bound_to},
 };

@@ -6,6 +6,7 @@ mod pod;
 mod text;
 mod verdict;
 
+pub(crate) use self::text::grouped;
 pub use self::{
     error::DrainError,
     outcome::{
@@ -16,4 +17,3 @@ pub use self::{
     text::never_lines,
     verdict::{BudgetPreview, DrainPreview, PodVerdict, Verdict},
 };
-pub(crate) use self::text::grouped;

@@ -52,7 +52,7 @@ impl Drain<'_> {
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<(), DrainError> {
         let evicting = watch::Sender::new(false);
-        let mut pods = pin!(follow::follow(self.client, self.node, self.options, evicting.subscribe()));
+        let mut pods = pin!(follow::pod_updates(self.client, self.node, self.options, evicting.subscribe()));
         let mut budgets = BudgetWatches::default();
         let mut requests = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);

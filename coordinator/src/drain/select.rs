@@ -9,11 +9,6 @@ mod list;
 mod pods;
 mod policy;
 
-#[cfg(test)]
-pub(crate) use self::{
-    fixtures::{pod, replica_set},
-    pods::Deletion,
-};
 pub(crate) use self::{
     cache::Cache,
     daemon_sets::DaemonSets,
@@ -21,4 +16,9 @@ pub(crate) use self::{
     list::{PAGE, REQUEST_LIMIT, fold, of_node, selectors},
     pods::{Phase, PodFacts},
     policy::{awaits_completion, group, surges},
+};
+#[cfg(test)]
+pub(crate) use self::{
+    fixtures::{pod, replica_set},
+    pods::Deletion,
 };

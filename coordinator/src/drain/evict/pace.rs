@@ -159,7 +159,9 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fill(bound: &mut Bound, now: Instant) -> usize {
-        std::iter::repeat_with(|| bound.enter(now)).take_while(|admission| matches!(admission, Admission::Admitted { .. })).count()
+        std::iter::repeat_with(|| bound.enter(now))
+            .take_while(|admission| matches!(admission, Admission::Admitted { .. }))
+            .count()
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub(crate) fn outcome(error: &kube::Error) -> Outcome {
             Some(cause) => {
                 let message = if cause.is_empty() { message } else { cause.to_owned() };
                 Outcome::Blocked { budget: budget_in(cause), message, retry_after }
-            },
+            }
             None => Outcome::Retry { message, retry_after },
         },
         403 if cause(details, NAMESPACE_TERMINATING).is_some() => Outcome::NamespaceTerminating,

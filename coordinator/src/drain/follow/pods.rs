@@ -52,7 +52,7 @@ pub(crate) enum PodUpdate {
 /// An endless stream of updates about the pods that a drain is about. It recovers from errors by itself.
 ///
 /// `evicting` says whether evictions are in flight: until they are answered, a drain can do without updates.
-pub(crate) fn follow(
+pub(crate) fn pod_updates(
     client: &Client,
     node: &str,
     options: &DrainOptions,

@@ -2,7 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use super::{PodVerdict, RefusedPod, Remains, grouped};
+use super::{
+    outcome::{RefusedPod, Remains},
+    text::grouped,
+    verdict::PodVerdict,
+};
 use crate::{
     cluster::retry::error_message,
     words::{count, took},

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Owner, PodRef};
+use super::pod::{Owner, PodRef};
 
 /// The state of a running drain, reported whenever it changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 use usher_common::clock;
 
-use super::{BlockedPod, DrainPreview, DrainProgress, PodRef, PodVerdict, Remains, StayReason, Verdict};
+use super::{
+    outcome::{BlockedPod, DrainProgress, Remains, StayReason},
+    pod::PodRef,
+    verdict::{DrainPreview, PodVerdict, Verdict},
+};
 use crate::words::{age, count, list};
 
 /// From this many further pods on, a shared reason names only the first of them; `-o json` names them all.

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use usher_core::drain::DrainOptions;
 
-use super::{PodRef, RefusedPod, StayReason, StayingPod};
+use super::{
+    outcome::{RefusedPod, StayReason, StayingPod},
+    pod::PodRef,
+};
 
 /// What will become of a pod, as things stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -31,11 +31,7 @@ impl<K: Ord, V: Clone> Cache<K, V> {
     }
 
     /// The value if it is young, else a new one. Concurrent callers wait for the one that reads.
-    pub(crate) async fn get_or_read<E>(
-        &self,
-        key: K,
-        read: impl AsyncFnOnce() -> Result<V, E>,
-    ) -> Result<V, E> {
+    pub(crate) async fn get_or_read<E>(&self, key: K, read: impl AsyncFnOnce() -> Result<V, E>) -> Result<V, E> {
         let mut entries = self.entries.lock().await;
         if let Some(value) = self.young(&entries, &key) {
             return Ok(value);

@@ -31,7 +31,9 @@ pub(super) fn replaced_first(deployment: String, unschedulable: Option<&str>) ->
 pub(super) fn refused(cause: RefusalCause, message: &str) -> Verdict {
     let (because, unblock) = match cause {
         RefusalCause::DaemonSet => ("its DaemonSet would bring it back at once", "--ignore-daemonsets leaves it alone"),
-        RefusalCause::DaemonSetGone => ("its DaemonSet is gone, nothing would bring it back", "--force deletes it for good"),
+        RefusalCause::DaemonSetGone => {
+            ("its DaemonSet is gone, nothing would bring it back", "--force deletes it for good")
+        }
         RefusalCause::DaemonSetUnknown => (message, "usher must be allowed to get DaemonSets"),
         RefusalCause::LocalStorage => {
             ("emptyDir volumes, whose data goes with it", "--delete-emptydir-data deletes them with the pod")

@@ -35,12 +35,11 @@ mod tests {
         let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
         let pod = PodFacts { labels, ..pod("a") };
         let budget = |namespace: &str, selector: Value| -> PodDisruptionBudget {
-            serde_json::from_value(json!({"metadata": {"namespace": namespace}, "spec": {"selector": selector}})).unwrap()
+            serde_json::from_value(json!({"metadata": {"namespace": namespace}, "spec": {"selector": selector}}))
+                .unwrap()
         };
         let equal = |key: &str, value: &str| json!({"matchLabels": {key: value}});
-        let expression = |key: &str, operator: &str, values: &[&str]| {
-            json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-        };
+        let expression = |key: &str, operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
         for (selector, expected) in [
             (Value::Null, false),
             (json!({}), true),

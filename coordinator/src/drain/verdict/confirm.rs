@@ -24,12 +24,7 @@ pub enum Confirm {
 }
 
 /// Asks the server what it would answer, and corrects the verdicts.
-pub(crate) async fn confirm(
-    preview: &mut DrainPreview,
-    client: &Client,
-    options: &DrainOptions,
-    which: Confirm,
-) {
+pub(crate) async fn confirm(preview: &mut DrainPreview, client: &Client, options: &DrainOptions, which: Confirm) {
     let dry_run = EvictionOptions { dry_run: true, ..options.into() };
     let DrainPreview { pods, evict: evictable, .. } = preview;
     let unconfirmed = pods.iter_mut().filter(|pod| {

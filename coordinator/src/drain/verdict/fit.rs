@@ -88,7 +88,8 @@ impl NodeCapacity {
         let hard = self.taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
         // The taint of a cordon says no more than the cordon.
         let mut hard = hard.filter(|taint| !(self.closed && taint.key == "node.kubernetes.io/unschedulable"));
-        let tolerated = hard.all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
+        let tolerated =
+            hard.all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
         [
             (self.closed, CLOSED),
             (!selected || !affine, "not selected"),
@@ -110,7 +111,12 @@ impl NodeCapacity {
 
 /// Why no node except `but` takes the pod, as `no other node takes it (2 closed, 1 tainted)`; None if one does. The same
 /// operation will close the nodes in `closed`.
-pub(crate) fn unschedulable(requirements: &PodRequirements, capacities: &[NodeCapacity], but: &str, closed: &BTreeSet<String>) -> Option<String> {
+pub(crate) fn unschedulable(
+    requirements: &PodRequirements,
+    capacities: &[NodeCapacity],
+    but: &str,
+    closed: &BTreeSet<String>,
+) -> Option<String> {
     let mut objections: BTreeMap<&str, usize> = BTreeMap::new();
     for capacity in capacities.iter().filter(|capacity| capacity.name != but) {
         let objection = match closed.contains(&capacity.name) {

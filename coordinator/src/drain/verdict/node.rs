@@ -99,8 +99,8 @@ impl NodeAssessment<'_> {
     ) -> (Verdict, Vec<String>) {
         // A pod without a controller has no successor.
         let capacities = self.survey.capacities.as_ref().filter(|_| facts.owner.is_some());
-        let unschedulable = capacities
-            .and_then(|capacities| unschedulable(requirements, capacities, self.node, &self.options.closed));
+        let unschedulable =
+            capacities.and_then(|capacities| unschedulable(requirements, capacities, self.node, &self.options.closed));
         let is_lone = self.survey.is_lone(facts);
         let mut cautions = Vec::new();
         let verdict = if select::awaits_completion(&self.options.policy, facts) && facts.phase != Phase::Finished {

@@ -46,7 +46,9 @@ impl Ledger {
             finishing: pods(|state| *state == State::Finishing),
             replacing: self.replacing(),
             volumes: self.attached.clone(),
-            waiting: pods(|state| matches!(state, State::Due { blocked: None, .. } | State::InFlight { blocked: None })),
+            waiting: pods(|state| {
+                matches!(state, State::Due { blocked: None, .. } | State::InFlight { blocked: None })
+            }),
         }
     }
 

@@ -1,6 +1,6 @@
 mod strategies;
 
-use proptest::prelude::*;
+use proptest::{collection, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 use crate::drain::{
@@ -99,7 +99,10 @@ fn pauses_grow_while_nobody_decides_and_start_over_after_a_decision() {
         ledger.next_due().unwrap() - now
     };
     let milliseconds = Duration::from_millis;
-    assert_eq!([pause_after(retry(0)), pause_after(retry(0)), pause_after(retry(0)), pause_after(retry(0))], [500, 1000, 2000, 4000].map(milliseconds));
+    assert_eq!(
+        [pause_after(retry(0)), pause_after(retry(0)), pause_after(retry(0)), pause_after(retry(0))],
+        [500, 1000, 2000, 4000].map(milliseconds)
+    );
     assert_eq!(pause_after(retry(0)), LONGEST_PAUSE);
     assert_eq!(pause_after(blocked("x")), BLOCKED_PAUSE);
     assert_eq!(pause_after(retry(0)), FIRST_PAUSE);
@@ -188,7 +191,7 @@ proptest! {
     /// Whatever the server answers and the watch shows, in whatever order: the ledger loses no pod and never has two requests
     /// for one pod in flight.
     #[test]
-    fn the_ledger_always_balances(events in prop::collection::vec((0..4_usize, 0..9_u8), 0..80)) {
+    fn the_ledger_always_balances(events in collection::vec((0..4_usize, 0..9_u8), 0..80)) {
         let names = ["a", "b", "c", "d"];
         let start = Instant::now();
         let mut now = start;
@@ -247,7 +250,8 @@ fn requested(ledger: &mut Ledger, now: Instant) -> Vec<String> {
 #[test]
 fn a_changed_budget_wakes_as_many_pods_as_it_allows() {
     let now = Instant::now();
-    for (allowance, expected) in [(Allowance::Pods(0), &[][..]), (Allowance::Pods(2), &["a", "b"]), (Allowance::Unlimited, &["a", "b", "c"])]
+    for (allowance, expected) in
+        [(Allowance::Pods(0), &[][..]), (Allowance::Pods(2), &["a", "b"]), (Allowance::Unlimited, &["a", "b", "c"])]
     {
         let mut ledger = blocked_ledger_of(&["a", "b", "c"], now);
         ledger.budget_changed(&changed(allowance), now);

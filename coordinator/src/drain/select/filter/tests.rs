@@ -52,7 +52,8 @@ fn gone() -> Option<DaemonSet> {
 fn pods_of_daemon_sets() {
     let pod = owned("apps/v1", "DaemonSet");
     let ignoring = DrainOptions::default();
-    let stay = Filtered::Stay { reason: StayReason::DaemonSet, warning: Some("ignoring DaemonSet-managed Pods".into()) };
+    let stay =
+        Filtered::Stay { reason: StayReason::DaemonSet, warning: Some("ignoring DaemonSet-managed Pods".into()) };
     assert_eq!(
         filtered(&pod, Some(DaemonSet::Exists), &strict()),
         refuse("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)")
