@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use tokio::{sync::watch, time::Instant};
@@ -12,7 +13,7 @@ use super::{
     evict::Pace,
     follow::{Deadline, Ledger},
     report::{DrainError, DrainPreview, DrainProgress, Drained, Verdict},
-    run::Drain,
+    run::{Drain, server_now},
     select::{Cache, DaemonSets, PodFacts},
     verdict::{Confirm, NodeAssessment, PodRequirements, Survey, Surveys, confirm},
 };
@@ -35,6 +36,7 @@ pub struct Drainer {
     drainable: Cache<String, ()>,
     pace: Pace,
     budget_leader: watch::Receiver<Option<bool>>,
+    clock_offset: SignedDuration,
 }
 
 impl fmt::Debug for Drainer {
@@ -53,6 +55,7 @@ impl Drainer {
             drainable: Cache::new(DRAINABLE_FOR),
             pace: Pace::default(),
             budget_leader: watch::channel(None).1,
+            clock_offset: SignedDuration::ZERO,
         }
     }
 
@@ -67,6 +70,13 @@ impl Drainer {
     #[must_use]
     pub fn with_budget_leader(self, leader: watch::Receiver<Option<bool>>) -> Self {
         Self { budget_leader: leader, ..self }
+    }
+
+    /// How far the API server's clock is ahead of this machine's; negative if it is behind. Times that the server or a kubelet
+    /// has stamped are compared with the server's clock.
+    #[must_use]
+    pub fn with_clock_offset(self, offset: SignedDuration) -> Self {
+        Self { clock_offset: offset, ..self }
     }
 
     /// Assesses the nodes' pods, their budgets, and where their successors could run. Changes nothing.
@@ -134,6 +144,7 @@ impl Drainer {
             options,
             pace: self.pace.clone(),
             budget_leader: self.budget_leader.clone(),
+            clock_offset: self.clock_offset,
             ledger: Ledger::escalating(options.escalation),
             daemon_sets: self.daemon_sets.clone(),
             deadline,
@@ -165,7 +176,9 @@ impl Drainer {
         which: Confirm,
     ) -> Result<DrainPreview, DrainError> {
         let begun = Instant::now();
-        let assessment = NodeAssessment { client: &self.client, node, options, survey, daemon_sets: &self.daemon_sets };
+        let now = server_now(self.clock_offset);
+        let daemon_sets = &self.daemon_sets;
+        let assessment = NodeAssessment { client: &self.client, node, options, survey, daemon_sets, now };
         let mut preview = assessment.preview(pods).await?;
         confirm(&mut preview, &self.client, options, which).await;
         preview.wait = preview.pods.iter().filter(|pod| matches!(pod.verdict, Verdict::Wait { .. })).count();

@@ -3,6 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{
     sync::watch,
@@ -40,6 +41,8 @@ pub(super) struct Drain<'a> {
     pub(super) pace: Pace,
     /// Whether a kube-controller-manager leads; None if unknown.
     pub(super) budget_leader: watch::Receiver<Option<bool>>,
+    /// How far the server's clock is ahead of this machine's.
+    pub(super) clock_offset: SignedDuration,
     pub(super) ledger: Ledger,
     pub(super) daemon_sets: DaemonSets,
     pub(super) deadline: Deadline,
@@ -61,7 +64,7 @@ impl Drain<'_> {
 
         loop {
             if let Some(limit) = self.options.skip_wait_for_delete {
-                self.ledger.skip_overdue(limit, clock::now());
+                self.ledger.skip_overdue(limit, server_now(self.clock_offset));
             }
             let now = Instant::now();
             while requests.len() < parallel
@@ -155,7 +158,7 @@ impl Drain<'_> {
             }
             let daemon_set = self.daemon_sets.of(self.client, &facts).await;
             let pod = facts.pod.clone();
-            match filter(&facts, daemon_set.as_ref(), self.options, clock::now()) {
+            match filter(&facts, daemon_set.as_ref(), self.options, server_now(self.clock_offset)) {
                 Filtered::Evict { warning } => {
                     warnings.extend(warning.map(|warning| (pod, warning)));
                     evict.push(facts);
@@ -246,6 +249,12 @@ impl Drain<'_> {
             remains: Box::new(self.ledger.remains()),
         }
     }
+}
+
+/// The server's clock, whose times the deletions and conditions of pods bear.
+pub(super) fn server_now(offset: SignedDuration) -> Timestamp {
+    let now = clock::now();
+    now.checked_add(offset).unwrap_or(now)
 }
 
 async fn send(client: &Client, request: &Request, options: EvictionOptions) -> Outcome {

@@ -11,7 +11,7 @@ use tokio::{
 /// the drain may take.
 #[derive(Debug)]
 pub(crate) struct Deadline {
-    /// None is too far away to be told.
+    /// None if it is beyond the runtime's clock: it never passes.
     at: watch::Sender<Option<Instant>>,
     latest: Option<Instant>,
     /// Leaderless time has been credited up to here; None while there is a leader.
@@ -54,7 +54,7 @@ impl Expiry {
             };
             match (moved, at) {
                 (Ok(Ok(())), _) => {}
-                // It moves no more.
+                // The drain has ended, and the deadline moves no more.
                 (Ok(Err(_)), Some(at)) => return sleep_until(at).await,
                 (Ok(Err(_)), None) => return std::future::pending().await,
                 (Err(_), _) => return,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::Client;
-use usher_common::clock;
 use usher_core::drain::DrainOptions;
 
 use super::{
@@ -28,6 +28,8 @@ pub(crate) struct NodeAssessment<'a> {
     pub(crate) options: &'a DrainOptions,
     pub(crate) survey: &'a Survey,
     pub(crate) daemon_sets: &'a DaemonSets,
+    /// By the server's clock.
+    pub(crate) now: Timestamp,
 }
 
 impl NodeAssessment<'_> {
@@ -36,7 +38,7 @@ impl NodeAssessment<'_> {
         &self,
         pods: Option<Vec<(PodFacts, PodRequirements)>>,
     ) -> Result<DrainPreview, DrainError> {
-        let Self { client, node, options, survey, .. } = *self;
+        let Self { client, node, options, survey, now, .. } = *self;
         let mut pods = match pods {
             Some(pods) => self.selected(pods),
             None => {
@@ -49,7 +51,6 @@ impl NodeAssessment<'_> {
         };
         pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
-        let now = clock::now();
         let mut budgets = BudgetLedger::of(if options.disable_eviction { &[] } else { &survey.budgets }, now);
         let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
         let (mut evicted, mut warnings) = (Vec::new(), Vec::new());
