@@ -14,9 +14,8 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use serde::Serialize;
 
-use crate::{exit::Exit, problem::Problem};
+use crate::exit::Exit;
 
 /// Set once standard error took a line no more. Nobody sees any progress from then on.
 static STDERR_IS_GONE: AtomicBool = AtomicBool::new(false);
@@ -135,19 +134,6 @@ pub fn ask(prompt: &str) -> Option<String> {
     match io::stdin().read_line(&mut line) {
         Ok(read) if read > 0 => Some(line.trim().to_owned()),
         _ => None,
-    }
-}
-
-/// A value as JSON or YAML.
-///
-/// # Errors
-///
-/// If it cannot be written so, which would be a mistake of ours.
-pub fn structured<T: Serialize>(value: &T, format: Format) -> Result<String, Problem> {
-    let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
-    match format {
-        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error)),
-        _ => serde_json::to_string_pretty(value).map_err(|error| failed(&error)),
     }
 }
 

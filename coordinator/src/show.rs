@@ -25,6 +25,8 @@ pub enum Kind {
     AgentStatus,
     /// `usher config check`.
     ConfigCheck,
+    /// `usher config view`.
+    ConfigView,
     /// Any command that ended without a result.
     Failure,
     /// `usher leaders`.

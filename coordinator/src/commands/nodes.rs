@@ -6,14 +6,15 @@ use crate::{
     exit::Exit,
     inventory::Scope,
     problem::Problem,
-    request,
+    request, show,
     world::World,
 };
 
 pub(super) async fn nodes(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
-    status::print_machines(global, &facts)?;
+    let table = || status::machine_table(&facts, global.output);
+    show::list(show::Kind::NodeList, &facts.machines, global.output, table)?;
     Ok(Exit::Done)
 }
 

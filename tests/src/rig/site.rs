@@ -23,7 +23,6 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use usher_coordinator::{
     cluster::Cluster,
-    config,
     node::Dial,
     site::{LoadBalancer, PoolCommands, Site},
 };
@@ -201,7 +200,7 @@ impl TestSite {
 
 /// A cluster file with nothing in it but addresses.
 fn settings() -> Site {
-    let mut site = config::defaults().unwrap();
+    let mut site = Site::default();
     site.name = Some("test".to_owned());
     site.control_plane = CONTROL_PLANE.map(str::to_owned).to_vec();
     site.agents.address = Some("{node}:7470".to_owned());

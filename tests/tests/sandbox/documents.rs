@@ -20,7 +20,12 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     sandbox.api().add(pod("shop/lone").on("w2"));
 
     let results = [
+        ("status", "Status", 0),
+        ("nodes", "NodeList", 0),
+        ("leaders", "LeaderList", 0),
         ("version", "Version", 0),
+        ("config check", "ConfigCheck", 0),
+        ("config view", "ConfigView", 0),
         ("preflight w1", "Preflight", 0),
         ("preflight w2", "Preflight", 3),
         ("drain w1 --dry-run", "Plan", 0),
