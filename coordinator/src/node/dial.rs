@@ -27,7 +27,7 @@ pub struct Dial {
 impl Dial {
     /// TCP with mutual TLS over it, as every agent on a machine wants it.
     pub fn tcp() -> Self {
-        Self::over(|address| tcp(address))
+        Self::over(tcp)
     }
 
     /// Mutual TLS over whatever `open` gives.
