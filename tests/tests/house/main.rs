@@ -44,8 +44,9 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["exec", "interrupt", "node", "patience", "rotation"],
-            &["cluster", "drain"],
+            &["exec", "interrupt", "node", "rotation"],
+            &["cluster"],
+            &["drain"],
             &["problem", "site_file", "world"],
             &["output", "tasks"],
             &["show", "steps"],
@@ -57,10 +58,7 @@ const HOUSES: &[House] = &[
             &["commands"],
         ],
         against: &[],
-        circles: &[
-            &["commands::change", "commands::nodes", "commands::preflight"],
-            &["drain::drainer", "drain::preview", "drain::run", "drain::verdicts"],
-        ],
+        circles: &[&["commands::change", "commands::nodes", "commands::preflight"]],
     },
     House {
         folder: "agent/src",
