@@ -1,17 +1,18 @@
 //! What errors of the edges mean to an operator: which kind of problem, and what to do next.
 
-use usher_common::{chain, config_file::FileError};
+use usher_common::chain;
 pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
     cluster::{ClusterError, ConnectError, LockError},
     drain::{self, DrainError},
     node::NodeError,
+    site_file::SiteFileError,
     words,
 };
 
-impl From<FileError> for Problem {
-    fn from(error: FileError) -> Self {
+impl From<SiteFileError> for Problem {
+    fn from(error: SiteFileError) -> Self {
         Self::usage(chain(&error))
     }
 }

@@ -23,6 +23,11 @@ use crate::site::{ApiAccess, Defaults, Site};
 /// What the file is, in errors.
 const WHAT: &str = "the cluster file";
 
+/// Why a cluster file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SiteFileError(#[from] FileError);
+
 /// Reads a cluster file.
 ///
 /// Relative paths in it are relative to its folder.
@@ -30,7 +35,7 @@ const WHAT: &str = "the cluster file";
 /// # Errors
 ///
 /// If the file cannot be read, is not TOML, or says something that makes no sense: then everything that is wrong.
-pub fn load(path: &Path) -> Result<Site, FileError> {
+pub fn load(path: &Path) -> Result<Site, SiteFileError> {
     Ok(config_file::load(path, WHAT, site)?.value)
 }
 
@@ -39,7 +44,7 @@ pub fn load(path: &Path) -> Result<Site, FileError> {
 /// # Errors
 ///
 /// As [`load`].
-pub fn record(path: Option<&Path>) -> Result<Record, FileError> {
+pub fn record(path: Option<&Path>) -> Result<Record, SiteFileError> {
     Ok(match path {
         Some(path) => config_file::load(path, WHAT, site)?.record,
         None => config_file::defaults(Path::new(""), site).record,
