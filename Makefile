@@ -16,10 +16,11 @@ demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds af
 packages:       ## Install the Debian packages that the real machines need
 	./tests/machines/packages.sh
 
-# By themselves, for a test's output is shown when it has failed, and these take long the first time.
-machines: packages  ## Build what the real machines run, once, into a cache
+# On their own: these take long the first time, and a test shows its output only once it has failed.
+machines: packages  ## Build what the real machines and their benchmarks run, once, into a cache
 	./tests/machines/rootfs.sh >/dev/null
 	./tests/machines/binaries.sh >/dev/null
+	./tests/machines/kwok.sh >/dev/null
 
 docs:           ## Write what is generated: examples, references, schemas, man pages
 	$(KIT) --bin docs

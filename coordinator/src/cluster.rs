@@ -41,6 +41,9 @@ use crate::patience;
 /// that is gone after its checks' interval times their count.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A client of the one apiserver at this URL, or why there can be none.
+type Direct = Arc<dyn Fn(&str) -> Result<kube::Client, String> + Send + Sync>;
+
 /// A connection to one cluster's API.
 #[derive(Clone)]
 pub struct Cluster {
@@ -49,16 +52,16 @@ pub struct Cluster {
     name: Arc<str>,
     /// The URL of the API, for people.
     server: Arc<str>,
-    /// How single apiservers are reached past the balancer. None in tests: the same client then stands for all.
-    direct: Option<Arc<kube::Config>>,
+    /// How single apiservers are reached past the balancer.
+    direct: Direct,
     /// What a server said of itself, once somebody asked.
     info: Arc<OnceCell<ServerInfo>>,
-    /// Where the operator hears what is waited for.
-    tell: Option<Tell>,
+    /// Shows the operator why a request takes its time.
+    notices: Option<Notices>,
 }
 
 #[derive(Clone)]
-struct Tell(Arc<dyn Fn(&str) + Send + Sync>);
+struct Notices(Arc<dyn Fn(&str) + Send + Sync>);
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -67,9 +70,20 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// A cluster behind any client, for example an API server in memory.
+    /// A cluster behind any client, for example an API server in memory. The client stands for each single apiserver too.
     pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
-        Self { client, name: name.into(), server: server.into(), direct: None, info: Arc::default(), tell: None }
+        let same = client.clone();
+        let direct: Direct = Arc::new(move |_| Ok(same.clone()));
+        Self { client, name: name.into(), server: server.into(), direct, info: Arc::default(), notices: None }
+    }
+
+    /// The same with another client for each single apiserver, by its URL.
+    #[must_use]
+    pub fn with_apiservers(
+        self,
+        direct: impl Fn(&str) -> Result<kube::Client, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { direct: Arc::new(direct), ..self }
     }
 
     /// What the operator calls the cluster.
@@ -87,16 +101,16 @@ impl Cluster {
         &self.client
     }
 
-    /// Lets the operator hear what is waited for. Without it nobody does.
+    /// Calls `show` with a line for the operator whenever a request has to wait for somebody else: a holder of the lock that may be
+    /// dead, a leader that does not renew. Without it these waits are silent.
     #[must_use]
-    pub fn telling(self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { tell: Some(Tell(Arc::new(tell))), ..self }
+    pub fn with_notices(self, show: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { notices: Some(Notices(Arc::new(show))), ..self }
     }
 
-    /// Says what is waited for.
-    fn tell(&self, line: &str) {
-        if let Some(Tell(tell)) = &self.tell {
-            tell(line);
+    pub(crate) fn notice(&self, line: &str) {
+        if let Some(Notices(show)) = &self.notices {
+            show(line);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the commands do. Each one reads what it needs, and either shows it or plans and runs an operation.
+//! What the commands do. Each one reads what it needs and shows it, or plans and runs an operation.
 
 mod agent;
 mod change;
@@ -21,6 +21,7 @@ use crate::{
     exit::Exit,
     output,
     problem::Problem,
+    show,
     site::Site,
     site_file,
     world::World,
@@ -29,6 +30,7 @@ use crate::{
 /// Runs what was typed, to its end, and says how it ended.
 pub async fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
+    let format = global.output;
     let ended = match command {
         Command::Status => status::status(&global).await,
         Command::Nodes => nodes::nodes(&global).await,
@@ -46,6 +48,7 @@ pub async fn run(cli: Cli) -> Exit {
     };
     ended.unwrap_or_else(|problem| {
         output::progress(&problem.to_text());
+        show::problem(&problem, format);
         problem.exit()
     })
 }
@@ -83,7 +86,7 @@ async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
         request_timeout: global.request_timeout,
         is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
     };
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.telling(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
 }
 
 /// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.

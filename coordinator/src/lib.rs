@@ -11,9 +11,9 @@
 
 pub mod cli;
 pub mod cluster;
-pub mod command;
 pub mod commands;
 pub mod drain;
+pub mod exec;
 pub mod interrupt;
 pub mod node;
 pub mod operation;
@@ -24,6 +24,7 @@ pub mod progress;
 pub mod report;
 pub mod rotation;
 pub mod runner;
+pub mod show;
 pub mod site_file;
 pub mod steps;
 mod tasks;

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            // A closed pipe is the reader's choice.
+            // Help that cannot be written has no reader.
             let _ = error.print();
             return exit.into();
         }
@@ -37,16 +37,22 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(commands::run(cli)).into()
+    let exit = runtime.block_on(commands::run(cli));
+    // A look-up of a name that hangs in the system's resolver must not hold up the end.
+    runtime.shutdown_background();
+    output::end(exit).into()
 }
 
 fn log_to_stderr(verbose: u8) {
+    // kube logs each request that fails as an error of its own; the command says so already, in its words.
     let level = match verbose {
-        0 => "error,usher_coordinator=warn",
-        1 => "warn,usher_coordinator=debug",
+        0 => "error,kube_client=off,usher=warn",
+        1 => "warn,kube_client=off,usher=debug",
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("USHER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The writer takes colour away again where standard error wants none.
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(true);
+    logs.with_writer(|| output::Log).init();
 }

@@ -5,7 +5,7 @@ mod preflight;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use usher_common::chain;
 use usher_core::operation::Mandate;
 
@@ -24,9 +24,6 @@ use crate::{
     runner::{Outcome, Run},
     world::World,
 };
-
-/// How long the lock's release may take once the operator insists on leaving.
-const RELEASE_IN_HASTE: Duration = Duration::from_secs(2);
 
 /// A plan, the facts that it was made from, and what its drains would find.
 #[derive(Debug)]
@@ -88,7 +85,12 @@ pub async fn carry_out(
     events: &Events,
 ) -> Result<Ended, Problem> {
     let lock = match request.needs_lock() {
-        true => Some(acquire(world, request, &operation, &requester, &planned.facts).await?),
+        true => tokio::select! {
+            biased;
+            lock = acquire(world, request, &operation, &requester, &planned.facts) => Some(lock?),
+            // The lock of a holder that may be dead can take a minute to be had.
+            () = interrupt.requested() => return Err(Problem::interrupted("before it began")),
+        },
         false => None,
     };
     let epoch = lock.as_ref().map(Lock::epoch).unwrap_or_default();
@@ -97,15 +99,11 @@ pub async fn carry_out(
         biased;
         ended = run(world, request, &mandate, planned, lock.as_ref(), interrupt, events) => ended,
         () = interrupt.insisted() => {
-            let released = timeout(RELEASE_IN_HASTE, release(lock, events)).await;
-            if released.is_err() {
-                events.warn("the lock was not given back and expires by itself");
-            }
-            return Err(Problem::interrupted("left at once: the machines in their turns may be half done")
-                .hint("see how things are: usher status"));
+            Err(Problem::interrupted("left at once: the machines in their turns may be half done")
+                .hint("see how things are: usher status"))
         }
     };
-    release(lock, events).await;
+    release(lock, interrupt, events).await;
     ended
 }
 
@@ -160,12 +158,14 @@ async fn acquire(
     Ok(world.cluster.acquire_lock(&request).await?)
 }
 
-async fn release(lock: Option<Lock>, events: &Events) {
-    if let Some(lock) = lock
-        && let Err(error) = lock.release().await
-    {
-        events.warn(format!("the lock was not given back and expires by itself: {}", chain(&error)));
-    }
+async fn release(lock: Option<Lock>, interrupt: &Interrupt, events: &Events) {
+    let Some(lock) = lock else { return };
+    let why = match interrupt.parting(lock.release()).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => chain(&error),
+        None => "the API did not answer in time".to_owned(),
+    };
+    events.warn(format!("the lock was not given back and expires by itself: {why}"));
 }
 
 async fn leaders_now(world: &World, request: &Request, before: &Inventory) -> Option<Leaders> {

@@ -1,11 +1,27 @@
 //! Everything that `usher` writes: the only module that touches standard output and standard error.
 //!
 //! Results go to standard output, progress and diagnostics to standard error. Colour never says anything that words do not.
+//!
+//! Writing never panics and never stops an operation: the terminal may go away, and the disk behind a redirection may be
+//! full, while a machine is half way through its turn. A result that could not be written changes the exit code at the end.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anstyle::{AnsiColor, Style};
-use serde::Serialize;
 
-use crate::problem::Problem;
+use crate::exit::Exit;
+
+/// Set once standard error took a line no more. Nobody sees any progress from then on.
+static STDERR_IS_GONE: AtomicBool = AtomicBool::new(false);
+
+/// Why a part of the result is missing. What follows it is left out too, so that a result never has a hole.
+static RESULT_LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// The shape of a result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -19,6 +35,13 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+}
+
+impl Format {
+    /// Whether it is meant for programs.
+    pub fn is_structured(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
 }
 
 /// A mark before a line; the words after it say the same.
@@ -46,34 +69,71 @@ fn painted(text: &str, color: AnsiColor) -> String {
 
 /// A line of a result, to standard output.
 pub fn result(text: &str) {
-    anstream::println!("{}", text.trim_end_matches('\n'));
+    if RESULT_LOST.get().is_some() {
+        return;
+    }
+    let mut stdout = anstream::stdout().lock();
+    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    if let Err(error) = written {
+        // Only the first error matters.
+        let _ = RESULT_LOST.set(error);
+    }
+}
+
+/// How the process ends after everything is written: an operation that succeeded has failed its caller if the result could
+/// not be written. A closed pipe is the reader's choice and no failure.
+pub fn end(exit: Exit) -> Exit {
+    match RESULT_LOST.get() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            progress(&format!("error: the result could not be written to standard output: {error}"));
+            if exit == Exit::Done { Exit::Failed } else { exit }
+        }
+        _ => exit,
+    }
 }
 
 /// A line of progress or a diagnostic, to standard error.
 pub fn progress(text: &str) {
-    anstream::eprintln!("{}", text.trim_end_matches('\n'));
+    diagnose(format_args!("{}\n", text.trim_end_matches('\n')));
+}
+
+/// Whether standard error took a line no more: its terminal was closed, its reader has ended, or its disk is full.
+pub fn stderr_is_gone() -> bool {
+    STDERR_IS_GONE.load(Ordering::Relaxed)
+}
+
+fn diagnose(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = anstream::stderr().write_fmt(text)
+        // Somebody made the terminal non-blocking, and it is slow: that loses a line and no more.
+        && error.kind() != ErrorKind::WouldBlock
+    {
+        STDERR_IS_GONE.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where log lines go: standard error, in colour if it takes colour.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // The subscriber hands over a line at a time.
+        diagnose(format_args!("{}", String::from_utf8_lossy(line)));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Asks for a line, the prompt on standard error; None if there is no more input.
 pub fn ask(prompt: &str) -> Option<String> {
-    anstream::eprint!("{prompt}");
+    diagnose(format_args!("{prompt}"));
     let mut line = String::new();
-    match std::io::stdin().read_line(&mut line) {
+    match io::stdin().read_line(&mut line) {
         Ok(read) if read > 0 => Some(line.trim().to_owned()),
         _ => None,
-    }
-}
-
-/// A value as JSON or YAML.
-///
-/// # Errors
-///
-/// If it cannot be written so, which would be a mistake of ours.
-pub fn structured<T: Serialize>(value: &T, format: Format) -> Result<String, Problem> {
-    let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
-    match format {
-        Format::Yaml => serde_saphyr::to_string(value).map_err(|error| failed(&error)),
-        _ => serde_json::to_string_pretty(value).map_err(|error| failed(&error)),
     }
 }
 

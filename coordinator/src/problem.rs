@@ -7,15 +7,8 @@ use crate::{
     cluster::{ClusterError, ConnectError, LockError},
     drain::{self, DrainError},
     node::NodeError,
-    site_file::SiteFileError,
     words,
 };
-
-impl From<SiteFileError> for Problem {
-    fn from(error: SiteFileError) -> Self {
-        Self::usage(chain(&error))
-    }
-}
 
 impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {

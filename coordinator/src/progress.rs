@@ -1,13 +1,13 @@
-//! Progress: the event stream, read for people or programs, on standard error.
+//! Progress: shows the stream of events on standard error, to people or programs.
 
 mod lines;
 mod terminal;
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::event::Event;
+use crate::{event::Event, output, report::Digest};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -17,25 +17,66 @@ pub enum Progress {
     Auto,
     /// Lines that change while things happen.
     Terminal,
-    /// A line an event, with its time.
+    /// A line for each event, with its time.
     Plain,
-    /// A JSON object an event, a line each.
+    /// A JSON object for each event, a line each.
     Json,
     /// Nothing.
     None,
 }
 
-/// Reads the stream to its end while showing it, and gives back what it read, for the report.
-pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>) -> Vec<Event> {
-    let mut reader = reader(progress);
-    let mut events = Vec::new();
+/// Shows the stream until it ends, and returns a digest of it for the report.
+pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>) -> Digest {
+    let screen = Screen::open(progress);
+    let mut digest = Digest::default();
     while let Some(event) = stream.recv().await {
-        if let Some(reader) = &mut reader {
-            reader.read(&event);
+        digest.add(&event);
+        if let Some(screen) = &screen {
+            screen.show(event);
         }
-        events.push(event);
     }
-    events
+    if let Some(screen) = screen {
+        screen.close().await;
+    }
+    digest
+}
+
+/// A thread that writes events. A terminal that takes no more, after ^S or while its connection is dying, blocks every write
+/// to it; on the runtime's one thread that would hold up the renewal of the lock as well.
+struct Screen {
+    events: thread_mpsc::Sender<Event>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Screen {
+    /// None if nothing is to be shown.
+    fn open(progress: Progress) -> Option<Self> {
+        let mut reader = reader(progress)?;
+        let (events, stream) = thread_mpsc::channel();
+        let (ended, done) = oneshot::channel();
+        let show = move || {
+            // A reader of a dead standard error would only go on failing.
+            while let (Ok(event), false) = (stream.recv(), output::stderr_is_gone()) {
+                reader.read(&event);
+            }
+            drop(reader);
+            // Nobody may wait for it any more.
+            let _ = ended.send(());
+        };
+        std::thread::Builder::new().name("progress".to_owned()).spawn(show).ok()?;
+        Some(Self { events, done })
+    }
+
+    fn show(&self, event: Event) {
+        // The thread has ended if standard error is gone.
+        let _ = self.events.send(event);
+    }
+
+    /// Waits until all is written.
+    async fn close(self) {
+        drop(self.events);
+        let _ = self.done.await;
+    }
 }
 
 /// Something that shows events as they come.

@@ -60,36 +60,47 @@ pub struct TurnReport {
     /// Whether all is done.
     pub done: bool,
     /// In seconds.
+    #[serde(rename = "tookSeconds")]
     pub took: f64,
     /// What was brought about, with the evidence.
     pub facts: Vec<String>,
 }
 
-/// The turns of an operation, from its events.
-pub fn turns(events: &[Event]) -> Vec<TurnReport> {
-    let mut turns: BTreeMap<usize, TurnReport> = BTreeMap::new();
-    for event in events {
+/// What happened on the way: a fold of events, so that a night of them need not be kept.
+#[derive(Debug, Default)]
+pub struct Digest {
+    turns: BTreeMap<usize, TurnReport>,
+    warnings: Vec<String>,
+}
+
+impl Digest {
+    /// Takes an event into account.
+    pub fn add(&mut self, event: &Event) {
         match &event.kind {
             Kind::TurnBegan { turn, machine, component } => {
                 let report =
                     TurnReport { machine: machine.clone(), component: component.clone(), ..TurnReport::default() };
-                turns.insert(*turn, report);
+                self.turns.insert(*turn, report);
             }
-            Kind::Fact { turn, step, what } => {
-                turns.entry(*turn).or_default().facts.push(format!("{step}: {what}"));
-            }
-            Kind::Undone { turn, step, what } => {
-                turns.entry(*turn).or_default().facts.push(format!("{step} taken back: {what}"));
-            }
+            Kind::Fact { turn, step, what } => self.fact(*turn, format!("{step}: {what}")),
+            Kind::Undone { turn, step, what } => self.fact(*turn, format!("{step} taken back: {what}")),
             Kind::TurnEnded { turn, done, took } => {
-                let report = turns.entry(*turn).or_default();
+                let report = self.turns.entry(*turn).or_default();
                 report.done = *done;
                 report.took = *took;
             }
-            _ => {}
+            Kind::Warned { message } => self.warnings.push(message.clone()),
+            Kind::Began { .. }
+            | Kind::StepBegan { .. }
+            | Kind::Waiting { .. }
+            | Kind::StepFailed { .. }
+            | Kind::Ended { .. } => {}
         }
     }
-    turns.into_values().collect()
+
+    fn fact(&mut self, turn: usize, fact: String) {
+        self.turns.entry(turn).or_default().facts.push(fact);
+    }
 }
 
 impl Report {
@@ -125,16 +136,8 @@ impl Report {
 
     /// The report with what happened on the way.
     #[must_use]
-    pub fn with_turns(mut self, events: &[Event]) -> Self {
-        self.turns = turns(events);
-        self.warnings = events
-            .iter()
-            .filter_map(|event| match &event.kind {
-                Kind::Warned { message } => Some(message.clone()),
-                _ => None,
-            })
-            .collect();
-        self
+    pub fn with(self, Digest { turns, warnings }: Digest) -> Self {
+        Self { turns: turns.into_values().collect(), warnings, ..self }
     }
 }
 
@@ -198,7 +201,7 @@ impl Report {
     }
 }
 
-/// So many are named one by one.
+/// Up to this many are named one by one.
 const FEW: usize = 4;
 
 fn machines(names: &[String]) -> String {
@@ -227,6 +230,27 @@ fn places(pods: &Whereabouts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_is_told_with_what_it_brought_about_and_what_was_taken_back() {
+        let (w1, drain) = ("w1".to_owned(), "drain".to_owned());
+        let mut digest = Digest::default();
+        for kind in [
+            Kind::TurnBegan { turn: 2, machine: "w2".into(), component: None },
+            Kind::TurnBegan { turn: 1, machine: w1, component: None },
+            Kind::Waiting { turn: 1, step: drain.clone(), what: "3 pods left".into() },
+            Kind::Fact { turn: 1, step: drain, what: "8 pods moved".into() },
+            Kind::Undone { turn: 1, step: "cordon".into(), what: "uncordoned".into() },
+            Kind::TurnEnded { turn: 1, done: false, took: 4.5 },
+        ] {
+            digest.add(&Event { at: jiff::Timestamp::UNIX_EPOCH, kind });
+        }
+        let reports: Vec<_> = digest.turns.into_values().collect();
+        let machines: Vec<_> = reports.iter().map(|turn| turn.machine.as_str()).collect();
+        assert_eq!(machines, ["w1", "w2"]);
+        assert_eq!(reports[0].facts, ["drain: 8 pods moved", "cordon taken back: uncordoned"]);
+        assert_eq!((reports[0].done, reports[0].took), (false, 4.5));
+    }
 
     #[test]
     fn a_few_places_are_named_and_the_rest_is_counted() {

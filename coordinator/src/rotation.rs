@@ -14,7 +14,7 @@ use rustls::{
     crypto::{CryptoProvider, ring},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
@@ -39,7 +39,7 @@ pub enum Rotation {
         /// After how many connections.
         connections: usize,
         /// And after what time.
-        #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+        #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
         took: Duration,
     },
     /// It was not met in time. A balancer that sends one client always to the same machine never shows the others.
@@ -215,10 +215,6 @@ impl ServerCertVerifier for AnyCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
-}
-
-fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.as_secs_f64().serialize(serializer)
 }
 
 #[cfg(test)]

@@ -23,11 +23,6 @@ use crate::site::{ApiAccess, Defaults, Site};
 /// What the file is, in errors.
 const WHAT: &str = "the cluster file";
 
-/// Why a cluster file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct SiteFileError(#[from] FileError);
-
 /// Reads a cluster file.
 ///
 /// Relative paths in it are relative to its folder.
@@ -35,7 +30,7 @@ pub struct SiteFileError(#[from] FileError);
 /// # Errors
 ///
 /// If the file cannot be read, is not TOML, or says something that makes no sense: then everything that is wrong.
-pub fn load(path: &Path) -> Result<Site, SiteFileError> {
+pub fn load(path: &Path) -> Result<Site, FileError> {
     Ok(config_file::load(path, WHAT, site)?.value)
 }
 
@@ -44,7 +39,7 @@ pub fn load(path: &Path) -> Result<Site, SiteFileError> {
 /// # Errors
 ///
 /// As [`load`].
-pub fn record(path: Option<&Path>) -> Result<Record, SiteFileError> {
+pub fn record(path: Option<&Path>) -> Result<Record, FileError> {
     Ok(match path {
         Some(path) => config_file::load(path, WHAT, site)?.record,
         None => config_file::defaults(Path::new(""), site).record,
@@ -95,7 +90,10 @@ fn api(table: &mut Table<'_>) -> ApiAccess {
             .optional("$KUBECONFIG, then ~/.kube/config, then the service account of the pod"),
         context: table
             .key("context", TEXT)
-            .says("Context of the kubeconfig.")
+            .says(
+                "Context of the kubeconfig. Needed where the kubeconfig calls the cluster by another name than this file: it \
+                 says that both are one.",
+            )
             .example("admin@eqiad")
             .optional("its current context"),
     }

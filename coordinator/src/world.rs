@@ -2,18 +2,22 @@
 
 mod facts;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
 
-use tokio::time::Instant;
+use k8s_openapi::api::core::v1::Node;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     cluster::{Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
     inventory::nodes_of,
     leader::Known,
-    node::{Agents, NodeError, in_url},
+    node::{Agents, Dial, NodeError, in_url},
     site::{Component, Role, Site},
 };
+
+/// How long the API may take to list the nodes before a notice says so.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// A site, its cluster, its agents and its elections.
 #[derive(Debug)]
@@ -43,12 +47,21 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
+        Self::open_over(site, cluster, Dial::tcp()).await
+    }
+
+    /// The same with another way to the agents than TCP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn open_over(site: Site, cluster: Cluster, dial: Dial) -> Result<Self, ClusterError> {
         let begun = Instant::now();
-        let (nodes, slim) = cluster.nodes_at_once().await?;
+        let (nodes, slim) = list_nodes(&cluster).await?;
         let drainer = Drainer::new(cluster.client().clone()).knowing(&slim, begun);
         let control_plane = control_plane(&site, &nodes);
         let mut internal_ips = internal_ips(&nodes);
-        let described = Agents::described(&site, internal_ips.clone());
+        let described = Agents::over(&site, internal_ips.clone(), dial.clone());
         let mut nodes_of_machines = BTreeMap::new();
         for machine in &control_plane {
             let mut fitting = nodes_of(machine, described.host(machine).ok().as_deref(), &nodes);
@@ -61,7 +74,7 @@ impl World {
             }
             nodes_of_machines.insert(machine.clone(), fitting.into_iter().map(str::to_owned).collect());
         }
-        let agents = Agents::described(&site, internal_ips);
+        let agents = Agents::over(&site, internal_ips, dial);
         Ok(Self {
             site,
             cluster,
@@ -140,6 +153,18 @@ impl World {
     /// The control-plane machines by name, in the site's order.
     pub fn control_plane(&self) -> &[String] {
         &self.control_plane
+    }
+}
+
+/// All Nodes, with a notice when the API takes its time.
+async fn list_nodes(cluster: &Cluster) -> Result<(BTreeMap<String, NodeFacts>, Vec<Node>), ClusterError> {
+    let mut listing = pin!(cluster.nodes_at_once());
+    match timeout(NOTICE_AFTER, listing.as_mut()).await {
+        Ok(listed) => listed,
+        Err(_) => {
+            cluster.notice(&format!("waiting for {} to list the nodes", cluster.server()));
+            listing.await
+        }
     }
 }
 

@@ -34,7 +34,7 @@ const PARTS: [&str; 11] = [
 ];
 
 fn main() -> anyhow::Result<()> {
-    // One thread: whoever gets hold of a bed is moved into its network.
+    // One thread: attaching to a bed moves the calling thread into its network.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure())
 }

@@ -4,5 +4,6 @@ pub mod apiserver;
 pub mod bed;
 pub mod docs;
 pub mod pki;
+pub mod rig;
 pub mod sandbox;
 pub mod systemd;

@@ -71,14 +71,14 @@ impl Sandbox {
     /// What could not be started, with the last lines of its log.
     pub async fn start(programs: &Programs, control: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("usher-sandbox-").tempdir().context("make a folder")?;
-        let network = Network::free()?;
+        let (network, front) = Network::claim()?;
         let ca = Ca::new("sandbox")?;
         ca.write(&folder.path().join("ca.pem"))?;
         let operator = Names { common_name: "operator", organisations: &["system:masters"], ..Names::default() };
         ca.client(&operator)?.write(folder.path(), "client")?;
 
         let api = ApiServer::new();
-        let balancer = Balancer::start(&folder.path().join("balancer.sock"), network)?;
+        let balancer = Balancer::start(front, &folder.path().join("balancer.sock"), network)?;
         let scheduler = Arc::new(Election::releasing(&api, "kube-system/kube-scheduler"));
         let controllers = Arc::new(Election::keeping(&api, "kube-system/kube-controller-manager"));
         let mut machines = Vec::new();

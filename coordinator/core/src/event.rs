@@ -94,6 +94,7 @@ pub enum Kind {
         /// Whether all its steps are done.
         done: bool,
         /// In seconds.
+        #[serde(rename = "tookSeconds")]
         took: f64,
     },
     /// Something an operator should know, that stops nothing.

@@ -5,6 +5,7 @@ use std::num::NonZeroU8;
 use clap::Args;
 
 use super::{change::ChangeFlags, eviction::Eviction};
+use crate::request;
 
 /// Which nodes.
 #[derive(Debug, Args)]
@@ -48,4 +49,13 @@ pub(crate) struct Drain {
     pub(crate) change: ChangeFlags,
     #[command(flatten)]
     pub(crate) eviction: Eviction,
+}
+
+impl Drain {
+    /// The request that the flags make for these nodes.
+    pub(crate) fn to_request(&self, nodes: Vec<String>) -> request::Kind {
+        let Self { targets: _, concurrency, change: _, eviction } = self;
+        let concurrency = concurrency.get().into();
+        request::Kind::Drain(request::Drain { nodes, concurrency, eviction: eviction.to_request() })
+    }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{change::ChangeFlags, eviction::Eviction, nodes::Targets};
+use crate::request;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -31,4 +32,19 @@ pub(crate) struct Reboot {
     pub(crate) change: ChangeFlags,
     #[command(flatten)]
     pub(crate) eviction: Eviction,
+}
+
+impl Reboot {
+    /// The request that the flags make for these machines.
+    pub(crate) fn to_request(&self, machines: Vec<String>) -> request::Kind {
+        let Self { targets: _, impolite, keep_cordoned, override_blocker, handover, change: _, eviction } = self;
+        request::Kind::Reboot(request::Reboot {
+            machines,
+            impolite: *impolite,
+            keep_cordoned: *keep_cordoned,
+            handover: *handover,
+            override_blockers: override_blocker.clone(),
+            eviction: eviction.to_request(),
+        })
+    }
 }

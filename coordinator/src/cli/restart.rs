@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{change::ChangeFlags, values::duration};
-use crate::request::AssumedLeader;
+use crate::request::{self, AssumedLeader};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +32,20 @@ pub(crate) struct Restart {
     pub(crate) assume_leader: Vec<AssumedLeader>,
     #[command(flatten)]
     pub(crate) change: ChangeFlags,
+}
+
+impl Restart {
+    /// The request that the flags make.
+    pub(crate) fn to_request(&self) -> request::Kind {
+        let Self { components, nodes, gap, handover, assume_leader, change: _ } = self;
+        request::Kind::Restart(request::Restart {
+            components: components.clone(),
+            machines: nodes.clone(),
+            gap: *gap,
+            handover: *handover,
+            assumed_leaders: assume_leader.clone(),
+        })
+    }
 }
 
 fn assumed_leader(text: &str) -> Result<AssumedLeader, String> {

@@ -1,3 +1,5 @@
+mod requests;
+
 use std::time::Duration;
 
 use clap::CommandFactory as _;

@@ -18,7 +18,7 @@ impl Cluster {
 
     /// The same, with less patience.
     pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
-        let client = match self.direct_client(url) {
+        let client = match (self.direct)(url) {
             Ok(client) => client,
             Err(error) => return Readiness::Unreachable { message: error },
         };
@@ -35,14 +35,14 @@ impl Cluster {
             Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
         }
     }
+}
 
-    fn direct_client(&self, url: &str) -> Result<kube::Client, String> {
-        let Some(config) = &self.direct else { return Ok(self.client.clone()) };
-        let mut config = kube::Config::clone(config);
-        config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
-        // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
-        kube::Client::try_from(config).map_err(|error| error.to_string())
-    }
+/// A client of the apiserver at `url`, by the configuration that reaches the balancer.
+pub(super) fn direct_client(config: &kube::Config, url: &str) -> Result<kube::Client, String> {
+    let mut config = config.clone();
+    config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+    // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
+    kube::Client::try_from(config).map_err(|error| error.to_string())
 }
 
 /// `/readyz` answers a failure with a line for each check; only those that failed matter here.

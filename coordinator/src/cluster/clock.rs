@@ -1,4 +1,4 @@
-//! The API server's own clock. Times that a server stamped are compared with it, never with the clock of this machine.
+//! The API server's own clock, to compare the times that a server stamped with. This machine's clock may be wrong.
 
 use http::{Request, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
@@ -65,7 +65,7 @@ impl Cluster {
             .get_or_try_init(async || {
                 let request = Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
                 let asked = Instant::now();
-                // Not repeated: whoever needs the version or the clock can do without.
+                // One try: callers can do without the version and the clock.
                 let answer = self.client.send(request).await?;
                 let answered = Instant::now();
                 let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());

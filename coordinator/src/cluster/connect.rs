@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use http::{HeaderValue, header};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::Cluster;
+use super::{Cluster, apiservers::direct_client};
 
 /// A new connection is refused or taken at once within a data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,8 +45,8 @@ pub struct Access {
     pub insecure_skip_tls_verify: bool,
     /// `--request-timeout`.
     pub request_timeout: Option<Duration>,
-    /// The cluster file itself says which kubeconfig or context is meant, and nothing else wins over it: whatever the cluster is
-    /// called there, it is the site's.
+    /// The cluster file itself names the context or the kubeconfig in use. The cluster that it leads to is the site's then, whatever
+    /// the kubeconfig calls it.
     pub is_the_sites: bool,
 }
 
@@ -117,9 +117,9 @@ impl Cluster {
             client,
             name: name.map(str::to_owned).or(found).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
-            direct: Some(Arc::new(config)),
+            direct: Arc::new(move |url| direct_client(&config, url)),
             info: Arc::default(),
-            tell: None,
+            notices: None,
         })
     }
 }
@@ -130,9 +130,10 @@ struct Found {
     context: Option<String>,
 }
 
-/// With the Nodes of one cluster and the agents of another, the machine that is rebooted is not the one that was drained.
+/// Checks that the cluster file and the kubeconfig describe one cluster. With the Nodes of one and the agents of another, usher would
+/// drain one machine and reboot another of the same name.
 fn agree(site: Option<&str>, found: Option<&Found>, access: &Access) -> Result<(), ConnectError> {
-    // Whoever gives the server's URL does not go where the kubeconfig leads.
+    // A server's URL on the command line leads elsewhere than the kubeconfig.
     let (Some(site), Some(Found { cluster, context }), None) = (site, found, &access.server) else { return Ok(()) };
     if access.is_the_sites || cluster == site || NO_NAMES.contains(&cluster.as_str()) {
         return Ok(());

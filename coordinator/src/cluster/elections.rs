@@ -22,8 +22,8 @@ use crate::{
 /// A living holder renews each 2 s by default (client-go's retryPeriod).
 const READ_EVERY: Duration = Duration::from_millis(500);
 
-/// A holder that takes a moment to renew is nothing to speak of; one that takes longer makes the operator wait.
-const TELL_AFTER: Duration = Duration::from_secs(3);
+/// How long a wait for a renewal goes unmentioned. A new holder renews within 2 s by default.
+const NOTICE_AFTER: Duration = Duration::from_secs(3);
 
 /// The elections of a site's components, under watch until dropped.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Elections {
         Self { cluster, readings, read_now, machines: Mutex::new(machines), task }
     }
 
-    /// Learns another name of a machine: its agent knows best which host name its processes sign with.
+    /// Adds a name of a machine. Holders sign with the host name, which the machine's agent knows best.
     pub fn learn(&self, machine: &str, name: &str) {
         let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
         let known = machines.iter_mut().find(|known| known.machine == machine);
@@ -128,19 +128,19 @@ impl Elections {
     /// Reads every record again now, then says who leads each election.
     ///
     /// Takes as long as one read when all holders are known to live, one renewal (2 s by default) when they are new to us, and
-    /// up to the lease's own duration (15 s by default) when one does not renew; the operator is then told what for.
+    /// up to the lease's own duration (15 s by default) when one does not renew; a notice then says whose renewal is missing.
     ///
     /// # Errors
     ///
-    /// At once if reading them is forbidden; else if they could not be read for longer than the restart of an apiserver
-    /// explains, or if twice the longest lease does not show who leads.
+    /// At once if reading them is forbidden; after 30 s without a reading; or if twice the duration of the longest lease does not
+    /// show who leads.
     pub async fn leaderships(&self) -> Result<BTreeMap<LeaseName, Leadership>, ClusterError> {
         let mut readings = self.readings.clone();
         let asked_at = readings.borrow_and_update().rounds;
         self.read_now.notify_one();
         let begun = Instant::now();
         let (mut rounds, mut read_at) = (asked_at, begun);
-        let mut tell_at = Some(begun + TELL_AFTER);
+        let mut notice_at = Some(begun + NOTICE_AFTER);
         loop {
             let deadline = {
                 let current = readings.borrow_and_update();
@@ -156,14 +156,14 @@ impl Elections {
                 if current.rounds > rounds {
                     (rounds, read_at) = (current.rounds, now);
                 }
-                if tell_at.is_some_and(|at| at <= now) {
-                    tell_at = None;
-                    current.undecided(now).for_each(|line| self.cluster.tell(&line));
+                if notice_at.is_some_and(|at| at <= now) {
+                    notice_at = None;
+                    current.undecided(now).for_each(|line| self.cluster.notice(&line));
                 }
                 let longest = current.records().map(|(_, record)| record.duration).max().unwrap_or_default();
                 (read_at + PATIENCE).min(begun + PATIENCE + longest * 2)
             };
-            let wake_up = tell_at.map_or(deadline, |at| at.min(deadline));
+            let wake_up = notice_at.map_or(deadline, |at| at.min(deadline));
             if timeout_at(wake_up, readings.changed()).await.is_err() && wake_up == deadline {
                 return Err(readings.borrow().problem(begun.elapsed()));
             }
@@ -232,7 +232,7 @@ impl Readings {
         self.seen.iter().filter_map(|(name, seen)| Some((name, seen.record.as_ref()?)))
     }
 
-    /// What is waited for, a line for each election whose holder may be dead.
+    /// A line about each election whose holder has neither renewed nor run out of time.
     fn undecided(&self, now: Instant) -> impl Iterator<Item = String> {
         self.seen.iter().filter(move |(_, seen)| seen.judge(&[], now).is_none()).filter_map(move |(name, seen)| {
             let record = seen.record.as_ref()?;

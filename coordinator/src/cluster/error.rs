@@ -1,4 +1,4 @@
-//! What can go wrong between usher and the Kubernetes API, in words.
+//! Errors of requests to the Kubernetes API.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ pub enum ClusterError {
         /// The last error of the connection.
         source: Box<kube::Error>,
     },
-    /// Servers answered, if at all, too late or too little.
+    /// The answer came too late, or did not settle the question.
     #[error("cannot {doing} within {}: {problem}", words::took(*.within))]
     TimedOut {
         /// As in [`Self::Answered`].
         doing: String,
-        /// How long was waited.
+        /// The time that it was given.
         within: Duration,
         /// What was missing, or the last error.
         problem: String,
@@ -95,8 +95,8 @@ impl ClusterError {
         matches!(self, Self::Answered { code: 401 | 403, .. })
     }
 
-    /// No server answered at all.
+    /// No server answered, or not in time.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
     }
 }

@@ -4,11 +4,12 @@
 //! to an agent carries: an agent that has seen a higher one refuses, so a coordinator that lost the lock without noticing
 //! can do nothing. Releasing leaves the Lease in place, without a holder, so that the epoch only ever rises.
 //!
-//! A lock whose holder died is taken over once the API server's own clock says that it was not renewed for its duration;
-//! where no server says so, once nobody was seen to renew it for as long. No other clock is believed.
+//! The lock of a dead holder is taken over once the API server's own clock shows that it was not renewed for its duration, or,
+//! where a server does not show it, after a watch of that duration from here.
+
+mod holder;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,7 +24,6 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
     core::ObjectMeta,
 };
-use serde::{Serialize, Serializer};
 use serde_json::json;
 use tokio::{
     task::JoinHandle,
@@ -31,22 +31,14 @@ use tokio::{
 };
 use usher_common::clock;
 
-use super::{
-    Cluster, ClusterError, ServerClock,
-    leases::{age, renewal_stored},
-};
+pub use self::holder::LockHolder;
+use self::holder::{DURATION, OPERATION, REASON, TASK};
+use super::{Cluster, ClusterError};
 use crate::words;
 
 /// Where the lock lives: beside the components' own leases, where every cluster has a namespace.
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "usher";
-
-/// Long enough to ride out the restart of every apiserver behind a slow balancer, short enough that a crashed coordinator
-/// blocks nobody for long.
-const DURATION: Duration = Duration::from_secs(60);
-
-/// What two servers' clocks may differ by, and the fractions of a second that they do not show.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// Six tries within the duration.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
@@ -56,10 +48,6 @@ const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// Without a renewal for this long, another may soon take the lock: nothing irreversible is begun any more.
 const LOST_AFTER: Duration = Duration::from_secs(45);
-
-const REASON: &str = "usher.dev/reason";
-const TASK: &str = "usher.dev/task";
-const OPERATION: &str = "usher.dev/operation";
 
 /// Who wants the lock, and why.
 #[derive(Debug, Clone)]
@@ -74,50 +62,6 @@ pub struct LockRequest {
     pub task_id: Option<String>,
     /// The epoch must be higher than this: the highest that any agent has seen.
     pub above_epoch: u64,
-}
-
-/// Who holds the lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LockHolder {
-    /// The operation's id.
-    pub operation: String,
-    /// The person, as user@host.
-    pub requester: String,
-    /// Why.
-    pub reason: String,
-    /// The ticket, if any.
-    pub task_id: Option<String>,
-    /// When it was taken, by the holder's clock.
-    pub acquired: Option<Timestamp>,
-    /// When it was renewed last, by the holder's clock.
-    pub renewed: Option<Timestamp>,
-    /// How long ago the API server stored that renewal, by its own clock; None if it does not say.
-    #[serde(rename = "silentSeconds", serialize_with = "in_seconds")]
-    pub silent: Option<Duration>,
-    /// Whether the holder is dead or cut off: it did not renew the lock for its duration, so that the next may take it.
-    pub dead: bool,
-}
-
-impl LockHolder {
-    /// How long until the lock can be taken if it is not renewed.
-    pub fn free_in(&self) -> Duration {
-        match self.silent {
-            Some(silent) if silent <= DURATION => DURATION + CLOCKS_DIFFER - silent,
-            // No server says, or its clock and the holder's contradict each other: it is watched for the whole time.
-            _ => DURATION,
-        }
-    }
-}
-
-impl std::fmt::Display for LockHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (operation {}, {:?}", self.requester, self.operation, self.reason)?;
-        if let Some(silent) = self.silent {
-            write!(f, ", renewed {} ago", words::took(silent))?;
-        }
-        f.write_str(if self.dead { ") (dead)" } else { ")" })
-    }
 }
 
 /// The lock could not be had.
@@ -156,8 +100,8 @@ impl Lock {
         self.epoch
     }
 
-    /// Whether it is still ours. False as soon as another holder was seen, or once it could not be renewed for so long that
-    /// another may have taken it.
+    /// Whether it is still ours. False once another holder was seen, and 45 s after the last renewal that succeeded: another
+    /// operation may take it 15 s later.
     pub fn is_held(&self) -> bool {
         let ours = locked(&self.ours);
         !ours.gone && ours.renewed.elapsed() <= LOST_AFTER
@@ -193,11 +137,11 @@ impl Cluster {
         let api = self.locks();
         let (lease, clock) = futures::join!(api.get_opt(NAME), self.server_clock());
         let lease = lease.map_err(|source| self.error("read the lock", source))?;
-        Ok(lease.as_ref().and_then(|lease| holder_of(lease, clock)))
+        Ok(lease.as_ref().and_then(|lease| LockHolder::of(lease, clock)))
     }
 
-    /// Takes the lock, or says who holds it. That of a dead holder is taken over at once; while it cannot be told whether the
-    /// holder lives, the operator hears what is waited for and how long at most.
+    /// Takes the lock, or says who holds it. The lock of a dead holder is taken over at once. While nobody can tell whether the holder
+    /// lives, a notice says whose lock it is and how long the wait can last.
     ///
     /// # Errors
     ///
@@ -209,10 +153,10 @@ impl Cluster {
             let api = self.locks();
             let current = self.patiently("read the lock", || api.get_opt(NAME)).await?;
             if let Some(lease) = &current
-                && let Some(holder) = holder_of(lease, clock)
+                && let Some(holder) = LockHolder::of(lease, clock)
             {
                 match &watched {
-                    _ if holder.dead => self.tell(&format!("taking over the lock of {holder}")),
+                    _ if holder.dead => self.notice(&format!("taking over the lock of {holder}")),
                     // Seen renewing, or taken by another in the meantime: alive.
                     Some((before, _)) if renewal_of(before) != renewal_of(lease) => {
                         return Err(LockError::Held(Box::new(holder)));
@@ -221,13 +165,13 @@ impl Cluster {
                         sleep(RETRY_EVERY).await;
                         continue;
                     }
-                    Some(_) => self.tell(&format!("taking over the lock of {holder}, who no longer renews it")),
+                    Some(_) => self.notice(&format!("taking over the lock of {holder}, who no longer renews it")),
                     None => {
-                        if seems_fresh(&holder, clock) {
+                        if holder.seems_fresh(clock) {
                             return Err(LockError::Held(Box::new(holder)));
                         }
                         let left = words::took(holder.free_in());
-                        self.tell(&format!(
+                        self.notice(&format!(
                             "waiting for the lock of {holder}: free in {left} at the latest, unless it is renewed"
                         ));
                         watched = Some((lease.clone(), Instant::now()));
@@ -352,43 +296,4 @@ fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {
         spec.and_then(|spec| spec.holder_identity.as_deref()),
         spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
     )
-}
-
-/// Whether the holder renewed it a moment ago, so that there is nothing to wait for. Where no server says when, clocks that agree
-/// show it: refusing on their word is the safe side.
-fn seems_fresh(holder: &LockHolder, clock: Option<ServerClock>) -> bool {
-    let by_its_clock = || {
-        let now = clock.map_or_else(clock::now, |clock| clock.now());
-        holder.renewed.map(|renewed| now.duration_since(renewed).unsigned_abs())
-    };
-    holder.silent.or_else(by_its_clock).is_some_and(|silent| silent < DURATION / 2)
-}
-
-fn holder_of(lease: &Lease, clock: Option<ServerClock>) -> Option<LockHolder> {
-    let spec = lease.spec.as_ref()?;
-    let identity = spec.holder_identity.as_deref().filter(|identity| !identity.is_empty())?;
-    let none = BTreeMap::new();
-    let annotations = lease.metadata.annotations.as_ref().unwrap_or(&none);
-    let (requester, operation) = identity.rsplit_once('/').unwrap_or((identity, ""));
-    let renewed = spec.renew_time.as_ref().map(|time| time.0);
-    let silent = clock.and_then(|clock| Some(age(renewal_stored(lease)?, clock.now())));
-    let is_over = |silent: Duration| silent > DURATION + CLOCKS_DIFFER;
-    // A server that stored renewals without noting their time would call a living holder dead: it must look dead by its own
-    // clock as well.
-    let looks_alive = |clock: ServerClock| renewed.is_some_and(|renewed| !is_over(age(renewed, clock.now())));
-    let dead = silent.is_some_and(is_over) && !clock.is_some_and(looks_alive);
-    Some(LockHolder {
-        operation: operation.to_owned(),
-        requester: requester.to_owned(),
-        reason: annotations.get(REASON).cloned().unwrap_or_default(),
-        task_id: annotations.get(TASK).cloned(),
-        acquired: spec.acquire_time.as_ref().map(|time| time.0),
-        renewed,
-        silent,
-        dead,
-    })
-}
-
-fn in_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
+use usher_common::clock;
 
 use super::{cluster, confirm::confirm, identity, site};
 use crate::{
     cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
-    node::{Agent, Agents, Operation, Order},
-    output::{self, Format},
+    node::{Agent, Agents, Inhibitor, NodeStatus, Operation, Order, UnitStatus},
+    output,
     problem::Problem,
+    show::{self, Kind},
     site::Site,
     tasks::{self, NoReboot},
     words,
@@ -51,47 +54,59 @@ async fn status(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     const OPERATIONS_SHOWN: u32 = 10;
     let status = agent.status().await?;
     let operations = agent.operations(OPERATIONS_SHOWN).await?;
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        let value = serde_json::json!({"status": status, "operations": operations});
-        output::result(&output::structured(&value, global.output)?);
-        return Ok(Exit::Done);
-    }
-    let now = Timestamp::now();
-    let installed = status.kernel_installed.clone().unwrap_or_else(|| "unknown".to_owned());
-    let line = |name: &str, value: String| output::result(&format!("{name:<18} {value}"));
-    line("machine", format!("{} (host name {})", status.name, status.hostname));
-    line("agent", status.agent_version.clone());
-    let up = status.booted_at.map(|at| format!(", up {}", words::age(at, now))).unwrap_or_default();
-    line("boot", format!("{}{up}", status.boot_id));
-    line("kernel", format!("{} (installed: {installed})", status.kernel_running));
-    let wanted = if status.reboot_required { status.reboot_packages.join(", ") } else { "no".to_owned() };
-    line("reboot wanted", if wanted.is_empty() { "yes".to_owned() } else { wanted });
-    line("reboots in 24h", format!("{} of {}", status.reboot_budget.used, status.reboot_budget.allowed));
-    line("epoch", status.highest_epoch.to_string());
-    if let Some(until) = status.certificate_not_after {
-        line("certificate", format!("valid until {until}"));
-    }
-    if let Some(hold) = &status.hold {
-        line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
-    }
-    for inhibitor in &status.inhibitors {
-        line("inhibitor", format!("{} ({}): {} [{}]", inhibitor.who, inhibitor.mode, inhibitor.why, inhibitor.what));
-    }
-    for session in &status.sessions {
-        line("logged in", format!("{} (session {})", session.user, session.id));
-    }
-    for file in &status.lock_files {
-        line("lock file", file.clone());
-    }
-    for warning in &status.warnings {
-        line("WARNING", warning.clone());
-    }
-    if !operations.is_empty() {
-        output::result("");
-        let rows = operations.iter().map(|operation| operation_row(operation, now));
-        output::result(&output::table(&["OPERATION", "WHAT", "STATE", "AGE", "BY", "REASON"], rows));
-    }
+    let document = Described { status: &status, operations: &operations };
+    show::show(Kind::AgentStatus, &document, global.output, || document.to_text(clock::now()))?;
     Ok(Exit::Done)
+}
+
+/// An agent's own account of its machine.
+#[derive(Serialize)]
+struct Described<'a> {
+    status: &'a NodeStatus,
+    operations: &'a [Operation],
+}
+
+impl Described<'_> {
+    fn to_text(&self, now: Timestamp) -> String {
+        let Self { status, operations } = self;
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
+        line("machine", format!("{} (host name {})", status.name, status.hostname));
+        line("agent", status.agent_version.clone());
+        let up = status.booted_at.map(|at| format!(", up {}", words::age(at, now))).unwrap_or_default();
+        line("boot", format!("{}{up}", status.boot_id));
+        let installed = status.kernel_installed.as_deref().unwrap_or("unknown");
+        line("kernel", format!("{} (installed: {installed})", status.kernel_running));
+        let wanted = if status.reboot_required { status.reboot_packages.join(", ") } else { "no".to_owned() };
+        line("reboot wanted", if wanted.is_empty() { "yes".to_owned() } else { wanted });
+        line("reboots in 24h", format!("{} of {}", status.reboot_budget.used, status.reboot_budget.allowed));
+        line("epoch", status.highest_epoch.to_string());
+        if let Some(until) = status.certificate_not_after {
+            line("certificate", format!("valid until {until}"));
+        }
+        if let Some(hold) = &status.hold {
+            line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
+        }
+        for inhibitor in &status.inhibitors {
+            let Inhibitor { who, mode, why, what, .. } = inhibitor;
+            line("inhibitor", format!("{who} ({mode}): {why} [{what}]"));
+        }
+        for session in &status.sessions {
+            line("logged in", format!("{} (session {})", session.user, session.id));
+        }
+        for file in &status.lock_files {
+            line("lock file", file.clone());
+        }
+        for warning in &status.warnings {
+            line("WARNING", warning.clone());
+        }
+        if !operations.is_empty() {
+            lines.push(String::new());
+            let rows = operations.iter().map(|operation| operation_row(operation, now));
+            lines.push(output::table(&["OPERATION", "WHAT", "STATE", "AGE", "BY", "REASON"], rows));
+        }
+        lines.join("\n")
+    }
 }
 
 fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
@@ -108,12 +123,12 @@ fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
 
 async fn units(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
     let status = agent.status().await?;
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(&status.units, global.output)?);
-        return Ok(Exit::Done);
-    }
-    let now = Timestamp::now();
-    let rows = status.units.iter().map(|unit| {
+    show::list(Kind::UnitList, &status.units, global.output, || unit_table(&status.units, clock::now()))?;
+    Ok(Exit::Done)
+}
+
+fn unit_table(units: &[UnitStatus], now: Timestamp) -> String {
+    let rows = units.iter().map(|unit| {
         vec![
             unit.name.clone(),
             format!("{} ({})", unit.active_state, unit.sub_state),
@@ -124,8 +139,7 @@ async fn units(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
             unit.probe_url.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    output::result(&output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "PROBE"], rows));
-    Ok(Exit::Done)
+    output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "PROBE"], rows)
 }
 
 async fn restart(
@@ -150,13 +164,13 @@ async fn restart(
             Some(invocation_id) => agent.restart_unit(&order, unit, invocation_id).await?,
             None => agent.start_unit(&order, unit).await?,
         };
-        return show(global, Some(&tried), "the agent would do it");
+        return ended(global, &tried, "the agent would do it");
     }
     confirm(node, change.yes)?;
     let limit = site.defaults.restart_timeout;
     let message = |message: &str| output::progress(&format!("  {message}"));
-    let ended = tasks::restart_unit(agent, &order, unit, before, limit, message).await?;
-    show(global, Some(&ended), &format!("{unit} on {node} restarted"))
+    let task = tasks::restart_unit(agent, &order, unit, before, limit, message).await?;
+    ended(global, &task, &format!("{unit} on {node} restarted"))
 }
 
 async fn reboot(
@@ -172,7 +186,7 @@ async fn reboot(
     let order = order(change, status.highest_epoch);
     if order.dry_run {
         let tried = agent.reboot(&order, &status.boot_id, override_blockers).await?;
-        return show(global, Some(&tried), "the agent would do it");
+        return ended(global, &tried, "the agent would do it");
     }
     confirm(node, change.yes)?;
     let limit = site.defaults.reboot_timeout;
@@ -181,9 +195,16 @@ async fn reboot(
         NoReboot::NotRebooted(problem) | NoReboot::InDoubt(problem) => problem,
     })?;
     output::progress(&format!("  boot {} → {}", words::short_id(&status.boot_id), words::short_id(&after.boot_id)));
-    // The proof is the new boot; the task's own record is shown if the agent still has it.
-    let ended = agent.operation(&order.operation_id).await.ok();
-    show(global, ended.as_ref(), &format!("{node} rebooted"))
+    // The proof is the new boot; the agent shows the task's own record if it still has it.
+    let done = format!("{node} rebooted");
+    match agent.operation(&order.operation_id).await {
+        Ok(task) => ended(global, &task, &done),
+        Err(_) => {
+            let id = serde_json::json!({"id": order.operation_id});
+            show::show(Kind::Operation, &id, global.output, || done)?;
+            Ok(Exit::Done)
+        }
+    }
 }
 
 fn say(node: &str, what: &str, change: &ChangeFlags) {
@@ -203,10 +224,7 @@ fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     }
 }
 
-fn show(global: &Global, task: Option<&Operation>, done: &str) -> Result<Exit, Problem> {
-    match (global.output, task) {
-        (Format::Json | Format::Yaml, Some(task)) => output::result(&output::structured(task, global.output)?),
-        _ => output::result(done),
-    }
+fn ended(global: &Global, task: &Operation, done: &str) -> Result<Exit, Problem> {
+    show::show(Kind::Operation, task, global.output, || done.to_owned())?;
     Ok(Exit::Done)
 }

@@ -11,12 +11,13 @@ use crate::{
     exit::Exit,
     interrupt::Interrupt,
     operation::{self, Planned},
-    output::{self, Format},
+    output,
     plan::Plan,
     problem::Problem,
     progress,
     report::Report,
     request::{self, Request},
+    show,
     world::World,
 };
 
@@ -40,10 +41,11 @@ pub(super) async fn carry_out(
     let planned = operation::plan(world, &request, confirmation(flags.dry_run)).await?;
     let options = request.drain_options(&world.site).unwrap_or_default();
     if dry_run {
-        return show(global, world, &request, &planned, &options);
+        return show_plan(global, world, &request, &planned, &options);
     }
     if planned.plan.turns.is_empty() {
-        output::result("nothing to do");
+        let document = PlannedDocument { plan: &planned.plan, drains: &[] };
+        show::show(show::Kind::Plan, &document, global.output, || "nothing to do".to_owned())?;
         return Ok(Exit::Done);
     }
     output::progress(&planned.plan.to_text(&world.site));
@@ -79,12 +81,13 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
         events.send(Kind::Ended { exit: report.exit, message: report.summary.clone() });
     }
     drop(events);
-    let read = reading.await.unwrap_or_default();
-    let report = report?.with_turns(&read);
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&report, global.output)?),
-        Format::Table | Format::Wide if report.exit == Exit::Done => output::result(&report.to_text()),
-        Format::Table | Format::Wide => output::progress(&report.to_text()),
+    // A terminal that takes no output must not hold up an operator who insists.
+    let digest = interrupt.parting(reading).await.and_then(Result::ok).unwrap_or_default();
+    let report = report?.with(digest);
+    if report.exit == Exit::Done || global.output.is_structured() {
+        show::show(show::Kind::Report, &report, global.output, || report.to_text())?;
+    } else {
+        output::progress(&report.to_text());
     }
     Ok(report.exit)
 }
@@ -99,7 +102,7 @@ struct PlannedDocument<'a> {
 }
 
 /// The plan of a dry run. It ends as the real run would if that would be refused.
-fn show(
+fn show_plan(
     global: &Global,
     world: &World,
     request: &Request,
@@ -107,17 +110,13 @@ fn show(
     options: &DrainOptions,
 ) -> Result<Exit, Problem> {
     let Planned { plan, drains, .. } = planned;
-    match global.output {
-        Format::Json | Format::Yaml => {
-            output::result(&output::structured(&PlannedDocument { plan, drains }, global.output)?);
+    show::show(show::Kind::Plan, &PlannedDocument { plan, drains }, global.output, || {
+        let mut lines = vec![plan.to_text(&world.site)];
+        lines.extend(preflight::lines(drains));
+        if matches!(request.kind, request::Kind::Restart(_)) && plan.turns.len() > 1 {
+            lines.push("The order follows the leaders: it is read again before each machine.".to_owned());
         }
-        Format::Table | Format::Wide => {
-            output::result(&plan.to_text(&world.site));
-            preflight::lines(drains).iter().for_each(|line| output::result(line));
-            if matches!(request.kind, request::Kind::Restart(_)) && plan.turns.len() > 1 {
-                output::result("The order follows the leaders: it is read again before each machine.");
-            }
-        }
-    }
+        lines.join("\n")
+    })?;
     operation::short_refusal(drains, options).map_or(Ok(Exit::Done), Err)
 }

@@ -6,49 +6,40 @@ use crate::{
     exit::Exit,
     inventory::Scope,
     problem::Problem,
-    request,
+    request, show,
     world::World,
 };
 
 pub(super) async fn nodes(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
-    status::print_machines(global, &facts)?;
+    let table = || status::machine_table(&facts, global.output);
+    show::list(show::Kind::NodeList, &facts.machines, global.output, table)?;
     Ok(Exit::Done)
 }
 
 pub(super) async fn cordon(global: &Global, arguments: OnNodes) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let nodes = targets(&world, arguments.targets, Kind::Node).await?;
+    let nodes = targets(&world, &arguments.targets, Kind::Node).await?;
     carry_out(global, &world, &arguments.change, request::Kind::Cordon(request::OnNodes { nodes })).await
 }
 
 pub(super) async fn uncordon(global: &Global, arguments: OnNodes) -> Result<Exit, Problem> {
     let world = world(global).await?;
-    let nodes = targets(&world, arguments.targets, Kind::Node).await?;
+    let nodes = targets(&world, &arguments.targets, Kind::Node).await?;
     carry_out(global, &world, &arguments.change, request::Kind::Uncordon(request::OnNodes { nodes })).await
 }
 
 pub(super) async fn drain(global: &Global, arguments: Drain) -> Result<Exit, Problem> {
-    let Drain { targets: named, concurrency, change, eviction } = arguments;
     let world = world(global).await?;
-    let nodes = targets(&world, named, Kind::Node).await?;
-    let drain = request::Drain { nodes, concurrency: concurrency.get().into(), eviction: eviction.to_request() };
-    carry_out(global, &world, &change, request::Kind::Drain(drain)).await
+    let nodes = targets(&world, &arguments.targets, Kind::Node).await?;
+    carry_out(global, &world, &arguments.change, arguments.to_request(nodes)).await
 }
 
 pub(super) async fn reboot(global: &Global, arguments: Reboot) -> Result<Exit, Problem> {
-    let Reboot { targets: named, impolite, keep_cordoned, override_blocker, handover, change, eviction } = arguments;
     let world = world(global).await?;
-    let reboot = request::Reboot {
-        machines: targets(&world, named, Kind::Machine).await?,
-        impolite,
-        keep_cordoned,
-        handover,
-        override_blockers: override_blocker,
-        eviction: eviction.to_request(),
-    };
-    carry_out(global, &world, &change, request::Kind::Reboot(reboot)).await
+    let machines = targets(&world, &arguments.targets, Kind::Machine).await?;
+    carry_out(global, &world, &arguments.change, arguments.to_request(machines)).await
 }
 
 /// What may be named as a target.
@@ -62,10 +53,10 @@ pub(super) enum Kind {
 
 /// The targets that were named or selected. All are looked up before the first is touched. Names may be written as kubectl
 /// does: `node/w1`.
-pub(super) async fn targets(world: &World, targets: Targets, kind: Kind) -> Result<Vec<String>, Problem> {
+pub(super) async fn targets(world: &World, targets: &Targets, kind: Kind) -> Result<Vec<String>, Problem> {
     let Targets { nodes: named, selector } = targets;
-    let named = match &selector {
-        None => named,
+    let named = match selector {
+        None => named.clone(),
         Some(selector) => {
             let found: Vec<_> = world.cluster.nodes_matching(selector).await?.into_keys().collect();
             if found.is_empty() {

@@ -1,25 +1,30 @@
 //! `usher preflight`: what a drain would find, without touching anything.
 
+use serde::Serialize;
+
 use super::{nodes, world};
 use crate::{
     cli::{Global, Preflight},
     drain::{Confirm, DrainPreview},
     exit::Exit,
     operation,
-    output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
 };
 
 pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let options = arguments.eviction.to_request().options(&world.site);
-    let nodes = nodes::targets(&world, arguments.targets, nodes::Kind::Node).await?;
+    let nodes = nodes::targets(&world, &arguments.targets, nodes::Kind::Node).await?;
     let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&drains, global.output)?),
-        Format::Table | Format::Wide => lines(&drains).iter().for_each(|line| output::result(line)),
-    }
+    show::show(Kind::Preflight, &Found { drains: &drains }, global.output, || lines(&drains).join("\n"))?;
     operation::short_refusal(&drains, &options).map_or(Ok(Exit::Done), Err)
+}
+
+/// What the drain of each node would find.
+#[derive(Serialize)]
+struct Found<'a> {
+    drains: &'a [DrainPreview],
 }
 
 /// A headline for each node, and under it what stands against its drain.

@@ -13,6 +13,7 @@ use crate::{
     leader::Leadership,
     output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
     site::{Role, Site},
     words,
     world::World,
@@ -34,54 +35,58 @@ pub(super) async fn status(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let scope = Scope { control_plane: true, all: true, ..Scope::default() };
     let (version, lock, facts) = futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        let status = Status {
-            cluster: world.cluster.name(),
-            server: world.cluster.server(),
-            version: &version,
-            lock: lock.as_ref(),
-            facts: &facts,
-        };
-        output::result(&output::structured(&status, global.output)?);
-        return Ok(Exit::Done);
-    }
-    let answering = facts.machines.iter().filter(|machine| machine.agent.status().is_some()).count();
-    output::result(&format!(
-        "{} · {} · Kubernetes {} · {} · {} of {} agents answer",
-        world.cluster.name(),
-        world.cluster.server(),
-        version.trim_start_matches('v'),
-        lock.map_or_else(|| "lock free".to_owned(), |holder| format!("lock held by {holder}")),
-        answering,
-        facts.machines.len()
-    ));
-    output::result("");
-    print_components(&world, &facts);
-    output::result("");
-    print_machines(global, &facts)?;
+    let status = Status {
+        cluster: world.cluster.name(),
+        server: world.cluster.server(),
+        version: &version,
+        lock: lock.as_ref(),
+        facts: &facts,
+    };
+    show::show(Kind::Status, &status, global.output, || {
+        let components = component_table(&world, &facts);
+        [status.headline(), components, machine_table(&facts, global.output)].join("\n\n")
+    })?;
     Ok(Exit::Done)
+}
+
+impl Status<'_> {
+    fn headline(&self) -> String {
+        let Self { cluster, server, version, lock, facts } = self;
+        let version = version.trim_start_matches('v');
+        let lock = lock.map_or_else(|| "lock free".to_owned(), |holder| format!("lock held by {holder}"));
+        let answering = facts.machines.iter().filter(|machine| machine.agent.status().is_some()).count();
+        let machines = facts.machines.len();
+        format!("{cluster} · {server} · Kubernetes {version} · {lock} · {answering} of {machines} agents answer")
+    }
+}
+
+/// An item of what `usher leaders -o json` prints.
+#[derive(Serialize)]
+struct Leader<'a> {
+    component: &'a str,
+    #[serde(flatten)]
+    leadership: &'a Leadership,
 }
 
 pub(super) async fn leaders(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { control_plane: true, ..Scope::default() }).await?;
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&facts.leaders, global.output)?),
-        Format::Table | Format::Wide => {
-            let now = clock::now();
-            let rows = facts.leaders.iter().map(|(component, leadership)| {
-                let mut row = vec![component.clone()];
-                row.extend(leader_cells(leadership, now));
-                row.push(leadership.holder().map(|holder| holder.identity.clone()).unwrap_or_default());
-                row
-            });
-            output::result(&output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "HOLDER"], rows));
-        }
-    }
+    let leaders = facts.leaders.iter().map(|(component, leadership)| Leader { component, leadership });
+    let leaders: Vec<_> = leaders.collect();
+    show::list(Kind::LeaderList, &leaders, global.output, || {
+        let now = clock::now();
+        let rows = leaders.iter().map(|Leader { component, leadership }| {
+            let mut row = vec![(*component).to_owned()];
+            row.extend(leader_cells(leadership, now));
+            row.push(leadership.holder().map(|holder| holder.identity.clone()).unwrap_or_default());
+            row
+        });
+        output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "HOLDER"], rows)
+    })?;
     Ok(Exit::Done)
 }
 
-fn print_components(world: &World, facts: &Inventory) {
+fn component_table(world: &World, facts: &Inventory) -> String {
     let now = clock::now();
     let rows = world.site.components.iter().map(|component| {
         let leadership = facts.leaders.get(&component.name);
@@ -92,7 +97,7 @@ fn print_components(world: &World, facts: &Inventory) {
         row.push(instances.join(" · "));
         row
     });
-    output::result(&output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "INSTANCES"], rows));
+    output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "INSTANCES"], rows)
 }
 
 fn leader_cells(leadership: &Leadership, now: Timestamp) -> [String; 3] {
@@ -132,25 +137,20 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
     }
 }
 
-/// The table of machines, or its structure.
-pub(super) fn print_machines(global: &Global, facts: &Inventory) -> Result<(), Problem> {
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(&facts.machines, global.output)?);
-        return Ok(());
-    }
-    let wide = global.output == Format::Wide;
+/// The table of machines, and under it what is out of the ordinary.
+pub(super) fn machine_table(facts: &Inventory, format: Format) -> String {
+    let wide = format == Format::Wide;
     let mut header = vec!["NODE", "ROLE", "READY", "SCHEDULABLE", "BOOT", "KERNEL", "REBOOT WANTED"];
     if wide {
         header.extend(["AGENT", "CERTIFICATE", "EPOCH"]);
     }
     let now = clock::now();
-    output::result(&output::table(&header, facts.machines.iter().map(|machine| machine_row(machine, wide, now))));
+    let rows = facts.machines.iter().map(|machine| machine_row(machine, wide, now));
+    let mut lines = vec![output::table(&header, rows)];
     for machine in &facts.machines {
-        for note in notes(machine) {
-            output::result(&format!("{}: {note}", machine.name));
-        }
+        lines.extend(notes(machine).iter().map(|note| format!("{}: {note}", machine.name)));
     }
-    Ok(())
+    lines.join("\n")
 }
 
 fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {

@@ -1,4 +1,6 @@
-//! `usher version`: ours, the server's, the agents'.
+//! `usher version`: usher's own version, the server's, and the agents'.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -7,8 +9,8 @@ use crate::{
     cli::Global,
     exit::Exit,
     inventory::Scope,
-    output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
 };
 
 #[derive(Debug, Serialize)]
@@ -16,13 +18,12 @@ use crate::{
 struct Versions {
     usher: &'static str,
     kubernetes: Option<String>,
-    agents: std::collections::BTreeMap<String, String>,
+    agents: BTreeMap<String, String>,
 }
 
 pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
-    let mut versions =
-        Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: std::collections::BTreeMap::new() };
-    // Ours is told whatever else can be had.
+    let mut versions = Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: BTreeMap::new() };
+    // usher's own version needs nobody's answer.
     if let Ok(world) = world(global).await {
         versions.kubernetes = world.version_at_once().await.ok();
         if let Ok(facts) = world.look(&Scope { all: true, ..Scope::default() }).await {
@@ -32,15 +33,20 @@ pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
                 .collect();
         }
     }
-    if matches!(global.output, Format::Json | Format::Yaml) {
-        output::result(&output::structured(&versions, global.output)?);
-        return Ok(Exit::Done);
-    }
-    output::result(&format!("usher       {}", versions.usher));
-    output::result(&format!("Kubernetes  {}", versions.kubernetes.as_deref().unwrap_or("no answer")));
-    for (machine, version) in &versions.agents {
-        let skew = if version == versions.usher { "" } else { "  (differs)" };
-        output::result(&format!("agent       {machine} {version}{skew}"));
-    }
+    show::show(Kind::Version, &versions, global.output, || versions.to_text())?;
     Ok(Exit::Done)
+}
+
+impl Versions {
+    fn to_text(&self) -> String {
+        let mut lines = vec![
+            format!("usher       {}", self.usher),
+            format!("Kubernetes  {}", self.kubernetes.as_deref().unwrap_or("no answer")),
+        ];
+        for (machine, version) in &self.agents {
+            let skew = if version == self.usher { "" } else { "  (differs)" };
+            lines.push(format!("agent       {machine} {version}{skew}"));
+        }
+        lines.join("\n")
+    }
 }

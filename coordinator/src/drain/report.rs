@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Owner, PodRef};
 
@@ -140,7 +140,7 @@ pub struct Drained {
     /// Pods that were treated harder, as the operator has asked for.
     pub escalated: Vec<EscalatedPod>,
     /// How long it took.
-    #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+    #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
     pub took: Duration,
 }
 
@@ -166,8 +166,4 @@ pub struct Remains {
     pub volumes: Vec<String>,
     /// Since when nobody leads kube-controller-manager, if pods were blocked at the end while nobody did.
     pub not_refilled_since: Option<Timestamp>,
-}
-
-fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.as_secs_f64().serialize(serializer)
 }

@@ -8,11 +8,11 @@ use crate::{
     output, words,
 };
 
-/// One line an event: time, machine, step, what.
+/// One line for each event: time, machine, step, what happened.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
     machines: BTreeMap<usize, String>,
-    /// What was said last of what each turn waits for; the same words are not said again.
+    /// The last line about what each turn waits for, so that it is not repeated.
     waiting: BTreeMap<usize, String>,
 }
 
@@ -40,7 +40,7 @@ impl Plain {
             Kind::Fact { turn, step, what } => format!("{}: {step}: {what}", subject(turn)),
             Kind::Waiting { turn, step, what } => {
                 let text = format!("{}: {step}: {what}", subject(turn));
-                // Counting down is for terminals: a log wants to know what is waited for, once.
+                // A log tells once what a step waits for; only a terminal counts down.
                 let stem: String = text.chars().filter(|char| !char.is_ascii_digit()).collect();
                 if self.waiting.get(turn) == Some(&stem) {
                     return None;
@@ -62,13 +62,13 @@ impl Plain {
                 format!("{}: {state} after {}", subject(turn), words::took(std::time::Duration::from_secs_f64(*took)))
             }
             Kind::Warned { message } => format!("Warning: {message}"),
-            // The report says it.
+            // The report has it.
             Kind::StepBegan { .. } | Kind::Ended { .. } => return None,
         })
     }
 }
 
-/// One JSON object a line.
+/// One JSON object for each event, a line each.
 #[derive(Debug)]
 pub(super) struct Json;
 

@@ -1,7 +1,7 @@
 //! Progress on a terminal: what is done stands still, what happens now changes in place.
 //!
-//! A restart is one line a machine; the turn of a reboot is one line a step. Where several machines are under way together,
-//! each line begins with its machine.
+//! A restart has one line for each machine, the turn of a reboot one line for each step. Where several machines are under way
+//! together, each line begins with its machine.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     words,
 };
 
-/// Often enough to look alive, seldom enough for a slow link.
+/// Often enough to look alive, rarely enough for a slow link.
 const TICK: Duration = Duration::from_millis(120);
 
 pub(super) struct Terminal {
@@ -22,7 +22,7 @@ pub(super) struct Terminal {
     turns: BTreeMap<usize, TurnLine>,
 }
 
-/// What is known of a turn.
+/// What has been heard of a turn.
 #[derive(Debug, Default)]
 struct TurnLine {
     machine: String,

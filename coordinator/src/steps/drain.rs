@@ -14,7 +14,7 @@ use crate::{
 /// The component that counts budgets anew when pods come and go.
 const REFILLS_BUDGETS: &str = "kube-controller-manager";
 
-/// How often is asked who refills budgets, while a pod waits for one.
+/// How often to check that a kube-controller-manager leads, while a pod waits for a budget.
 const LOOK_FOR_A_LEADER: Duration = Duration::from_secs(1);
 
 /// How often a blocked drain is mentioned although nothing has changed.

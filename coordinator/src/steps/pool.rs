@@ -10,7 +10,7 @@ use super::{
     wait::{Look, until},
 };
 use crate::{
-    command::{self, CommandOutcome},
+    exec::{self, CommandOutcome},
     problem::{Kind, Problem},
     rotation::{self, Rotation},
     site::LoadBalancer,
@@ -135,7 +135,7 @@ async fn await_check(
 async fn execute(context: &Context<'_>, balancer: &LoadBalancer, argv: &[String]) -> Result<CommandOutcome, Problem> {
     let address = context.world.agents.host(context.machine())?;
     let values = [("node", context.machine()), ("address", address.as_str())];
-    Ok(command::run(argv, &values, balancer.command_timeout).await)
+    Ok(exec::run(argv, &values, balancer.command_timeout).await)
 }
 
 fn filled(context: &Context<'_>, argv: &[String]) -> Vec<String> {

@@ -17,18 +17,19 @@ use usher_common::chain;
 use super::World;
 use crate::{
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
-    inventory::{AgentFacts, ControlPlaneEvidence, Inventory, Machine, Scope, evidence},
+    inventory::{AgentFacts, Inventory, Machine, Scope, evidence},
     leader::{Known, Leadership, machine_of},
 };
 
 /// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.
 const AT_ONCE: usize = 64;
 
-/// A machine that has not answered after this long waits on its own, without keeping others from being asked.
-const SETS_ASIDE: Duration = Duration::from_millis(250);
+/// A machine that has not answered after this long waits on its own, without keeping others from being asked: no more than 640 new
+/// connections begin within a second, which is less than a processor can make.
+const SET_ASIDE_AFTER: Duration = Duration::from_millis(100);
 
-/// What whoever only looks gives a machine, so that a command ends within two seconds whatever is silent. One that lives answers
-/// within a tenth of it.
+/// How long a command that only shows things waits for each answer, so that it ends within two seconds whatever is silent. A machine
+/// that lives answers within a tenth of it.
 const LOOK: Duration = Duration::from_millis(1500);
 
 /// How eagerly facts are read.
@@ -101,27 +102,22 @@ impl World {
             self.readiness(scope, effort),
             self.holders(scope, effort),
         );
-        let (mut machines, mut leaders, holders) = (machines?, leaders?, holders?);
-        let known: Vec<_> = machines.iter().map(|machine| self.known_by(machine)).collect();
+        let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
+        // A name that is neither a Node's nor listed stands for no machine.
+        read.retain(|(machine, _)| machine.listed || machine.node.is_some());
+        let known: Vec<_> = read.iter().map(|(machine, _)| self.known_by(machine)).collect();
         let control_plane: Vec<_> =
             known.iter().filter(|known| self.control_plane.contains(&known.machine)).cloned().collect();
-        if scope.control_plane {
-            leaders = leaders.into_iter().map(|(name, leadership)| (name, leadership.named(&control_plane))).collect();
-        }
-        for machine in &mut machines {
-            let units = self.site.components.iter().map(|component| component.unit.as_str());
-            let holds = |leadership: &Leadership| {
-                let identity = leadership.holder().map(|holder| holder.identity.as_str());
-                identity.and_then(|identity| machine_of(identity, &known)) == Some(machine.name.as_str())
-            };
-            let held = leaders.iter().chain(&holders).filter(|(_, leadership)| holds(leadership));
+        leaders = leaders.into_iter().map(|(name, leadership)| (name, leadership.named(&control_plane))).collect();
+        let holders = || leaders.iter().chain(&holders);
+        let machines = read.into_iter().map(|(machine, static_pods)| {
+            let held = holders().filter(|(_, leadership)| is_holder(&machine, leadership, &known));
             let held: BTreeSet<_> = held.map(|(component, _)| component.as_str()).collect();
-            let held: Vec<_> = held.into_iter().collect();
-            let pods: Vec<_> = machine.control_plane_evidence.drain(..).filter_map(static_pod).collect();
-            machine.control_plane_evidence = evidence(machine.node.as_ref(), &machine.agent, &pods, &held, units);
-            machine.control_plane = machine.listed || !machine.control_plane_evidence.is_empty();
-        }
-        Ok(Inventory { machines, leaders, apiservers })
+            let units = self.site.components.iter().map(|component| component.unit.as_str());
+            let found = evidence(machine.node.as_ref(), &machine.agent, &static_pods, held, units);
+            Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
+        });
+        Ok(Inventory { machines: machines.collect(), leaders, apiservers })
     }
 
     /// The machines of a scope: the control plane in the site's order, then the others by name.
@@ -130,26 +126,29 @@ impl World {
         let control_plane =
             self.control_plane.iter().filter(|&machine| scope.control_plane || scope.all || is_named(machine));
         let all = scope.all.then_some(if listed.is_empty() { &self.nodes } else { listed });
-        let nodes_of_control_plane: BTreeSet<_> = self.control_plane.iter().map(|name| self.node_name(name)).collect();
-        let others: BTreeSet<_> =
-            scope.machines.iter().chain(&scope.nodes).chain(all.into_iter().flat_map(BTreeMap::keys)).collect();
-        let others = others
-            .into_iter()
-            .filter(|name| !self.control_plane.contains(name) && !nodes_of_control_plane.contains(name.as_str()));
+        let all = all.into_iter().flat_map(BTreeMap::keys).filter(|node| !self.is_listed(node));
+        let others: BTreeSet<_> = scope.machines.iter().chain(&scope.nodes).chain(all).collect();
+        let others = others.into_iter().filter(|name| !self.control_plane.contains(name));
         control_plane.chain(others).cloned().collect()
     }
 
+    /// Whether this is a machine of the control plane as it is listed, or its Node by another name.
+    fn is_listed(&self, name: &str) -> bool {
+        self.control_plane.iter().any(|machine| machine == name || self.node_name(machine) == name)
+    }
+
+    /// The machines of these names, each with the static pods that say what it is.
     async fn machines(
         &self,
         names: &[String],
         scope: &Scope,
         effort: Effort,
         listed: BTreeMap<String, NodeFacts>,
-    ) -> Result<Vec<Machine>, ClusterError> {
+    ) -> Result<Vec<(Machine, Vec<String>)>, ClusterError> {
         let (agents, api, listed) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE), &listed);
         let reading = names.iter().map(|name| async {
             let name = name.clone();
-            let is_listed = self.control_plane.contains(&name);
+            let is_listed = self.is_listed(&name);
             let asked = scope.all || (scope.control_plane && is_listed) || scope.machines.contains(&name);
             let node = async {
                 match effort {
@@ -173,15 +172,16 @@ impl World {
             };
             let (node, agent, pods) = futures::join!(node, agent, pods);
             let rival_nodes = self.nodes_of.get(&name).filter(|fitting| fitting.len() > 1).cloned().unwrap_or_default();
-            Ok(Machine {
-                control_plane_evidence: pods?.into_iter().map(|pod| ControlPlaneEvidence::StaticPod { pod }).collect(),
+            let machine = Machine {
+                name,
                 node: node?,
                 agent,
                 listed: is_listed,
-                rival_nodes,
-                name,
                 control_plane: is_listed,
-            })
+                rival_nodes,
+                control_plane_evidence: Vec::new(),
+            };
+            Ok((machine, pods?))
         });
         join_all(reading).await.into_iter().collect()
     }
@@ -282,7 +282,7 @@ impl World {
         }
     }
 
-    /// All names of a machine, its host name among them if its agent told it.
+    /// All names of a machine, with its host name if its agent answered.
     fn known_by(&self, machine: &Machine) -> Known {
         let mut known = self.known(&machine.name);
         known.names.extend(machine.agent.status().map(|status| status.hostname.clone()));
@@ -290,21 +290,20 @@ impl World {
     }
 }
 
-fn static_pod(evidence: ControlPlaneEvidence) -> Option<String> {
-    match evidence {
-        ControlPlaneEvidence::StaticPod { pod } => Some(pod),
-        _ => None,
-    }
+/// Whether a process on the machine holds the lease, dead or alive.
+fn is_holder(machine: &Machine, leadership: &Leadership, known: &[Known]) -> bool {
+    let identity = leadership.holder().map(|holder| holder.identity.as_str());
+    identity.and_then(|identity| machine_of(identity, known)) == Some(machine.name.as_str())
 }
 
-/// Awaits an answer under a permit that is given back while the answer is late.
+/// Awaits an answer, and returns the permit early if the answer is late.
 async fn set_aside<T>(permits: &Semaphore, answer: impl Future<Output = T>) -> T {
     let permit = permits.acquire().await;
     let mut answer = pin!(answer);
     tokio::select! {
         biased;
         answer = &mut answer => return answer,
-        () = sleep(SETS_ASIDE) => drop(permit),
+        () = sleep(SET_ASIDE_AFTER) => drop(permit),
     }
     answer.await
 }

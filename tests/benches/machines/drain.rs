@@ -8,7 +8,7 @@ use usher_testkit::bed::{Measured, Tool};
 
 use super::results::{Results, median};
 
-/// A line for whoever wants to know where the time and the requests went.
+/// Says where the time and the requests went.
 fn tell(results: &Results, what: &str, tool: Tool, run: &Measured) {
     let took = run.output.took.as_secs_f64();
     let (name, rss, requests) = (tool.name(), run.peak_rss_mib, &run.requests);

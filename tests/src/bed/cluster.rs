@@ -62,7 +62,7 @@ impl Bed {
         self.client_of(None, SHORT).await
     }
 
-    /// [`Bed::client`] for whoever keeps the servers so busy that an answer takes its time.
+    /// [`Bed::client`] for callers who keep the servers so busy that an answer takes long.
     pub(super) async fn patient_client(&self) -> anyhow::Result<Client> {
         self.client_of(None, LONG).await
     }

@@ -74,7 +74,7 @@ impl Fleet {
     /// Starts kwok for a fleet without nodes yet. What was left of another one is taken away before.
     ///
     /// # Errors
-    /// If kwok is missing and cannot be built, or does not start.
+    /// If kwok does not start.
     pub async fn start(bed: &Bed) -> anyhow::Result<Self> {
         bed.end_fleet().await?;
         bed.start_kwok().await?;
@@ -87,7 +87,7 @@ impl Fleet {
         Ok(Self { bed: bed.clone() })
     }
 
-    /// Adds nodes to a pool, with room for so many pods each, and waits until they take pods. `labels` are theirs beside the
+    /// Adds nodes to a pool, each with room for `room` pods, and waits until they take pods. `labels` come on top of the
     /// pool's.
     ///
     /// # Errors
@@ -176,8 +176,8 @@ impl Fleet {
         .await
     }
 
-    /// Evicts the fleet's pods from a node, so many at a time, and waits until they are gone: what the server itself needs,
-    /// whatever a tool does beside. How long it took.
+    /// Evicts the fleet's pods from a node, up to `at_once` at a time, and waits until they are gone: this takes as long as
+    /// the server itself needs, whatever a tool adds. Returns how long it took.
     ///
     /// # Errors
     /// If an eviction is refused, or the pods do not go in time.
@@ -240,7 +240,7 @@ impl Fleet {
     }
 }
 
-/// For so long is waited for what so many pods do.
+/// How long to wait until this many pods have come or gone.
 fn limit_for(pods: usize) -> anyhow::Result<Duration> {
     Ok(LIMIT + PER_POD * u32::try_from(pods)?)
 }

@@ -1,14 +1,19 @@
 //! The folder of a bed: where each of its files is.
 
 use std::{
-    env, fs, io,
+    collections::VecDeque,
+    env, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::Command,
+};
 
 use super::{Machine, MachineState, Progress};
 
@@ -124,7 +129,8 @@ impl Folder {
         let path = self.0.join("settings.json");
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         // The machines' own parts stay as they are; usher is whatever is built now.
-        let settings: Settings = serde_json::from_slice(&text)?;
+        let settings: Settings = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is of an older bed; end it: make bed-down", path.display()))?;
         Ok(Settings { usher: usher_folder()?, bed: bed_binary()?, ..settings })
     }
 
@@ -153,6 +159,9 @@ pub(super) struct Settings {
     pub(super) kubernetes: PathBuf,
     /// Folder with the machines' root file system and the container image.
     pub(super) base: PathBuf,
+    /// kwok, which plays the kubelets of a fleet. Found or built with the rest: where it runs there is no way out to fetch
+    /// its modules.
+    pub(super) kwok: PathBuf,
     /// Folder with `usher` and `usher-agent`.
     pub(super) usher: PathBuf,
     /// The `bed` binary, which the cluster file's commands and the supervisors are.
@@ -174,7 +183,9 @@ impl Settings {
         say("root file system at hand");
         let kubernetes = machines_script("binaries.sh").await?;
         say("etcd, Kubernetes and containerd at hand");
-        Ok(Self { kubernetes, base, usher, bed: bed_binary()? })
+        let kwok = machines_script("kwok.sh").await?;
+        say("kwok at hand");
+        Ok(Self { kubernetes, base, kwok, usher, bed: bed_binary()? })
     }
 }
 
@@ -186,16 +197,45 @@ fn usher_folder() -> io::Result<PathBuf> {
     }
 }
 
-/// Runs a script of `tests/machines` that prints a path as its last line and its progress to stderr.
-pub(super) async fn machines_script(name: &str) -> anyhow::Result<PathBuf> {
-    let path = work_tree().join("tests/machines").join(name);
-    let output = Command::new(&path)
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .with_context(|| format!("cannot run {}", path.display()))?;
-    ensure!(output.status.success(), "{} failed: {}", path.display(), output.status);
-    let printed = String::from_utf8(output.stdout)?;
+/// Runs a script of `tests/machines`, which prints a path as its only line on stdout.
+async fn machines_script(name: &str) -> anyhow::Result<PathBuf> {
+    script(&work_tree().join("tests/machines").join(name)).await
+}
+
+/// Lines of a script's progress that its failure carries: a compiler's or a package manager's last words.
+const LAST_LINES: usize = 20;
+
+/// The path that a script prints. Its progress goes on to stderr, as it may take minutes; an error repeats the end of it.
+async fn script(path: &Path) -> anyhow::Result<PathBuf> {
+    let cannot_run = || format!("cannot run {}", path.display());
+    let mut child = Command::new(path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(cannot_run)?;
+    let mut last = VecDeque::new();
+    let progress = async {
+        let Some(stderr) = child.stderr.take() else { return Ok(()) };
+        let mut lines = BufReader::new(stderr).lines();
+        while let Some(line) = lines.next_line().await? {
+            // Where stderr is gone there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{line}");
+            if last.len() == LAST_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+        io::Result::Ok(())
+    };
+    let mut printed = String::new();
+    let stdout = async {
+        let Some(mut stdout) = child.stdout.take() else { return Ok(0) };
+        stdout.read_to_string(&mut printed).await
+    };
+    tokio::try_join!(progress, stdout).with_context(cannot_run)?;
+    let status = child.wait().await.with_context(cannot_run)?;
+    ensure!(status.success(), "{} failed: {status}\n{}", path.display(), Vec::from(last).join("\n"));
     Ok(printed.trim().into())
 }
 
@@ -214,4 +254,31 @@ fn bed_binary() -> anyhow::Result<PathBuf> {
 pub(super) fn work_tree() -> &'static Path {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     crate_folder.parent().unwrap_or(crate_folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_script_that_fails_says_what_it_said_last_and_one_that_works_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let script_of = |name: &str, lines: &str| {
+            let path = folder.path().join(name);
+            let mut file = fs::File::options().write(true).create_new(true).mode(0o755).open(&path).unwrap();
+            writeln!(file, "#!/bin/sh\n{lines}").unwrap();
+            path
+        };
+        let works = script_of("works", "echo building >&2\necho /cache/kwok");
+        assert_eq!(script(&works).await.unwrap(), Path::new("/cache/kwok"));
+        let fails = script_of("fails", "seq 100 >&2\necho 'dial tcp: network is unreachable' >&2\nexit 3");
+        let error = script(&fails).await.unwrap_err().to_string();
+        assert!(
+            error.contains("exit status: 3") && error.ends_with("\n100\ndial tcp: network is unreachable"),
+            "{error}"
+        );
+        assert!(!error.contains("\n80\n"), "{error}");
+    }
 }

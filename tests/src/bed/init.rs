@@ -20,7 +20,7 @@ pub(super) const CGROUPS: &str = "/sys/fs/cgroup";
 /// The bridge that all machines are on.
 pub(super) const BRIDGE: &str = "br0";
 
-/// Runs as the sandbox's init. Returns when it is told to end by SIGTERM.
+/// Runs as the sandbox's init. Returns at SIGTERM.
 ///
 /// # Errors
 /// If a mount or the bridge cannot be made.
@@ -43,7 +43,7 @@ pub async fn run(folder: &Folder) -> anyhow::Result<()> {
 
     let mut children = signal(SignalKind::child())?;
     let mut end = signal(SignalKind::terminate())?;
-    // Written last: whoever finds it finds a sandbox that is ready.
+    // Written last: it says that the sandbox is ready.
     fs::write(folder.init_pid(), host_pid.to_string_lossy().as_bytes())?;
     loop {
         tokio::select! {

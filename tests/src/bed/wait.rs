@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::bail;
 use tokio::time::{Instant, sleep};
 
-/// How often evidence is looked for: often enough that a bed's second is not wasted, seldom enough for two cores.
+/// How often to look for evidence: often enough to waste no second of a bed, rarely enough for two cores.
 pub const POLL: Duration = Duration::from_millis(100);
 
 /// Asks `evidence` until it is there (`Ok(None)` means not yet).

@@ -30,9 +30,8 @@ struct Pool {
 }
 
 impl Balancer {
-    pub(super) fn start(socket: &Path, network: Network) -> anyhow::Result<Self> {
+    pub(super) fn start(front: std::net::TcpListener, socket: &Path, network: Network) -> anyhow::Result<Self> {
         let pool = Arc::new(Mutex::new(Pool { serving: [true; CONTROL_PLANE.len()], turn: 0 }));
-        let front = std::net::TcpListener::bind((network.balancer(), API_PORT)).context("listen as balancer")?;
         front.set_nonblocking(true)?;
         let front = TcpListener::from_std(front)?;
         let control = UnixListener::bind(socket).context("listen on the balancer's socket")?;
@@ -48,7 +47,7 @@ impl Balancer {
         });
         tasks.spawn(async move {
             while let Ok((client, _)) = control.accept().await {
-                // Whoever asks and does not wait for the answer does not need it.
+                // A caller that does not wait for the answer does not need it.
                 let _ = answer(client, &pool).await;
             }
         });

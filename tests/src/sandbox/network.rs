@@ -17,17 +17,15 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// One on which nobody listens.
-    pub(super) fn free() -> anyhow::Result<Self> {
+    /// One on which nobody listens, and the balancer's listener. Its owner has the network to itself.
+    pub(super) fn claim() -> anyhow::Result<(Self, TcpListener)> {
         let first = std::process::id().to_le_bytes()[0];
         for offset in 0..=u8::MAX {
             let network = Self { third: first.wrapping_add(offset) };
-            let machines = super::CONTROL_PLANE.iter().chain(&super::WORKERS);
-            let ours = [(network.balancer(), API_PORT)]
-                .into_iter()
-                .chain(machines.map(|machine| (network.address(machine), AGENT_PORT)));
-            if ours.into_iter().all(|place| TcpListener::bind(place).is_ok()) {
-                return Ok(network);
+            let Ok(front) = TcpListener::bind((network.balancer(), API_PORT)) else { continue };
+            let mut machines = super::CONTROL_PLANE.iter().chain(&super::WORKERS);
+            if machines.all(|machine| TcpListener::bind((network.address(machine), AGENT_PORT)).is_ok()) {
+                return Ok((network, front));
             }
         }
         bail!("no network 127.77.0.0/24 to 127.77.255.0/24 is free on loopback (ports {API_PORT} and {AGENT_PORT})")

@@ -28,6 +28,14 @@ impl Programs {
                 target.context("this program is in no target folder of cargo; set USHER_BIN_DIR")?.join("release")
             }
         };
+        Self::built_in(folder)
+    }
+
+    /// Those in a folder.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn built_in(folder: PathBuf) -> anyhow::Result<Self> {
         let programs = Self { folder };
         for program in [programs.usher(), programs.agent()] {
             if !program.is_file() {
@@ -53,7 +61,7 @@ impl Programs {
     }
 }
 
-/// A command that ends with whoever starts it: when it is dropped, and when this process is killed.
+/// A command that ends with its starter: when it is dropped, and when this process is killed.
 ///
 /// The kernel's part of that must be asked for between fork and exec, which is unsafe code here; setpriv, of util-linux,
 /// does it. The kernel looks at the thread that starts the command, and tokio's live as long as its runtime.

@@ -21,7 +21,7 @@ pub struct DrainPolicy {
     pub surge: Vec<PodSelector>,
     /// When the pods have gone, wait until their volumes are detached from the node.
     pub wait_for_volumes: bool,
-    /// Groups: pods of an earlier one have gone before the first of a later one is told to go. Those of none go last.
+    /// Groups, in order: the pods of a group are evicted once those of earlier groups have gone. Pods of no group go last.
     pub order: Vec<PodSelector>,
 }
 
@@ -43,9 +43,9 @@ impl Default for DrainPolicy {
 /// What is done about pods that do not go in time. Nothing, unless the operator asks for it by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Escalation {
-    /// A pod that has not ended so long after it was told to go is told again, with the shortest grace that lets its kubelet
+    /// A pod still running this long after its eviction is deleted with the shortest grace period that lets its kubelet
     /// end it in order.
     pub kill_after: Option<Duration>,
-    /// A pod that a budget has refused for so long is deleted, whatever the budget says.
+    /// A pod whose eviction a budget has refused for this long is deleted, whatever the budget says.
     pub delete_after: Option<Duration>,
 }

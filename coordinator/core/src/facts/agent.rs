@@ -227,6 +227,7 @@ pub struct Operation {
     /// The caller's id for it.
     pub id: String,
     /// What it does.
+    #[serde(rename = "action")] // `kind` says of every document that usher prints what that document is
     pub kind: OperationKind,
     /// The unit, unless it is a reboot.
     pub unit: Option<String>,

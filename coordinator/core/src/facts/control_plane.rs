@@ -47,7 +47,7 @@ pub fn evidence<'a>(
     node: Option<&NodeFacts>,
     agent: &AgentFacts,
     static_pods: &[String],
-    leases: &[&str],
+    leases: impl IntoIterator<Item = &'a str>,
     units: impl Iterator<Item = &'a str>,
 ) -> Vec<ControlPlaneEvidence> {
     let mut found = Vec::new();
@@ -55,7 +55,7 @@ pub fn evidence<'a>(
         found.push(ControlPlaneEvidence::Label);
     }
     found.extend(static_pods.iter().map(|pod| ControlPlaneEvidence::StaticPod { pod: pod.clone() }));
-    found.extend(leases.iter().map(|&lease| ControlPlaneEvidence::Lease { component: lease.to_owned() }));
+    found.extend(leases.into_iter().map(|lease| ControlPlaneEvidence::Lease { component: lease.to_owned() }));
     if let Some(status) = agent.status() {
         let mut units: Vec<_> = units.chain(UNITS).collect();
         units.sort_unstable();
@@ -118,7 +118,7 @@ mod tests {
             ("a unit that does not run", None, with_unit("etcd.service", "inactive"), &[], &[], &[]),
             ("a unit of workers", None, with_unit("kubelet.service", "active"), &[], &[], &[]),
         ] {
-            let found = evidence(node, &agent, pods, leases, ["site-apiserver.service"].into_iter());
+            let found = evidence(node, &agent, pods, leases.iter().copied(), ["site-apiserver.service"].into_iter());
             let found: Vec<_> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found, expected, "{what}");
         }

@@ -9,8 +9,8 @@ use crate::{
     commands::{cluster, display, site},
     exit::Exit,
     node::Agents,
-    output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
     site::{Component, LoadBalancer, PoolCommands, Role, Site},
     site_file,
 };
@@ -23,8 +23,6 @@ const NO_ROTATION: &str = "no url: usher does not check the rotation";
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConfigCheck {
-    api_version: &'static str,
-    kind: &'static str,
     /// `None`: the built-in defaults.
     cluster_file: Option<PathBuf>,
     cluster: String,
@@ -75,10 +73,7 @@ struct Balancer {
 
 pub(super) async fn check(global: &Global) -> Result<Exit, Problem> {
     let checked = checked(global).await?;
-    match global.output {
-        Format::Json | Format::Yaml => output::result(&output::structured(&checked, global.output)?),
-        Format::Table | Format::Wide => lines(&checked).iter().for_each(|line| output::result(line)),
-    }
+    show::show(Kind::ConfigCheck, &checked, global.output, || lines(&checked).join("\n"))?;
     Ok(Exit::Done)
 }
 
@@ -89,8 +84,6 @@ async fn checked(global: &Global) -> Result<ConfigCheck, Problem> {
     let cluster = cluster(global, &site).await?;
     let agents = Agents::new(&site, BTreeMap::new())?;
     Ok(ConfigCheck {
-        api_version: "usher.dev/v1",
-        kind: "ConfigCheck",
         cluster_file: path,
         cluster: cluster.name().to_owned(),
         server: cluster.server().to_owned(),

@@ -9,8 +9,8 @@ use crate::{
     cli::Global,
     commands::display,
     exit::Exit,
-    output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
     site_file,
 };
 
@@ -19,10 +19,7 @@ pub(super) fn view(global: &Global, show_origin: bool) -> Result<Exit, Problem> 
     let record = site_file::record(path.as_deref())?;
     let overrides = overrides(global, &record, env::var("KUBECONFIG").ok());
     let view = View { record: &record, overrides, path: path.as_deref(), show_origin };
-    output::result(&match global.output {
-        Format::Table | Format::Wide => view.toml(),
-        Format::Json | Format::Yaml => output::structured(&view.json(), global.output)?,
-    });
+    show::show(Kind::ConfigView, &view.json(), global.output, || view.toml())?;
     Ok(Exit::Done)
 }
 
@@ -108,8 +105,6 @@ impl View<'_> {
             }
         }
         let mut view = json!({
-            "apiVersion": "usher.dev/v1",
-            "kind": "ConfigView",
             "clusterFile": self.path,
             "config": config,
         });

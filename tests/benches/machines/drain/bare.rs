@@ -19,14 +19,14 @@ const ROOM: usize = 2000;
 /// As many as usher itself has in flight at most.
 const AT_ONCE: usize = 64;
 
-/// So many pods on one node.
+/// A number of pods on one node.
 struct Case {
-    /// As a part of the benchmark, and as the begin of its figures' names.
+    /// The part of the benchmark, and the beginning of its figures' names.
     name: &'static str,
     pods: usize,
-    /// Of which the middle one counts.
+    /// How often it is measured; the median counts.
     rounds: usize,
-    /// In how many of them kubectl takes part: what waits for a clock of its own for minutes is not noise.
+    /// How many of them kubectl takes part in: it waits for a clock of its own for minutes, which is no noise.
     kubectl_rounds: usize,
     wall_goal: Option<f64>,
     /// None: the ratio of requests is not recorded.

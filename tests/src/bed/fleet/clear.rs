@@ -62,7 +62,7 @@ impl Bed {
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), NAMESPACE);
         let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
         budgets.delete_collection(&DeleteParams::default(), &all).await?;
-        // The ReplicaSets go first: whoever counts them must not make new pods.
+        // The ReplicaSets go first: their controller must not make new pods.
         deployments.delete_collection(&DeleteParams::foreground(), &all).await?;
         pods.delete_collection(&DeleteParams::default(), &all.clone().labels(objects::BARE)).await?;
         let limit = limit_for(count(&pods, &all).await?)?;

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, ensure};
 use tokio::net::TcpStream;
 
-use crate::bed::{Bed, folder::machines_script, until};
+use crate::bed::{Bed, until};
 
 const CONFIGURATION: &str = include_str!("../../../machines/config/kwok.yaml");
 /// On a port of its own in the bed's network; nobody asks it for anything.
@@ -24,7 +24,7 @@ impl Bed {
 
     /// Starts kwok and waits until it listens.
     pub(super) async fn start_kwok(&self) -> anyhow::Result<()> {
-        let program = machines_script("kwok.sh").await?;
+        let program = &self.settings.kwok;
         let configuration = self.folder.path().join("kwok.yaml");
         fs::write(&configuration, CONFIGURATION)?;
         let kubeconfig = self.folder.pki().join("kwok.kubeconfig");

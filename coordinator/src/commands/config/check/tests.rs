@@ -66,8 +66,6 @@ async fn json_says_what_usher_would_talk_to() {
     assert_eq!(
         json,
         json!({
-            "apiVersion": "usher.dev/v1",
-            "kind": "ConfigCheck",
             "clusterFile": Json::Null,
             "cluster": "eqiad",
             "server": "https://k8s.example:6443",

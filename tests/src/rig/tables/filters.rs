@@ -122,7 +122,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// Runs every row, and then all that forbid a drain together.
-pub(crate) async fn hold(client: &Client) {
+pub async fn hold(client: &Client) {
     let _kubelet = Kubelet::start(client.clone());
     let rows = rows().into_iter().flat_map(|(what, pod, runs)| runs.iter().map(move |run| (what, pod.clone(), *run)));
     let rows = rows.enumerate().map(async |(number, (what, pod, (flags, expected)))| {

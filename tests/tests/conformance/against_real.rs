@@ -3,20 +3,9 @@
 //!
 //! Needs the binaries of the test bed: `tests/machines/binaries.sh` finds or builds them. Hence the cargo feature
 //! `machines`, which `make test` sets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what a case cannot do fails the test")]
-
-#[path = "conformance/cases.rs"]
-mod cases;
-#[path = "conformance/double.rs"]
-mod double;
-#[path = "conformance/real.rs"]
-mod real;
-#[path = "tables/cases.rs"]
-mod tables;
 
 use std::{path::Path, time::Duration};
 
-use cases::Server as _;
 use tokio::process::Command;
 use usher_testkit::{
     apiserver::{
@@ -24,6 +13,12 @@ use usher_testkit::{
         fixtures::{budget, daemon_set, deployment, node},
     },
     pki::{Ca, Names},
+    rig::tables,
+};
+
+use crate::{
+    cases::{self, Server as _},
+    real,
 };
 
 #[tokio::test]

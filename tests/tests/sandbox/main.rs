@@ -1,5 +1,7 @@
-//! The sandbox, as `make demo` shows it.
-#![allow(clippy::unwrap_used, reason = "what the test's own function cannot do fails the test")]
+//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
+
+mod documents;
+mod terminal;
 
 use std::{
     fs,

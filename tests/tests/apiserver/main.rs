@@ -1,7 +1,5 @@
 //! The in-memory API server's own rules, where a test of usher leans on them. What it shares with the real server is in
 //! the conformance suite.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "what a test's own functions cannot do fails the test")]
-
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};

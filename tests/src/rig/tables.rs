@@ -4,8 +4,8 @@
 //! The same rows are run against the in-memory API server and against a real kube-apiserver. No controller runs beside
 //! either: the rows say themselves what budgets and kubelets would have written, and [`kubelet`] ends pods.
 
-pub(crate) mod filters;
-pub(crate) mod outcomes;
+pub mod filters;
+pub mod outcomes;
 
 mod kubelet;
 mod place;

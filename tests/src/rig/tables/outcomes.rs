@@ -30,7 +30,7 @@ const NEEDS_2_HAS_1: &str = "waits: The disruption budget web needs 2 healthy po
 const OWN_GRACE: i64 = 30;
 
 /// Runs every row.
-pub(crate) async fn hold(client: &Client) {
+pub async fn hold(client: &Client) {
     spare_node(client).await;
     let kubelet = Kubelet::start(client.clone());
     let rows = rows().into_iter().enumerate().map(|(number, row)| play::run(client, &kubelet, number, row));

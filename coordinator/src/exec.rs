@@ -1,6 +1,7 @@
 //! Runs the site's own commands: those that take an apiserver out of a load balancer's pool and put it back.
 //!
-//! No shell, no terminal, a process group of their own, so that a ^C at usher does not reach them, and a time limit.
+//! A command gets no shell and no terminal, a process group of its own, so that a ^C at usher does not reach it, and a time
+//! limit.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -11,42 +12,43 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
     sync::mpsc,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::words::took;
 
-/// What is kept of a command's output: its last lines, each not longer than this many characters.
+/// What an outcome keeps of the output: the last lines, each cut to this many characters.
 const KEPT_LINES: usize = 50;
 const KEPT_CHARACTERS: usize = 500;
 
-/// After the time limit: from the request to end to the end by force.
+/// From SIGTERM at the time limit to SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 
-/// How long output is awaited after the command has ended. A process that it left behind may hold the pipe forever.
+/// How long to go on reading after the command has ended. A process that it left behind may hold the pipe, and write to it,
+/// for ever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandOutcome {
-    /// The command with everything filled in.
+    /// The command as it was run, with the values in place.
     pub argv: Vec<String>,
     /// Its exit code; `None` if it was not started, or was killed.
     pub exit: Option<i32>,
     /// It was killed because it took too long.
     pub timed_out: bool,
-    /// Why there is no exit code, in words.
+    /// Why there is no exit code, in a few words.
     pub problem: Option<String>,
     /// The last lines that it wrote, to stdout and stderr, in the order in which they came.
     pub output: Vec<String>,
     /// How long it took.
-    #[serde(rename = "tookSeconds", serialize_with = "in_seconds")]
+    #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
     pub took: Duration,
 }
 
@@ -68,7 +70,7 @@ impl CommandOutcome {
 
 /// Runs a command, with `{NAME}` in its arguments replaced by the values, for at most `limit`.
 ///
-/// Never an error: what went wrong is in the outcome.
+/// This never fails: the outcome says what went wrong.
 pub async fn run(argv: &[String], values: &[(&str, &str)], limit: Duration) -> CommandOutcome {
     let started = Instant::now();
     let argv: Vec<String> = argv.iter().map(|argument| filled(argument, values)).collect();
@@ -112,6 +114,8 @@ async fn supervise(
         let mut wait = std::pin::pin!(child.wait());
         loop {
             tokio::select! {
+                // A command that never stops writing must not outrun its time limit.
+                biased;
                 status = timeout_at(deadline, &mut wait) => match status {
                     Ok(status) => break status,
                     Err(_) => {
@@ -131,8 +135,16 @@ async fn supervise(
         }
     };
     group.ended();
-    while let Ok(Some(line)) = timeout(OUTPUT_GRACE, lines.recv()).await {
-        keep(&mut outcome.output, line);
+    let mut enough = std::pin::pin!(sleep(OUTPUT_GRACE));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut enough => break,
+            line = lines.recv() => match line {
+                Some(line) => keep(&mut outcome.output, line),
+                None => break,
+            },
+        }
     }
     match status {
         _ if outcome.timed_out => outcome.problem = Some(format!("not done after {}, killed", took(limit))),
@@ -197,10 +209,6 @@ impl Drop for Group {
     }
 }
 
-fn in_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.as_secs_f64().serialize(serializer)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +219,7 @@ mod tests {
         ["sh", "-c", script].map(str::to_owned).to_vec()
     }
 
-    /// Whether a process is gone, or dead and not yet reaped by init. A busy machine takes its time to carry out a kill.
+    /// Whether a process is gone, or dead and not yet reaped by init. A busy machine takes a while to carry out a kill.
     async fn ends(process: Pid) -> bool {
         let patience = Instant::now() + LONG;
         while Instant::now() < patience {
@@ -259,6 +267,17 @@ mod tests {
         assert!(outcome.succeeded());
         assert_eq!(outcome.output, ["done"]);
         assert!(started.elapsed() < LONG);
+    }
+
+    #[tokio::test]
+    async fn a_process_left_behind_that_goes_on_writing_does_not_hold_us() {
+        let script = "(while sleep 0.1; do echo more; done) & echo $!";
+        let outcome = timeout(LONG, run(&shell(script), &[], LONG)).await.unwrap();
+        assert!(outcome.succeeded() && outcome.took < LONG / 2, "{outcome:?}");
+        assert!(outcome.output.contains(&"more".to_owned()), "{outcome:?}");
+        let left = Pid::from_raw(outcome.output[0].parse().unwrap());
+        // Its pipe is closed, so its next line ends it.
+        assert!(ends(left).await, "{left} goes on");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! An agent on a bench: its folder, its certificates, its machine, and callers for it.
+//! One agent on real sockets and mutual TLS: its folder, its certificates, its machine, and callers for it.
 
 use std::{
     fs,
@@ -7,6 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::{
+    pki::{Ca, Identity, Names},
+    systemd::FakeSystemd,
+};
 use tempfile::TempDir;
 use tonic::{
     Code, Status,
@@ -21,51 +25,47 @@ use usher_agent::{
 use usher_proto::v1::{
     self, Operation, OperationState, Order, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
 };
-use usher_testkit::{
-    pki::{Ca, Identity, Names},
-    systemd::FakeSystemd,
-};
 
-pub(crate) const UNIT: &str = "kube-scheduler.service";
-pub(crate) const OTHER: &str = "kube-apiserver.service";
+pub const UNIT: &str = "kube-scheduler.service";
+pub const OTHER: &str = "kube-apiserver.service";
 /// Configured, but unknown to systemd.
-pub(crate) const MISSING: &str = "kube-controller-manager.service";
+pub const MISSING: &str = "kube-controller-manager.service";
 
-pub(crate) struct Bench {
-    pub(crate) folder: TempDir,
-    pub(crate) ca: Ca,
-    pub(crate) systemd: FakeSystemd,
-    pub(crate) invocation: String,
+pub struct Rig {
+    pub folder: TempDir,
+    pub ca: Ca,
+    pub systemd: FakeSystemd,
+    pub invocation: String,
     agent: Option<Agent>,
     more: String,
 }
 
 /// A caller's two clients on one connection.
 #[derive(Clone)]
-pub(crate) struct Caller {
-    pub(crate) info: NodeInfoClient<Channel>,
-    pub(crate) control: NodeControlClient<Channel>,
-    pub(crate) channel: Channel,
+pub struct Caller {
+    pub info: NodeInfoClient<Channel>,
+    pub control: NodeControlClient<Channel>,
+    pub channel: Channel,
 }
 
-impl Bench {
+impl Rig {
     /// An agent with three units without probes.
-    pub(crate) async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with("").await
     }
 
     /// The same with more configuration, after the units' tables.
-    pub(crate) async fn with(more: &str) -> Self {
-        let mut bench = Self::without_agent(more);
-        bench.start().await;
-        bench
+    pub async fn with(more: &str) -> Self {
+        let mut rig = Self::without_agent(more);
+        rig.start().await;
+        rig
     }
 
-    pub(crate) fn without_agent(more: &str) -> Self {
+    pub fn without_agent(more: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
         let path = folder.path();
-        let ca = Ca::new("bench").unwrap();
+        let ca = Ca::new("rig").unwrap();
         ca.write(&path.join("ca.pem")).unwrap();
         ca.server(&["node-1"]).unwrap().write(path, "agent").unwrap();
         fs::write(path.join("boot_id"), "boot-1\n").unwrap();
@@ -74,16 +74,16 @@ impl Bench {
         fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).unwrap();
         let systemd = FakeSystemd::new().with_unit(OTHER);
         let invocation = systemd.add_unit(UNIT);
-        let bench = Self { folder, ca, systemd, invocation, agent: None, more: more.to_owned() };
-        bench.write_config("viewer = ['O=sre']\noperator = ['CN=alice', 'URI:spiffe://usher/op']");
-        bench
+        let rig = Self { folder, ca, systemd, invocation, agent: None, more: more.to_owned() };
+        rig.write_config("viewer = ['O=sre']\noperator = ['CN=alice', 'URI:spiffe://usher/op']");
+        rig
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) fn write_config(&self, allow: &str) {
+    pub fn write_config(&self, allow: &str) {
         let text = format!(
             "listen = '127.0.0.1:0'\nnode = 'node-1'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
              lock_files = ['puppet.lock']\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
@@ -93,16 +93,16 @@ impl Bench {
         fs::write(self.path().join("agent.toml"), text).unwrap();
     }
 
-    pub(crate) async fn start(&mut self) {
+    pub async fn start(&mut self) {
         self.start_with(|_| {}).await;
     }
 
-    pub(crate) async fn start_on(&mut self, bus: Address) {
+    pub async fn start_on(&mut self, bus: Address) {
         self.start_with(|edges| edges.bus = bus).await;
     }
 
-    /// With other edges than those of the bench: the fake systemd, TCP, the folder on the machine's disk.
-    pub(crate) async fn start_with(&mut self, change: impl FnOnce(&mut Edges)) {
+    /// With other edges than those of the rig: the fake systemd, TCP, the folder on the machine's disk.
+    pub async fn start_with(&mut self, change: impl FnOnce(&mut Edges)) {
         let (file, config) = self.config();
         let bus = Address::Open(self.systemd.connect().await.unwrap());
         let mut edges = Edges { bus, places: self.places(), ..Edges::of(&config) };
@@ -125,49 +125,49 @@ impl Bench {
     }
 
     /// Ends the agent on the spot.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.agent = None;
     }
 
     /// Ends the agent as SIGTERM does.
-    pub(crate) async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         self.agent.take().unwrap().stop().await;
     }
 
-    pub(crate) fn agent(&self) -> &Agent {
+    pub fn agent(&self) -> &Agent {
         self.agent.as_ref().unwrap()
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.agent().address().unwrap()
     }
 
-    pub(crate) fn boot(&self, id: &str) {
+    pub fn boot(&self, id: &str) {
         fs::write(self.path().join("boot_id"), id).unwrap();
         self.systemd.boot();
     }
 
-    pub(crate) async fn operator(&self) -> Caller {
+    pub async fn operator(&self) -> Caller {
         self.caller(&Names { common_name: "alice", ..Names::default() }).await
     }
 
-    pub(crate) async fn viewer(&self) -> Caller {
+    pub async fn viewer(&self) -> Caller {
         self.caller(&Names { common_name: "bob", organisations: &["sre"], ..Names::default() }).await
     }
 
-    pub(crate) async fn caller(&self, names: &Names<'_>) -> Caller {
+    pub async fn caller(&self, names: &Names<'_>) -> Caller {
         self.connect(&self.ca.client(names).unwrap()).await.unwrap()
     }
 
-    pub(crate) async fn connect(&self, identity: &Identity) -> Result<Caller, tonic::transport::Error> {
+    pub async fn connect(&self, identity: &Identity) -> Result<Caller, tonic::transport::Error> {
         Ok(Caller::over(self.endpoint(identity).connect().await?))
     }
 
-    pub(crate) fn endpoint(&self, identity: &Identity) -> Endpoint {
+    pub fn endpoint(&self, identity: &Identity) -> Endpoint {
         self.endpoint_to(&format!("https://{}", self.address()), identity)
     }
 
-    pub(crate) fn endpoint_to(&self, url: &str, identity: &Identity) -> Endpoint {
+    pub fn endpoint_to(&self, url: &str, identity: &Identity) -> Endpoint {
         let tls = ClientTlsConfig::new()
             .domain_name("node-1")
             .ca_certificate(Certificate::from_pem(fs::read(self.path().join("ca.pem")).unwrap()))
@@ -177,50 +177,45 @@ impl Bench {
 }
 
 impl Caller {
-    pub(crate) fn over(channel: Channel) -> Self {
+    pub fn over(channel: Channel) -> Self {
         Self { info: NodeInfoClient::new(channel.clone()), control: NodeControlClient::new(channel.clone()), channel }
     }
 
-    pub(crate) async fn node(&mut self) -> v1::Node {
+    pub async fn node(&mut self) -> v1::Node {
         self.info.get_node(v1::GetNodeRequest {}).await.unwrap().into_inner().node.unwrap()
     }
 
-    pub(crate) async fn restart(&mut self, order: Order, unit: &str, expected: &str) -> Result<Operation, Status> {
+    pub async fn restart(&mut self, order: Order, unit: &str, expected: &str) -> Result<Operation, Status> {
         let (unit, expected_invocation_id) = (unit.to_owned(), expected.to_owned());
         let request = v1::RestartUnitRequest { order: Some(order), unit, expected_invocation_id };
         Ok(self.control.restart_unit(request).await?.into_inner().operation.unwrap())
     }
 
-    pub(crate) async fn stop(&mut self, order: Order, unit: &str, expected: &str) -> Result<Operation, Status> {
+    pub async fn stop(&mut self, order: Order, unit: &str, expected: &str) -> Result<Operation, Status> {
         let (unit, expected_invocation_id) = (unit.to_owned(), expected.to_owned());
         let request = v1::StopUnitRequest { order: Some(order), unit, expected_invocation_id };
         Ok(self.control.stop_unit(request).await?.into_inner().operation.unwrap())
     }
 
-    pub(crate) async fn start(&mut self, order: Order, unit: &str) -> Result<Operation, Status> {
+    pub async fn start(&mut self, order: Order, unit: &str) -> Result<Operation, Status> {
         let request = v1::StartUnitRequest { order: Some(order), unit: unit.to_owned() };
         Ok(self.control.start_unit(request).await?.into_inner().operation.unwrap())
     }
 
-    pub(crate) async fn reboot(
-        &mut self,
-        order: Order,
-        boot_id: &str,
-        overrides: &[&str],
-    ) -> Result<Operation, Status> {
+    pub async fn reboot(&mut self, order: Order, boot_id: &str, overrides: &[&str]) -> Result<Operation, Status> {
         let override_blockers = overrides.iter().map(|name| (*name).to_owned()).collect();
         let request =
             v1::RebootNodeRequest { order: Some(order), expected_boot_id: boot_id.to_owned(), override_blockers };
         Ok(self.control.reboot_node(request).await?.into_inner().operation.unwrap())
     }
 
-    pub(crate) async fn operation(&mut self, id: &str) -> Result<Operation, Status> {
+    pub async fn operation(&mut self, id: &str) -> Result<Operation, Status> {
         let request = v1::GetOperationRequest { operation_id: id.to_owned() };
         Ok(self.info.get_operation(request).await?.into_inner().operation.unwrap())
     }
 
     /// Follows an operation to its end.
-    pub(crate) async fn end_of(&mut self, id: &str) -> Operation {
+    pub async fn end_of(&mut self, id: &str) -> Operation {
         let request = v1::WatchOperationRequest { operation_id: id.to_owned() };
         let mut watch = self.info.watch_operation(request).await.unwrap().into_inner();
         let mut last = None;
@@ -231,7 +226,7 @@ impl Caller {
     }
 
     /// Follows an operation until it has a step of this name.
-    pub(crate) async fn until_step(&mut self, id: &str, step: &str) -> Operation {
+    pub async fn until_step(&mut self, id: &str, step: &str) -> Operation {
         let request = v1::WatchOperationRequest { operation_id: id.to_owned() };
         let mut watch = self.info.watch_operation(request).await.unwrap().into_inner();
         while let Some(message) = watch.message().await.unwrap() {
@@ -245,7 +240,7 @@ impl Caller {
 }
 
 /// An order with this id under epoch 1.
-pub(crate) fn order(id: &str) -> Order {
+pub fn order(id: &str) -> Order {
     Order {
         operation_id: id.to_owned(),
         epoch: 1,
@@ -257,16 +252,16 @@ pub(crate) fn order(id: &str) -> Order {
 }
 
 /// A refusal's code, reason, and what its metadata says under `key`.
-pub(crate) fn refused(status: &Status, key: &str) -> (Code, String, String) {
+pub fn refused(status: &Status, key: &str) -> (Code, String, String) {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, usher_proto::reason::DOMAIN);
     (status.code(), info.reason.clone(), info.metadata.get(key).cloned().unwrap_or_default())
 }
 
-pub(crate) fn steps(operation: &Operation) -> Vec<&str> {
+pub fn steps(operation: &Operation) -> Vec<&str> {
     operation.steps.iter().map(|step| step.name.as_str()).collect()
 }
 
-pub(crate) fn succeeded(operation: &Operation) -> bool {
+pub fn succeeded(operation: &Operation) -> bool {
     operation.state() == OperationState::Succeeded
 }

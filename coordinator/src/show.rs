@@ -1,0 +1,145 @@
+//! How a command shows what it found: text for people, or one document for programs.
+//!
+//! Each document says what it is on top, as objects of Kubernetes do. A command prints at most one, so that a program that
+//! reads it need not expect several.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use crate::{
+    exit::Exit,
+    output::{self, Format},
+    problem::Problem,
+};
+
+const API_VERSION: &str = "usher.dev/v1";
+
+/// Whether this command has printed its document.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// What a document is. Scripts ask for these names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Kind {
+    /// `usher agent status`.
+    AgentStatus,
+    /// `usher config check`.
+    ConfigCheck,
+    /// `usher config view`.
+    ConfigView,
+    /// Any command that ended without a result.
+    Failure,
+    /// `usher leaders`.
+    LeaderList,
+    /// `usher nodes`.
+    NodeList,
+    /// `usher agent restart` and `usher agent reboot`.
+    Operation,
+    /// A change with `--dry-run`.
+    Plan,
+    /// `usher preflight`.
+    Preflight,
+    /// A change that was begun.
+    Report,
+    /// `usher status`.
+    Status,
+    /// `usher agent units`.
+    UnitList,
+    /// `usher version`.
+    Version,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a, T> {
+    api_version: &'static str,
+    kind: Kind,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+#[derive(Serialize)]
+struct Items<'a, T> {
+    items: &'a [T],
+}
+
+/// Why there is no result.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed<'a> {
+    exit: Exit,
+    exit_code: u8,
+    message: &'a str,
+    details: &'a [String],
+    hints: &'a [String],
+}
+
+/// Shows a value that has named fields, none of them `kind` or `apiVersion`. `text` is what people get.
+///
+/// # Errors
+///
+/// If the value cannot be serialised, which would be a mistake of ours.
+pub fn show<T: Serialize>(kind: Kind, value: &T, format: Format, text: impl FnOnce() -> String) -> Result<(), Problem> {
+    if format.is_structured() {
+        output::result(&document(kind, value, format)?);
+        SHOWN.store(true, Ordering::Relaxed);
+    } else {
+        output::result(&text());
+    }
+    Ok(())
+}
+
+/// Shows several values of one kind: as `items`.
+///
+/// # Errors
+///
+/// As of [`show`].
+pub fn list<T: Serialize>(
+    kind: Kind,
+    items: &[T],
+    format: Format,
+    text: impl FnOnce() -> String,
+) -> Result<(), Problem> {
+    show(kind, &Items { items }, format, text)
+}
+
+/// Prints why a command failed, unless the document that it has already printed says so. For programs alone: people read it
+/// on standard error.
+pub fn problem(problem: &Problem, format: Format) {
+    if !format.is_structured() || SHOWN.load(Ordering::Relaxed) {
+        return;
+    }
+    let Problem { message, details, hints, .. } = problem;
+    let exit = problem.exit();
+    let failed = Failed { exit, exit_code: exit.code(), message, details, hints };
+    if let Ok(document) = document(Kind::Failure, &failed, format) {
+        output::result(&document);
+    }
+}
+
+fn document<T: Serialize>(kind: Kind, content: &T, format: Format) -> Result<String, Problem> {
+    let document = Document { api_version: API_VERSION, kind, content };
+    let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
+    match format {
+        Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| failed(&error)),
+        _ => serde_json::to_string_pretty(&document).map_err(|error| failed(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Machine {
+        name: &'static str,
+    }
+
+    #[test]
+    fn a_document_says_first_what_it_is() {
+        let json = document(Kind::Version, &Machine { name: "w1" }, Format::Json).unwrap();
+        assert_eq!(json, "{\n  \"apiVersion\": \"usher.dev/v1\",\n  \"kind\": \"Version\",\n  \"name\": \"w1\"\n}");
+        let yaml = document(Kind::NodeList, &Items { items: &[Machine { name: "w1" }] }, Format::Yaml).unwrap();
+        assert_eq!(yaml, "apiVersion: usher.dev/v1\nkind: NodeList\nitems:\n- name: w1\n");
+    }
+}
