@@ -9,10 +9,11 @@ mod connect;
 mod elections;
 mod error;
 mod leases;
-mod list;
+pub(crate) mod list;
 mod lock;
 mod nodes;
 mod pods;
+pub(crate) mod retry;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -35,7 +36,6 @@ pub use usher_core::{
 };
 
 use self::clock::ServerInfo;
-use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
@@ -119,7 +119,7 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        patience::patiently(PATIENCE, request).await.map_err(|source| self.error(doing, source))
+        retry::retry(PATIENCE, request).await.map_err(|source| self.error(doing, source))
     }
 
     fn error(&self, doing: &str, source: kube::Error) -> ClusterError {

@@ -29,7 +29,7 @@ pub struct World {
     /// The agents.
     pub agents: Agents,
     /// What drains share: one bound on their calls, one look at the cluster.
-    pub drainer: Drainer<'static>,
+    pub drainer: Drainer,
     /// Who leads; under watch once somebody asks.
     elections: OnceLock<Elections>,
     /// The Nodes when the world was opened, by their own names.
@@ -58,7 +58,7 @@ impl World {
     pub async fn open_over(site: Site, cluster: Cluster, dial: Dial) -> Result<Self, ClusterError> {
         let begun = Instant::now();
         let (nodes, slim) = list_nodes(&cluster).await?;
-        let drainer = Drainer::new(cluster.client().clone()).knowing(&slim, begun);
+        let drainer = Drainer::new(cluster.client().clone()).with_nodes(&slim, begun);
         let control_plane = control_plane(&site, &nodes);
         let mut internal_ips = internal_ips(&nodes);
         let described = Agents::over(&site, internal_ips.clone(), dial.clone());

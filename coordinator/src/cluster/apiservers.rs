@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::retry::error_message;
 use super::{Cluster, Readiness};
-use crate::{patience::in_words, words::took};
+use crate::words::took;
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ impl Cluster {
             Ok(Err(kube::Error::Api(status))) => {
                 Readiness::NotReady { message: format!("{} {}", status.code, failed_checks(&status.message)) }
             }
-            Ok(Err(error)) => Readiness::Unreachable { message: in_words(&error) },
+            Ok(Err(error)) => Readiness::Unreachable { message: error_message(&error) },
             Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
         }
     }

@@ -29,8 +29,7 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     let (machine, node) = (context.machine(), context.node());
     let world = context.world;
     let refilled = watch::Sender::new(None);
-    let refill = || *refilled.borrow();
-    let drainer = world.drainer.clone().asking(&refill);
+    let drainer = world.drainer.clone().with_budget_leader(refilled.subscribe());
     let (events, number, word) = (context.events.clone(), context.call.turn, context.word);
     let (last, said) = watch::channel(DrainProgress::default());
     let say = |progress: &DrainProgress| {

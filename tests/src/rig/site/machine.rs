@@ -107,9 +107,15 @@ impl Machine {
         let reboot = reboot(name, journal, asked);
         systemd.on_reboot(reboot.clone());
 
-        let door = Doorstep::default();
-        let life =
-            Life { name, folder: folder.clone(), systemd: systemd.clone(), api: api.clone(), door: door.clone() };
+        let (door, disk) = (Doorstep::default(), MemoryDisk::default());
+        let life = Life {
+            name,
+            folder: folder.clone(),
+            disk: disk.clone(),
+            systemd: systemd.clone(),
+            api: api.clone(),
+            door: door.clone(),
+        };
         life.boot(1).await;
         let mut tasks = JoinSet::new();
         let (mut apiserver, ready_after) = (None, watch::Sender::new(READY_AFTER));

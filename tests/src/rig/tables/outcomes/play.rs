@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use tokio::time::sleep;
-use usher_coordinator::drain::{Confirm, DrainError, Drained, Drainer, Outlook};
+use usher_coordinator::drain::{Confirm, DrainError, Drained, Drainer, Verdict};
 
 use super::{
     super::{
@@ -34,7 +34,7 @@ pub(super) async fn run(client: &Client, kubelet: &Kubelet, number: usize, row: 
     let before = place.find(&uid).await;
     let previews =
         Drainer::new(client.clone()).previews(&nodes, &options, Confirm::Everything).await.expect("a preview");
-    let foreseen = foreseen(&previews[0].pods[0].outlook).replace(&place.name, "HERE");
+    let foreseen = foreseen(&previews[0].pods[0].verdict).replace(&place.name, "HERE");
     assert_eq!(place.find(&uid).await, before, "{}: a preview has changed the pod", row.what);
 
     if row.expected.1.starts_with("waits") {
@@ -95,14 +95,14 @@ async fn meanwhile(place: &Place, event: Event) {
     }
 }
 
-fn foreseen(outlook: &Outlook) -> String {
-    match outlook {
-        Outlook::Now => "now".to_owned(),
-        Outlook::Wait { budget, needs, has } => format!("waits for {budget}: needs {needs}, has {has}"),
-        Outlook::Never { because, .. } => format!("never: {because}"),
-        Outlook::Finish => "ends by itself".to_owned(),
-        Outlook::Replace { deployment } => format!("replaced first by {deployment}"),
-        Outlook::Stay { reason } => format!("stays ({reason:?})"),
+fn foreseen(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Now => "now".to_owned(),
+        Verdict::Wait { budget, needs, has } => format!("waits for {budget}: needs {needs}, has {has}"),
+        Verdict::Never { because, .. } => format!("never: {because}"),
+        Verdict::Finish => "ends by itself".to_owned(),
+        Verdict::Replace { deployment } => format!("replaced first by {deployment}"),
+        Verdict::Stay { reason } => format!("stays ({reason:?})"),
     }
 }
 
