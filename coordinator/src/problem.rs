@@ -1,6 +1,6 @@
 //! What errors of the edges mean to an operator: which kind of problem, and what to do next.
 
-use usher_common::{chain, config_file::FileError};
+use usher_common::chain;
 pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
@@ -9,12 +9,6 @@ use crate::{
     node::NodeError,
     words,
 };
-
-impl From<FileError> for Problem {
-    fn from(error: FileError) -> Self {
-        Self::usage(chain(&error))
-    }
-}
 
 impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use usher_common::{chain, config_file::FileError};
+
 use crate::exit::Exit;
 
 /// What kind of end a problem is; it decides the exit code.
@@ -121,6 +123,12 @@ impl Problem {
         lines.extend(self.details.iter().chain(&self.hints).map(|line| format!("  {line}")));
         lines.push(self.exit().last_line());
         lines.join("\n")
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        Self::usage(chain(&error))
     }
 }
 

@@ -14,7 +14,7 @@ mod look;
 
 use std::time::Duration;
 
-use usher_coordinator::{cluster::Cluster, config, inventory::Scope, site::Site, world::World};
+use usher_coordinator::{cluster::Cluster, inventory::Scope, site::Site, world::World};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{lease, node},
@@ -45,7 +45,7 @@ pub(crate) fn cluster(api: &ApiServer) -> Cluster {
 
 /// A site that lists its control plane.
 pub(crate) fn site() -> Site {
-    Site { control_plane: CONTROL_PLANE.map(str::to_owned).to_vec(), ..config::defaults().unwrap() }
+    Site { control_plane: CONTROL_PLANE.map(str::to_owned).to_vec(), ..Site::default() }
 }
 
 pub(crate) async fn world(api: &ApiServer, site: Site) -> World {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use usher_common::clock;
 
 use crate::{
@@ -43,7 +43,7 @@ pub struct LockHolder {
     /// When it was renewed last, by the holder's clock.
     pub renewed: Option<Timestamp>,
     /// How long ago the API server stored that renewal, by its own clock; None if it does not say.
-    #[serde(rename = "silentSeconds", serialize_with = "in_seconds")]
+    #[serde(rename = "silentSeconds", with = "usher_core::seconds::option")]
     pub silent: Option<Duration>,
     /// Whether the holder is dead or cut off: it did not renew the lock for its duration, so that the next may take it.
     pub dead: bool,
@@ -104,8 +104,4 @@ impl std::fmt::Display for LockHolder {
         }
         f.write_str(if self.dead { ") (dead)" } else { ")" })
     }
-}
-
-fn in_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
 }
