@@ -9,10 +9,11 @@ mod connect;
 mod elections;
 mod error;
 mod leases;
-mod list;
+pub(crate) mod list;
 mod lock;
 mod nodes;
 mod pods;
+pub(crate) mod retry;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -35,11 +36,13 @@ pub use usher_core::{
 };
 
 use self::clock::ServerInfo;
-use crate::patience;
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of the one apiserver at this URL, or why there can be none.
+type Direct = Arc<dyn Fn(&str) -> Result<kube::Client, String> + Send + Sync>;
 
 /// A connection to one cluster's API.
 #[derive(Clone)]
@@ -49,8 +52,8 @@ pub struct Cluster {
     name: Arc<str>,
     /// The URL of the API, for people.
     server: Arc<str>,
-    /// How single apiservers are reached past the balancer. None in tests: the same client then stands for all.
-    direct: Option<Arc<kube::Config>>,
+    /// How single apiservers are reached past the balancer.
+    direct: Direct,
     /// What a server said of itself, once somebody asked.
     info: Arc<OnceCell<ServerInfo>>,
     /// Shows the operator why a request takes its time.
@@ -67,9 +70,20 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// A cluster behind any client, for example an API server in memory.
+    /// A cluster behind any client, for example an API server in memory. The client stands for each single apiserver too.
     pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
-        Self { client, name: name.into(), server: server.into(), direct: None, info: Arc::default(), notices: None }
+        let same = client.clone();
+        let direct: Direct = Arc::new(move |_| Ok(same.clone()));
+        Self { client, name: name.into(), server: server.into(), direct, info: Arc::default(), notices: None }
+    }
+
+    /// The same with another client for each single apiserver, by its URL.
+    #[must_use]
+    pub fn with_apiservers(
+        self,
+        direct: impl Fn(&str) -> Result<kube::Client, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { direct: Arc::new(direct), ..self }
     }
 
     /// What the operator calls the cluster.
@@ -105,7 +119,7 @@ impl Cluster {
     where
         F: Future<Output = kube::Result<T>>,
     {
-        patience::patiently(PATIENCE, request).await.map_err(|source| self.error(doing, source))
+        retry::retry(PATIENCE, request).await.map_err(|source| self.error(doing, source))
     }
 
     fn error(&self, doing: &str, source: kube::Error) -> ClusterError {

@@ -18,7 +18,6 @@ pub mod interrupt;
 pub mod node;
 pub mod operation;
 pub mod output;
-mod patience;
 pub mod problem;
 pub mod progress;
 pub mod report;

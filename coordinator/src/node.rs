@@ -13,6 +13,7 @@ mod answer;
 mod change;
 mod connect;
 mod convert;
+mod dial;
 mod error;
 mod follow;
 mod trust;
@@ -26,6 +27,7 @@ use rustls_pki_types::ServerName;
 
 pub use address::in_url;
 pub use agent::Agent;
+pub use dial::{BoxedStream, Dial, Stream};
 pub use error::{NodeError, Side};
 pub use usher_core::facts::agent::{
     Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
@@ -40,6 +42,7 @@ use trust::Trust;
 pub struct Agents {
     access: AgentAccess,
     internal_ips: BTreeMap<String, String>,
+    dial: Dial,
     /// Read when the first agent is called: whoever drains a node needs none.
     trust: OnceLock<Arc<Trust>>,
     /// Made once for each machine, so that its connection is kept between calls.
@@ -52,7 +55,12 @@ impl Agents {
     /// `internal_ips` are the InternalIPs of the cluster's Nodes by name, for machines that the cluster file gives no
     /// address. They may be empty, as they are when the API is down.
     pub fn described(site: &Site, internal_ips: BTreeMap<String, String>) -> Self {
-        Self { access: site.agents.clone(), internal_ips, trust: OnceLock::new(), agents: Mutex::default() }
+        Self::over(site, internal_ips, Dial::tcp())
+    }
+
+    /// The same, reached by another way than TCP.
+    pub fn over(site: &Site, internal_ips: BTreeMap<String, String>, dial: Dial) -> Self {
+        Self { access: site.agents.clone(), internal_ips, dial, trust: OnceLock::new(), agents: Mutex::default() }
     }
 
     /// The same, with the client's certificate, key and CA read at once.
@@ -98,7 +106,8 @@ impl Agents {
             advice: Some("Set agents.server_name in the cluster file.".into()),
             source: None,
         })?;
-        Ok(Agent::new(node.to_owned(), address, server_name, Arc::clone(self.trust()?)))
+        let trust = if self.dial.tls { Some(Arc::clone(self.trust()?)) } else { None };
+        Ok(Agent::new(node.to_owned(), address, server_name, self.dial.clone(), trust))
     }
 
     /// Where the machine's agent listens, as `HOST:PORT`.

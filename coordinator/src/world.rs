@@ -12,7 +12,7 @@ use crate::{
     drain::Drainer,
     inventory::nodes_of,
     leader::Known,
-    node::{Agents, NodeError, in_url},
+    node::{Agents, Dial, NodeError, in_url},
     site::{Component, Role, Site},
 };
 
@@ -29,7 +29,7 @@ pub struct World {
     /// The agents.
     pub agents: Agents,
     /// What drains share: one bound on their calls, one look at the cluster.
-    pub drainer: Drainer<'static>,
+    pub drainer: Drainer,
     /// Who leads; under watch once somebody asks.
     elections: OnceLock<Elections>,
     /// The Nodes when the world was opened, by their own names.
@@ -47,12 +47,21 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
+        Self::open_over(site, cluster, Dial::tcp()).await
+    }
+
+    /// The same with another way to the agents than TCP.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn open_over(site: Site, cluster: Cluster, dial: Dial) -> Result<Self, ClusterError> {
         let begun = Instant::now();
         let (nodes, slim) = list_nodes(&cluster).await?;
-        let drainer = Drainer::new(cluster.client().clone()).knowing(&slim, begun);
+        let drainer = Drainer::new(cluster.client().clone()).with_nodes(&slim, begun);
         let control_plane = control_plane(&site, &nodes);
         let mut internal_ips = internal_ips(&nodes);
-        let described = Agents::described(&site, internal_ips.clone());
+        let described = Agents::over(&site, internal_ips.clone(), dial.clone());
         let mut nodes_of_machines = BTreeMap::new();
         for machine in &control_plane {
             let mut fitting = nodes_of(machine, described.host(machine).ok().as_deref(), &nodes);
@@ -65,7 +74,7 @@ impl World {
             }
             nodes_of_machines.insert(machine.clone(), fitting.into_iter().map(str::to_owned).collect());
         }
-        let agents = Agents::described(&site, internal_ips);
+        let agents = Agents::over(&site, internal_ips, dial);
         Ok(Self {
             site,
             cluster,

@@ -2,7 +2,7 @@
 //!
 //! [`ApiServer::client`] needs no socket, so a drain of minutes takes milliseconds under `#[tokio::test(start_paused = true)]`.
 //! [`ApiServer::serve`] offers the same over TLS for the sandbox and for `kubectl`. The conformance suite
-//! (`tests/conformance.rs`) runs the same calls against this double and a real kube-apiserver, and wants the same answers.
+//! (`tests/conformance`) runs the same calls against this double and a real kube-apiserver, and wants the same answers.
 //!
 //! ```text
 //! client ─┐                      ┌─ faults, request log
@@ -26,6 +26,8 @@ mod election;
 mod eviction;
 mod faults;
 pub mod fixtures;
+mod form;
+mod instance;
 mod log;
 mod managed;
 mod patch;
@@ -38,17 +40,22 @@ mod verbs;
 mod watch;
 
 use std::{
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use http::{Request, Response};
+use kube::client::Body;
 use tokio::sync::watch as channel;
+use tower::Service;
 
 pub use answer::{Failure, ReplyBody};
 pub use clock::Clock;
 pub use controllers::Kubelet;
 pub use election::{Candidate, Election};
 pub use faults::{Fault, FaultHandle};
+pub use instance::Instance;
 pub use log::LoggedCall;
 pub use resource::Resource;
 pub use serve::{Endpoint, TlsFiles};
@@ -144,9 +151,16 @@ impl ApiServer {
 
     /// A client that talks to this server without a socket and without kube's own retries.
     pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service(), "default")
+    }
+
+    /// What is below [`ApiServer::client`], for a client that does something about its requests as well.
+    pub fn service(
+        &self,
+    ) -> impl Service<Request<Body>, Response = Response<ReplyBody>, Error = io::Error, Future: Send> + Clone + Send + use<>
+    {
         let server = self.clone();
-        let service = tower::service_fn(move |request| server.clone().handle(request, dispatch::Via::Memory));
-        kube::Client::new(service, "default")
+        tower::service_fn(move |request| server.clone().handle(request, dispatch::Via::Memory))
     }
 
     /// The server's clock: wall time at its start, moved on by Tokio's time since.

@@ -24,11 +24,11 @@ mod health;
 mod init;
 mod machine;
 mod measured;
+mod namespaces;
 mod nspawn;
 mod output;
 mod prober;
 mod requirements;
-mod sandbox;
 mod state;
 mod supervisor;
 mod template;
@@ -56,7 +56,7 @@ pub use self::{
     supervisor::run as run_supervisor,
     wait::{POLL, until},
 };
-use self::{folder::Settings, sandbox::Sandbox};
+use self::{folder::Settings, namespaces::Sandbox};
 
 /// The address of the sandbox on the bridge: the balancer listens here, and `usher` calls from here.
 pub const SANDBOX_ADDRESS: &str = "10.77.0.1";
@@ -150,7 +150,7 @@ impl Bed {
     /// # Errors
     /// If the sandbox's init does not end or its folder cannot be removed.
     pub async fn down(folder: &Folder) -> anyhow::Result<()> {
-        sandbox::close(folder).await?;
+        namespaces::close(folder).await?;
         folder.remove()
     }
 

@@ -3,5 +3,6 @@
 pub mod apiserver;
 pub mod bed;
 pub mod pki;
+pub mod rig;
 pub mod sandbox;
 pub mod systemd;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::retry::error_message;
 use super::{Cluster, Readiness};
-use crate::{patience::in_words, words::took};
+use crate::words::took;
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +19,7 @@ impl Cluster {
 
     /// The same, with less patience.
     pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
-        let client = match self.direct_client(url) {
+        let client = match (self.direct)(url) {
             Ok(client) => client,
             Err(error) => return Readiness::Unreachable { message: error },
         };
@@ -31,18 +32,18 @@ impl Cluster {
             Ok(Err(kube::Error::Api(status))) => {
                 Readiness::NotReady { message: format!("{} {}", status.code, failed_checks(&status.message)) }
             }
-            Ok(Err(error)) => Readiness::Unreachable { message: in_words(&error) },
+            Ok(Err(error)) => Readiness::Unreachable { message: error_message(&error) },
             Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
         }
     }
+}
 
-    fn direct_client(&self, url: &str) -> Result<kube::Client, String> {
-        let Some(config) = &self.direct else { return Ok(self.client.clone()) };
-        let mut config = kube::Config::clone(config);
-        config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
-        // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
-        kube::Client::try_from(config).map_err(|error| error.to_string())
-    }
+/// A client of the apiserver at `url`, by the configuration that reaches the balancer.
+pub(super) fn direct_client(config: &kube::Config, url: &str) -> Result<kube::Client, String> {
+    let mut config = config.clone();
+    config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+    // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
+    kube::Client::try_from(config).map_err(|error| error.to_string())
 }
 
 /// `/readyz` answers a failure with a line for each check; only those that failed matter here.

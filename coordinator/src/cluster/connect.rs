@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use http::{HeaderValue, header};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::Cluster;
+use super::{Cluster, apiservers::direct_client};
 
 /// A new connection is refused or taken at once within a data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ impl Cluster {
             client,
             name: name.map(str::to_owned).or(found).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
-            direct: Some(Arc::new(config)),
+            direct: Arc::new(move |url| direct_client(&config, url)),
             info: Arc::default(),
             notices: None,
         })

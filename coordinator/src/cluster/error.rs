@@ -95,8 +95,8 @@ impl ClusterError {
         matches!(self, Self::Answered { code: 401 | 403, .. })
     }
 
-    /// No server answered at all.
+    /// No server answered, or not in time.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
     }
 }

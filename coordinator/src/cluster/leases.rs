@@ -10,8 +10,8 @@ use usher_common::clock;
 
 use super::{Cluster, ClusterError, LeaseName};
 use crate::{
+    cluster::retry::retry,
     leader::{Holder, Known, Leadership, machine_of},
-    patience::patiently,
 };
 
 /// The annotation of elections before Kubernetes 1.20.
@@ -174,13 +174,13 @@ impl Cluster {
 
     /// Who leads an election by one reading of its record and the API server's clock, for those who only look; proof is with
     /// [`super::Elections`]. Holders have no machine yet ([`Leadership::named`]). The reading is tried again for as long as
-    /// `patience` says; zero means one try.
+    /// `limit`; zero means one try.
     ///
     /// # Errors
     ///
     /// If the API does not answer or forbids it.
-    pub async fn leadership_by_clock(&self, name: &LeaseName, patience: Duration) -> Result<Leadership, ClusterError> {
-        let (record, clock) = futures::join!(patiently(patience, || self.record(name)), self.server_clock());
+    pub async fn leadership_by_clock(&self, name: &LeaseName, limit: Duration) -> Result<Leadership, ClusterError> {
+        let (record, clock) = futures::join!(retry(limit, || self.record(name)), self.server_clock());
         let record = record.map_err(|source| self.error(&format!("read the lease {name}"), source))?;
         let now = clock.map_or_else(clock::now, |clock| clock.now());
         Ok(record.map_or(Leadership::Absent, |record| record.leadership(now)))

@@ -124,15 +124,21 @@ impl Cluster {
     pub async fn nodes_at_once(&self) -> Result<(BTreeMap<String, NodeFacts>, Vec<Node>), ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
         let empty = (BTreeMap::new(), Vec::new());
-        let nodes = list::fold(&api, ListParams::default(), Duration::ZERO, empty, |(facts, slim), mut node| {
-            facts.insert(node.name_any(), facts_of(&node));
-            node.metadata.managed_fields = None;
-            if let Some(status) = &mut node.status {
-                status.images = None;
-            }
-            slim.push(node);
-        });
-        nodes.await.map_err(|source| self.error("list the nodes", source))
+        let nodes = list::fold(
+            &api,
+            ListParams::default().limit(list::PAGE),
+            Duration::ZERO,
+            empty,
+            |(facts, slim), mut node| {
+                facts.insert(node.name_any(), facts_of(&node));
+                node.metadata.managed_fields = None;
+                if let Some(status) = &mut node.status {
+                    status.images = None;
+                }
+                slim.push(node);
+            },
+        );
+        nodes.await.map(|(nodes, _)| nodes).map_err(|source| self.error("list the nodes", source))
     }
 
     /// The Nodes whose labels match, by name.
@@ -142,11 +148,11 @@ impl Cluster {
     /// As [`Self::nodes`]; a selector that the server cannot parse is its 400.
     pub async fn nodes_matching(&self, selector: &str) -> Result<BTreeMap<String, NodeFacts>, ClusterError> {
         let api: Api<Node> = Api::all(self.client.clone());
-        let params = ListParams::default().labels(selector);
+        let params = ListParams::default().labels(selector).limit(list::PAGE);
         let nodes = list::fold(&api, params, PATIENCE, BTreeMap::new(), |facts, node| {
             facts.insert(node.name_any(), facts_of(&node));
         });
-        nodes.await.map_err(|source| self.error("list the nodes", source))
+        nodes.await.map(|(nodes, _)| nodes).map_err(|source| self.error("list the nodes", source))
     }
 
     /// One Node.

@@ -1,71 +1,135 @@
-//! The way in: drains of one or many nodes through one client.
+//! The entry point: previews and drains of one or many nodes through one client.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
+use usher_core::drain::DrainOptions;
 
 use super::{
-    DrainError, DrainOptions, DrainProgress, Drained, daemon_sets::DaemonSets, deadline::Deadline, ledger::Ledger,
-    pace::Pace, preview::Cleared, run::Drain, survey::Surveys,
+    evict::Pace,
+    follow::{Deadline, Ledger},
+    report::{DrainError, DrainPreview, DrainProgress, Drained, Verdict},
+    run::{Drain, server_now},
+    select::{Cache, DaemonSets, PodFacts},
+    verdict::{Confirm, NodeAssessment, PodRequirements, Survey, Surveys, confirm},
 };
 
-/// Drains nodes through one client, which need not be one after another: all share one bound on the calls in flight, and one
-/// look at the cluster. Clones share them too.
+/// How many nodes are assessed concurrently.
+const NODES: usize = 4;
+
+/// How long a confirmed "nothing stands against it" is reused before the cordon: an operator who is asked in between takes
+/// longer, and then the node is assessed again.
+const DRAINABLE_FOR: Duration = Duration::from_secs(5);
+
+/// Drains nodes through one client, one after another or concurrently: all share one bound on the evictions in flight and one
+/// survey of the cluster. Clones share them, too.
 #[derive(Clone)]
-pub struct Drainer<'a> {
-    pub(super) client: Client,
-    pub(super) surveys: Surveys,
-    pub(super) cleared: Cleared,
-    pub(super) daemon_sets: DaemonSets,
+pub struct Drainer {
+    client: Client,
+    surveys: Surveys,
+    daemon_sets: DaemonSets,
+    /// Nodes whose verdicts allowed a drain.
+    drainable: Cache<String, ()>,
     pace: Pace,
-    refill: Option<&'a Refill<'a>>,
+    budget_leader: watch::Receiver<Option<bool>>,
+    clock_offset: SignedDuration,
 }
 
-impl fmt::Debug for Drainer<'_> {
+impl fmt::Debug for Drainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drainer").finish_non_exhaustive()
     }
 }
 
-/// Tells whether somebody leads kube-controller-manager, which alone gives budgets their room back; None if that is not known.
-/// Called often, so it must not wait.
-pub type Refill<'a> = dyn Fn() -> Option<bool> + Send + Sync + 'a;
-
-impl<'a> Drainer<'a> {
-    /// `client` must not retry by itself (`default_retry` off), or blocked pods are seen too late.
+impl Drainer {
+    /// `client` must not retry by itself (`default_retry` off), or a drain sees blocked pods too late.
     pub fn new(client: Client) -> Self {
         Self {
             client,
             surveys: Surveys::default(),
-            cleared: Cleared::default(),
             daemon_sets: DaemonSets::default(),
+            drainable: Cache::new(DRAINABLE_FOR),
             pace: Pace::default(),
-            refill: None,
+            budget_leader: watch::channel(None).1,
+            clock_offset: SignedDuration::ZERO,
         }
     }
 
-    /// Spares the first look at the cluster the list of the nodes. `nodes` are all there are, read since `begun`.
+    /// Spares the first survey the list of the nodes. `nodes` are all Nodes of the cluster, read from `begun` on.
     #[must_use]
-    pub fn knowing(self, nodes: &[Node], begun: Instant) -> Self {
-        Self { surveys: Surveys::of_nodes(nodes, begun), ..self }
+    pub fn with_nodes(self, nodes: &[Node], begun: Instant) -> Self {
+        Self { surveys: self.surveys.with_nodes(nodes, begun), ..self }
     }
 
-    /// Lets the drains say when pods wait for no other reason than that nobody refills budgets.
-    pub fn asking(self, refill: &'a Refill<'a>) -> Self {
-        Self { refill: Some(refill), ..self }
+    /// Lets drains tell pods that wait for a budget from pods that wait because nobody replenishes budgets. `leader` says
+    /// whether a kube-controller-manager leads, whose disruption controller alone counts budgets; None if that is unknown.
+    #[must_use]
+    pub fn with_budget_leader(self, leader: watch::Receiver<Option<bool>>) -> Self {
+        Self { budget_leader: leader, ..self }
     }
 
-    /// Evicts every pod from the node that has to go, and waits until it has gone. Cordon the node first.
-    ///
-    /// `progress` is told each time that something has changed.
+    /// How far the API server's clock is ahead of this machine's; negative if it is behind. Times that the server or a kubelet
+    /// has stamped are compared with the server's clock.
+    #[must_use]
+    pub fn with_clock_offset(self, offset: SignedDuration) -> Self {
+        Self { clock_offset: offset, ..self }
+    }
+
+    /// Assesses the nodes' pods, their budgets, and where their successors could run. Changes nothing.
     ///
     /// # Errors
     ///
-    /// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as nothing else
-    /// is left than pods that cannot be evicted and pods that wait for a budget; [`DrainError::TimedOut`] after
-    /// [`DrainOptions::timeout`]; [`DrainError::Api`] if the API refuses what a drain needs to know.
+    /// [`DrainError::Api`] if the API does not answer or refuses. If it forbids listing the budgets, nodes or pods of the whole
+    /// cluster, the verdicts do without them.
+    pub async fn previews(
+        &self,
+        nodes: &[String],
+        options: &DrainOptions,
+        which: Confirm,
+    ) -> Result<Vec<DrainPreview>, DrainError> {
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (survey, mut pods) = self.surveys.latest(&self.client, nodes).await?;
+        let previews = nodes.iter().map(|node| {
+            let pods = pods.as_mut().and_then(|pods| pods.remove(node));
+            self.preview(node, pods, options, &survey, which)
+        });
+        stream::iter(previews).buffered(NODES).try_collect().await
+    }
+
+    /// Whether a drain of the node may begin: no pod stands against it for good, or the operator ignores those that do.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError::Never`] names the pods and what would unblock them; [`DrainError::Api`] as [`Self::previews`].
+    pub async fn check(&self, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
+        if self.drainable.get(&node.to_owned()).await.is_some() {
+            return Ok(());
+        }
+        let (survey, pods) = self.surveys.latest(&self.client, &[node.to_owned()]).await?;
+        let pods = pods.and_then(|mut pods| pods.remove(node));
+        let preview = self.preview(node, pods, options, &survey, Confirm::Never).await?;
+        let pods: Vec<_> = preview.against(options).cloned().collect();
+        match pods.is_empty() {
+            true => Ok(()),
+            false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
+        }
+    }
+
+    /// Evicts every pod that has to leave the node, and waits until all of them have gone. Cordon the node first.
+    ///
+    /// `progress` is called whenever something has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError::Refused`] before anything is evicted if pods forbid it; [`DrainError::Failed`] as soon as only pods are
+    /// left that cannot be evicted or wait for a budget; [`DrainError::TimedOut`] after [`DrainOptions::timeout`];
+    /// [`DrainError::Api`] if the API refuses a request that a drain cannot do without.
     pub async fn drain(
         &self,
         node: &str,
@@ -73,25 +137,26 @@ impl<'a> Drainer<'a> {
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<Drained, DrainError> {
         let started = Instant::now();
-        let (deadline, passing) = Deadline::after(options.timeout, started);
+        let (deadline, expired) = Deadline::after(options.timeout, started);
         let mut drain = Drain {
             client: &self.client,
             node,
             options,
             pace: self.pace.clone(),
-            refill: self.refill,
+            budget_leader: self.budget_leader.clone(),
+            clock_offset: self.clock_offset,
             ledger: Ledger::escalating(options.escalation),
             daemon_sets: self.daemon_sets.clone(),
             deadline,
         };
-        // Everything that the drain waits for, calls in flight included, lives in this future and ends with it.
+        // Everything that the drain waits for, requests in flight included, lives in this future and ends with it.
         let ended = tokio::select! {
             biased;
             ended = drain.empty_the_node(progress) => Some(ended),
-            () = passing.passed() => None,
+            () = expired.wait() => None,
         };
         match ended {
-            Some(Ok(())) => Ok(drain.ledger.close(started.elapsed())),
+            Some(Ok(())) => Ok(drain.ledger.into_drained(started.elapsed())),
             Some(Err(error)) => Err(error),
             None => Err(DrainError::TimedOut {
                 node: node.to_owned(),
@@ -99,5 +164,27 @@ impl<'a> Drainer<'a> {
                 remains: Box::new(drain.ledger.remains()),
             }),
         }
+    }
+
+    /// `pods` are the node's, if they were read just now.
+    async fn preview(
+        &self,
+        node: &str,
+        pods: Option<Vec<(PodFacts, PodRequirements)>>,
+        options: &DrainOptions,
+        survey: &Survey,
+        which: Confirm,
+    ) -> Result<DrainPreview, DrainError> {
+        let begun = Instant::now();
+        let now = server_now(self.clock_offset);
+        let daemon_sets = &self.daemon_sets;
+        let assessment = NodeAssessment { client: &self.client, node, options, survey, daemon_sets, now };
+        let mut preview = assessment.preview(pods).await?;
+        confirm(&mut preview, &self.client, options, which).await;
+        preview.wait = preview.pods.iter().filter(|pod| matches!(pod.verdict, Verdict::Wait { .. })).count();
+        if which != Confirm::Nothing && preview.against(options).next().is_none() {
+            self.drainable.insert(node.to_owned(), (), begun).await;
+        }
+        Ok(preview)
     }
 }

@@ -1,41 +1,36 @@
-//! The drain itself: one loop that owns the books, the watch and the calls in flight.
+//! The drain itself: one loop that owns the ledger, the watches and the requests in flight.
 
 use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
 };
+use usher_common::clock;
+use usher_core::drain::DrainOptions;
 
 use super::{
-    DrainError, DrainOptions, DrainProgress, Refill, RefusedPod, Remains,
-    budget_watch::BudgetWatches,
-    classify::{Verdict, grouped, verdict},
-    daemon_sets::DaemonSets,
-    deadline::Deadline,
-    evict::{Manner, Outcome, evict, outcome},
-    follow::{News, follow},
-    ledger::{Ask, Call, Ledger, Way},
-    list, manner,
-    pace::Pace,
-    pods::PodFacts,
-    policy,
-    surge::{Fitness, surge},
-    volumes,
+    evict::{
+        EvictionOptions, Outcome, Pace, evict, outcome,
+        surge::{self, Surge},
+    },
+    follow::{self, Action, BudgetWatches, Deadline, Ledger, PodUpdate, Request, Strategy},
+    report::{DrainError, DrainProgress, RefusedPod, grouped},
+    select::{self, DaemonSets, Filtered, PodFacts, filter},
 };
-use crate::patience::{FOREVER, in_words, is_passing};
+use crate::cluster::retry::{UNLIMITED, error_message, is_transient};
 
-/// How often is asked whether somebody refills budgets, while pods wait for one.
-const REFILL_TICK: Duration = Duration::from_secs(2);
+/// How often to credit the deadline with leaderless time while pods wait for a budget.
+const LEADERLESS_TICK: Duration = Duration::from_secs(2);
 
-/// The shortest grace with which a kubelet still ends a pod in order. With none at all the API would forget the pod at once,
-/// whether its containers have ended or not.
+/// The shortest grace period with which a kubelet still ends a pod in order. With none the API would forget the pod at once,
+/// whether or not its containers have ended.
 const KILL_GRACE_SECONDS: u32 = 1;
 
-/// How often is looked for pods whose kubelet is gone, if they are not to be waited for.
+/// How often to look for pods whose kubelet is gone (`--skip-wait-for-delete-timeout`).
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
 
 /// One node's drain.
@@ -44,128 +39,135 @@ pub(super) struct Drain<'a> {
     pub(super) node: &'a str,
     pub(super) options: &'a DrainOptions,
     pub(super) pace: Pace,
-    pub(super) refill: Option<&'a Refill<'a>>,
+    /// Whether a kube-controller-manager leads; None if unknown.
+    pub(super) budget_leader: watch::Receiver<Option<bool>>,
+    /// How far the server's clock is ahead of this machine's.
+    pub(super) clock_offset: SignedDuration,
     pub(super) ledger: Ledger,
     pub(super) daemon_sets: DaemonSets,
     pub(super) deadline: Deadline,
 }
 
 impl Drain<'_> {
-    /// Runs until no pod that has to go is left on the node. Whoever calls sets the deadline.
+    /// Runs until no pod that has to go is left on the node. The caller sets the deadline.
     pub(super) async fn empty_the_node(
         &mut self,
         progress: &mut (dyn FnMut(DrainProgress) + Send),
     ) -> Result<(), DrainError> {
-        let asking = watch::Sender::new(false);
-        let mut pods = pin!(follow(self.client, self.node, self.options, asking.subscribe()));
+        let evicting = watch::Sender::new(false);
+        let mut pods = pin!(follow::pod_updates(self.client, self.node, self.options, evicting.subscribe()));
         let mut budgets = BudgetWatches::default();
-        let mut calls = FuturesUnordered::new();
+        let mut requests = FuturesUnordered::new();
         let parallel = self.options.parallel.max(1);
-        let mut told = None;
-        let mut began = false;
+        let mut reported = None;
+        let mut listed = false;
 
         loop {
             if let Some(limit) = self.options.skip_wait_for_delete {
-                self.ledger.skip_overdue(limit, Timestamp::now());
+                self.ledger.skip_overdue(limit, server_now(self.clock_offset));
             }
             let now = Instant::now();
-            while calls.len() < parallel
-                && let Some(call) = self.ledger.next_call(now)
+            while requests.len() < parallel
+                && let Some(request) = self.ledger.next_request(now)
             {
-                calls.push(self.call(call));
+                requests.push(self.send(request));
             }
-            asking.send_replace(!calls.is_empty());
+            evicting.send_replace(!requests.is_empty());
             let blocked = self.ledger.namespaces_with_blocked();
             let waits = !blocked.is_empty();
             budgets.follow(self.client, blocked);
-            let refilled = !waits || self.refill.and_then(|refill| refill()) != Some(false);
-            self.ledger.refilled(refilled, Timestamp::now());
-            self.deadline.refilled(refilled, now);
+            let replenished = !waits || *self.budget_leader.borrow_and_update() != Some(false);
+            self.ledger.set_replenished(replenished, clock::now());
+            self.deadline.set_replenished(replenished, now);
             let state = self.ledger.progress();
-            if (began || state.trouble.is_some()) && told.as_ref() != Some(&state) {
+            if (listed || state.trouble.is_some()) && reported.as_ref() != Some(&state) {
                 progress(state.clone());
-                told = Some(state);
+                reported = Some(state);
             }
-            if began && self.ledger.is_empty() && self.is_really_empty().await? {
+            if listed && self.ledger.is_empty() && self.is_really_empty().await? {
                 return self.volumes_are_detached(progress).await;
             }
-            if calls.is_empty() && self.ledger.is_hopeless() {
+            if requests.is_empty() && self.ledger.is_hopeless() {
                 let remains = Box::new(self.ledger.remains());
                 return Err(DrainError::Failed { node: self.node.to_owned(), remains });
             }
 
-            let put_off = self.ledger.next_due().filter(|_| calls.len() < parallel);
+            let put_off = self.ledger.next_due().filter(|_| requests.len() < parallel);
+            // Outcomes first: they free room for the next requests, and a watch lags behind them anyway. Clocks last, so that a
+            // pod is not tried again although an update says that it need not be.
             tokio::select! {
-                Some((uid, ask, outcome)) = calls.next() => {
-                    self.ledger.answered(&uid, ask, outcome, Instant::now(), Timestamp::now());
+                biased;
+                Some((uid, action, outcome)) = requests.next() => {
+                    self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
                 }
-                Some(news) = budgets.next() => self.ledger.heard(&news, Instant::now()),
-                Some(news) = pods.next() => match news {
-                    Ok(News::Listed(pods)) => {
+                Some(update) = pods.next() => match update {
+                    Ok(PodUpdate::Listed(pods)) => {
                         self.listed(pods).await?;
-                        began = true;
+                        listed = true;
                     }
-                    Ok(News::Seen(pod)) => self.seen(*pod).await?,
-                    Ok(News::Gone(uid)) => self.gone(&uid),
+                    Ok(PodUpdate::Changed(pod)) => self.changed(*pod).await?,
+                    Ok(PodUpdate::Gone(uid)) => self.gone(&uid),
                     Err(error) => self.watch_failed(&error)?,
                 },
+                Some(update) = budgets.next() => self.ledger.budget_changed(&update, Instant::now()),
+                Ok(()) = self.budget_leader.changed(), if waits => {}
                 () = sleep_until(put_off.unwrap_or(now)), if put_off.is_some() => {}
-                () = sleep(REFILL_TICK), if waits && self.refill.is_some() => {}
+                () = sleep(LEADERLESS_TICK), if !replenished => {}
                 () = sleep(OVERDUE_TICK), if self.options.skip_wait_for_delete.is_some() => {}
             }
         }
     }
 
-    /// One call for a pod, as soon as the client's pace lets it begin.
-    fn call(&self, call: Call) -> impl Future<Output = (String, Ask, Outcome)> + use<> {
-        let (client, pace, manner) = (self.client.clone(), self.pace.clone(), manner(self.options));
+    /// Sends a request as soon as the client's pace admits it.
+    fn send(&self, request: Request) -> impl Future<Output = (String, Action, Outcome)> + use<> {
+        let (client, pace, options) = (self.client.clone(), self.pace.clone(), self.options.into());
         async move {
             let permit = pace.permit().await;
-            let outcome = ask(&client, &call, manner).await;
+            let outcome = send(&client, &request, options).await;
             match &outcome {
-                Outcome::Later { retry_after, .. } => permit.turned_away(*retry_after),
+                Outcome::Retry { retry_after, .. } => permit.turned_away(*retry_after),
                 _ => permit.answered(),
             }
-            (call.pod.uid, call.ask, outcome)
+            (request.pod.uid, request.action, outcome)
         }
     }
 
     async fn listed(&mut self, pods: Vec<PodFacts>) -> Result<(), DrainError> {
-        self.ledger.trouble(None);
+        self.ledger.set_trouble(None);
         self.ledger.reconcile(pods.iter().cloned(), Instant::now());
         self.admit(pods).await
     }
 
-    async fn seen(&mut self, pod: PodFacts) -> Result<(), DrainError> {
-        self.ledger.trouble(None);
-        self.ledger.seen(pod.clone(), Instant::now());
+    async fn changed(&mut self, pod: PodFacts) -> Result<(), DrainError> {
+        self.ledger.set_trouble(None);
+        self.ledger.update(pod.clone(), Instant::now());
         self.admit(vec![pod]).await
     }
 
     fn gone(&mut self, uid: &str) {
-        self.ledger.trouble(None);
+        self.ledger.set_trouble(None);
         self.ledger.gone(uid);
     }
 
-    /// Decides about pods that are new to the books. All of them or none: if one forbids the drain, none is taken.
+    /// Adds the pods that are new to the ledger. All or none: if one forbids the drain, none is added.
     async fn admit(&mut self, pods: Vec<PodFacts>) -> Result<(), DrainError> {
-        let (mut evict, mut stay, mut refused, mut warned) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut evict, mut stay, mut refused, mut warnings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for facts in pods {
             if self.ledger.knows(&facts.pod.uid) {
                 continue;
             }
             let daemon_set = self.daemon_sets.of(self.client, &facts).await;
             let pod = facts.pod.clone();
-            match verdict(&facts, daemon_set.as_ref(), self.options, Timestamp::now()) {
-                Verdict::Evict { warning } => {
-                    warned.extend(warning.map(|warning| (pod, warning)));
+            match filter(&facts, daemon_set.as_ref(), self.options, server_now(self.clock_offset)) {
+                Filtered::Evict { warning } => {
+                    warnings.extend(warning.map(|warning| (pod, warning)));
                     evict.push(facts);
                 }
-                Verdict::Stay { reason, warning } => {
-                    warned.extend(warning.map(|warning| (pod, warning)));
+                Filtered::Stay { reason, warning } => {
+                    warnings.extend(warning.map(|warning| (pod, warning)));
                     stay.push((facts, reason));
                 }
-                Verdict::Refuse { message, .. } => refused.push(RefusedPod { pod, message }),
+                Filtered::Refuse { message, .. } => refused.push(RefusedPod { pod, message }),
             }
         }
         if !refused.is_empty() {
@@ -173,23 +175,23 @@ impl Drain<'_> {
             let remains = Box::new(self.ledger.remains());
             return Err(DrainError::Refused { node: self.node.to_owned(), pods: refused, remains });
         }
-        self.ledger.warn(grouped(warned.iter().map(|(pod, warning)| (pod, warning.as_str()))));
-        stay.into_iter().for_each(|(facts, reason)| self.ledger.leave_alone(facts, reason));
+        self.ledger.warn(grouped(warnings.iter().map(|(pod, warning)| (pod, warning.as_str()))));
+        stay.into_iter().for_each(|(facts, reason)| self.ledger.add_staying(facts, reason));
         evict.sort_by(|a, b| a.pod.cmp(&b.pod));
         let policy = &self.options.policy;
         for facts in evict {
-            let group = policy::group(policy, &facts);
-            let way = match (policy::awaits(policy, &facts), policy::surges(policy, &facts)) {
-                (true, _) => Way::Finish,
-                (false, true) => Way::Replace,
-                (false, false) => Way::Evict,
+            let group = select::group(policy, &facts);
+            let strategy = match (select::awaits_completion(policy, &facts), select::surges(policy, &facts)) {
+                (true, _) => Strategy::AwaitCompletion,
+                (false, true) => Strategy::ReplaceFirst,
+                (false, false) => Strategy::Evict,
             };
-            self.ledger.take(facts, group, way, Instant::now());
+            self.ledger.add(facts, group, strategy, Instant::now());
         }
         Ok(())
     }
 
-    /// Waits for the volumes of the pods that have gone, if there were any.
+    /// Waits until the volumes of the moved pods are detached, if they had any.
     async fn volumes_are_detached(
         &mut self,
         progress: &mut (dyn FnMut(DrainProgress) + Send),
@@ -197,82 +199,79 @@ impl Drain<'_> {
         if !self.options.policy.wait_for_volumes || !self.ledger.moved_volumes() {
             return Ok(());
         }
-        let spared = volumes::behind(self.client, self.ledger.claims_of_staying()).await;
-        let mut refused = spared.as_ref().err().map(in_words);
+        let spared = follow::bound_to(self.client, self.ledger.claims_of_staying()).await;
+        let mut refusal = spared.as_ref().err().map(error_message);
         if let Ok(spared) = spared {
-            let mut attached = pin!(volumes::attached(self.client, self.node, &spared));
+            let mut attached = pin!(follow::attached(self.client, self.node, &spared));
             while let Some(volumes) = attached.next().await {
                 match volumes {
                     Ok(volumes) if volumes.is_empty() => return Ok(()),
                     Ok(volumes) => {
-                        self.ledger.attached(volumes);
+                        self.ledger.set_attached(volumes);
                         progress(self.ledger.progress());
                     }
                     Err(error) => {
-                        refused = Some(in_words(&error));
+                        refusal = Some(error_message(&error));
                         break;
                     }
                 }
             }
         }
-        // Whoever may not look cannot wait; the pods have gone all the same.
-        let why = refused.unwrap_or_default();
+        // Without the right to look there is no way to wait; the pods have gone in any case.
+        let why = refusal.unwrap_or_default();
         self.ledger.warn(vec![format!("whether volumes are still attached could not be seen: {why}")]);
         Ok(())
     }
 
-    /// Reads the list once more: a watch lags behind, and a pod may have been bound to the node since.
+    /// Lists the node once more: a watch lags behind, and a scheduler may have bound another pod to the node.
     async fn is_really_empty(&mut self) -> Result<bool, DrainError> {
-        let listed = list::of_node(self.client, self.node, self.options, FOREVER, PodFacts::of).await;
-        let (listed, _) = listed.map_err(|error| self.refused_to_say(&error))?;
+        let listed = select::of_node(self.client, self.node, self.options, UNLIMITED, PodFacts::of).await;
+        let (listed, _) = listed.map_err(|error| self.cannot_list(&error))?;
         self.listed(listed).await?;
         Ok(self.ledger.is_empty())
     }
 
     fn watch_failed(&mut self, error: &kube::Error) -> Result<(), DrainError> {
-        // The end of a watch's connection is no trouble by itself: the next one goes on there. Only a server that
-        // refuses for good ends the drain.
+        // A broken connection is no failure: the next watch continues there. Only a permanent refusal ends the drain.
         match error {
-            kube::Error::Api(_) if !is_passing(error) => Err(self.refused_to_say(error)),
+            kube::Error::Api(_) if !is_transient(error) => Err(self.cannot_list(error)),
             _ => {
-                self.ledger.trouble(Some(in_words(error)));
+                self.ledger.set_trouble(Some(error_message(error)));
                 Ok(())
             }
         }
     }
 
-    fn refused_to_say(&self, error: &kube::Error) -> DrainError {
+    fn cannot_list(&self, error: &kube::Error) -> DrainError {
         DrainError::Api {
             doing: format!("list the pods on {}", self.node),
-            message: in_words(error),
+            message: error_message(error),
             remains: Box::new(self.ledger.remains()),
         }
     }
 }
 
-/// Asks the server what the books want asked.
-async fn ask(client: &Client, call: &Call, manner: Manner) -> Outcome {
-    let manner = match call.ask {
-        Ask::Evict => manner,
-        Ask::Delete => Manner { delete: true, ..manner },
-        Ask::Kill => Manner { delete: true, grace_seconds: Some(KILL_GRACE_SECONDS), ..manner },
-        Ask::Replace => {
-            let Some(owner) = &call.owner else { return evict(client, &call.pod, manner).await };
-            match surge(client, &call.pod.namespace, owner).await {
-                Ok(Fitness::Fit { deployment } | Fitness::UnderWay { deployment }) => {
+/// The server's clock, whose times the deletions and conditions of pods bear.
+pub(super) fn server_now(offset: SignedDuration) -> Timestamp {
+    let now = clock::now();
+    now.checked_add(offset).unwrap_or(now)
+}
+
+async fn send(client: &Client, request: &Request, options: EvictionOptions) -> Outcome {
+    let options = match request.action {
+        Action::Evict => options,
+        Action::Delete => EvictionOptions { delete: true, ..options },
+        Action::Kill => EvictionOptions { delete: true, grace_seconds: Some(KILL_GRACE_SECONDS), ..options },
+        Action::Replace => {
+            let Some(owner) = &request.owner else { return evict(client, &request.pod, options).await };
+            match surge::start(client, &request.pod.namespace, owner).await {
+                Ok(Surge::Possible { deployment } | Surge::InProgress { deployment }) => {
                     return Outcome::Replacing { deployment };
                 }
-                Ok(Fitness::Unfit { .. }) => manner,
+                Ok(Surge::Impossible { .. }) => options,
                 Err(error) => return outcome(&error),
             }
         }
     };
-    evict(client, &call.pod, manner).await
-}
-
-impl DrainError {
-    /// The API refused before anything was evicted.
-    pub(super) fn before_anything(doing: String, error: &kube::Error) -> Self {
-        Self::Api { doing, message: in_words(error), remains: Box::<Remains>::default() }
-    }
+    evict(client, &request.pod, options).await
 }

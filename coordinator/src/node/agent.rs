@@ -15,6 +15,7 @@ use super::{
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
     convert::IntoPlain,
+    dial::Dial,
     error::Cause,
     trust::Trust,
 };
@@ -39,14 +40,22 @@ pub(super) struct Inner {
     pub(super) node: String,
     pub(super) address: String,
     server_name: ServerName<'static>,
-    trust: Arc<Trust>,
+    dial: Dial,
+    /// None where connections are made without TLS.
+    trust: Option<Arc<Trust>>,
     /// The connection in use. Taken out as soon as a call on it was lost.
     channel: Mutex<Option<Channel>>,
 }
 
 impl Agent {
-    pub(super) fn new(node: String, address: String, server_name: ServerName<'static>, trust: Arc<Trust>) -> Self {
-        Self { inner: Arc::new(Inner { node, address, server_name, trust, channel: Mutex::new(None) }) }
+    pub(super) fn new(
+        node: String,
+        address: String,
+        server_name: ServerName<'static>,
+        dial: Dial,
+        trust: Option<Arc<Trust>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { node, address, server_name, dial, trust, channel: Mutex::new(None) }) }
     }
 
     /// The machine's name.
@@ -141,14 +150,15 @@ impl Inner {
 
     async fn connect(&self, limit: Duration) -> Result<Channel, NodeError> {
         let started = Instant::now();
-        let trust = self.trust.current();
+        let (tls, subject) = self.trust.as_deref().map(Trust::current).map(|it| (it.tls, it.subject)).unzip();
         loop {
             let left = limit.saturating_sub(started.elapsed());
-            match connect::open(&self.address, &self.server_name, Arc::clone(&trust.tls), left).await {
+            match connect::open(&self.dial, &self.address, &self.server_name, tls.clone(), left).await {
                 Ok(channel) => return Ok(channel),
                 Err(ConnectError::NotTrusted { by, error }) => {
                     let server_name = self.server_name.to_str();
-                    let ours = Ours { node: &self.node, server_name: &server_name, subject: &trust.subject };
+                    let subject = subject.as_deref().unwrap_or_default();
+                    let ours = Ours { node: &self.node, server_name: &server_name, subject };
                     return Err(NodeError::NotTrusted {
                         node: self.node.clone(),
                         address: self.address.clone(),

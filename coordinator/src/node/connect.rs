@@ -1,4 +1,4 @@
-//! One connection to an agent: TCP, mutual TLS, and a tonic channel that ends with it.
+//! One connection to an agent: a stream, mutual TLS over it, and a tonic channel that ends with it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -7,13 +7,16 @@ use rustls::{AlertDescription, CertificateError, ClientConfig};
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    net::{TcpStream, lookup_host},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
-use super::{Side, error::Cause};
+use super::{
+    Side,
+    dial::{BoxedStream, Dial},
+    error::Cause,
+};
 
 /// A peer that is gone without a word is noticed within the two together, also while an operation is quietly followed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -25,8 +28,6 @@ const FIRST_WORDS: Duration = Duration::from_secs(1);
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("cannot resolve its address")]
-    Resolve(#[source] io::Error),
     #[error("cannot connect")]
     Connect(#[source] io::Error),
     #[error("the TLS handshake broke off")]
@@ -41,24 +42,29 @@ pub(super) enum ConnectError {
     NotTrusted { by: Side, error: rustls::Error },
 }
 
-/// Connects within `limit`. The channel never connects again by itself: once the connection is lost, all calls on it fail.
+/// Connects within `limit`, with TLS if there is a configuration of it. The channel never connects again by itself: once
+/// the connection is lost, all calls on it fail.
 pub(super) async fn open(
+    dial: &Dial,
     address: &str,
     server_name: &ServerName<'static>,
-    tls: Arc<ClientConfig>,
+    tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 ) -> Result<Channel, ConnectError> {
     let connect = async {
-        let addresses: Vec<_> = lookup_host(address).await.map_err(ConnectError::Resolve)?.collect();
-        let tcp = TcpStream::connect(&addresses[..]).await.map_err(ConnectError::Connect)?;
-        // Calls are small and wait for their answers.
-        tcp.set_nodelay(true).map_err(ConnectError::Connect)?;
-        let tls = TlsConnector::from(tls).connect(server_name.clone(), tcp).await.map_err(handshake_failed)?;
+        let stream = dial.open(address).await.map_err(ConnectError::Connect)?;
+        let stream: BoxedStream = match tls {
+            Some(tls) => {
+                let secured = TlsConnector::from(tls).connect(server_name.clone(), stream).await;
+                Box::new(secured.map_err(handshake_failed)?)
+            }
+            None => stream,
+        };
 
         // With TLS 1.3 our handshake is over before the agent has looked at our certificate. To learn that it refused it,
         // its first words are awaited (and left in the buffer). So no request is ever sent on such a connection, and no
         // closing of the socket can swallow the reason.
-        let mut stream = BufReader::new(tls);
+        let mut stream = BufReader::new(stream);
         match timeout(FIRST_WORDS, stream.fill_buf()).await {
             Ok(Ok([])) => Err(ConnectError::Closed),
             Ok(Err(error)) => Err(handshake_failed(error)),

@@ -14,7 +14,7 @@ use crate::{
 /// The component that counts budgets anew when pods come and go.
 const REFILLS_BUDGETS: &str = "kube-controller-manager";
 
-/// How often is asked who refills budgets, while a pod waits for one.
+/// How often to check that a kube-controller-manager leads, while a pod waits for a budget.
 const LOOK_FOR_A_LEADER: Duration = Duration::from_secs(1);
 
 /// How often a blocked drain is mentioned although nothing has changed.
@@ -29,8 +29,7 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     let (machine, node) = (context.machine(), context.node());
     let world = context.world;
     let refilled = watch::Sender::new(None);
-    let refill = || *refilled.borrow();
-    let drainer = world.drainer.clone().asking(&refill);
+    let drainer = world.drainer.clone().with_budget_leader(refilled.subscribe());
     let (events, number, word) = (context.events.clone(), context.call.turn, context.word);
     let (last, said) = watch::channel(DrainProgress::default());
     let say = |progress: &DrainProgress| {

@@ -1,6 +1,4 @@
 //! What a test does to the world beside the API: put things there, look at them, pull the plug.
-#![allow(clippy::panic, reason = "a test that arranges nonsense must fail in the line that does so")]
-
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use std::{
 
 use http::{Method, Request, header};
 use http_body_util::BodyExt as _;
-use jiff::{Timestamp, fmt::rfc2822::DateTimePrinter};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 
 use super::{
@@ -19,10 +19,10 @@ use super::{
     call::{Call, Target},
     discovery, eviction,
     faults::{Action, plain},
+    form::Form,
     resource::{PODS, Resource},
     store::Key,
-    table::as_table,
-    verbs::{self, DeleteOptions, as_partial_metadata},
+    verbs::{self, DeleteOptions},
     watch,
 };
 
@@ -112,35 +112,6 @@ impl ApiServer {
 
 fn verb(call: &Call) -> String {
     call.method.as_str().to_lowercase()
-}
-
-/// In which form a client wants objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Whole,
-    Metadata,
-    Table,
-}
-
-impl Form {
-    fn of(call: &Call) -> Self {
-        let accepted = call.header(header::ACCEPT);
-        if accepted.contains("as=PartialObjectMetadata") {
-            Self::Metadata
-        } else if accepted.contains("as=Table") {
-            Self::Table
-        } else {
-            Self::Whole
-        }
-    }
-
-    pub(super) fn render(self, resource: &'static Resource, value: &Value, now: Timestamp) -> Value {
-        match self {
-            Self::Whole => value.clone(),
-            Self::Metadata => as_partial_metadata(value),
-            Self::Table => as_table(resource, value, now),
-        }
-    }
 }
 
 fn in_form(server: &Inner, call: &Call, resource: &'static Resource, code: u16, value: &Value) -> Reply {

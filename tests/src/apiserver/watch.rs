@@ -22,7 +22,7 @@ use super::{
     answer::{Failure, Reply},
     call::Call,
     clock::Clock,
-    dispatch::Form,
+    form::Form,
     resource::Resource,
     selector::Selection,
     store::{Change, Event, Store},

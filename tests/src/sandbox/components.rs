@@ -11,11 +11,11 @@ use tokio::net::TcpListener;
 use crate::{
     apiserver::{ApiServer, Candidate, Election, Endpoint, TlsFiles},
     pki::Identity,
-    systemd::FakeSystemd,
+    systemd::{FakeSystemd, accompany},
 };
 
-/// How often the units are looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Between two tries to listen where a predecessor has just closed.
+const LISTEN_AGAIN: Duration = Duration::from_millis(20);
 /// From a component's start until it says that it is ready.
 const READY_AFTER: Duration = Duration::from_millis(400);
 /// How long systemd needs to restart an apiserver, and the quicker components.
@@ -51,7 +51,6 @@ pub(super) struct Stage {
 }
 
 struct Running {
-    invocation_id: String,
     _endpoint: Option<Endpoint>,
     candidate: Option<Candidate>,
 }
@@ -72,24 +71,11 @@ impl Component {
 
     /// Plays the component for as long as this runs. It starts `late` the first time, so that another may lead.
     pub(super) async fn play(self, stage: Arc<Stage>, late: Duration) {
-        let mut running: Option<Running> = None;
         tokio::time::sleep(late).await;
-        loop {
-            let unit = stage.systemd.unit(self.unit);
-            let active = unit.active_state == "active";
-            if let Some(old) = running.take_if(|it| !active || it.invocation_id != unit.invocation_id)
-                && let Some(candidate) = old.candidate
-            {
-                candidate.terminate().await;
-            }
-            if active && running.is_none() {
-                running = Some(self.start(&stage, unit.invocation_id).await);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        accompany(&stage.systemd, self.unit, || self.start(&stage), Running::end).await;
     }
 
-    async fn start(&self, stage: &Stage, invocation_id: String) -> Running {
+    async fn start(&self, stage: &Stage) -> Running {
         let endpoint = match self.port {
             0 => None,
             port => Some(serve(stage, port).await),
@@ -101,7 +87,15 @@ impl Component {
             Kind::Elected(election) => Some(election.start(stage.name)),
             Kind::Plain | Kind::ApiServer => None,
         };
-        Running { invocation_id, _endpoint: endpoint, candidate }
+        Running { _endpoint: endpoint, candidate }
+    }
+}
+
+impl Running {
+    async fn end(self) {
+        if let Some(candidate) = self.candidate {
+            candidate.terminate().await;
+        }
     }
 }
 
@@ -114,6 +108,6 @@ async fn serve(stage: &Stage, port: u16) -> Endpoint {
         if let Ok(endpoint) = bound.and_then(|listener| stage.api.serve(listener, tls)) {
             return endpoint;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(LISTEN_AGAIN).await;
     }
 }

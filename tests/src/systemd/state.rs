@@ -119,6 +119,7 @@ pub(super) struct State {
     pub(super) other_jobs: u32,
     pub(super) preparing: bool,
     pub(super) jobs_asked: Vec<String>,
+    pub(super) on_job: Option<Arc<dyn Fn(&str) + Send + Sync>>,
     pub(super) connections: Vec<Connection>,
     /// Microseconds since the epoch.
     pub(super) booted_at: u64,
@@ -139,6 +140,7 @@ impl State {
             other_jobs: 0,
             preparing: false,
             jobs_asked: Vec::new(),
+            on_job: None,
             connections: Vec::new(),
             last_job: 0,
             last_invocation: u128::from(number) << 64,

@@ -16,44 +16,45 @@ use tonic_reflection::pb::v1::{
 use tonic_types::StatusExt as _;
 use tower::ServiceExt as _;
 use usher_proto::{reason, v1::GetNodeRequest};
-use usher_testkit::pki::{Ca, Identity, Names};
-
-use crate::bench::{Bench, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::{Ca, Identity, Names},
+    rig::agent::{Rig, UNIT, order, refused, succeeded},
+};
 
 /// Longer than anything here takes; what does not happen within it is a failure.
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_caller_of_another_ca_gets_no_connection_and_not_one_byte() {
-    let bench = Bench::new().await;
+    let rig = Rig::new().await;
     // Another name, and the same name over another key, as after a CA was made anew.
-    for ca in ["stranger", "bench"] {
+    for ca in ["stranger", "rig"] {
         let stranger = Ca::new(ca).unwrap().client(&Names { common_name: "alice", ..Names::default() }).unwrap();
         // TLS 1.3 tells a client of its refusal after the handshake.
-        let (mut stream, mut told) = (shake_hands(&bench, &stranger).await, Vec::new());
+        let (mut stream, mut told) = (shake_hands(&rig, &stranger).await, Vec::new());
         let error = timeout(LONG, stream.read_to_end(&mut told)).await.expect("the agent must hang up").unwrap_err();
         let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         assert!(matches!(error, Some(rustls::Error::AlertReceived(_))), "{ca}: {error:?}");
         assert!(told.is_empty(), "{ca}: {told:?}");
 
-        let restarted = match bench.connect(&stranger).await {
-            Ok(mut caller) => caller.restart(order("a"), UNIT, &bench.invocation).await.is_ok(),
+        let restarted = match rig.connect(&stranger).await {
+            Ok(mut caller) => caller.restart(order("a"), UNIT, &rig.invocation).await.is_ok(),
             Err(_) => false,
         };
-        assert!(!restarted && bench.systemd.jobs().is_empty());
+        assert!(!restarted && rig.systemd.jobs().is_empty());
     }
 }
 
 #[tokio::test]
 async fn the_right_ca_alone_opens_no_service() {
-    let bench = Bench::new().await;
+    let rig = Rig::new().await;
     let kubelet = Names { common_name: "system:node:node-1", organisations: &["system:nodes"], ..Names::default() };
-    let mut caller = bench.caller(&kubelet).await;
+    let mut caller = rig.caller(&kubelet).await;
     let status = caller.info.get_node(GetNodeRequest {}).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::NOT_LISTED);
     assert!(status.message().contains("CN=system:node:node-1, O=system:nodes"), "{}", status.message());
     assert!(status.message().contains("viewer: 1 names, operator: 2 names"), "{}", status.message());
-    let status = caller.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
+    let status = caller.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::NOT_LISTED);
 
     let status = HealthClient::new(caller.channel.clone()).check(HealthCheckRequest::default()).await.unwrap_err();
@@ -61,17 +62,17 @@ async fn the_right_ca_alone_opens_no_service() {
     let ask = tokio_stream::once(ServerReflectionRequest::default());
     let status = ServerReflectionClient::new(caller.channel).server_reflection_info(ask).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
-    assert!(bench.systemd.jobs().is_empty());
+    assert!(rig.systemd.jobs().is_empty());
 }
 
 #[tokio::test]
 async fn a_viewer_looks_and_an_operator_changes() {
-    let bench = Bench::new().await;
-    let mut bob = bench.viewer().await;
+    let rig = Rig::new().await;
+    let mut bob = rig.viewer().await;
     assert_eq!(bob.node().await.name, "node-1");
     for status in [
-        bob.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err(),
-        bob.stop(order("a"), UNIT, &bench.invocation).await.unwrap_err(),
+        bob.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err(),
+        bob.stop(order("a"), UNIT, &rig.invocation).await.unwrap_err(),
         bob.start(order("a"), UNIT).await.unwrap_err(),
         bob.reboot(order("a"), "boot-1", &[]).await.unwrap_err(),
     ] {
@@ -79,11 +80,11 @@ async fn a_viewer_looks_and_an_operator_changes() {
         assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, reason::ROLE_TOO_LOW));
         assert!(status.message().contains("O=sre"), "{}", status.message());
     }
-    assert!(bench.systemd.jobs().is_empty());
+    assert!(rig.systemd.jobs().is_empty());
 
     // By URI as well as by name.
-    let mut op = bench.caller(&Names { uris: &["spiffe://usher/op"], ..Names::default() }).await;
-    op.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut op = rig.caller(&Names { uris: &["spiffe://usher/op"], ..Names::default() }).await;
+    op.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let end = op.end_of("a").await;
     assert!(succeeded(&end));
     assert_eq!(end.caller, ["URI:spiffe://usher/op"]);
@@ -91,10 +92,10 @@ async fn a_viewer_looks_and_an_operator_changes() {
 
 #[tokio::test]
 async fn a_method_that_the_agent_does_not_know_is_for_nobody_whatever_their_role() {
-    let bench = Bench::new().await;
+    let rig = Rig::new().await;
     for (channel, expected) in [
-        (bench.operator().await.channel, Code::Unimplemented),
-        (bench.caller(&Names { common_name: "mallory", ..Names::default() }).await.channel, Code::PermissionDenied),
+        (rig.operator().await.channel, Code::Unimplemented),
+        (rig.caller(&Names { common_name: "mallory", ..Names::default() }).await.channel, Code::PermissionDenied),
     ] {
         let request =
             Request::post("https://node-1/usher.agent.v1.NodeControl/FormatDisk").body(Body::empty()).unwrap();
@@ -107,8 +108,8 @@ async fn a_method_that_the_agent_does_not_know_is_for_nobody_whatever_their_role
 
 #[tokio::test]
 async fn health_and_reflection_are_served_to_the_listed() {
-    let bench = Bench::new().await;
-    let channel = bench.viewer().await.channel;
+    let rig = Rig::new().await;
+    let channel = rig.viewer().await.channel;
     let mut health = HealthClient::new(channel.clone());
     for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
         let answer = health.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap();
@@ -125,33 +126,33 @@ async fn health_and_reflection_are_served_to_the_listed() {
 
 #[tokio::test]
 async fn reflection_can_be_switched_off() {
-    let mut bench = Bench::without_agent("");
-    let file = bench.path().join("agent.toml");
+    let mut rig = Rig::without_agent("");
+    let file = rig.path().join("agent.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("reflection = false\n{text}")).unwrap();
-    bench.start().await;
+    rig.start().await;
     let ask = tokio_stream::once(ServerReflectionRequest::default());
-    let channel = bench.viewer().await.channel;
+    let channel = rig.viewer().await.channel;
     let status = ServerReflectionClient::new(channel).server_reflection_info(ask).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
 }
 
 #[tokio::test]
 async fn a_handshake_that_never_comes_is_ended() {
-    let bench = Bench::with("[limits]\nhandshake_timeout = '200ms'\n").await;
-    let mut silent = TcpStream::connect(bench.address()).await.unwrap();
+    let rig = Rig::with("[limits]\nhandshake_timeout = '200ms'\n").await;
+    let mut silent = TcpStream::connect(rig.address()).await.unwrap();
     let end = timeout(LONG, silent.read_u8()).await.expect("the agent must hang up");
     assert!(end.is_err());
-    bench.viewer().await.node().await;
+    rig.viewer().await.node().await;
 }
 
 #[tokio::test]
 async fn a_connection_without_calls_is_ended_and_one_with_a_watch_is_not() {
-    let bench = Bench::with("[limits]\nidle_timeout = '300ms'\n").await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1200));
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
-    let mut idle = tls(&bench).await;
+    let rig = Rig::with("[limits]\nidle_timeout = '300ms'\n").await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1200));
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    let mut idle = tls(&rig).await;
     let watched = alice.end_of("a");
     let ended = async {
         let mut bytes = Vec::new();
@@ -163,33 +164,33 @@ async fn a_connection_without_calls_is_ended_and_one_with_a_watch_is_not() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_until_one_goes() {
-    let bench = Bench::with("[limits]\nconnections = 2\n").await;
-    let first = tls(&bench).await;
-    let _second = tls(&bench).await;
-    let mut third = Box::pin(tls(&bench));
+    let rig = Rig::with("[limits]\nconnections = 2\n").await;
+    let first = tls(&rig).await;
+    let _second = tls(&rig).await;
+    let mut third = Box::pin(tls(&rig));
     assert!(timeout(Duration::from_millis(300), &mut third).await.is_err(), "there are two places");
     drop(first);
     timeout(LONG, third).await.expect("a place became free");
 }
 
 /// A connection after its handshake, as a listed caller, on which nothing is said.
-async fn tls(bench: &Bench) -> TlsStream<TcpStream> {
-    let identity = bench.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
-    let mut stream = shake_hands(bench, &identity).await;
+async fn tls(rig: &Rig) -> TlsStream<TcpStream> {
+    let identity = rig.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    let mut stream = shake_hands(rig, &identity).await;
     // The server's first frame: it has taken the connection.
     stream.read_u8().await.unwrap();
     stream
 }
 
 /// A connection after our part of the handshake.
-async fn shake_hands(bench: &Bench, identity: &Identity) -> TlsStream<TcpStream> {
+async fn shake_hands(rig: &Rig, identity: &Identity) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(bench.ca.pem().as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(rig.ca.pem().as_bytes()).unwrap()).unwrap();
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let tcp = TcpStream::connect(bench.address()).await.unwrap();
+    let tcp = TcpStream::connect(rig.address()).await.unwrap();
     let name = ServerName::try_from("node-1").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap()
 }

@@ -8,19 +8,19 @@ use usher_proto::{
     v1::{BlockerKind, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
 };
 
-use crate::bench::{Bench, MISSING, UNIT, order, refused, succeeded};
+use usher_testkit::rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded};
 
 #[tokio::test]
 async fn a_node_is_told_whole() {
-    let bench = Bench::with("[units.'ssh.service'.probe]\nurl = 'https://127.0.0.1:1/x'\nverify = false\n").await;
-    bench.systemd.add_unit("ssh.service");
-    bench.systemd.set_unit(UNIT, |unit| unit.needs_daemon_reload = true);
-    bench.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
-    bench.systemd.inhibit("idle", "player", "music", "block");
-    bench.systemd.log_in("bob", "user", "online");
-    bench.systemd.log_in("gdm", "greeter", "active");
+    let rig = Rig::with("[units.'ssh.service'.probe]\nurl = 'https://127.0.0.1:1/x'\nverify = false\n").await;
+    rig.systemd.add_unit("ssh.service");
+    rig.systemd.set_unit(UNIT, |unit| unit.needs_daemon_reload = true);
+    rig.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
+    rig.systemd.inhibit("idle", "player", "music", "block");
+    rig.systemd.log_in("bob", "user", "online");
+    rig.systemd.log_in("gdm", "greeter", "active");
     let write = |name: &str, text: &str| {
-        let path = bench.path().join(name);
+        let path = rig.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
@@ -31,7 +31,7 @@ async fn a_node_is_told_whole() {
     write("boot/vmlinuz-6.1.0-31-amd64", "");
     write("boot/vmlinuz-old", "");
 
-    let node = bench.viewer().await.node().await;
+    let node = rig.viewer().await.node().await;
     assert_eq!((node.name.as_str(), node.boot_id.as_str()), ("node-1", "boot-1"));
     assert_eq!(node.agent_version, env!("CARGO_PKG_VERSION"));
     assert!(!node.hostname.is_empty() && !node.kernel_running.is_empty());
@@ -47,7 +47,7 @@ async fn a_node_is_told_whole() {
     assert_eq!(units, [(MISSING, "not-found"), (UNIT, "loaded"), ("ssh.service", "loaded")]);
     let unit = &node.units[1];
     assert_eq!((unit.active_state.as_str(), unit.sub_state.as_str()), ("active", "running"));
-    assert_eq!((unit.invocation_id.as_str(), unit.main_pid), (bench.invocation.as_str(), 4242));
+    assert_eq!((unit.invocation_id.as_str(), unit.main_pid), (rig.invocation.as_str(), 4242));
     assert!(unit.needs_daemon_reload && unit.active_since.is_some() && unit.probe_url.is_empty());
     assert_eq!(node.units[2].probe_url, "https://127.0.0.1:1/x");
 
@@ -63,17 +63,17 @@ async fn a_node_is_told_whole() {
 
 #[tokio::test]
 async fn what_forbids_a_reboot_is_told_with_the_names_that_override_it() {
-    let bench = Bench::new().await;
-    bench.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
-    bench.systemd.inhibit("shutdown", "desktop", "unsaved files", "block-weak");
-    bench.systemd.inhibit("shutdown", "kubelet", "graceful", "delay");
-    bench.systemd.inhibit("sleep", "player", "music", "block");
-    bench.systemd.log_in("bob", "user", "active");
-    bench.systemd.log_in("bob", "user-early", "online");
-    bench.systemd.log_in("carol", "user", "closing");
-    bench.systemd.log_in("gdm", "greeter", "active");
+    let rig = Rig::new().await;
+    rig.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
+    rig.systemd.inhibit("shutdown", "desktop", "unsaved files", "block-weak");
+    rig.systemd.inhibit("shutdown", "kubelet", "graceful", "delay");
+    rig.systemd.inhibit("sleep", "player", "music", "block");
+    rig.systemd.log_in("bob", "user", "active");
+    rig.systemd.log_in("bob", "user-early", "online");
+    rig.systemd.log_in("carol", "user", "closing");
+    rig.systemd.log_in("gdm", "greeter", "active");
 
-    let blockers = bench.viewer().await.node().await.blockers;
+    let blockers = rig.viewer().await.node().await.blockers;
     let told: Vec<_> = blockers.iter().map(|blocker| (blocker.kind(), blocker.name.as_str())).collect();
     let expected =
         [(BlockerKind::Inhibitor, "apt"), (BlockerKind::Inhibitor, "desktop"), (BlockerKind::User, "user:bob")];
@@ -81,7 +81,7 @@ async fn what_forbids_a_reboot_is_told_with_the_names_that_override_it() {
     assert_eq!(blockers[0].message, "\"apt\" inhibits a shutdown: an upgrade runs (process 4711)");
     assert_eq!(blockers[2].message, "bob is logged in");
 
-    let mut alice = bench.operator().await;
+    let mut alice = rig.operator().await;
     let names: Vec<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
     for missing in &names {
         let others: Vec<_> = names.iter().copied().filter(|name| name != missing).collect();
@@ -97,15 +97,15 @@ fn dry(id: &str) -> Order {
 
 #[tokio::test]
 async fn operations_are_listed_with_the_newest_first_also_by_the_next_agent() {
-    let mut bench = Bench::new().await;
-    let mut alice = bench.operator().await;
+    let mut rig = Rig::new().await;
+    let mut alice = rig.operator().await;
     for id in ["one", "two", "three"] {
-        let now = bench.systemd.unit(UNIT).invocation_id;
+        let now = rig.systemd.unit(UNIT).invocation_id;
         alice.restart(order(id), UNIT, &now).await.unwrap();
         assert!(succeeded(&alice.end_of(id).await));
     }
     for _ in 0..2 {
-        let mut bob = bench.viewer().await;
+        let mut bob = rig.viewer().await;
         let listed = bob.info.list_operations(ListOperationsRequest { limit: 2 }).await.unwrap().into_inner();
         let ids: Vec<_> = listed.operations.iter().map(|operation| operation.id.as_str()).collect();
         assert_eq!(ids, ["three", "two"]);
@@ -114,19 +114,19 @@ async fn operations_are_listed_with_the_newest_first_also_by_the_next_agent() {
         assert!(succeeded(&bob.operation("one").await.unwrap()));
         let unknown = bob.operation("none").await.unwrap_err();
         assert_eq!((unknown.code(), refused(&unknown, "").1.as_str()), (Code::NotFound, reason::NO_SUCH_OPERATION));
-        bench.kill();
-        bench.start().await;
+        rig.kill();
+        rig.start().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_tells_each_state_whole_and_ends_with_the_operation() {
-    let bench = Bench::new().await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let request = WatchOperationRequest { operation_id: "a".to_owned() };
-    let mut watch = bench.viewer().await.info.watch_operation(request).await.unwrap().into_inner();
+    let mut watch = rig.viewer().await.info.watch_operation(request).await.unwrap().into_inner();
     let mut told = 0;
     let mut last = None;
     while let Some(message) = watch.message().await.unwrap() {

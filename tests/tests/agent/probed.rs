@@ -16,9 +16,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use usher_proto::v1::{FailureKind, Operation};
-use usher_testkit::{pki::Identity, systemd::JobOutcome};
-
-use crate::bench::{Bench, UNIT, order, steps, succeeded};
+use usher_testkit::{
+    pki::Identity,
+    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    systemd::JobOutcome,
+};
 
 /// A component's health endpoint: answers the nth question as `script` says.
 struct Component {
@@ -61,24 +63,24 @@ fn probe(port: u16, more: &str) -> String {
     )
 }
 
-/// A bench whose unit is probed at a component with a certificate of the bench's CA.
-async fn bench_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Bench, Component) {
+/// A rig whose unit is probed at a component with a certificate of the rig's CA.
+async fn rig_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Rig, Component) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
     let component = component(&ca.server(&["kubernetes", "127.0.0.1"]).unwrap(), script).await;
-    let mut bench = Bench::without_agent(&probe(component.port, trust));
-    write_ca(&ca, bench.path());
-    bench.start().await;
-    (bench, component)
+    let mut rig = Rig::without_agent(&probe(component.port, trust));
+    write_ca(&ca, rig.path());
+    rig.start().await;
+    (rig, component)
 }
 
 fn write_ca(ca: &usher_testkit::pki::Ca, folder: &Path) {
     ca.write(&folder.join("cluster.pem")).unwrap();
 }
 
-async fn restart(bench: &Bench) -> Operation {
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+async fn restart(rig: &Rig) -> Operation {
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.end_of("a").await
 }
 
@@ -91,8 +93,8 @@ fn failure(operation: &Operation) -> (FailureKind, String) {
 #[tokio::test]
 async fn healthy_answers_must_come_in_a_row() {
     let script = |n, _: &str| if matches!(n, 0 | 1 | 3) { (500, "[-]etcd failed") } else { (200, "ok") };
-    let (bench, component) = bench_with(script, "ca = 'cluster.pem'\nsuccesses = 3").await;
-    let end = restart(&bench).await;
+    let (rig, component) = rig_with(script, "ca = 'cluster.pem'\nsuccesses = 3").await;
+    let end = restart(&rig).await;
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(steps(&end), ["accepted", "job", "active", "probe", "healthy"]);
     // 500 500 200 500 200 200 200
@@ -104,16 +106,16 @@ async fn healthy_answers_must_come_in_a_row() {
 #[tokio::test]
 async fn a_404_is_asked_again_at_the_fallback() {
     let script = |_, path: &str| if path == "/healthz" { (200, "ok") } else { (404, "") };
-    let (bench, component) = bench_with(script, "verify = false\nsuccesses = 2").await;
-    assert!(succeeded(&restart(&bench).await));
+    let (rig, component) = rig_with(script, "verify = false\nsuccesses = 2").await;
+    assert!(succeeded(&restart(&rig).await));
     assert_eq!(component.asked.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
 async fn a_unit_that_never_gets_healthy_fails_with_the_last_answer_and_the_journal() {
     let script = |_, _: &str| (403, "forbidden: User \"system:anonymous\"\n cannot get path");
-    let (bench, _component) = bench_with(script, "verify = false").await;
-    let (kind, message) = failure(&restart(&bench).await);
+    let (rig, _component) = rig_with(script, "verify = false").await;
+    let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Probe);
     assert!(message.contains("did not become healthy within 500ms"), "{message}");
     assert!(
@@ -124,34 +126,34 @@ async fn a_unit_that_never_gets_healthy_fails_with_the_last_answer_and_the_journ
 
 #[tokio::test]
 async fn nobody_listening_is_said_in_words() {
-    let mut bench = Bench::without_agent(&probe(1, "verify = false"));
-    bench.start().await;
-    let (kind, message) = failure(&restart(&bench).await);
+    let mut rig = Rig::without_agent(&probe(1, "verify = false"));
+    rig.start().await;
+    let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Probe);
     assert!(message.contains("https://127.0.0.1:1/readyz: Connection refused"), "{message}");
 }
 
 #[tokio::test]
 async fn a_certificate_of_another_ca_is_no_health() {
-    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'ca.pem'").await;
-    let (kind, message) = failure(&restart(&bench).await);
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'ca.pem'").await;
+    let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Probe);
     assert!(message.contains("invalid peer certificate"), "{message}");
 }
 
 #[tokio::test]
 async fn the_name_in_the_certificate_can_be_said() {
-    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'kubernetes'").await;
-    assert!(succeeded(&restart(&bench).await));
-    let (bench, _component) = bench_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'else'").await;
-    assert_eq!(failure(&restart(&bench).await).0, FailureKind::Probe);
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'kubernetes'").await;
+    assert!(succeeded(&restart(&rig).await));
+    let (rig, _component) = rig_with(|_, _| (200, "ok"), "ca = 'cluster.pem'\nserver_name = 'else'").await;
+    assert_eq!(failure(&restart(&rig).await).0, FailureKind::Probe);
 }
 
 #[tokio::test]
 async fn a_unit_that_dies_while_it_is_probed_fails_at_once() {
-    let (bench, _component) = bench_with(|_, _| (500, ""), "verify = false\ndeadline = '60s'").await;
-    bench.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Dies(Duration::from_millis(100)));
-    let (kind, message) = failure(&restart(&bench).await);
+    let (rig, _component) = rig_with(|_, _| (500, ""), "verify = false\ndeadline = '60s'").await;
+    rig.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::Dies(Duration::from_millis(100)));
+    let (kind, message) = failure(&restart(&rig).await);
     assert_eq!(kind, FailureKind::Job);
     assert_eq!(message, format!("{UNIT} was started, but is failed (failed, exit-code) now"));
 }
@@ -159,11 +161,11 @@ async fn a_unit_that_dies_while_it_is_probed_fails_at_once() {
 #[tokio::test]
 async fn a_unit_that_restarts_by_itself_is_counted_anew_and_its_last_invocation_is_the_evidence() {
     let script = |n, _: &str| if n < 10 { (500, "") } else { (200, "ok") };
-    let (bench, component) = bench_with(script, "verify = false\ndeadline = '60s'").await;
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let (rig, component) = rig_with(script, "verify = false\ndeadline = '60s'").await;
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "probe").await;
-    let by_itself = bench.systemd.restart_behind(UNIT);
+    let by_itself = rig.systemd.restart_behind(UNIT);
     let end = alice.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(end.evidence.unwrap().invocation_id_after, by_itself);

@@ -9,23 +9,24 @@ use usher_proto::{
     reason,
     v1::{FailureKind, OperationKind, OperationState, Order},
 };
-use usher_testkit::systemd::Reboot;
-
-use crate::bench::{Bench, order, refused, steps, succeeded};
+use usher_testkit::{
+    rig::agent::{Rig, order, refused, steps, succeeded},
+    systemd::Reboot,
+};
 
 #[tokio::test]
 async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
-    let mut bench = Bench::new().await;
-    let folder = bench.path().to_owned();
+    let mut rig = Rig::new().await;
+    let folder = rig.path().to_owned();
     let recorded = Arc::new(Mutex::new(String::new()));
     let record = Arc::clone(&recorded);
     let machine = move || *record.lock().unwrap() = fs::read_to_string(folder.join("state/running.json")).unwrap();
-    bench.systemd.on_reboot(Reboot::Calls(Arc::new(machine)));
+    rig.systemd.on_reboot(Reboot::Calls(Arc::new(machine)));
 
-    let mut alice = bench.operator().await;
+    let mut alice = rig.operator().await;
     let answer = alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     assert_eq!((answer.kind(), answer.state()), (OperationKind::RebootNode, OperationState::Running));
-    assert_eq!(bench.systemd.reboots(), 0, "the answer must come before the reboot is asked for");
+    assert_eq!(rig.systemd.reboots(), 0, "the answer must come before the reboot is asked for");
     alice.until_step("r", "reboot").await;
     let running = alice.node().await.current_operation.unwrap();
     assert_eq!(running.id, "r");
@@ -34,32 +35,32 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
         tokio::task::yield_now().await;
     }
     assert!(recorded.lock().unwrap().contains("reboot_asked"), "the intent must be on disk before login1 is asked");
-    bench.stop().await;
-    bench.boot("boot-2");
-    bench.start().await;
+    rig.stop().await;
+    rig.boot("boot-2");
+    rig.start().await;
 
-    let mut alice = bench.operator().await;
+    let mut alice = rig.operator().await;
     let end = alice.end_of("r").await;
     assert!(succeeded(&end), "{end:?}");
     assert!(steps(&end).ends_with(&["booted"]));
     let evidence = end.evidence.unwrap();
     assert_eq!((evidence.boot_id_before.as_str(), evidence.boot_id_after.as_str()), ("boot-1", "boot-2"));
-    assert_eq!(bench.systemd.reboots(), 1);
+    assert_eq!(rig.systemd.reboots(), 1);
     assert_eq!(alice.node().await.reboot_budget.unwrap().used, 1);
 
     // The coordinator that lost the answer asks again: nothing is done twice.
     let again = alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     assert_eq!(again.state(), OperationState::Succeeded);
-    assert_eq!(bench.systemd.reboots(), 1);
+    assert_eq!(rig.systemd.reboots(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_of_login1_that_is_lost_is_no_failure() {
-    let mut bench = Bench::without_agent("");
-    let listener = bench.systemd.listen(&bench.path().join("bus")).unwrap();
-    bench.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
-    bench.systemd.on_reboot(Reboot::AnswerLost(Arc::new(|| {})));
-    let mut alice = bench.operator().await;
+    let mut rig = Rig::without_agent("");
+    let listener = rig.systemd.listen(&rig.path().join("bus")).unwrap();
+    rig.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
+    rig.systemd.on_reboot(Reboot::AnswerLost(Arc::new(|| {})));
+    let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     let mut told = alice.until_step("r", "reboot").await;
     while !told.steps.iter().any(|step| step.message.contains("answer was lost")) {
@@ -67,18 +68,18 @@ async fn an_answer_of_login1_that_is_lost_is_no_failure() {
         told = alice.operation("r").await.unwrap();
     }
     // The machine does go down: the agent finds the new boot when it comes back.
-    bench.kill();
-    bench.boot("boot-2");
-    bench.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
-    assert!(succeeded(&bench.operator().await.end_of("r").await));
-    assert_eq!(bench.systemd.reboots(), 1);
+    rig.kill();
+    rig.boot("boot-2");
+    rig.start_on(usher_agent::machine::bus::Address::Peer(listener.address())).await;
+    assert!(succeeded(&rig.operator().await.end_of("r").await));
+    assert_eq!(rig.systemd.reboots(), 1);
 }
 
 #[tokio::test]
 async fn a_reboot_that_login1_refuses_fails_with_its_words() {
-    let bench = Bench::new().await;
-    bench.systemd.on_reboot(Reboot::Refused);
-    let mut alice = bench.operator().await;
+    let rig = Rig::new().await;
+    rig.systemd.on_reboot(Reboot::Refused);
+    let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     let end = alice.end_of("r").await;
     let failure = end.failure.unwrap();
@@ -89,13 +90,13 @@ async fn a_reboot_that_login1_refuses_fails_with_its_words() {
 
 #[tokio::test(start_paused = true)]
 async fn a_boot_that_goes_on_is_told_apart_from_a_slow_shutdown() {
-    let bench = Bench::new().await;
-    let mut alice = bench.operator().await;
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     let begin = tokio::time::Instant::now();
     // A shutdown is under way for ten minutes, then it is cancelled.
-    bench.systemd.set_preparing(true);
-    let systemd = bench.systemd.clone();
+    rig.systemd.set_preparing(true);
+    let systemd = rig.systemd.clone();
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_secs(600)).await;
         systemd.set_preparing(false);
@@ -112,36 +113,36 @@ async fn a_boot_that_goes_on_is_told_apart_from_a_slow_shutdown() {
 
 #[tokio::test]
 async fn an_agent_that_comes_back_in_the_same_boot_does_not_ask_again() {
-    let mut bench = Bench::new().await;
-    let mut alice = bench.operator().await;
+    let mut rig = Rig::new().await;
+    let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     // Before the 200 ms are over: login1 was not asked.
-    bench.kill();
-    bench.start().await;
-    let end = bench.operator().await.end_of("r").await;
+    rig.kill();
+    rig.start().await;
+    let end = rig.operator().await.end_of("r").await;
     assert_eq!(end.failure.unwrap().kind(), FailureKind::Interrupted);
-    assert_eq!(bench.systemd.reboots(), 0);
+    assert_eq!(rig.systemd.reboots(), 0);
 }
 
 #[tokio::test]
 async fn the_budget_is_a_brake_on_loops() {
     // A short memory for operations is no way around it.
-    let mut bench = Bench::with("[reboot]\nbudget_per_day = 2\n[operations]\nkeep = '1ms'\nkeep_count = 1\n").await;
-    bench.systemd.on_reboot(Reboot::Calls(Arc::new(|| {})));
+    let mut rig = Rig::with("[reboot]\nbudget_per_day = 2\n[operations]\nkeep = '1ms'\nkeep_count = 1\n").await;
+    rig.systemd.on_reboot(Reboot::Calls(Arc::new(|| {})));
     for boot in 1..=2 {
-        let mut alice = bench.operator().await;
+        let mut alice = rig.operator().await;
         let id = format!("r{boot}");
         alice.reboot(order(&id), &format!("boot-{boot}"), &[]).await.unwrap();
         alice.until_step(&id, "reboot").await;
-        while bench.systemd.reboots() < boot {
+        while rig.systemd.reboots() < boot {
             tokio::task::yield_now().await;
         }
-        bench.kill();
-        bench.boot(&format!("boot-{}", boot + 1));
-        bench.start().await;
-        assert!(succeeded(&bench.operator().await.end_of(&id).await));
+        rig.kill();
+        rig.boot(&format!("boot-{}", boot + 1));
+        rig.start().await;
+        assert!(succeeded(&rig.operator().await.end_of(&id).await));
     }
-    let mut alice = bench.operator().await;
+    let mut alice = rig.operator().await;
     for dry_run in [false, true] {
         let status = alice.reboot(Order { dry_run, ..order("r3") }, "boot-3", &[]).await.unwrap_err();
         let told = refused(&status, "");

@@ -3,51 +3,52 @@
 use std::{fs, time::Duration};
 
 use usher_proto::v1::{FailureKind, OperationState, WatchOperationRequest};
-use usher_testkit::systemd::JobOutcome;
-
-use crate::bench::{Bench, UNIT, order, steps, succeeded};
+use usher_testkit::{
+    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    systemd::JobOutcome,
+};
 
 /// Long enough for the agent to be killed and started again within a job.
 const SLOW: Duration = Duration::from_millis(800);
 
 #[tokio::test]
 async fn a_job_under_way_is_followed_by_the_next_agent() {
-    let mut bench = Bench::new().await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "job").await;
-    bench.kill();
-    bench.start().await;
-    let end = bench.operator().await.end_of("a").await;
+    rig.kill();
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(steps(&end), ["accepted", "job", "resumed", "active"]);
-    assert_eq!(end.evidence.unwrap().invocation_id_after, bench.systemd.unit(UNIT).invocation_id);
-    assert_eq!(bench.systemd.jobs().len(), 1, "nothing is done twice");
+    assert_eq!(end.evidence.unwrap().invocation_id_after, rig.systemd.unit(UNIT).invocation_id);
+    assert_eq!(rig.systemd.jobs().len(), 1, "nothing is done twice");
 }
 
 #[tokio::test]
 async fn a_job_that_ended_while_nobody_looked_is_settled_by_the_evidence() {
     for (outcome, good) in [(JobOutcome::Done, true), (JobOutcome::Failed, false)] {
-        let mut bench = Bench::new().await;
-        bench.systemd.set_unit(UNIT, |unit| (unit.takes, unit.outcome) = (Duration::from_millis(50), outcome));
-        let mut alice = bench.operator().await;
-        alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+        let mut rig = Rig::new().await;
+        rig.systemd.set_unit(UNIT, |unit| (unit.takes, unit.outcome) = (Duration::from_millis(50), outcome));
+        let mut alice = rig.operator().await;
+        alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
         alice.until_step("a", "job").await;
-        bench.kill();
-        while bench.systemd.unit(UNIT).invocation_id == bench.invocation {
+        rig.kill();
+        while rig.systemd.unit(UNIT).invocation_id == rig.invocation {
             tokio::task::yield_now().await;
         }
-        bench.start().await;
-        let end = bench.operator().await.end_of("a").await;
+        rig.start().await;
+        let end = rig.operator().await.end_of("a").await;
         assert_eq!(succeeded(&end), good, "{end:?}");
-        assert_eq!(bench.systemd.jobs().len(), 1);
+        assert_eq!(rig.systemd.jobs().len(), 1);
     }
 }
 
 /// Puts the only operation back on disk as it lay there before systemd was asked, when the unit ran as `before`.
-fn unask(bench: &Bench, before: &str) {
-    let state = bench.path().join("state");
+fn unask(rig: &Rig, before: &str) {
+    let state = rig.path().join("state");
     let file = fs::read_dir(state.join("operations")).unwrap().next().unwrap().unwrap().path();
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     record["state"] = serde_json::json!({ "state": "running" });
@@ -60,82 +61,82 @@ fn unask(bench: &Bench, before: &str) {
 
 #[tokio::test]
 async fn a_start_that_failed_while_nobody_looked_is_no_start_that_never_was() {
-    let mut bench = Bench::new().await;
-    let mut alice = bench.operator().await;
-    bench.systemd.set_unit(UNIT, |unit| {
+    let mut rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    rig.systemd.set_unit(UNIT, |unit| {
         unit.active_state = "inactive".to_owned();
         unit.outcome = JobOutcome::Failed;
     });
     alice.start(order("a"), UNIT).await.unwrap();
     alice.end_of("a").await;
-    bench.kill();
-    unask(&bench, &bench.invocation);
-    bench.start().await;
-    let failure = bench.operator().await.end_of("a").await.failure.unwrap();
+    rig.kill();
+    unask(&rig, &rig.invocation);
+    rig.start().await;
+    let failure = rig.operator().await.end_of("a").await.failure.unwrap();
     assert_eq!(failure.kind(), FailureKind::Job, "{failure:?}");
     assert!(!failure.journal.is_empty());
 }
 
 #[tokio::test]
 async fn an_operation_that_systemd_never_heard_of_is_interrupted() {
-    let mut bench = Bench::new().await;
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let end = alice.end_of("a").await;
-    bench.kill();
+    rig.kill();
     // The unit as it was then.
-    unask(&bench, &end.evidence.unwrap().invocation_id_after);
+    unask(&rig, &end.evidence.unwrap().invocation_id_after);
 
-    bench.start().await;
-    let end = bench.operator().await.end_of("a").await;
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
     assert_eq!(end.failure.as_ref().unwrap().kind(), FailureKind::Interrupted, "{end:?}");
-    assert_eq!(bench.systemd.jobs().len(), 1);
-    assert!(bench.operator().await.node().await.current_operation.is_none());
+    assert_eq!(rig.systemd.jobs().len(), 1);
+    assert!(rig.operator().await.node().await.current_operation.is_none());
 }
 
 #[tokio::test]
 async fn a_restart_that_a_reboot_overtook_is_settled_by_the_new_boot() {
-    let mut bench = Bench::new().await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "job").await;
-    bench.kill();
-    bench.boot("boot-2");
-    bench.start().await;
-    let end = bench.operator().await.end_of("a").await;
+    rig.kill();
+    rig.boot("boot-2");
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert!(end.steps.iter().any(|step| step.name == "resumed" && step.message.contains("rebooted")));
 }
 
 #[tokio::test]
 async fn a_stop_that_a_reboot_undid_does_not_say_that_nothing_happened() {
-    let mut bench = Bench::new().await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
-    let mut alice = bench.operator().await;
-    alice.stop(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = rig.operator().await;
+    alice.stop(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "job").await;
-    bench.kill();
-    bench.boot("boot-2");
-    bench.start().await;
-    let failure = bench.operator().await.end_of("a").await.failure.unwrap();
+    rig.kill();
+    rig.boot("boot-2");
+    rig.start().await;
+    let failure = rig.operator().await.end_of("a").await.failure.unwrap();
     assert_eq!(failure.kind(), FailureKind::Interrupted);
     assert!(failure.message.starts_with("interrupted by a reboot of the node"), "{}", failure.message);
 }
 
 #[tokio::test]
 async fn sigterm_ends_watches_and_leaves_the_operation_to_the_next_agent() {
-    let mut bench = Bench::new().await;
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let request = WatchOperationRequest { operation_id: "a".to_owned() };
     let mut watch = alice.info.watch_operation(request).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().operation.unwrap().state(), OperationState::Running);
     alice.until_step("a", "job").await;
 
     let begin = std::time::SystemTime::now();
-    bench.stop().await;
+    rig.stop().await;
     assert!(begin.elapsed().unwrap() < Duration::from_secs(2));
     let end = loop {
         match watch.message().await {
@@ -144,9 +145,9 @@ async fn sigterm_ends_watches_and_leaves_the_operation_to_the_next_agent() {
         }
     };
     assert_eq!(end.unwrap_err().code(), tonic::Code::Unavailable);
-    assert!(fs::read_to_string(bench.path().join("state/running.json")).unwrap().contains("\"running\""));
+    assert!(fs::read_to_string(rig.path().join("state/running.json")).unwrap().contains("\"running\""));
 
-    bench.start().await;
-    let end = bench.operator().await.end_of("a").await;
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
 }

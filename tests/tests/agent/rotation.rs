@@ -12,17 +12,18 @@ use std::{
 use tokio::time::timeout;
 use usher_agent::door::live::POLL_INTERVAL;
 use usher_proto::v1::GetNodeRequest;
-use usher_testkit::pki::{Ca, Names};
-
-use crate::bench::{Bench, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::{Ca, Names},
+    rig::agent::{Caller, Rig, UNIT, order, refused, succeeded},
+};
 
 /// Long enough for the agent to look at its files twice.
 fn soon() -> Duration {
     POLL_INTERVAL * 2 + Duration::from_secs(4)
 }
 
-async fn warnings_until(bench: &Bench, done: impl Fn(&[String]) -> bool) -> Vec<String> {
-    let mut bob = bench.viewer().await;
+async fn warnings_until(rig: &Rig, done: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let mut bob = rig.viewer().await;
     let waited = timeout(soon(), async {
         loop {
             let warnings = bob.node().await.warnings;
@@ -37,9 +38,9 @@ async fn warnings_until(bench: &Bench, done: impl Fn(&[String]) -> bool) -> Vec<
 
 #[tokio::test]
 async fn certificates_rotate_under_load_without_a_failed_call() {
-    let bench = Bench::new().await;
-    let identity = bench.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
-    let endpoint = bench.endpoint(&identity);
+    let rig = Rig::new().await;
+    let identity = rig.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    let endpoint = rig.endpoint(&identity);
     let stop = Arc::new(AtomicBool::new(false));
     let calls: Arc<[AtomicU32; 4]> = Arc::default();
     let load: Vec<_> = (0..4)
@@ -52,7 +53,7 @@ async fn certificates_rotate_under_load_without_a_failed_call() {
                     if client % 2 == 0 {
                         channel = endpoint.connect().await.unwrap();
                     }
-                    let mut bob = crate::bench::Caller::over(channel.clone());
+                    let mut bob = Caller::over(channel.clone());
                     bob.info.get_node(GetNodeRequest {}).await.unwrap();
                     calls[client].fetch_add(1, Ordering::Relaxed);
                 }
@@ -64,68 +65,67 @@ async fn certificates_rotate_under_load_without_a_failed_call() {
     let mut rotations = 0;
     while rotations < 5 || calls.iter().any(|calls| calls.load(Ordering::Relaxed) < 20) {
         rotations += 1;
-        let next = bench.ca.server(&["node-1"]).unwrap();
-        fs::write(bench.path().join("agent.pem"), &next.certificate).unwrap();
-        bench.agent().live().reload();
-        bench.viewer().await.node().await;
-        fs::write(bench.path().join("agent-key.pem"), &next.key).unwrap();
-        bench.agent().live().reload();
-        bench.viewer().await.node().await;
+        let next = rig.ca.server(&["node-1"]).unwrap();
+        fs::write(rig.path().join("agent.pem"), &next.certificate).unwrap();
+        rig.agent().live().reload();
+        rig.viewer().await.node().await;
+        fs::write(rig.path().join("agent-key.pem"), &next.key).unwrap();
+        rig.agent().live().reload();
+        rig.viewer().await.node().await;
     }
     stop.store(true, Ordering::Relaxed);
     for client in load {
         client.await.unwrap();
     }
-    let node = bench.operator().await.node().await;
+    let node = rig.operator().await.node().await;
     assert!(node.warnings.iter().all(|warning| !warning.contains("TLS")), "{:?}", node.warnings);
 }
 
 #[tokio::test]
 async fn a_broken_certificate_keeps_the_old_one_and_becomes_a_warning_until_it_is_mended() {
-    let bench = Bench::new().await;
-    let key = fs::read(bench.path().join("agent-key.pem")).unwrap();
-    fs::write(bench.path().join("agent-key.pem"), "garbage").unwrap();
-    let warnings =
-        warnings_until(&bench, |warnings| warnings.iter().any(|warning| warning.contains("TLS files"))).await;
+    let rig = Rig::new().await;
+    let key = fs::read(rig.path().join("agent-key.pem")).unwrap();
+    fs::write(rig.path().join("agent-key.pem"), "garbage").unwrap();
+    let warnings = warnings_until(&rig, |warnings| warnings.iter().any(|warning| warning.contains("TLS files"))).await;
     assert!(warnings.iter().any(|warning| warning.contains("agent-key.pem")), "{warnings:?}");
     // New connections are served with the old one; and the agent works.
-    let mut alice = bench.operator().await;
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     assert!(succeeded(&alice.end_of("a").await));
 
-    fs::write(bench.path().join("agent-key.pem"), key).unwrap();
-    warnings_until(&bench, |warnings| !warnings.iter().any(|warning| warning.contains("TLS files"))).await;
+    fs::write(rig.path().join("agent-key.pem"), key).unwrap();
+    warnings_until(&rig, |warnings| !warnings.iter().any(|warning| warning.contains("TLS files"))).await;
 }
 
 #[tokio::test]
 async fn the_callers_ca_is_changed_for_new_connections() {
-    let mut bench = Bench::new().await;
+    let mut rig = Rig::new().await;
     let alice = Names { common_name: "alice", ..Names::default() };
-    let mut open = bench.operator().await;
-    let old = bench.ca.client(&alice).unwrap();
-    let (new_ca, server_ca) = (Ca::new("new").unwrap(), bench.ca.pem().to_owned());
-    new_ca.write(&bench.path().join("ca.pem")).unwrap();
-    bench.agent().live().reload();
+    let mut open = rig.operator().await;
+    let old = rig.ca.client(&alice).unwrap();
+    let (new_ca, server_ca) = (Ca::new("new").unwrap(), rig.ca.pem().to_owned());
+    new_ca.write(&rig.path().join("ca.pem")).unwrap();
+    rig.agent().live().reload();
 
     // The agent's own certificate is still of the old CA.
-    fs::write(bench.path().join("ca.pem"), &server_ca).unwrap();
-    let refused = match bench.connect(&old).await {
+    fs::write(rig.path().join("ca.pem"), &server_ca).unwrap();
+    let refused = match rig.connect(&old).await {
         Ok(mut caller) => caller.info.get_node(GetNodeRequest {}).await.is_err(),
         Err(_) => true,
     };
     assert!(refused, "the old CA is out of force");
     let new = new_ca.client(&alice).unwrap();
-    bench.connect(&new).await.unwrap().node().await;
+    rig.connect(&new).await.unwrap().node().await;
     open.node().await;
-    bench.kill();
+    rig.kill();
 }
 
 #[tokio::test]
 async fn the_allow_list_is_read_again_also_for_open_connections() {
-    let bench = Bench::new().await;
-    let mut bob = bench.viewer().await;
-    let mut alice = bench.operator().await;
-    bench.write_config("operator = ['CN=alice']");
+    let rig = Rig::new().await;
+    let mut bob = rig.viewer().await;
+    let mut alice = rig.operator().await;
+    rig.write_config("operator = ['CN=alice']");
     let gone = timeout(soon(), async {
         loop {
             match bob.info.get_node(GetNodeRequest {}).await {
@@ -139,14 +139,14 @@ async fn the_allow_list_is_read_again_also_for_open_connections() {
     alice.node().await;
 
     // A broken file keeps what is in force.
-    fs::write(bench.path().join("agent.toml"), "allow = 1").unwrap();
-    bench.agent().live().reload();
+    fs::write(rig.path().join("agent.toml"), "allow = 1").unwrap();
+    rig.agent().live().reload();
     let warnings = alice.node().await.warnings;
     assert!(warnings.iter().any(|warning| warning.contains("agent.toml:1")), "{warnings:?}");
 
     // What else changes waits for a restart, and is told.
-    bench.write_config("operator = ['CN=alice']\n[limits]\nconnections = 3");
-    bench.agent().live().reload();
+    rig.write_config("operator = ['CN=alice']\n[limits]\nconnections = 3");
+    rig.agent().live().reload();
     let warnings = alice.node().await.warnings;
     assert!(warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");
 }

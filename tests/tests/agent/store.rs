@@ -2,22 +2,22 @@
 
 use std::fs;
 
-use crate::bench::{Bench, UNIT, order, succeeded};
+use usher_testkit::rig::agent::{Rig, UNIT, order, succeeded};
 
-async fn restarted(bench: &Bench, id: &str) {
-    let mut alice = bench.operator().await;
-    let now = bench.systemd.unit(UNIT).invocation_id;
+async fn restarted(rig: &Rig, id: &str) {
+    let mut alice = rig.operator().await;
+    let now = rig.systemd.unit(UNIT).invocation_id;
     alice.restart(order(id), UNIT, &now).await.unwrap();
     assert!(succeeded(&alice.end_of(id).await));
 }
 
 #[tokio::test]
 async fn damaged_files_are_told_of_and_stop_nobody() {
-    let mut bench = Bench::new().await;
-    restarted(&bench, "good").await;
-    restarted(&bench, "bad").await;
-    bench.kill();
-    let state = bench.path().join("state");
+    let mut rig = Rig::new().await;
+    restarted(&rig, "good").await;
+    restarted(&rig, "bad").await;
+    rig.kill();
+    let state = rig.path().join("state");
     for entry in fs::read_dir(state.join("operations")).unwrap() {
         let path = entry.unwrap().path();
         if path.to_string_lossy().contains(".bad.") {
@@ -27,9 +27,9 @@ async fn damaged_files_are_told_of_and_stop_nobody() {
     fs::write(state.join("epoch.json"), "{").unwrap();
     fs::write(state.join("running.json"), "{").unwrap();
     fs::write(state.join("operations/1.unit.x.json.unfinished"), "{").unwrap();
-    bench.start().await;
+    rig.start().await;
 
-    let mut bob = bench.viewer().await;
+    let mut bob = rig.viewer().await;
     assert!(bob.operation("good").await.is_ok());
     assert_eq!(bob.operation("bad").await.unwrap_err().code(), tonic::Code::Unavailable);
     let node = bob.node().await;
@@ -38,17 +38,17 @@ async fn damaged_files_are_told_of_and_stop_nobody() {
         assert!(node.warnings.iter().any(|warning| warning.contains(part)), "{:?}", node.warnings);
     }
     assert!(!state.join("operations/1.unit.x.json.unfinished").exists());
-    restarted(&bench, "more").await;
+    restarted(&rig, "more").await;
 }
 
 #[tokio::test]
 async fn operations_beyond_the_number_kept_are_forgotten() {
-    let bench = Bench::with("[operations]\nkeep_count = 2\n").await;
+    let rig = Rig::with("[operations]\nkeep_count = 2\n").await;
     for id in ["a", "b", "c", "d"] {
-        restarted(&bench, id).await;
+        restarted(&rig, id).await;
     }
-    let mut bob = bench.viewer().await;
-    while fs::read_dir(bench.path().join("state/operations")).unwrap().count() > 2 {
+    let mut bob = rig.viewer().await;
+    while fs::read_dir(rig.path().join("state/operations")).unwrap().count() > 2 {
         tokio::task::yield_now().await;
     }
     assert!(bob.operation("c").await.is_ok() && bob.operation("d").await.is_ok());
@@ -57,15 +57,15 @@ async fn operations_beyond_the_number_kept_are_forgotten() {
 
 #[tokio::test]
 async fn operations_beyond_their_age_are_forgotten_at_the_next_start() {
-    let mut bench = Bench::with("[operations]\nkeep = '1h'\n").await;
-    restarted(&bench, "new").await;
-    bench.kill();
-    let folder = bench.path().join("state/operations");
+    let mut rig = Rig::with("[operations]\nkeep = '1h'\n").await;
+    restarted(&rig, "new").await;
+    rig.kill();
+    let folder = rig.path().join("state/operations");
     let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     fs::copy(&file, folder.join("1700000000000.unit.old.json")).unwrap();
-    bench.start().await;
+    rig.start().await;
     while folder.join("1700000000000.unit.old.json").exists() {
         tokio::task::yield_now().await;
     }
-    assert!(bench.viewer().await.operation("new").await.is_ok());
+    assert!(rig.viewer().await.operation("new").await.is_ok());
 }

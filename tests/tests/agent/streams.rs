@@ -17,18 +17,19 @@ use usher_agent::{
     stream::{BoxedStream, Dial},
 };
 use usher_proto::{reason, v1::FailureKind};
-use usher_testkit::pki::Names;
-
-use crate::bench::{Bench, Caller, UNIT, order, refused, steps, succeeded};
+use usher_testkit::{
+    pki::Names,
+    rig::agent::{Caller, Rig, UNIT, order, refused, steps, succeeded},
+};
 
 /// What a duplex stream holds before its writer must wait.
 const BUFFER: usize = 64 * 1024;
 
 type Incoming = UnboundedSender<(BoxedStream, std::net::SocketAddr)>;
 
-async fn start(bench: &mut Bench, caller: Option<caller::Caller>) -> Incoming {
+async fn start(rig: &mut Rig, caller: Option<caller::Caller>) -> Incoming {
     let (sender, incoming) = unbounded_channel();
-    bench.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
+    rig.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
     sender
 }
 
@@ -45,17 +46,17 @@ async fn connect(endpoint: Endpoint, door: &Incoming) -> Result<Channel, Error> 
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_given() {
-    let mut bench = Bench::without_agent("");
+    let mut rig = Rig::without_agent("");
     for file in ["agent.pem", "agent-key.pem", "ca.pem"] {
-        fs::remove_file(bench.path().join(file)).unwrap();
+        fs::remove_file(rig.path().join(file)).unwrap();
     }
-    let door = start(&mut bench, Some(caller::Caller::named(["CN=alice"]))).await;
-    assert_eq!(bench.agent().address(), None);
+    let door = start(&mut rig, Some(caller::Caller::named(["CN=alice"]))).await;
+    assert_eq!(rig.agent().address(), None);
     let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
 
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
     let began = Instant::now();
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let end = alice.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(end.caller, ["CN=alice"]);
@@ -68,21 +69,21 @@ async fn an_agent_runs_over_streams_without_a_certificate_for_the_caller_it_was_
 #[tokio::test(start_paused = true)]
 async fn the_caller_that_a_door_of_streams_was_given_has_its_role_and_no_more() {
     for (name, expected) in [("O=sre", reason::ROLE_TOO_LOW), ("CN=mallory", reason::NOT_LISTED)] {
-        let mut bench = Bench::without_agent("");
-        let door = start(&mut bench, Some(caller::Caller::named([name]))).await;
+        let mut rig = Rig::without_agent("");
+        let door = start(&mut rig, Some(caller::Caller::named([name]))).await;
         let mut caller = Caller::over(connect(Endpoint::from_static("http://node-1"), &door).await.unwrap());
-        let status = caller.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
+        let status = caller.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
         assert_eq!(refused(&status, "").1, expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() {
-    let mut bench = Bench::without_agent("");
-    let door = start(&mut bench, None).await;
-    let alice = bench.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
-    let mut alice = Caller::over(connect(bench.endpoint_to("https://node-1", &alice), &door).await.unwrap());
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    let mut rig = Rig::without_agent("");
+    let door = start(&mut rig, None).await;
+    let alice = rig.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();
+    let mut alice = Caller::over(connect(rig.endpoint_to("https://node-1", &alice), &door).await.unwrap());
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     assert!(succeeded(&alice.end_of("a").await));
     assert!(alice.node().await.certificate_not_after.is_some());
 
@@ -94,54 +95,54 @@ async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() 
     assert!(!answered, "no certificate, no answer");
 }
 
-async fn start_in_memory(bench: &mut Bench, disk: &MemoryDisk) -> Caller {
+async fn start_in_memory(rig: &mut Rig, disk: &MemoryDisk) -> Caller {
     let (sender, incoming) = unbounded_channel();
     let caller = Some(caller::Caller::named(["CN=alice"]));
     let disk = Disk::Memory(disk.clone());
-    bench.start_with(|edges| (edges.door, edges.disk) = (Door::Streams { incoming, caller }, disk)).await;
+    rig.start_with(|edges| (edges.door, edges.disk) = (Door::Streams { incoming, caller }, disk)).await;
     Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap())
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_on_a_disk_in_memory_outlives_its_agent() {
-    let mut bench = Bench::without_agent("");
+    let mut rig = Rig::without_agent("");
     let disk = MemoryDisk::default();
-    disk.write(&bench.path().join("boot_id"), "boot-7\n").unwrap();
-    let mut alice = start_in_memory(&mut bench, &disk).await;
+    disk.write(&rig.path().join("boot_id"), "boot-7\n").unwrap();
+    let mut alice = start_in_memory(&mut rig, &disk).await;
     assert_eq!(alice.node().await.boot_id, "boot-7");
-    bench.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(30));
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "job").await;
 
     disk.detach();
-    bench.kill();
+    rig.kill();
     let disk = disk.attach();
-    let mut alice = start_in_memory(&mut bench, &disk).await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
     let end = alice.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert!(steps(&end).contains(&"resumed"), "{end:?}");
-    assert_eq!(bench.systemd.jobs(), [format!("restart {UNIT}")]);
-    assert!(!bench.path().join("state").exists(), "nothing may reach the machine's own disk");
+    assert_eq!(rig.systemd.jobs(), [format!("restart {UNIT}")]);
+    assert!(!rig.path().join("state").exists(), "nothing may reach the machine's own disk");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_agent_whose_task_still_runs_begins_nothing() {
-    let mut bench = Bench::without_agent("");
+    let mut rig = Rig::without_agent("");
     let disk = MemoryDisk::default();
-    let boot_id = bench.path().join("boot_id");
+    let boot_id = rig.path().join("boot_id");
     disk.write(&boot_id, "boot-1").unwrap();
-    let mut alice = start_in_memory(&mut bench, &disk).await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
     disk.detach();
-    let status = alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap_err();
+    let status = alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::STATE_UNAVAILABLE);
-    assert!(bench.systemd.jobs().is_empty());
+    assert!(rig.systemd.jobs().is_empty());
     assert_eq!(disk.attach().read(&boot_id).unwrap(), b"boot-1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn probes_are_asked_over_the_dial_that_the_agent_was_given() {
     let probe = "[units.'kube-scheduler.service'.probe]\nurl = 'https://127.0.0.1:10259/readyz'\nverify = false\n";
-    let mut bench = Bench::without_agent(probe);
+    let mut rig = Rig::without_agent(probe);
     let (dialed, mut addresses) = unbounded_channel();
     let (sender, incoming) = unbounded_channel();
     let caller = Some(caller::Caller::named(["CN=alice"]));
@@ -149,17 +150,16 @@ async fn probes_are_asked_over_the_dial_that_the_agent_was_given() {
         dialed.send(address).unwrap();
         async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }
     });
-    bench
-        .start_with(|edges| {
-            (edges.door, edges.dial) = (Door::Streams { incoming, caller }, dial);
-            // A process runs in real time: while the agent waits for one, paused time jumps to the end of its patience.
-            edges.places.journalctl = "/nonexistent".into();
-        })
-        .await;
+    rig.start_with(|edges| {
+        (edges.door, edges.dial) = (Door::Streams { incoming, caller }, dial);
+        // A process runs in real time: while the agent waits for one, paused time jumps to the end of its patience.
+        edges.places.journalctl = "/nonexistent".into();
+    })
+    .await;
     let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap());
 
     let began = Instant::now();
-    alice.restart(order("a"), UNIT, &bench.invocation).await.unwrap();
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let failure = alice.end_of("a").await.failure.unwrap();
     assert_eq!(failure.kind(), FailureKind::Probe, "{failure:?}");
     assert_eq!(addresses.recv().await.unwrap(), "127.0.0.1:10259");

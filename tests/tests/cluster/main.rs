@@ -1,12 +1,5 @@
 //! What usher reads from a cluster, and how long it takes, whatever is dead or silent in it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test's own functions cannot do fails the test"
-)]
-
 mod elections;
 mod facts;
 mod lock;

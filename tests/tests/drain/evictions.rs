@@ -1,10 +1,11 @@
 //! What is evicted, how it is asked for, and when it counts as gone.
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::sleep;
-use usher_coordinator::drain::{DrainOptions, whereabouts};
+use usher_coordinator::drain::{DrainOptions, Drainer, whereabouts};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{budget, deployment, node, pod, stateful_set},
@@ -101,6 +102,19 @@ async fn a_successor_of_the_same_name_elsewhere_is_another_pod() {
     assert_ne!(api.get::<Pod>("db/pg-0").unwrap().uid().unwrap(), before);
     assert_eq!(on(&api, "w2"), ["pg-0"]);
     assert_eq!(evictions(&api).len(), 1);
+}
+
+/// Paused time moves the server's clock, but not this machine's: in this test the operator's clock seems to stand still.
+#[tokio::test(start_paused = true)]
+async fn whether_a_grace_period_is_over_is_judged_by_the_servers_clock() {
+    for (offset, is_over) in [(0, false), (60, true)] {
+        let api = cluster();
+        api.add(owned("web/stuck").never_stops());
+        let options = DrainOptions { skip_wait_for_delete: Some(seconds(1)), ..within(MINUTE) };
+        let drainer = Drainer::new(api.client()).with_clock_offset(SignedDuration::from_secs(offset));
+        let drained = drainer.drain("w1", &options, &mut |_| {}).await;
+        assert_eq!(drained.is_ok_and(|drained| drained.stayed.len() == 1), is_over, "{offset} s ahead");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::time::sleep;
 use usher_coordinator::drain::{
-    Confirm, DrainError, DrainOptions, DrainPolicy, Drained, Drainer, Outlook, PodSelector, StayReason,
+    Confirm, DrainError, DrainOptions, DrainPolicy, Drained, Drainer, PodSelector, StayReason, Verdict,
 };
 use usher_testkit::apiserver::{
     ApiServer,
@@ -63,7 +63,7 @@ async fn jobs_may_finish_before_their_pods_are_removed() {
     let options = DrainOptions { policy: policy.clone(), ..DrainOptions::default() };
     let nodes = ["w1".to_owned()];
     let previews = Drainer::new(api.client()).previews(&nodes, &options, Confirm::Everything).await.unwrap();
-    assert_eq!(previews[0].pods[1].outlook, Outlook::Finish);
+    assert_eq!(previews[0].pods[1].verdict, Verdict::Finish);
     assert_eq!(previews[0].to_string(), "2 pods: 1 can go now, 1 must end by themselves first");
 
     let end = api.clone();

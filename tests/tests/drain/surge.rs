@@ -6,7 +6,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use usher_coordinator::drain::{Confirm, DrainError, DrainOptions, DrainPolicy, Drainer, Outlook};
+use usher_coordinator::drain::{Confirm, DrainError, DrainOptions, DrainPolicy, Drainer, Verdict};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{budget, deployment, node},
@@ -49,16 +49,16 @@ fn surging() -> DrainOptions {
     DrainOptions { policy, timeout: MINUTE, ..DrainOptions::default() }
 }
 
-async fn outlook(api: &ApiServer, options: &DrainOptions) -> Outlook {
+async fn verdict(api: &ApiServer, options: &DrainOptions) -> Verdict {
     let nodes = ["w1".to_owned()];
     let previews = Drainer::new(api.client()).previews(&nodes, options, Confirm::Everything).await.unwrap();
-    previews[0].pods[0].outlook.clone()
+    previews[0].pods[0].verdict.clone()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lone_replica_goes_when_another_one_is_ready_though_its_budget_allows_no_eviction() {
     let api = lone().await;
-    assert_eq!(outlook(&api, &surging()).await, Outlook::Replace { deployment: "web".into() });
+    assert_eq!(verdict(&api, &surging()).await, Verdict::Replace { deployment: "web".into() });
     cordon(&api);
     let options = surging();
     let ((drained, told), fewest) = fewest_ready_while(&api, drain_with(&api, &options)).await;
@@ -72,7 +72,7 @@ async fn a_lone_replica_goes_when_another_one_is_ready_though_its_budget_allows_
 #[tokio::test(start_paused = true)]
 async fn without_the_sites_word_it_can_never_go() {
     let api = lone().await;
-    assert!(matches!(outlook(&api, &DrainOptions::default()).await, Outlook::Never { .. }));
+    assert!(matches!(verdict(&api, &DrainOptions::default()).await, Verdict::Never { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +96,7 @@ async fn a_deployment_that_would_end_its_pod_first_is_left_alone_and_says_why() 
     api.edit::<Deployment>("web/web", recreating.take());
     let nodes = ["w1".to_owned()];
     let preview = Drainer::new(api.client()).previews(&nodes, &surging(), Confirm::Nothing).await.unwrap();
-    assert!(matches!(preview[0].pods[0].outlook, Outlook::Never { .. }));
+    assert!(matches!(preview[0].pods[0].verdict, Verdict::Never { .. }));
     assert!(preview[0].pods[0].cautions.iter().any(|caution| caution.contains("strategy Recreate")), "{preview:?}");
     let before: Vec<_> = api.list::<Pod>().iter().map(ResourceExt::name_any).collect();
     cordon(&api);

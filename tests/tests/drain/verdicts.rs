@@ -1,13 +1,11 @@
 //! What is said of each pod before anything is touched.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use usher_coordinator::drain::{
-    BudgetPreview, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, Outlook, PodOutlook, never_lines,
+    BudgetPreview, Confirm, DrainError, DrainOptions, DrainPreview, Drainer, PodVerdict, Verdict, never_lines,
 };
 use usher_testkit::apiserver::{
     ApiServer, Failure, Fault,
@@ -35,7 +33,7 @@ async fn previewed(api: &ApiServer, confirm: Confirm) -> DrainPreview {
     previews.remove(0)
 }
 
-fn find<'p>(preview: &'p DrainPreview, name: &str) -> &'p PodOutlook {
+fn find<'p>(preview: &'p DrainPreview, name: &str) -> &'p PodVerdict {
     preview.pods.iter().find(|pod| pod.pod.to_string() == name).unwrap()
 }
 
@@ -100,8 +98,8 @@ async fn pods_that_wait_and_pods_that_stay_do_not_keep_a_drain_from_beginning() 
     api.add(budget("web/web").max_unavailable(1));
     let preview = previewed(&api, Confirm::Nothing).await;
     assert_eq!(preview.to_string(), "5 pods: 1 can go now, 3 must wait for web/web (1 at a time), 1 stays (DaemonSet)");
-    assert_eq!(find(&preview, "web/web-0").outlook, Outlook::Now);
-    assert_eq!(find(&preview, "web/web-3").outlook, Outlook::Wait { budget: "web".into(), needs: 3, has: 4 });
+    assert_eq!(find(&preview, "web/web-0").verdict, Verdict::Now);
+    assert_eq!(find(&preview, "web/web-3").verdict, Verdict::Wait { budget: "web".into(), needs: 3, has: 4 });
     Drainer::new(api.client()).check("w1", &DrainOptions::default()).await.unwrap();
     assert_eq!(api.writes(), [""; 0]);
 }
@@ -120,7 +118,7 @@ async fn a_lone_replica_and_a_pod_that_no_other_node_takes_are_warned_of() {
     let cautions = &previews[0].pods[0].cautions;
     assert_eq!(cautions[0], "a lone replica, away until another one is ready");
     assert_eq!(cautions.len(), usize::from(nodes[0] == "w1") + 1, "{cautions:?}");
-    assert_eq!(previews[0].pods[0].outlook, Outlook::Now);
+    assert_eq!(previews[0].pods[0].verdict, Verdict::Now);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,8 +128,8 @@ async fn the_server_has_the_last_word() {
     let no = Failure::new(403, "Forbidden", "admission webhook \"keep\" denied the request: not on Fridays");
     api.inject(Fault::on(Method::POST, "pods/b/eviction").fail(no).always());
     let preview = previewed(&api, Confirm::Everything).await;
-    assert_eq!(find(&preview, "web/a").outlook, Outlook::Now);
-    let Outlook::Never { because, .. } = &find(&preview, "web/b").outlook else { panic!() };
+    assert_eq!(find(&preview, "web/a").verdict, Verdict::Now);
+    let Verdict::Never { because, .. } = &find(&preview, "web/b").verdict else { panic!() };
     assert_eq!(because, "admission webhook \"keep\" denied the request: not on Fridays");
     assert_eq!(api.writes().len(), 2);
     assert!(api.writes().iter().all(|write| write.ends_with("?dryRun=All")));
@@ -156,7 +154,7 @@ async fn whoever_may_not_look_at_the_cluster_gets_verdicts_without_it() {
     api.inject(Fault::on(Method::GET, "/api/v1/nodes").status(403).always());
     api.inject(Fault::on(Method::GET, "poddisruptionbudgets").status(403).always());
     let preview = previewed(&api, Confirm::Nothing).await;
-    assert_eq!(find(&preview, "web/a").outlook, Outlook::Now);
+    assert_eq!(find(&preview, "web/a").verdict, Verdict::Now);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,21 +184,20 @@ async fn verdicts_are_data_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nobody_refills_budgets_pods_wait_for_that_and_are_not_stuck() {
+async fn while_nobody_replenishes_budgets_pods_wait_for_that_and_are_not_stuck() {
     let api = ApiServer::new();
     api.add(node("w1")).add(node("w2"));
     api.add(deployment("web/web").replicas(4)).add(budget("web/web").max_unavailable(1));
     sleep(seconds(5)).await;
     api.edit::<Node>("w1", json!({"spec": {"unschedulable": true}}));
-    let leads = AtomicBool::new(false);
-    let leading = || Some(leads.load(Ordering::Relaxed));
-    let drainer = Drainer::new(api.client()).asking(&leading);
+    let leads = watch::Sender::new(Some(false));
+    let drainer = Drainer::new(api.client()).with_budget_leader(leads.subscribe());
     let mut told = Vec::new();
     api.run_controller_manager(false);
     let drain = async { drainer.drain("w1", &DrainOptions::default(), &mut |progress| told.push(progress)).await };
     let election = async {
         sleep(seconds(16)).await;
-        leads.store(true, Ordering::Relaxed);
+        leads.send_replace(Some(true));
         api.run_controller_manager(true);
     };
     let (drained, ()) = tokio::join!(drain, election);

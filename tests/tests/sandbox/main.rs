@@ -1,5 +1,4 @@
 //! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
-#![allow(clippy::unwrap_used, reason = "what the test's own function cannot do fails the test")]
 
 mod documents;
 mod terminal;

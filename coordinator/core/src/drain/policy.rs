@@ -6,22 +6,22 @@ use serde::Serialize;
 
 use super::PodSelector;
 
-/// Which pods are left alone, awaited or put in order. Empty: none.
+/// Which pods to skip, to await, to replace first, and in which order the others go. Empty lists match no pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DrainPolicy {
     /// Pods in these namespaces forbid a drain.
     pub protected_namespaces: Vec<String>,
-    /// These pods are left alone, whatever else is true of them.
+    /// These pods are left alone, whatever kubectl's filters say.
     pub skip: Vec<PodSelector>,
-    /// These pods are not evicted before they have ended by themselves.
+    /// These pods must end by themselves before they are evicted.
     pub wait_for_completion: Vec<PodSelector>,
-    /// The same for all pods of Jobs.
+    /// Whether the same applies to all pods of Jobs.
     pub wait_for_jobs: bool,
-    /// Of these pods, lone replicas of Deployments are replaced before they go.
+    /// A lone replica of a Deployment among these pods is replaced before it goes.
     pub surge: Vec<PodSelector>,
-    /// When the pods have gone, wait until their volumes are detached from the node.
+    /// Whether to wait until the volumes of the pods that have gone are detached from the node.
     pub wait_for_volumes: bool,
-    /// Groups: pods of an earlier one have gone before the first of a later one is told to go. Those of none go last.
+    /// Groups: the pods of one group have gone before the first of the next is evicted. Pods of no group go last.
     pub order: Vec<PodSelector>,
 }
 
@@ -40,12 +40,12 @@ impl Default for DrainPolicy {
     }
 }
 
-/// What is done about pods that do not go in time. Nothing, unless the operator asks for it by name.
+/// What to do about pods that do not go in time: nothing, unless the operator asks for it by name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Escalation {
-    /// A pod that has not ended so long after it was told to go is told again, with the shortest grace that lets its kubelet
-    /// end it in order.
+    /// A pod that is still running this long after its eviction is deleted again, with the shortest grace period that lets its
+    /// kubelet end it in order.
     pub kill_after: Option<Duration>,
-    /// A pod that a budget has refused for so long is deleted, whatever the budget says.
+    /// A pod that a budget has blocked for this long is deleted, regardless of the budget.
     pub delete_after: Option<Duration>,
 }

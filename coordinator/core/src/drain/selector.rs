@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_said() {
+    fn a_malformed_selector_is_an_error() {
         for text in ["", "=web", "app=web,", "tier in front", "tier near (a)", "tier in (a", "a b", "-x"] {
             assert!(text.parse::<PodSelector>().is_err(), "{text}");
         }

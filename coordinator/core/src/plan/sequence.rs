@@ -1,4 +1,4 @@
-//! In which order control-plane machines are touched: whoever leads goes last.
+//! In which order control-plane machines are touched: leaders go last.
 
 use crate::{
     facts::Inventory,

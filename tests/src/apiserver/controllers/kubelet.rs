@@ -95,13 +95,19 @@ impl Kubelets {
 
     pub(super) fn pass(&mut self, store: &mut Store, now: Timestamp) -> Due {
         let mut due = None;
+        let mut pods: BTreeMap<String, Vec<Key>> = BTreeMap::new();
+        for (key, pod) in store.list(PODS, None) {
+            if let Some(node) = pod["spec"]["nodeName"].as_str() {
+                pods.entry(node.to_owned()).or_default().push(key.clone());
+            }
+        }
         for (node, running) in self.nodes.iter_mut().filter(|(_, running)| running.kubelet.alive) {
             if store.get(&Key::new(NODES, "", node)).is_none() {
                 continue;
             }
             due = earlier(due, Some(running.heartbeat(store, node, now)));
-            for key in pods_on(store, node) {
-                due = earlier(due, running.tend(store, &key, now));
+            for key in pods.get(node).into_iter().flatten() {
+                due = earlier(due, running.tend(store, key, now));
             }
         }
         due
@@ -120,16 +126,24 @@ impl Kubelets {
                 }
                 _ => false,
             };
-            store.edit(&key, |node| {
-                let cordoned = node["spec"]["unschedulable"] == true;
-                set_taint(node, UNSCHEDULABLE, "NoSchedule", cordoned);
-                for effect in ["NoSchedule", "NoExecute"] {
-                    set_taint(node, UNREACHABLE, effect, silent);
-                }
-                if silent {
-                    set_condition(node, "Ready", "Unknown", "NodeStatusUnknown", now);
-                }
-            });
+            let Some(node) = store.get(&key) else { continue };
+            let cordoned = node["spec"]["unschedulable"] == true;
+            let taints = [
+                (UNSCHEDULABLE, "NoSchedule", cordoned),
+                (UNREACHABLE, "NoSchedule", silent),
+                (UNREACHABLE, "NoExecute", silent),
+            ];
+            // Most passes find nothing to change, and an edit copies the whole Node.
+            if silent || taints.iter().any(|(key, effect, wanted)| has_taint(&node, key, effect) != *wanted) {
+                store.edit(&key, |node| {
+                    for (key, effect, wanted) in taints {
+                        set_taint(node, key, effect, wanted);
+                    }
+                    if silent {
+                        set_condition(node, "Ready", "Unknown", "NodeStatusUnknown", now);
+                    }
+                });
+            }
             if silent {
                 for pod in pods_on(store, &key.name) {
                     store.edit(&pod, |pod| set_condition(pod, "Ready", "False", "NodeNotReady", now));
@@ -248,12 +262,16 @@ fn set_condition(object: &mut Value, kind: &str, status: &str, reason: &str, now
     }
 }
 
+fn has_taint(node: &Value, key: &str, effect: &str) -> bool {
+    let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    taints.any(|taint| taint["key"] == key && taint["effect"] == effect)
+}
+
 fn set_taint(node: &mut Value, key: &str, effect: &str, wanted: bool) {
-    let is_it = |taint: &Value| taint["key"] == key && taint["effect"] == effect;
-    let has = node["spec"]["taints"].as_array().is_some_and(|taints| taints.iter().any(is_it));
-    if has == wanted {
+    if has_taint(node, key, effect) == wanted {
         return;
     }
+    let is_it = |taint: &Value| taint["key"] == key && taint["effect"] == effect;
     let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
     if wanted {
         taints.push(json!({"key": key, "effect": effect}));

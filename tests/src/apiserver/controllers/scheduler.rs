@@ -1,5 +1,7 @@
 //! Binding of pods to nodes: the schedulable, ready node with the fewest pods.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::apiserver::{
@@ -18,15 +20,22 @@ pub(super) fn pass(store: &mut Store) {
         .filter(|(_, pod)| node_of(pod).is_empty() && !is_terminating(pod))
         .map(|(key, _)| key.clone())
         .collect();
+    if waiting.is_empty() {
+        return;
+    }
+    let mut counts = pods_by_node(store);
     for key in waiting {
         let Some(pod) = store.get(&key) else { continue };
         let now = seconds(store.now());
-        match choose(store, &pod) {
-            Some(node) => drop(store.edit(&key, |pod| {
-                pod["spec"]["nodeName"] = node.as_str().into();
-                let bound = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
-                pod["status"]["conditions"] = json!([bound]);
-            })),
+        match choose(store, &counts, &pod) {
+            Some(node) => {
+                store.edit(&key, |pod| {
+                    pod["spec"]["nodeName"] = node.as_str().into();
+                    let bound = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
+                    pod["status"]["conditions"] = json!([bound]);
+                });
+                *counts.entry(node).or_default() += 1;
+            }
             None if pod["status"]["conditions"].is_null() => drop(store.edit(&key, |pod| {
                 pod["status"]["conditions"] = json!([{
                     "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": now,
@@ -42,11 +51,19 @@ fn node_of(pod: &Value) -> &str {
     pod["spec"]["nodeName"].as_str().unwrap_or_default()
 }
 
-fn choose(store: &Store, pod: &Value) -> Option<String> {
+fn pods_by_node(store: &Store) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (_, pod) in store.list(PODS, None) {
+        *counts.entry(node_of(pod).to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn choose(store: &Store, counts: &BTreeMap<String, usize>, pod: &Value) -> Option<String> {
     let mut best: Option<(usize, &str)> = None;
     for (key, node) in store.list(NODES, None) {
-        let pods = store.list(PODS, None).filter(|(_, it)| node_of(it) == key.name).count();
-        if fits(node, pod) && pods < room(node) && best.is_none_or(|(fewest, _)| pods < fewest) {
+        let pods = counts.get(&key.name).copied().unwrap_or_default();
+        if pods < room(node) && best.is_none_or(|(fewest, _)| pods < fewest) && fits(node, pod) {
             best = Some((pods, &key.name));
         }
     }

@@ -1,0 +1,303 @@
+//! Whether any other node would take a pod's successor. Pure, and only what is certain: node selectors, required node affinity,
+//! taints, and free capacity for the pod's requests. Spread constraints and affinity between pods are left to the scheduler.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::{
+    api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration},
+    apimachinery::pkg::api::resource::Quantity,
+};
+use kube::ResourceExt as _;
+
+/// Why a node takes no pods at all.
+const CLOSED: &str = "closed";
+
+/// What a pod requires of a node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct PodRequirements {
+    labels: BTreeMap<String, String>,
+    terms: Option<Vec<NodeSelectorTerm>>,
+    tolerations: Vec<Toleration>,
+    /// In millicores.
+    cpu: i128,
+    /// In bytes.
+    memory: i128,
+}
+
+/// What a node still offers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NodeCapacity {
+    pub(crate) name: String,
+    labels: BTreeMap<String, String>,
+    taints: Vec<Taint>,
+    /// Whether it is cordoned, not ready or being deleted.
+    closed: bool,
+    /// In millicores.
+    cpu: i128,
+    /// In bytes.
+    memory: i128,
+    pods: i128,
+}
+
+impl PodRequirements {
+    pub(crate) fn of(pod: &Pod) -> Self {
+        let Some(spec) = &pod.spec else { return Self::default() };
+        let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        let required = affinity.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref());
+        Self {
+            labels: spec.node_selector.clone().unwrap_or_default(),
+            terms: required.map(|selector| selector.node_selector_terms.clone()),
+            tolerations: spec.tolerations.clone().unwrap_or_default(),
+            cpu: requested(spec, "cpu"),
+            memory: requested(spec, "memory") / 1000,
+        }
+    }
+}
+
+impl NodeCapacity {
+    pub(crate) fn of(node: &Node) -> Self {
+        let spec = node.spec.clone().unwrap_or_default();
+        let status = node.status.as_ref();
+        let ready = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let ready = ready.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let allocatable = status.and_then(|status| status.allocatable.as_ref());
+        // A node that does not say has no limit.
+        let offered = |what: &str| allocatable.and_then(|all| all.get(what)).and_then(thousandths);
+        Self {
+            name: node.name_any(),
+            labels: node.labels().clone(),
+            taints: spec.taints.unwrap_or_default(),
+            closed: spec.unschedulable == Some(true) || !ready || node.metadata.deletion_timestamp.is_some(),
+            cpu: offered("cpu").unwrap_or(i128::MAX / 2),
+            memory: offered("memory").map_or(i128::MAX / 2, |memory| memory / 1000),
+            pods: offered("pods").map_or(i128::MAX / 2, |pods| pods / 1000),
+        }
+    }
+
+    /// Subtracts the requests of a pod that runs there.
+    pub(crate) fn take(&mut self, pod: &PodRequirements) {
+        self.cpu -= pod.cpu;
+        self.memory -= pod.memory;
+        self.pods -= 1;
+    }
+
+    /// Why the node would not take the pod.
+    fn objection(&self, requirements: &PodRequirements) -> Option<&'static str> {
+        let selected = requirements.labels.iter().all(|(key, value)| self.labels.get(key) == Some(value));
+        let affine = requirements.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| self.meets(term)));
+        let hard = self.taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
+        // The taint of a cordon says no more than the cordon.
+        let mut hard = hard.filter(|taint| !(self.closed && taint.key == "node.kubernetes.io/unschedulable"));
+        let tolerated =
+            hard.all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
+        [
+            (self.closed, CLOSED),
+            (!selected || !affine, "not selected"),
+            (!tolerated, "tainted"),
+            (self.cpu < requirements.cpu || self.memory < requirements.memory || self.pods < 1, "full"),
+        ]
+        .into_iter()
+        .find_map(|(objects, why)| objects.then_some(why))
+    }
+
+    fn meets(&self, term: &NodeSelectorTerm) -> bool {
+        let by_label = term.match_expressions.iter().flatten();
+        let by_name = term.match_fields.iter().flatten();
+        by_label.clone().all(|it| meets(it, self.labels.get(&it.key)))
+            && by_name.clone().all(|it| meets(it, Some(&self.name)))
+            && by_label.count() + by_name.count() > 0
+    }
+}
+
+/// Why no node except `but` takes the pod, as `no other node takes it (2 closed, 1 tainted)`; None if one does. The same
+/// operation will close the nodes in `closed`.
+pub(crate) fn unschedulable(
+    requirements: &PodRequirements,
+    capacities: &[NodeCapacity],
+    but: &str,
+    closed: &BTreeSet<String>,
+) -> Option<String> {
+    let mut objections: BTreeMap<&str, usize> = BTreeMap::new();
+    for capacity in capacities.iter().filter(|capacity| capacity.name != but) {
+        let objection = match closed.contains(&capacity.name) {
+            true => CLOSED,
+            false => capacity.objection(requirements)?,
+        };
+        *objections.entry(objection).or_default() += 1;
+    }
+    let counted: Vec<_> = objections.iter().map(|(why, nodes)| format!("{nodes} {why}")).collect();
+    Some(match counted.is_empty() {
+        true => "there is no other node".to_owned(),
+        false => format!("no other node takes it ({})", counted.join(", ")),
+    })
+}
+
+/// By hand, as kube's `Expression` lacks Gt and Lt.
+fn meets(requirement: &NodeSelectorRequirement, label: Option<&String>) -> bool {
+    let values = requirement.values.as_deref().unwrap_or_default();
+    let listed = |label: &String| values.contains(label);
+    let number = |text: &String| text.parse::<i64>().ok();
+    let compared = |by: fn(&i64, &i64) -> bool| {
+        let (label, value) = (label.and_then(number), values.first().and_then(number));
+        label.zip(value).is_some_and(|(label, value)| by(&label, &value))
+    };
+    match requirement.operator.as_str() {
+        "In" => label.is_some_and(listed),
+        "NotIn" => !label.is_some_and(listed),
+        "Exists" => label.is_some(),
+        "DoesNotExist" => label.is_none(),
+        "Gt" => compared(i64::gt),
+        "Lt" => compared(i64::lt),
+        _ => false,
+    }
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let any = |wanted: &Option<String>| wanted.as_deref().is_none_or(str::is_empty);
+    let value = taint.value.as_deref().unwrap_or_default();
+    (any(&toleration.effect) || toleration.effect.as_deref() == Some(&taint.effect))
+        && (any(&toleration.key) || toleration.key.as_deref() == Some(&taint.key))
+        && (toleration.operator.as_deref() == Some("Exists")
+            || toleration.value.as_deref().unwrap_or_default() == value)
+}
+
+/// The sum over the containers, or the largest of the init containers if that is more; in thousandths of the unit.
+fn requested(spec: &PodSpec, what: &str) -> i128 {
+    let request = |container: &k8s_openapi::api::core::v1::Container| {
+        let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        requests.and_then(|requests| requests.get(what)).and_then(thousandths).unwrap_or(0)
+    };
+    let together = spec.containers.iter().map(request).sum::<i128>();
+    let first = spec.init_containers.iter().flatten().map(request).max().unwrap_or(0);
+    together.max(first)
+}
+
+/// A quantity in thousandths of its unit: `250m` is 250, `1Ki` is 1024000. None if it is malformed.
+fn thousandths(quantity: &Quantity) -> Option<i128> {
+    let text = quantity.0.trim();
+    let end = text.find(|it: char| !(it.is_ascii_digit() || it == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().ok()?;
+    let factor: f64 = match unit {
+        "" => 1e3,
+        "n" => 1e-6,
+        "u" => 1e-3,
+        "m" => 1.0,
+        "k" => 1e6,
+        "M" => 1e9,
+        "G" => 1e12,
+        "T" => 1e15,
+        "P" => 1e18,
+        "Ki" => 1024e3,
+        "Mi" => 1_048_576e3,
+        "Gi" => 1_073_741_824e3,
+        "Ti" => 1_099_511_627_776e3,
+        "Pi" => 1_125_899_906_842_624e3,
+        _ => 1e3 * 10_f64.powi(unit.strip_prefix(['e', 'E'])?.parse().ok()?),
+    };
+    // Rounded to thousandths, which is finer than any node is.
+    Some((number * factor) as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn capacity(name: &str, node: Value) -> NodeCapacity {
+        let mut whole = json!({
+            "metadata": {"name": name, "labels": {"disk": "ssd", "cores": "8"}},
+            "spec": {},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}],
+                       "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "2"}},
+        });
+        for (key, value) in node.as_object().unwrap() {
+            whole["spec"][key] = value.clone();
+        }
+        NodeCapacity::of(&serde_json::from_value(whole).unwrap())
+    }
+
+    fn requirements(spec: Value) -> PodRequirements {
+        let mut whole = json!({"containers": [{"name": "a"}]});
+        for (key, value) in spec.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        PodRequirements::of(&serde_json::from_value(json!({"metadata": {}, "spec": whole})).unwrap())
+    }
+
+    fn affinity(key: &str, operator: &str, values: &[&str]) -> Value {
+        let terms = json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]);
+        json!({"affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+    }
+
+    fn asks(cpu: &str, memory: &str) -> Value {
+        json!({"containers": [{"name": "a", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]})
+    }
+
+    #[test]
+    fn a_node_objects_as_the_scheduler_would() {
+        let tainted = json!({"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]});
+        let tolerating = json!({"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes"}]});
+        for (node, pod, expected) in [
+            (json!({}), json!({}), None),
+            (json!({"unschedulable": true}), json!({}), Some("closed")),
+            (json!({}), json!({"nodeSelector": {"disk": "ssd"}}), None),
+            (json!({}), json!({"nodeSelector": {"disk": "tape"}}), Some("not selected")),
+            (json!({}), affinity("disk", "In", &["ssd", "nvme"]), None),
+            (json!({}), affinity("disk", "NotIn", &["ssd"]), Some("not selected")),
+            (json!({}), affinity("cores", "Gt", &["4"]), None),
+            (json!({}), affinity("cores", "Gt", &["16"]), Some("not selected")),
+            (tainted.clone(), json!({}), Some("tainted")),
+            (tainted.clone(), tolerating, None),
+            (tainted, json!({"tolerations": [{"operator": "Exists"}]}), None),
+            (json!({"taints": [{"key": "x", "effect": "PreferNoSchedule"}]}), json!({}), None),
+            (json!({}), asks("2000m", "1Gi"), None),
+            (json!({}), asks("2100m", "1Gi"), Some("full")),
+            (json!({}), asks("1", "5Gi"), Some("full")),
+        ] {
+            assert_eq!(capacity("w2", node.clone()).objection(&requirements(pod.clone())), expected, "{node} {pod}");
+        }
+    }
+
+    #[test]
+    fn running_pods_take_capacity() {
+        let mut capacity = capacity("w2", json!({}));
+        capacity.take(&requirements(asks("1500m", "1Gi")));
+        assert_eq!(capacity.objection(&requirements(asks("500m", "1Gi"))), None);
+        assert_eq!(capacity.objection(&requirements(asks("600m", "1Gi"))), Some("full"));
+        capacity.take(&requirements(json!({})));
+        assert_eq!(capacity.objection(&requirements(json!({}))), Some("full"), "two pods, not three");
+    }
+
+    #[test]
+    fn the_objections_of_all_other_nodes_are_counted() {
+        let capacities = [
+            capacity("w1", json!({})),
+            capacity("w2", json!({"unschedulable": true})),
+            capacity("w3", json!({"unschedulable": true})),
+        ];
+        let unschedulable = |capacities: &[NodeCapacity], but: &str, closed: &[&str]| {
+            unschedulable(&requirements(json!({})), capacities, but, &closed.iter().map(ToString::to_string).collect())
+        };
+        assert_eq!(unschedulable(&capacities, "w2", &[]), None);
+        assert_eq!(unschedulable(&capacities, "w2", &["w1"]).as_deref(), Some("no other node takes it (2 closed)"));
+        assert_eq!(unschedulable(&capacities, "w1", &[]).as_deref(), Some("no other node takes it (2 closed)"));
+        assert_eq!(unschedulable(&capacities[..1], "w1", &[]).as_deref(), Some("there is no other node"));
+    }
+
+    #[test]
+    fn quantities_are_read_as_kubernetes_writes_them() {
+        for (text, expected) in [
+            ("2", Some(2000)),
+            ("250m", Some(250)),
+            ("0.5", Some(500)),
+            ("1Ki", Some(1_024_000)),
+            ("1e3", Some(1_000_000)),
+            ("x", None),
+        ] {
+            assert_eq!(thousandths(&Quantity(text.into())), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What suites share: agents and whole sites put together in this process, and the tables that two servers must fulfil.
+
+pub mod agent;
+pub mod site;
+pub mod tables;

@@ -1,0 +1,309 @@
+//! A machine: a fake systemd, the agent in this process, and what its units are to the cluster; from boot to boot.
+
+use std::{
+    fs,
+    future::ready,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{copy_bidirectional, duplex},
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
+use usher_agent::{
+    agent::{Agent, Edges},
+    caller::Caller,
+    config::Config,
+    disk::{Disk, MemoryDisk},
+    door::Door,
+    machine::{Places, bus::Address},
+    stream,
+};
+use usher_coordinator::node::BoxedStream;
+
+use super::Journal;
+use crate::{
+    apiserver::{ApiServer, Candidate, Election, Instance},
+    systemd::{FakeSystemd, Reboot, accompany},
+};
+
+/// The units of a control-plane machine.
+pub const KUBE_APISERVER: &str = "kube-apiserver.service";
+/// Releases its Lease when it ends.
+pub const KUBE_SCHEDULER: &str = "kube-scheduler.service";
+/// Keeps it.
+pub const KUBE_CONTROLLER_MANAGER: &str = "kube-controller-manager.service";
+
+/// How long systemd needs for a job.
+const JOB_TAKES: Duration = Duration::from_secs(1);
+/// From an apiserver's start until it is ready.
+const READY_AFTER: Duration = Duration::from_secs(2);
+/// Longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(86_400);
+/// From the reboot call to the end of everything on the machine, and from there to its next boot.
+const GOES_DOWN_AFTER: Duration = Duration::from_millis(500);
+const BOOT_TAKES: Duration = Duration::from_secs(30);
+/// Instances that are not to lead at first begin later.
+const HEAD_START: Duration = Duration::from_secs(1);
+/// What a connection holds that was not read yet.
+const BUFFER: usize = 64 * 1024;
+
+/// What a unit is beside its process.
+pub(super) enum Kind {
+    /// Nothing.
+    Plain,
+    /// An apiserver.
+    ApiServer(Instance),
+    /// An instance of an elected component, and whether it leads at first.
+    Elected(Election, bool),
+}
+
+/// What a machine is made of.
+pub(super) struct Setup<'a> {
+    pub(super) name: &'static str,
+    pub(super) number: usize,
+    pub(super) folder: &'a Path,
+    pub(super) api: &'a ApiServer,
+    pub(super) journal: &'a Journal,
+    pub(super) components: Vec<(&'static str, Kind)>,
+}
+
+/// A machine of the site. It ends, with its agent, when it is dropped.
+pub struct Machine {
+    /// Its systemd and login1.
+    pub systemd: FakeSystemd,
+    folder: PathBuf,
+    disk: MemoryDisk,
+    door: Doorstep,
+    reboot: Reboot,
+    apiserver: Option<Instance>,
+    /// From an apiserver's next starts until it is ready.
+    ready_after: watch::Sender<Duration>,
+    _tasks: JoinSet<()>,
+}
+
+impl Machine {
+    pub(super) async fn start(setup: Setup<'_>) -> Self {
+        let Setup { name, number, folder, api, journal, components } = setup;
+        let folder = folder.join(name);
+        fs::create_dir(&folder).unwrap();
+        let units: Vec<_> = components.iter().map(|(unit, _)| *unit).collect();
+        fs::write(folder.join("agent.toml"), configuration(name, &units)).unwrap();
+
+        let systemd = FakeSystemd::numbered(u64::try_from(number).unwrap());
+        for unit in &units {
+            systemd.add_unit(unit);
+            systemd.set_unit(unit, |unit| unit.takes = JOB_TAKES);
+        }
+        let noted = journal.clone();
+        systemd.on_job(move |job| noted.note(&format!("{name}: {job}")));
+        let (asked, reboots) = mpsc::unbounded_channel();
+        let reboot = reboot(name, journal, asked);
+        systemd.on_reboot(reboot.clone());
+
+        let (door, disk) = (Doorstep::default(), MemoryDisk::default());
+        let life = Life {
+            name,
+            folder: folder.clone(),
+            disk: disk.clone(),
+            systemd: systemd.clone(),
+            api: api.clone(),
+            door: door.clone(),
+        };
+        life.boot(1).await;
+        let mut tasks = JoinSet::new();
+        let (mut apiserver, ready_after) = (None, watch::Sender::new(READY_AFTER));
+        for (unit, kind) in components {
+            if let Kind::ApiServer(instance) = &kind {
+                apiserver = Some(instance.clone());
+            }
+            tasks.spawn(play(name, unit, kind, systemd.clone(), ready_after.subscribe()));
+        }
+        tasks.spawn(life.run(reboots));
+        Self { systemd, folder, disk, door, reboot, apiserver, ready_after, _tasks: tasks }
+    }
+
+    /// The apiserver on it.
+    pub fn apiserver(&self) -> Option<&Instance> {
+        self.apiserver.as_ref()
+    }
+
+    /// The apiserver on it is not ready any more after its next start.
+    pub fn apiserver_is_never_ready_again(&self) {
+        self.ready_after.send_replace(NEVER);
+    }
+
+    /// Holds it: its agent refuses everything but starts.
+    pub fn hold(&self, why: &str) {
+        self.disk.write(&self.folder.join("hold"), why).unwrap();
+    }
+
+    /// Told to reboot, it goes down and never comes back.
+    pub fn stays_down(&self) {
+        self.door.inner().never_boots = true;
+    }
+
+    /// Told to reboot it goes down, and login1's answer is lost.
+    pub fn loses_the_answer_to_its_reboot(&self) {
+        if let Reboot::Calls(machine) = self.reboot.clone() {
+            self.systemd.on_reboot(Reboot::AnswerLost(machine));
+        }
+    }
+
+    pub(super) fn door(&self) -> Doorstep {
+        self.door.clone()
+    }
+}
+
+/// The boot id of a machine's n-th boot.
+pub(super) fn boot_id(name: &str, boot: usize) -> String {
+    format!("{boot}-boot-of-{name}")
+}
+
+fn configuration(name: &str, units: &[&str]) -> String {
+    let units: String = units.iter().map(|unit| format!("[units.\"{unit}\"]\n")).collect();
+    format!(
+        "node = '{name}'\nlisten = '127.0.0.1:0'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
+         [tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
+         [allow]\noperator = ['CN=operator']\n{units}"
+    )
+}
+
+fn reboot(name: &'static str, journal: &Journal, asked: mpsc::UnboundedSender<()>) -> Reboot {
+    let journal = journal.clone();
+    Reboot::Calls(Arc::new(move || {
+        journal.note(&format!("{name}: reboot"));
+        // Nobody listens any more only when the site ends.
+        let _ = asked.send(());
+    }))
+}
+
+/// Plays a unit for as long as this runs.
+async fn play(
+    machine: &'static str,
+    unit: &'static str,
+    kind: Kind,
+    systemd: FakeSystemd,
+    ready_after: watch::Receiver<Duration>,
+) {
+    match kind {
+        Kind::Plain => {}
+        Kind::ApiServer(instance) => {
+            let start = || ready(instance.start(*ready_after.borrow()));
+            accompany(&systemd, unit, start, |()| ready(instance.stop())).await;
+        }
+        Kind::Elected(election, leads_at_first) => {
+            if !leads_at_first {
+                sleep(HEAD_START).await;
+            }
+            accompany(&systemd, unit, || ready(election.start(machine)), Candidate::terminate).await;
+        }
+    }
+}
+
+/// Where connections to the machine's agent are made. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Doorstep(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// The agent, while there is one.
+    process: Option<Process>,
+    never_boots: bool,
+}
+
+/// An agent and the connections to it. All end when it is dropped, as with the machine.
+struct Process {
+    _agent: Agent,
+    disk: MemoryDisk,
+    incoming: mpsc::UnboundedSender<(stream::BoxedStream, SocketAddr)>,
+    connections: JoinSet<()>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // What of it still runs writes nothing any more.
+        self.disk.detach();
+    }
+}
+
+impl Doorstep {
+    /// A new connection.
+    pub(super) fn open(&self) -> io::Result<BoxedStream> {
+        let mut inner = self.inner();
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let process = inner.process.as_mut().ok_or_else(refused)?;
+        let ((ours, mut near), (mut far, theirs)) = (duplex(BUFFER), duplex(BUFFER));
+        process.connections.spawn(async move {
+            // A side that hung up ends the connection, nothing else.
+            let _ = copy_bidirectional(&mut near, &mut far).await;
+        });
+        process.incoming.send((Box::new(theirs), ([127, 0, 0, 1], 40000).into())).map_err(|_| refused())?;
+        Ok(Box::new(ours))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The machine from boot to boot.
+struct Life {
+    name: &'static str,
+    folder: PathBuf,
+    disk: MemoryDisk,
+    systemd: FakeSystemd,
+    api: ApiServer,
+    door: Doorstep,
+}
+
+impl Life {
+    async fn run(self, mut reboots: mpsc::UnboundedReceiver<()>) {
+        for boot in 2.. {
+            if reboots.recv().await.is_none() {
+                return;
+            }
+            sleep(GOES_DOWN_AFTER).await;
+            self.door.inner().process = None;
+            self.api.power_off(self.name);
+            for unit in self.systemd.units() {
+                self.systemd.set_unit(&unit, |unit| unit.active_state = "inactive".to_owned());
+            }
+            sleep(BOOT_TAKES).await;
+            if self.door.inner().never_boots {
+                return;
+            }
+            self.systemd.boot();
+            self.boot(boot).await;
+            self.api.boot(self.name, &boot_id(self.name, boot));
+        }
+    }
+
+    /// Starts the agent in this boot.
+    async fn boot(&self, boot: usize) {
+        let disk = self.disk.attach();
+        disk.write(&self.folder.join("boot_id"), boot_id(self.name, boot)).unwrap();
+        let file = self.folder.join("agent.toml");
+        let config = Config::load(&file).unwrap();
+        let (incoming, streams) = mpsc::unbounded_channel();
+        let edges = Edges {
+            door: Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) },
+            bus: Address::Open(self.systemd.connect().await.unwrap()),
+            disk: Disk::Memory(disk.clone()),
+            places: Places {
+                journalctl: "false".into(),
+                reboot_required: self.folder.join("reboot-required"),
+                boot: self.folder.join("boot"),
+            },
+            ..Edges::of(&config)
+        };
+        let agent = Agent::start_on(file, config, edges).await.unwrap();
+        self.door.inner().process = Some(Process { _agent: agent, disk, incoming, connections: JoinSet::new() });
+    }
+}

@@ -1,0 +1,283 @@
+//! The one way through which tests run an operation: usher's library from the first facts to the release of the lock, and
+//! what an operator would be told.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use usher_coordinator::{
+    drain::Confirm,
+    event::{Event, Events, Kind},
+    exit::Exit,
+    interrupt::Interrupt,
+    operation::{self, Planned},
+    problem::Problem,
+    report::Report,
+    request::{self, Connection, Eviction, OnNodes, Request},
+    world::World,
+};
+
+use super::{TestSite, still::still_during_commands};
+
+/// The operation's id in all tests.
+const OPERATION: &str = "op1";
+
+/// What usher is asked for.
+#[derive(Debug, Clone)]
+pub struct Change(request::Kind);
+
+/// `usher restart COMPONENT...`
+pub fn restart(components: &[&str]) -> Change {
+    Change(request::Kind::Restart(request::Restart {
+        components: owned(components),
+        machines: Vec::new(),
+        gap: None,
+        handover: None,
+        assumed_leaders: Vec::new(),
+    }))
+}
+
+/// `usher reboot MACHINE...`
+pub fn reboot(machines: &[&str]) -> Change {
+    Change(request::Kind::Reboot(request::Reboot {
+        machines: owned(machines),
+        impolite: false,
+        keep_cordoned: false,
+        handover: None,
+        override_blockers: Vec::new(),
+        eviction: Eviction::default(),
+    }))
+}
+
+/// `usher cordon NODE...`
+pub fn cordon(nodes: &[&str]) -> Change {
+    Change(request::Kind::Cordon(OnNodes { nodes: owned(nodes) }))
+}
+
+/// `usher drain NODE...`
+pub fn drain(nodes: &[&str]) -> Change {
+    let drain = request::Drain { nodes: owned(nodes), concurrency: 1, eviction: Eviction::default() };
+    Change(request::Kind::Drain(drain))
+}
+
+impl Change {
+    /// `--nodes`
+    #[must_use]
+    pub fn on(mut self, machines: &[&str]) -> Self {
+        if let request::Kind::Restart(restart) = &mut self.0 {
+            restart.machines = owned(machines);
+        }
+        self
+    }
+
+    /// `--gap`
+    #[must_use]
+    pub fn gap(mut self, gap: Duration) -> Self {
+        if let request::Kind::Restart(restart) = &mut self.0 {
+            restart.gap = Some(gap);
+        }
+        self
+    }
+
+    /// `--handover=false`
+    #[must_use]
+    pub fn without_handover(mut self) -> Self {
+        match &mut self.0 {
+            request::Kind::Restart(restart) => restart.handover = Some(false),
+            request::Kind::Reboot(reboot) => reboot.handover = Some(false),
+            _ => {}
+        }
+        self
+    }
+
+    /// `--drain-timeout`
+    #[must_use]
+    pub fn drain_within(mut self, timeout: Duration) -> Self {
+        match &mut self.0 {
+            request::Kind::Reboot(reboot) => reboot.eviction.drain_timeout = Some(timeout),
+            request::Kind::Drain(drain) => drain.eviction.drain_timeout = Some(timeout),
+            _ => {}
+        }
+        self
+    }
+
+    /// `--impolite`
+    #[must_use]
+    pub fn impolite(mut self) -> Self {
+        if let request::Kind::Reboot(reboot) = &mut self.0 {
+            reboot.impolite = true;
+        }
+        self
+    }
+}
+
+/// What to do about something that was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    GoOn,
+    /// `^C`
+    Interrupt,
+}
+
+/// What the operator was told.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// What state things are in, in one sentence.
+    pub summary: String,
+    /// More of it.
+    pub details: Vec<String>,
+    /// What to do next.
+    pub next: Vec<String>,
+    /// Events in words, without those that only say what is waited for: `cp2: restart: healthy`, `w1: drain failed: …`.
+    pub told: Vec<String>,
+    /// The machines whose turns are done, in order.
+    pub done: Vec<String>,
+    /// How long it took, on the site's clock.
+    pub took: Duration,
+}
+
+impl Ended {
+    /// What was told with one of these words in it, in order.
+    pub fn only(&self, words: &[&str]) -> Vec<&str> {
+        self.told.iter().map(String::as_str).filter(|line| words.iter().any(|word| line.contains(word))).collect()
+    }
+}
+
+impl Ended {
+    /// It did not begin.
+    fn of(problem: Problem, told: Vec<String>, begun: Instant) -> Self {
+        Self {
+            exit: problem.exit(),
+            summary: problem.message,
+            details: problem.details,
+            next: problem.hints,
+            told,
+            done: Vec::new(),
+            took: begun.elapsed(),
+        }
+    }
+}
+
+impl TestSite {
+    /// Runs a change to its end.
+    pub async fn run(&self, change: Change) -> Ended {
+        self.run_and(change, |_| Then::GoOn).await
+    }
+
+    /// The same, and interrupts it as soon as this is told: `w1: drain` when its drain begins.
+    pub async fn run_until(&self, change: Change, moment: &str) -> Ended {
+        let mut met = false;
+        let ended = self.run_and(change, |told| {
+            met |= told == moment;
+            if met { Then::Interrupt } else { Then::GoOn }
+        });
+        let ended = ended.await;
+        assert!(met, "{moment:?} was never told: {:#?}", ended.told);
+        ended
+    }
+
+    /// The same; `on` hears all that is told, waiting included, and may meddle with the site.
+    pub async fn run_and(&self, change: Change, on: impl FnMut(&str) -> Then) -> Ended {
+        still_during_commands(self.operate(change, on)).await
+    }
+
+    async fn operate(&self, change: Change, mut on: impl FnMut(&str) -> Then) -> Ended {
+        let begun = Instant::now();
+        let world = World::open_over(self.settings.clone(), self.cluster(), self.dial()).await.unwrap();
+        let connection = Connection::default();
+        let request = Request { kind: change.0, reason: "test".into(), task_id: None, connection };
+        let planned = match operation::plan(&world, &request, Confirm::Never).await {
+            Ok(planned) => planned,
+            Err(problem) => return Ended::of(problem, Vec::new(), begun),
+        };
+        let options = request.drain_options(&world.site).unwrap_or_default();
+        if let Some(problem) = operation::refusal(&planned.drains, &options) {
+            return Ended::of(problem, Vec::new(), begun);
+        }
+        let (told, report) = carry_out(&world, &request, &planned, &mut on).await;
+        match report {
+            Err(problem) => Ended::of(problem, told, begun),
+            Ok(Report { exit, summary, details, next, done, .. }) => {
+                let done = done.iter().map(|target| target.machine().to_owned()).collect();
+                Ended { exit, summary, details, next, told, done, took: begun.elapsed() }
+            }
+        }
+    }
+}
+
+async fn carry_out(
+    world: &World,
+    request: &Request,
+    planned: &Planned,
+    on: &mut impl FnMut(&str) -> Then,
+) -> (Vec<String>, Result<Report, Problem>) {
+    let (stop, interrupt) = Interrupt::by_hand();
+    let (events, mut stream) = Events::new();
+    let mut reader = Reader::default();
+    let mut hear = |event: &Event, reader: &mut Reader| {
+        if let Some(line) = reader.read(event)
+            && on(&line) == Then::Interrupt
+        {
+            stop.send_replace(1);
+        }
+    };
+    let ended = {
+        let names = (OPERATION.to_owned(), "ann@host".to_owned());
+        let running = operation::carry_out(world, request, names, planned, &interrupt, &events);
+        let mut running = std::pin::pin!(running);
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = stream.recv() => hear(&event, &mut reader),
+                ended = &mut running => break ended,
+            }
+        }
+    };
+    drop(events);
+    while let Some(event) = stream.recv().await {
+        hear(&event, &mut reader);
+    }
+    (reader.told, ended.map(|ended| Report::of(OPERATION, world.cluster.name(), request, ended)))
+}
+
+/// Events in words.
+#[derive(Default)]
+struct Reader {
+    /// The machine of each turn, from 1.
+    machines: Vec<String>,
+    told: Vec<String>,
+}
+
+impl Reader {
+    /// The event in words; kept, if it says more than what is waited for.
+    fn read(&mut self, event: &Event) -> Option<String> {
+        let machine = |turn: &usize| self.machines.get(turn - 1).cloned().unwrap_or_default();
+        let line = match &event.kind {
+            Kind::TurnBegan { turn, machine, component } => {
+                self.machines.resize(self.machines.len().max(*turn), String::new());
+                self.machines[turn - 1].clone_from(machine);
+                match component {
+                    Some(component) => format!("{machine}: begins {component}"),
+                    None => format!("{machine}: begins"),
+                }
+            }
+            Kind::StepBegan { turn, step } => format!("{}: {step}", machine(turn)),
+            Kind::Waiting { turn, step, what } => return Some(format!("{}: {step} waits: {what}", machine(turn))),
+            Kind::Fact { turn, step, what } => format!("{}: {step}: {what}", machine(turn)),
+            Kind::StepFailed { turn, step, message, .. } => format!("{}: {step} failed: {message}", machine(turn)),
+            Kind::Undone { turn, step, what } => format!("{}: {step} taken back: {what}", machine(turn)),
+            Kind::TurnEnded { turn, done: true, .. } => format!("{}: done", machine(turn)),
+            Kind::TurnEnded { turn, done: false, .. } => format!("{}: not done", machine(turn)),
+            Kind::Warned { message } => format!("warning: {message}"),
+            Kind::Began { .. } | Kind::Ended { .. } => return None,
+        };
+        self.told.push(line.clone());
+        Some(line)
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}

@@ -1,0 +1,19 @@
+//! usher on the real bed: real systemd, D-Bus, mutual TLS, etcd, Kubernetes, kubelets and containers.
+//!
+//! Needs root, and the programs that `make bed` names if they are missing. All tests use the one bed that `make bed`
+//! starts, or start it; they take turns, and each begins with a bed that is whole.
+
+#![allow(clippy::print_stderr, reason = "tests of minutes say where they are")]
+
+mod break_glass;
+mod door;
+mod drain;
+mod failures;
+mod interruptions;
+mod observe;
+mod proxy;
+mod reboot;
+mod refusals;
+mod restart;
+mod run;
+mod turn;

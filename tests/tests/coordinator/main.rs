@@ -1,0 +1,11 @@
+//! Whole operations, from the first facts to the release of the lock: usher's library on the API server in memory and on real
+//! agents, in paused time.
+//!
+//! What the world sees is asserted by the site's journal, what the operator sees by what was told. All goes through
+//! [`usher_testkit::rig::site`], so that steps and runner can be rebuilt without touching a test.
+
+mod handover;
+mod pool;
+mod reboot;
+mod restart;
+mod undo;

@@ -1,0 +1,119 @@
+//! `usher reboot`.
+
+use std::time::Duration;
+
+use usher_coordinator::exit::Exit;
+use usher_testkit::rig::site::{CONTROL_PLANE, TestSite, Then, WORKERS, reboot};
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_is_cordoned_drained_rebooted_proved_and_uncordoned() {
+    let site = TestSite::start().await;
+    let pods = site.pods_on("w1");
+    assert!(pods > 0);
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let mut expected = vec!["lease usher taken by usher", "w1: cordoned"];
+    expected.extend(vec!["w1: pod evicted"; pods]);
+    expected.extend(["w1: reboot", "w1: uncordoned", "lease usher freed"]);
+    assert_eq!(site.journal.lines(), expected);
+    assert_eq!(ended.only(&["w1: reboot: boot 1-bo… → 2-bo… after "]).len(), 1, "{:#?}", ended.told);
+    assert_eq!(ended.only(&["w1: ready: "]), ["w1: ready: kubelet reported the new boot, Ready for 15s"]);
+    assert!(ended.summary.starts_with("w1 rebooted in "), "{}", ended.summary);
+    assert_eq!(site.pods_on("w2"), 4);
+    assert!(site.cordoned().is_empty() && site.lock_is_free());
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_are_rebooted_one_after_another() {
+    let site = TestSite::start().await;
+    let ended = site.run(reboot(&WORKERS)).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let lines = site.journal.only(&["cordoned", "reboot"]);
+    let expected = ["w1: cordoned", "w1: reboot", "w1: uncordoned", "w2: cordoned", "w2: reboot", "w2: uncordoned"];
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_cordoned_by_somebody_else_is_refused() {
+    let site = TestSite::start().await;
+    site.api.edit::<k8s_openapi::api::core::v1::Node>("w1", serde_json::json!({"spec": {"unschedulable": true}}));
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Refused);
+    assert_eq!(ended.summary, "w1 is already cordoned, and not by usher");
+    assert!(site.journal.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impolite_reboot_neither_cordons_nor_drains() {
+    let site = TestSite::start().await;
+    let ended = site.run(reboot(&["w1"]).impolite()).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.lines(), ["lease usher taken by usher", "w1: reboot", "lease usher freed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_planes_machine_hands_over_leaves_the_pool_and_comes_back_whole() {
+    let site = TestSite::with_pool().await;
+    let ended = site.run(reboot(&["cp3"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(
+        site.journal.lines(),
+        [
+            "lease usher taken by usher",
+            "cp3: cordoned",
+            "cp3: stop kube-controller-manager.service",
+            "lease kube-controller-manager freed",
+            "cp3: depooled",
+            "cp3: reboot",
+            "cp3: pooled",
+            "cp3: uncordoned",
+            "lease usher freed",
+        ]
+    );
+    assert_eq!(ended.only(&["units"]), ["cp3: units", "cp3: units: units active, apiserver ready"]);
+    assert_ne!(site.leader("kube-controller-manager"), "cp3");
+    assert!(site.units_down().is_empty() && site.cordoned().is_empty());
+    assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_go_first_and_of_the_control_plane_those_that_lead_last() {
+    let site = TestSite::with_pool().await;
+    let mut most_down = 0;
+    let ended = site.run_and(reboot(&["cp3", "cp2", "cp1", "w2"]), |_| {
+        let down = CONTROL_PLANE.iter().filter(|name| !site.machine(name).apiserver().unwrap().is_ready()).count();
+        most_down = most_down.max(down);
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(ended.done[..2], ["w2", "cp1"], "{:?}", ended.done);
+    assert_eq!(most_down, 1, "apiservers down at a time");
+    assert!(site.units_down().is_empty() && site.cordoned().is_empty());
+    assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_goes_on_when_the_api_was_away_meanwhile() {
+    let site = TestSite::start().await;
+    let mut away = false;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: reboot" && !away {
+            away = true;
+            site.api.outage(Duration::from_secs(20));
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_whose_answer_was_lost_is_found_by_its_boot_id() {
+    let site = TestSite::start().await;
+    site.machine("w1").loses_the_answer_to_its_reboot();
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
+}
