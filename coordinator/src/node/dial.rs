@@ -1,4 +1,4 @@
-//! How a byte stream to an agent is opened: over TCP, or as a test wants it.
+//! How a byte stream to a machine is opened: over TCP, or as a test wants it.
 
 use std::{fmt, future::Future, io, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Dial {
         Self { tls: false, ..self }
     }
 
-    pub(super) async fn open(&self, address: &str) -> io::Result<BoxedStream> {
+    pub(crate) async fn open(&self, address: &str) -> io::Result<BoxedStream> {
         (self.open)(address.to_owned()).await
     }
 }
