@@ -74,6 +74,11 @@ impl Agents {
         Ok(agents)
     }
 
+    /// How their machines are reached.
+    pub(crate) fn dial(&self) -> &Dial {
+        &self.dial
+    }
+
     fn trust(&self) -> Result<&Arc<Trust>, NodeError> {
         if let Some(trust) = self.trust.get() {
             return Ok(trust);

@@ -2,7 +2,7 @@
 //!
 //! A balancer that passes TLS through shows the certificate of the apiserver behind it. So new connections are opened
 //! until one shows the certificate that the machine itself serves. That needs nothing of the balancer, and is what a
-//! client sees. It cannot be told if machines share a certificate, or if the balancer ends TLS itself.
+//! client sees. It proves nothing if machines share a certificate, or if the balancer ends TLS itself.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,11 +15,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use serde::Serialize;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
+
+use crate::node::Dial;
 
 /// One connection with its handshake.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -82,13 +81,14 @@ pub enum RotationError {
 
 /// Opens new connections to `balancer` until one is answered by the machine at `machine`, for at most `limit`.
 ///
-/// All are URLs `https://HOST[:PORT]`. `others` are the other machines behind the balancer: those that do not answer are
-/// left out of the comparison.
+/// All are URLs `https://HOST[:PORT]`. `others` are the other machines behind the balancer: the comparison leaves out those
+/// that do not answer.
 ///
 /// # Errors
 ///
 /// If a URL is none, or the machine itself does not answer.
 pub async fn await_in_rotation(
+    dial: &Dial,
     balancer: &str,
     machine: &str,
     others: &[String],
@@ -97,9 +97,9 @@ pub async fn await_in_rotation(
     let started = Instant::now();
     let tls = TlsConnector::from(Arc::new(any_certificate().map_err(RotationError::Tls)?));
     let balancer = Target::of(balancer)?;
-    let own = Target::of(machine)?.certificate(&tls).await;
+    let own = Target::of(machine)?.certificate(dial, &tls).await;
     let own = own.map_err(|source| RotationError::NoCertificate { url: machine.to_owned(), source })?;
-    let others = future::try_join_all(others.iter().map(|other| certificate_of(&tls, other))).await?;
+    let others = future::try_join_all(others.iter().map(|other| certificate_of(dial, &tls, other))).await?;
     let others: Vec<_> = others.into_iter().flatten().collect();
     if let Some((other, _)) = others.iter().find(|(_, certificate)| *certificate == own) {
         return Ok(Rotation::SharedCertificate { other: other.clone() });
@@ -107,7 +107,7 @@ pub async fn await_in_rotation(
 
     let (mut met, mut strangers) = (0, 0);
     let failure = loop {
-        let failure = match balancer.certificate(&tls).await {
+        let failure = match balancer.certificate(dial, &tls).await {
             Ok(shown) if shown == own => {
                 return Ok(Rotation::Seen { connections: met + 1, took: started.elapsed() });
             }
@@ -130,17 +130,18 @@ pub async fn await_in_rotation(
 }
 
 async fn certificate_of(
+    dial: &Dial,
     tls: &TlsConnector,
     url: &str,
 ) -> Result<Option<(String, CertificateDer<'static>)>, RotationError> {
-    let certificate = Target::of(url)?.certificate(tls).await.ok();
+    let certificate = Target::of(url)?.certificate(dial, tls).await.ok();
     Ok(certificate.map(|certificate| (url.to_owned(), certificate)))
 }
 
 /// Where to connect to, and the name to ask for.
 struct Target {
-    host: String,
-    port: u16,
+    /// `HOST:PORT`.
+    address: String,
     name: ServerName<'static>,
 }
 
@@ -149,18 +150,17 @@ impl Target {
         let parse = || {
             let uri: Uri = url.parse().ok()?;
             let host = uri.host()?;
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned();
-            let name = ServerName::try_from(host.clone()).ok()?;
-            Some(Self { host, port: uri.port_u16().unwrap_or(HTTPS_PORT), name })
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let name = ServerName::try_from(bare.to_owned()).ok()?;
+            Some(Self { address: format!("{host}:{}", uri.port_u16().unwrap_or(HTTPS_PORT)), name })
         };
         parse().ok_or_else(|| RotationError::BadUrl { url: url.to_owned() })
     }
 
     /// The certificate that a new connection is shown.
-    async fn certificate(&self, tls: &TlsConnector) -> io::Result<CertificateDer<'static>> {
+    async fn certificate(&self, dial: &Dial, tls: &TlsConnector) -> io::Result<CertificateDer<'static>> {
         let connect = async {
-            let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
-            let stream = tls.connect(self.name.clone(), tcp).await?;
+            let stream = tls.connect(self.name.clone(), dial.open(&self.address).await?).await?;
             let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             shown.cloned().map(CertificateDer::into_owned).ok_or_else(|| io::Error::other("no certificate was shown"))
         };

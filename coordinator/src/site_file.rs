@@ -90,7 +90,10 @@ fn api(table: &mut Table<'_>) -> ApiAccess {
             .optional("$KUBECONFIG, then ~/.kube/config, then the service account of the pod"),
         context: table
             .key("context", TEXT)
-            .says("Context of the kubeconfig.")
+            .says(
+                "Context of the kubeconfig. Needed where the kubeconfig calls the cluster by another name than this file: it \
+                 says that both are one.",
+            )
             .example("admin@eqiad")
             .optional("its current context"),
     }

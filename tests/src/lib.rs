@@ -2,6 +2,7 @@
 
 pub mod apiserver;
 pub mod bed;
+pub mod docs;
 pub mod pki;
 pub mod rig;
 pub mod sandbox;

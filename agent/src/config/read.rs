@@ -192,7 +192,7 @@ fn probe(table: &mut Table<'_>) -> Option<Probe> {
         .key("fallback_url", URL)
         .says("What to ask instead where url answers 404: kube-scheduler has no /readyz before Kubernetes 1.31.")
         .example("https://127.0.0.1:6443/healthz")
-        .optional("no other");
+        .optional("none");
     let loopback = [&url, &fallback_url].into_iter().flatten().all(Url::is_loopback);
     let trust = trust(table, loopback);
     let server_name = table
@@ -219,7 +219,7 @@ fn trust(table: &mut Table<'_>, loopback: bool) -> Option<Trust> {
         .key("ca", PATH)
         .says("The CAs that may have signed the server's certificate, PEM.")
         .example("/etc/kubernetes/pki/ca.crt")
-        .optional("needed unless verify is false");
+        .optional("none; needed unless verify is false");
     let verify = table
         .key("verify", FLAG)
         .says(

@@ -23,6 +23,12 @@ pub struct Mandate {
     pub epoch: u64,
 }
 
+/// A new operation's id: five letters and digits that cannot be mistaken for one another when read aloud.
+pub fn new_id() -> String {
+    const ALPHABET: &[u8] = b"23456789abcdefghijkmnpqrstuvwxyz";
+    (0..5).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect()
+}
+
 /// The place of a call to an agent within its operation. A run that is resumed makes the same call under the same id, and the
 /// agent answers with what it did the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,5 +65,29 @@ impl Mandate {
             reason: request.reason.clone(),
             at: clock::now(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Connection, Kind, OnNodes};
+
+    #[test]
+    fn operations_have_five_letters_and_digits() {
+        fastrand::seed(7);
+        let ids = [new_id(), new_id()];
+        assert!(ids.iter().all(|id| id.len() == 5 && id.chars().all(|char| char.is_ascii_alphanumeric())), "{ids:?}");
+        assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn the_id_of_a_call_follows_from_its_place_and_is_the_same_whenever_it_is_made() {
+        let mandate = Mandate { operation: "4f7k2".into(), requester: "ann@host".into(), epoch: 7 };
+        let kind = Kind::Cordon(OnNodes { nodes: Vec::new() });
+        let request = Request { kind, reason: "x".into(), task_id: None, connection: Connection::default() };
+        let id = |turn, step, undo| mandate.order(&request, Call { turn, step, undo }).operation_id;
+        assert_eq!((id(3, 5, false), id(3, 5, true)), ("4f7k2.3.5".to_owned(), "4f7k2.3.5.undo".to_owned()));
+        assert_eq!(id(3, 5, false), id(3, 5, false));
     }
 }

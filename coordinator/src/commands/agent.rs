@@ -215,7 +215,7 @@ fn say(node: &str, what: &str, change: &ChangeFlags) {
 /// Without the lock there is no epoch of our own: the highest that the agent knows is not lower, and fences nobody out.
 fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     Order {
-        operation_id: identity::operation(),
+        operation_id: usher_core::operation::new_id(),
         epoch: highest_epoch,
         reason: change.reason.clone().unwrap_or_else(|| "dry run".to_owned()),
         task_id: change.task_id.clone(),

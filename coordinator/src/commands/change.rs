@@ -1,7 +1,7 @@
 //! What the commands of every change have in common: show the plan, ask, carry it out, report.
 
 use serde::Serialize;
-use usher_core::drain::DrainOptions;
+use usher_core::{drain::DrainOptions, operation::new_id};
 
 use super::{confirm::confirm, identity, preflight};
 use crate::{
@@ -73,7 +73,7 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     .map_err(|error| Problem::failed(format!("cannot listen for signals: {error}")))?;
     let (events, stream) = Events::new();
     let reading = tokio::spawn(progress::show(global.progress, stream));
-    let operation = identity::operation();
+    let operation = new_id();
     let mandate = (operation.clone(), identity::requester());
     let ended = operation::carry_out(world, request, mandate, planned, &interrupt, &events).await;
     let report = ended.map(|ended| Report::of(&operation, world.cluster.name(), request, ended));

@@ -1,4 +1,4 @@
-//! How a byte stream to an agent is opened: over TCP, or as a test wants it.
+//! How a byte stream to a machine is opened: over TCP, or as a test wants it.
 
 use std::{fmt, future::Future, io, sync::Arc};
 
@@ -27,7 +27,7 @@ pub struct Dial {
 impl Dial {
     /// TCP with mutual TLS over it, as every agent on a machine wants it.
     pub fn tcp() -> Self {
-        Self::over(|address| tcp(address))
+        Self::over(tcp)
     }
 
     /// Mutual TLS over whatever `open` gives.
@@ -44,7 +44,7 @@ impl Dial {
         Self { tls: false, ..self }
     }
 
-    pub(super) async fn open(&self, address: &str) -> io::Result<BoxedStream> {
+    pub(crate) async fn open(&self, address: &str) -> io::Result<BoxedStream> {
         (self.open)(address.to_owned()).await
     }
 }

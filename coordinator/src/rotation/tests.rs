@@ -3,7 +3,10 @@ use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
-use tokio::{io::copy_bidirectional, net::TcpListener};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -67,11 +70,11 @@ async fn a_machine_in_the_pool_is_met_and_one_out_of_it_is_not() {
     let pool = pool(&[&cp2]);
     let balancer = balancer(Arc::clone(&pool)).await;
     let others = [cp2.clone()];
-    let found = await_in_rotation(&balancer, &cp1, &others, SHORT).await.unwrap();
+    let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, &others, SHORT).await.unwrap();
     let Rotation::NotSeen { connections: 1.., failure: None } = found else { panic!("{found:?}") };
 
     pool.lock().unwrap().push(cp1.clone());
-    let found = await_in_rotation(&balancer, &cp1, &others, LONG).await.unwrap();
+    let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, &others, LONG).await.unwrap();
     let Rotation::Seen { connections: 1..=2, .. } = found else { panic!("{found:?}") };
 }
 
@@ -82,7 +85,7 @@ async fn it_is_waited_for_until_it_is_back() {
     let balancer = balancer(Arc::clone(&pool)).await;
     let waiting = tokio::spawn({
         let (cp1, cp2) = (cp1.clone(), cp2.clone());
-        async move { await_in_rotation(&balancer, &cp1, &[cp2], LONG).await }
+        async move { await_in_rotation(&Dial::tcp(), &balancer, &cp1, &[cp2], LONG).await }
     });
     sleep(SHORT).await;
     assert!(!waiting.is_finished());
@@ -95,7 +98,7 @@ async fn a_shared_certificate_proves_nothing() {
     let shared = certificate();
     let (cp1, cp2) = (machine(shared.clone()).await, machine(shared).await);
     let balancer = balancer(pool(&[&cp2])).await;
-    let found = await_in_rotation(&balancer, &cp1, std::slice::from_ref(&cp2), SHORT).await.unwrap();
+    let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, std::slice::from_ref(&cp2), SHORT).await.unwrap();
     assert_eq!(found, Rotation::SharedCertificate { other: cp2 });
 }
 
@@ -103,19 +106,19 @@ async fn a_shared_certificate_proves_nothing() {
 async fn a_balancer_that_ends_tls_shows_no_machine() {
     let (cp1, cp2, balancer) =
         (machine(certificate()).await, machine(certificate()).await, machine(certificate()).await);
-    assert_eq!(await_in_rotation(&balancer, &cp1, &[cp2], SHORT).await.unwrap(), Rotation::EndsTls);
+    assert_eq!(await_in_rotation(&Dial::tcp(), &balancer, &cp1, &[cp2], SHORT).await.unwrap(), Rotation::EndsTls);
 }
 
 #[tokio::test]
 async fn what_does_not_answer_is_said() {
     let cp1 = machine(certificate()).await;
     let gone = "https://127.0.0.1:1".to_owned();
-    let found = await_in_rotation(&gone, &cp1, &[], SHORT).await.unwrap();
+    let found = await_in_rotation(&Dial::tcp(), &gone, &cp1, &[], SHORT).await.unwrap();
     let Rotation::NotSeen { connections: 0, failure: Some(failure) } = found else { panic!("{found:?}") };
     assert!(failure.contains("refused"), "{failure}");
 
-    let error = await_in_rotation(&cp1, &gone, &[], SHORT).await.unwrap_err();
+    let error = await_in_rotation(&Dial::tcp(), &cp1, &gone, &[], SHORT).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot see the certificate at https://127.0.0.1:1");
-    let error = await_in_rotation("k8s.example", "/", &[], SHORT).await.unwrap_err();
+    let error = await_in_rotation(&Dial::tcp(), "k8s.example", "/", &[], SHORT).await.unwrap_err();
     assert_eq!(error.to_string(), "\"/\" is no URL of an apiserver");
 }

@@ -152,7 +152,8 @@ async fn in_rotation(context: &Context<'_>, url: &str) -> Result<(), Problem> {
         others.extend(context.world.apiserver_url(other)?);
     }
     context.waiting("looking for it behind the load balancer");
-    let rotation = rotation::await_in_rotation(url, &own, &others, POOL_CHANGES_WITHIN).await;
+    let rotation =
+        rotation::await_in_rotation(context.world.agents.dial(), url, &own, &others, POOL_CHANGES_WITHIN).await;
     let blind = match rotation {
         Ok(Rotation::Seen { .. }) => {
             context.fact("seen in rotation");

@@ -14,7 +14,7 @@ pub struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { wall: Timestamp::now(), start: Instant::now() }
+        Self { wall: usher_common::clock::now(), start: Instant::now() }
     }
 
     /// Now.

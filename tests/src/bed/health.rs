@@ -126,7 +126,7 @@ fn leader(lease: &Lease) -> Option<String> {
     let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty())?;
     let renewed = spec.renew_time.as_ref()?.0;
     let duration = Duration::from_secs(u64::try_from(spec.lease_duration_seconds?).ok()?);
-    let age = Duration::try_from(Timestamp::now().duration_since(renewed)).unwrap_or_default();
+    let age = Duration::try_from(usher_common::clock::now().duration_since(renewed)).unwrap_or_default();
     // The identity is the host name and a random suffix.
     let (machine, _) = holder.split_once('_').unwrap_or((holder, ""));
     (age < duration).then(|| machine.to_owned())

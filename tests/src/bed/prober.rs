@@ -80,7 +80,7 @@ async fn probe_until(mut stopped: oneshot::Receiver<()>, connector: TlsConnector
                 sent += 1;
                 let (connector, failures) = (connector.clone(), failures.clone());
                 tokio::spawn(async move {
-                    let begun = Timestamp::now();
+                    let begun = usher_common::clock::now();
                     let result = timeout(PATIENCE, read(connector)).await;
                     if let Err(error) = result.unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}"))) {
                         let _ = failures.send((begun, format!("{error:#}")));

@@ -67,7 +67,7 @@ impl Machine {
         setup.ca.write(&folder.join("ca.pem"))?;
 
         let systemd = FakeSystemd::new();
-        systemd.set_booted_at(jiff::Timestamp::now() - setup.up_for);
+        systemd.set_booted_at(usher_common::clock::now() - setup.up_for);
         for component in &components {
             systemd.add_unit(component.unit);
             systemd.set_unit(component.unit, |unit| unit.takes = component.takes());
@@ -154,7 +154,7 @@ impl Life {
             }
             tokio::time::sleep(BOOT_TAKES).await;
             self.systemd.boot();
-            self.systemd.set_booted_at(jiff::Timestamp::now());
+            self.systemd.set_booted_at(usher_common::clock::now());
             let booted = new_boot_id().and_then(|boot_id| {
                 let agent = self.boot(&boot_id)?;
                 self.api.boot(self.name, &boot_id);

@@ -120,7 +120,7 @@ fn agent(bed: &Bed) -> anyhow::Result<Agent> {
 /// An order that the agent would take, with an id that no run of this test has used before.
 async fn order(agent: &Agent, name: &str) -> anyhow::Result<Order> {
     Ok(Order {
-        operation_id: format!("{name}-{}", jiff::Timestamp::now().as_millisecond()),
+        operation_id: format!("{name}-{}", usher_common::clock::now().as_millisecond()),
         epoch: agent.status().await?.highest_epoch,
         reason: "bed test".into(),
         requester: "test@bed".into(),

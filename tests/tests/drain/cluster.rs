@@ -53,7 +53,7 @@ pub(crate) fn within(timeout: Duration) -> DrainOptions {
 
 /// What the report says of the pods that are left.
 pub(crate) fn left(error: &DrainError) -> Vec<String> {
-    error.remains().lines(jiff::Timestamp::now())
+    error.remains().lines(usher_common::clock::now())
 }
 
 /// In alphabetical order.

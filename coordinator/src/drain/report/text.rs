@@ -199,8 +199,9 @@ mod tests {
     #[test]
     fn of_many_terminating_pods_some_are_named_and_the_others_counted() {
         let pod = |number: usize| PodRef { namespace: "web".into(), name: number.to_string(), uid: number.to_string() };
-        let lines =
-            |pods| Remains { leaving: (0..pods).map(pod).collect(), ..Remains::default() }.lines(Timestamp::now());
+        let lines = |pods| {
+            Remains { leaving: (0..pods).map(pod).collect(), ..Remains::default() }.lines(usher_common::clock::now())
+        };
         assert_eq!(lines(10).len(), 10);
         let (many, last) = (lines(100), "90 more: told to go, has not ended");
         assert_eq!((many.len(), many[0].as_str(), many[10].as_str()), (11, "web/0: told to go, has not ended", last));

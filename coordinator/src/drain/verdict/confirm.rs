@@ -45,11 +45,7 @@ pub(crate) async fn confirm(preview: &mut DrainPreview, client: &Client, options
 fn correct(pod: &mut PodVerdict, answer: Outcome) {
     match answer {
         // Each dry run sees the whole allowance of a budget, so that "yes" does not disprove that others go first.
-        Outcome::Accepted | Outcome::Gone => {
-            if pod.verdict.is_never() {
-                pod.verdict = Verdict::Now;
-            }
-        }
+        Outcome::Accepted | Outcome::Gone if pod.verdict.is_never() => pod.verdict = Verdict::Now,
         Outcome::Failed { message } if !pod.verdict.is_never() => {
             let unblock = "see what the server says of it: kubectl describe".to_owned();
             pod.verdict = Verdict::Never { because: message, unblock };

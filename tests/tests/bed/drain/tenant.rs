@@ -38,7 +38,7 @@ impl<'b> Tenant<'b> {
     pub(crate) async fn with(bed: &'b Bed, test: impl AsyncFnOnce(&Self) -> anyhow::Result<()>) -> anyhow::Result<()> {
         // What a test that failed has left.
         bed.kubectl(&["delete", "namespaces", "--selector", TENANTS, "--wait=false"]).await?.success()?;
-        let name = format!("tenant-{}", jiff::Timestamp::now().as_millisecond());
+        let name = format!("tenant-{}", usher_common::clock::now().as_millisecond());
         bed.kubectl(&["create", "namespace", &name]).await?.success()?;
         bed.kubectl(&["label", "namespace", &name, TENANTS]).await?.success()?;
         let tenant = Self { bed, name, client: bed.client().await? };

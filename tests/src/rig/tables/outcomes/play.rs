@@ -74,8 +74,8 @@ async fn before(place: &Place, event: Event) {
         Event::LongDeleted => {
             place.delete(1).await;
             // kubectl compares with the clock on the wall: a second of grace, and more than one after it.
-            let over = Timestamp::now() + Duration::from_millis(3_500);
-            while Timestamp::now() < over {
+            let over = usher_common::clock::now() + Duration::from_millis(3_500);
+            while usher_common::clock::now() < over {
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -116,7 +116,7 @@ fn became(place: &Place, ended: Result<Drained, DrainError>) -> String {
             _ => format!("{drained:?}"),
         },
         Err(error) => {
-            let lines = error.remains().lines(Timestamp::now());
+            let lines = error.remains().lines(usher_common::clock::now());
             let line = lines.first().map_or_else(|| error.to_string(), Clone::clone);
             let words = line.strip_prefix(&format!("{pod}: ")).unwrap_or(&line);
             let words = words.split(" (refused for").next().unwrap_or_default();

@@ -1,0 +1,55 @@
+//! The two configuration files: their examples, references and schemas.
+
+use usher_common::config_file::Record;
+
+use super::{Page, example, page, schema};
+
+struct File {
+    /// The example's name under packaging/examples, without suffix.
+    example: &'static str,
+    /// The reference's name under docs/reference, without suffix.
+    reference: &'static str,
+    title: &'static str,
+    /// Above the example and the reference.
+    intro: &'static str,
+    describe: fn() -> Record,
+}
+
+const FILES: [File; 2] = [
+    File {
+        example: "cluster",
+        reference: "cluster-file",
+        title: "The cluster file",
+        intro: "The cluster file of usher: /etc/usher/cluster.toml, or ~/.config/usher/cluster.toml, or wherever --cluster-file \
+                or $USHER_CLUSTER_FILE says. Every key has a default that fits a plain three-node control plane, so that an \
+                empty file is a valid one. Unknown keys are errors. Relative paths begin at this file's folder. Durations are \
+                written like 10s, 5m, 1h30m. Check it with `usher config check`; see what applies, and where it comes from, \
+                with `usher config view --show-origin`.",
+        describe: usher_coordinator::site_file::describe,
+    },
+    File {
+        example: "agent",
+        reference: "agent-file",
+        title: "The agent's configuration",
+        intro: "The configuration of usher-agent: /etc/usher/agent.toml. Unknown keys are errors. The agent reads [allow] and \
+                the files of [tls] again when they change; the rest needs a restart of the agent. Relative paths begin at this \
+                file's folder. Durations are written like 10s, 5m, 90d. Check it with `usher-agent --config \
+                /etc/usher/agent.toml --check-config`.",
+        describe: usher_agent::config::describe,
+    },
+];
+
+pub(super) fn pages() -> anyhow::Result<Vec<Page>> {
+    let mut pages = Vec::new();
+    for file in FILES {
+        let record = (file.describe)();
+        let reference = |suffix: &str| format!("docs/reference/{}.{suffix}", file.reference);
+        pages.push(Page {
+            path: format!("packaging/examples/{}.toml", file.example),
+            text: example::example(file.intro, &record),
+        });
+        pages.push(Page { path: reference("md"), text: page::page(file.title, file.intro, &record) });
+        pages.push(Page { path: reference("schema.json"), text: schema::schema(file.title, &record)? });
+    }
+    Ok(pages)
+}

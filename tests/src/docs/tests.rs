@@ -1,0 +1,112 @@
+use std::{fs, path::Path};
+
+use super::*;
+
+fn generated(path: &str) -> String {
+    pages().unwrap().into_iter().find(|page| page.path == path).unwrap().text
+}
+
+/// With every line of TOML that is commented out.
+fn uncommented(example: &str) -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(toml) if !toml.is_empty() && !toml.starts_with(' ') => toml.to_owned(),
+        _ => line.to_owned(),
+    };
+    example.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_page_is_as_it_would_be_generated_now() {
+    let stale = stale(&work_tree(), &pages().unwrap()).unwrap();
+    assert!(stale.is_empty(), "stale: {stale:?}; run: make docs");
+}
+
+#[test]
+fn a_page_that_was_edited_is_missing_or_is_no_longer_generated_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path()).unwrap();
+    let pages = pages().unwrap();
+    assert!(stale(folder.path(), &pages).unwrap().is_empty());
+    fs::write(folder.path().join("docs/reference/cli.md"), "edited").unwrap();
+    fs::write(folder.path().join("packaging/man/usher-gone.1"), "").unwrap();
+    fs::remove_file(folder.path().join("packaging/examples/agent.toml")).unwrap();
+    let expected = ["docs/reference/cli.md", "packaging/examples/agent.toml", "packaging/man/usher-gone.1"];
+    assert!(stale(folder.path(), &pages).unwrap().iter().eq(expected), "{:?}", stale(folder.path(), &pages));
+    assert!(write(folder.path()).unwrap().iter().eq(expected));
+    assert!(stale(folder.path(), &pages).unwrap().is_empty());
+}
+
+#[test]
+fn the_examples_are_read_by_the_programs_that_they_are_for_with_comments_removed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    for example in
+        [generated("packaging/examples/cluster.toml"), uncommented(&generated("packaging/examples/cluster.toml"))]
+    {
+        let read = usher_coordinator::site_file::load(&file("cluster.toml", &example));
+        assert!(read.is_ok(), "{}\n{example}", read.unwrap_err());
+    }
+    for example in
+        [generated("packaging/examples/agent.toml"), uncommented(&generated("packaging/examples/agent.toml"))]
+    {
+        let read = usher_agent::config::Config::load(&file("agent.toml", &example));
+        assert!(read.is_ok(), "{}\n{example}", read.unwrap_err());
+    }
+}
+
+#[test]
+fn the_example_of_the_cluster_file_as_it_is_shipped_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cluster.toml");
+    fs::write(&path, generated("packaging/examples/cluster.toml")).unwrap();
+    let site = usher_coordinator::site_file::load(&path).unwrap();
+    assert_eq!(site, usher_coordinator::site::Site::default());
+}
+
+#[test]
+fn with_comments_removed_the_examples_name_every_key() {
+    for (path, record) in [
+        ("packaging/examples/cluster.toml", usher_coordinator::site_file::describe()),
+        ("packaging/examples/agent.toml", usher_agent::config::describe()),
+    ] {
+        let example = uncommented(&generated(path));
+        for key in record.sections.iter().flat_map(|section| &section.keys) {
+            let name = key.name.as_str();
+            assert!(example.lines().any(|line| line.starts_with(&format!("{name} = "))), "{path} lacks {name}");
+        }
+    }
+}
+
+#[test]
+fn what_an_agent_manages_a_cluster_file_can_name_and_the_other_way_round() {
+    let folder = tempfile::tempdir().unwrap();
+    let reads = |text: String, load: &dyn Fn(&Path) -> bool| {
+        let path = folder.path().join("file.toml");
+        fs::write(&path, text).unwrap();
+        load(&path)
+    };
+    for (unit, good) in [
+        ("a.service", true),
+        ("a@b.service", true),
+        ("a.socket", true),
+        ("a.target", true),
+        ("a.timer", true),
+        ("a.path", true),
+        ("var-lib.mount", true),
+        ("a.slice", false),
+        ("a.scope", false),
+        ("a.device", false),
+        ("a", false),
+        ("a b.service", false),
+        (".service", false),
+    ] {
+        let cluster = format!("[components.ccm]\nunit = '{unit}'\n");
+        let agent = format!("[tls]\ncertificate = 'a'\nkey = 'b'\nclient_ca = 'c'\n[units.'{unit}']\n");
+        assert_eq!(reads(cluster, &|path| usher_coordinator::site_file::load(path).is_ok()), good, "{unit}");
+        assert_eq!(reads(agent, &|path| usher_agent::config::Config::load(path).is_ok()), good, "{unit}");
+    }
+}
