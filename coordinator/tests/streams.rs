@@ -1,4 +1,5 @@
 //! What the program does when a stream that it writes to is closed, full, or no terminal.
+#![allow(clippy::unwrap_used, reason = "what a helper cannot do fails the test")]
 
 use std::{
     fs::File,

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::{
-    api::{coordination::v1::Lease, core::v1::Node},
-    jiff::Timestamp,
-};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Node};
 use kube::Api;
 
 use super::{Bed, CONTROL_PLANES, Link, MACHINES, Machine, Power, WORKERS, until};

@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use usher_coordinator::{
     cluster::Cluster,
     node::Dial,
-    site::{LoadBalancer, PoolCommands, Site},
+    site::{AgentAccess, LoadBalancer, PoolCommands, Site},
 };
 
 use crate::apiserver::{ApiServer, Election, Instance, fixtures};
@@ -200,9 +200,11 @@ impl TestSite {
 
 /// A cluster file with nothing in it but addresses.
 fn settings() -> Site {
-    let mut site = Site::default();
-    site.name = Some("test".to_owned());
-    site.control_plane = CONTROL_PLANE.map(str::to_owned).to_vec();
-    site.agents.address = Some("{node}:7470".to_owned());
-    site
+    let plain = Site::default();
+    Site {
+        name: Some("test".to_owned()),
+        control_plane: CONTROL_PLANE.map(str::to_owned).to_vec(),
+        agents: AgentAccess { address: Some("{node}:7470".to_owned()), ..plain.agents },
+        ..plain
+    }
 }

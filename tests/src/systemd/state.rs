@@ -107,6 +107,9 @@ impl Verb {
     }
 }
 
+/// Is told of each job that begins.
+pub(super) type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Everything the fake remembers.
 pub(super) struct State {
     pub(super) units: BTreeMap<String, FakeUnit>,
@@ -119,7 +122,7 @@ pub(super) struct State {
     pub(super) other_jobs: u32,
     pub(super) preparing: bool,
     pub(super) jobs_asked: Vec<String>,
-    pub(super) on_job: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub(super) on_job: Option<OnJob>,
     pub(super) connections: Vec<Connection>,
     /// Microseconds since the epoch.
     pub(super) booted_at: u64,

@@ -52,7 +52,8 @@ async fn many_nodes_are_listed_page_by_page() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_runs_the_control_plane_is_no_worker_whatever_the_lists_say() {
     let apiserver = || pod("kube-system/kube-apiserver-cp4").on("cp4").mirror();
-    let cases: [(&str, &dyn Fn(&ApiServer), &[&str]); 5] = [
+    type Arrange<'a> = &'a dyn Fn(&ApiServer);
+    let cases: [(&str, Arrange<'_>, &[&str]); 5] = [
         ("a worker", &|api| _ = api.add(node("cp4")), &[]),
         (
             "the label",

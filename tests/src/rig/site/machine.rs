@@ -195,8 +195,8 @@ async fn play(
     match kind {
         Kind::Plain => {}
         Kind::ApiServer(instance) => {
-            let start = || ready(instance.start(*ready_after.borrow()));
-            accompany(&systemd, unit, start, |()| ready(instance.stop())).await;
+            let start = async || instance.start(*ready_after.borrow());
+            accompany(&systemd, unit, start, async |()| instance.stop()).await;
         }
         Kind::Elected(election, leads_at_first) => {
             if !leads_at_first {
