@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 /// As wide as a terminal of today; help is wrapped no wider.
 const WIDTH: usize = 100;
 
-/// The long help of a command and of all below it, by their names with dashes.
+/// The long help of a command and of all below it, by their names with underscores between.
 fn helps(program: Command) -> Vec<(String, String)> {
     let mut program = program.term_width(WIDTH);
     program.build();
@@ -18,7 +18,7 @@ fn add(command: &mut Command, above: &mut Vec<String>, helps: &mut Vec<(String, 
     above.push(command.get_name().to_owned());
     // A variable's value is the reader's own.
     let mut shown = command.clone().mut_args(|argument| argument.hide_env_values(true));
-    helps.push((above.join("-"), shown.render_long_help().to_string()));
+    helps.push((above.join("_"), shown.render_long_help().to_string()));
     for below in command.get_subcommands_mut().filter(|below| below.get_name() != "help") {
         add(below, above, helps);
     }
