@@ -19,10 +19,7 @@ async fn a_unit_that_does_not_come_up_stops_the_roll_with_its_journal() {
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
     assert_eq!(site.journal.only(&["cp"]), ["cp1: restart kube-scheduler.service"]);
     assert!(ended.summary.contains("(0 of 3 restarted; not touched: cp3, cp2)"), "{}", ended.summary);
-    assert_eq!(
-        ended.next.last().unwrap(),
-        "when it is mended: usher restart kube-scheduler --nodes cp1,cp2,cp3 -r \"test\""
-    );
+    assert_eq!(ended.next.last().unwrap(), "to go on: usher restart kube-scheduler --nodes=cp1,cp3,cp2 -r test");
     assert!(site.lock_is_free());
 }
 
@@ -83,7 +80,7 @@ async fn an_interrupt_during_a_restart_lets_its_turn_end_and_begins_no_other() {
     assert_eq!(ended.done, ["cp1"]);
     assert_eq!(site.journal.only(&["cp"]), ["cp1: depooled", "cp1: restart kube-apiserver.service", "cp1: pooled"]);
     assert_eq!(site.pool.members(), CONTROL_PLANE);
-    let next = "when it is mended: usher restart kube-apiserver --nodes cp2,cp3 -r \"test\"";
+    let next = "to go on: usher restart kube-apiserver --nodes=cp2,cp3 -r test";
     assert_eq!(ended.next, [next]);
 }
 
@@ -153,7 +150,7 @@ async fn an_interrupt_during_a_drain_takes_the_cordon_back() {
     let ended = site.run_until(reboot(&["w1"]), "w1: drain").await;
     assert_eq!(ended.exit, Exit::Interrupted, "{ended:#?}");
     assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: uncordoned"]);
-    assert_eq!(ended.next, ["to go on: usher reboot w1 -r \"test\""]);
+    assert_eq!(ended.next, ["to go on: usher reboot w1 -r test"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,32 +159,45 @@ async fn an_interrupt_after_the_first_machine_leaves_it_done_and_the_second_unto
     let ended = site.run_until(reboot(&["w1", "w2"]), "w1: ready").await;
     assert_eq!((ended.exit, &*ended.done), (Exit::Interrupted, &["w1".to_owned()][..]), "{ended:#?}");
     assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
-    assert_eq!(ended.next, ["to go on: usher reboot w2 -r \"test\""]);
+    assert_eq!(ended.next, ["to go on: usher reboot w2 -r test"]);
 }
 
+/// What the world sees of a reboot of cp3 that is given up right before it.
+const GIVEN_UP: [&str; 6] = [
+    "cp3: cordoned",
+    "cp3: stop kube-controller-manager.service",
+    "cp3: depooled",
+    "cp3: pooled",
+    "cp3: start kube-controller-manager.service",
+    "cp3: uncordoned",
+];
+
 #[tokio::test(start_paused = true)]
-async fn a_reboot_that_the_agent_refuses_takes_everything_before_it_back() {
+async fn a_reboot_that_is_forbidden_at_the_last_moment_takes_everything_before_it_back() {
     let site = TestSite::with_pool().await;
     let ended = site.run_and(reboot(&["cp3"]), |told| {
-        if told == "cp3: reboot" {
+        if told == "cp3: depool: depooled" {
             site.machine("cp3").systemd.inhibit("shutdown", "apt", "an upgrade runs", "block");
         }
         Then::GoOn
     });
     let ended = ended.await;
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
-    assert_eq!(
-        site.journal.only(&["cp3"]),
-        [
-            "cp3: cordoned",
-            "cp3: stop kube-controller-manager.service",
-            "cp3: depooled",
-            "cp3: pooled",
-            "cp3: start kube-controller-manager.service",
-            "cp3: uncordoned",
-        ]
-    );
-    assert!(ended.summary.contains("apt"), "{}", ended.summary);
+    assert_eq!(site.journal.only(&["cp3"]), GIVEN_UP);
+    assert!(ended.summary.contains("something on cp3 forbids a reboot"), "{}", ended.summary);
+    assert!(ended.details.iter().any(|line| line.contains("apt")), "{ended:#?}");
+    assert!(site.units_down().is_empty() && site.cordoned().is_empty());
+    assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_that_only_the_agent_refuses_takes_everything_before_it_back() {
+    let site = TestSite::with_pool().await;
+    site.machine("cp3").systemd.set_can_reboot("challenge");
+    let ended = site.run(reboot(&["cp3"])).await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cp3"]), GIVEN_UP);
+    assert!(ended.summary.contains("polkit"), "{}", ended.summary);
     assert!(site.units_down().is_empty() && site.cordoned().is_empty());
     assert_eq!(site.pool.members(), CONTROL_PLANE);
 }
@@ -212,7 +222,7 @@ async fn a_machine_that_does_not_come_back_keeps_its_cordon_and_is_not_asked_aga
     assert_eq!(site.cordoned(), ["w1"]);
     assert!(ended.summary.contains("w1 was told to reboot"), "{}", ended.summary);
     assert!(ended.next.iter().any(|line| line.contains("usher uncordon w1")), "{:#?}", ended.next);
-    assert_eq!(ended.next.last().unwrap(), "to go on: usher reboot w2 -r \"test\"");
+    assert_eq!(ended.next.last().unwrap(), "to go on: usher reboot w2 -r test");
     assert!(site.lock_is_free());
 }
 
