@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use crate::words::took;
+use crate::text::took;
 
 /// What an outcome keeps of the output: the last lines, each cut to this many characters.
 const KEPT_LINES: usize = 50;

@@ -1,21 +1,21 @@
 //! usher: restarts and reboots the machines of a Kubernetes cluster the polite way.
 //!
-//! One way leads through the coordinator, with no way back up:
+//! What usher decides is in `usher-core`; here are the edges, and carrying it out. One way leads through, with no way back up:
 //!
 //! ```text
-//! cli → commands → world (facts → inventory) → plan (pure) → runner → steps → { cluster | node } → events → { progress | report }
+//! cli → commands → operation (world: facts → plan, under the lock) → runner → steps → { cluster, drain | agents, tasks | exec }
+//!                                                                       → events → { progress | report }
 //! ```
 //!
-//! `leader`, `plan`, `inventory` and `site` know neither kube nor tonic: kube's types stop at [`cluster`] and [`drain`],
-//! tonic's at [`node`].
+//! kube's types stop at [`cluster`] and [`drain`], tonic's at [`agents`].
 
+pub mod agents;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
 pub mod drain;
 pub mod exec;
 pub mod interrupt;
-pub mod node;
 pub mod operation;
 pub mod output;
 pub mod problem;
@@ -29,4 +29,4 @@ pub mod steps;
 mod tasks;
 pub mod world;
 
-pub use usher_core::{event, exit, facts as inventory, facts::leader, plan, request, site, text as words};
+pub use usher_core::{event, exit, facts, plan, request, site, text};

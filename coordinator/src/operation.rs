@@ -15,9 +15,9 @@ use crate::{
     drain::{Confirm, DrainPreview, Whereabouts, whereabouts},
     event::{Events, Kind},
     exit::Exit,
+    facts::Inventory,
+    facts::leader::Leadership,
     interrupt::Interrupt,
-    inventory::Inventory,
-    leader::Leadership,
     plan::{self, Plan, step::Step},
     problem::Problem,
     request::Request,
@@ -137,7 +137,7 @@ async fn run(
     Ok(Ended { outcome, took, leaders, pods })
 }
 
-fn scope(world: &World, request: &Request) -> crate::inventory::Scope {
+fn scope(world: &World, request: &Request) -> crate::facts::Scope {
     request.scope(|machine| world.control_plane().iter().any(|name| name == machine))
 }
 

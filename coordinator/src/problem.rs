@@ -4,10 +4,10 @@ use usher_common::chain;
 pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
+    agents::AgentError,
     cluster::{ClusterError, ConnectError, LockError},
     drain::{self, DrainError},
-    node::NodeError,
-    words,
+    text,
 };
 
 impl From<ConnectError> for Problem {
@@ -37,14 +37,14 @@ impl From<ClusterError> for Problem {
     }
 }
 
-impl From<NodeError> for Problem {
-    fn from(error: NodeError) -> Self {
+impl From<AgentError> for Problem {
+    fn from(error: AgentError) -> Self {
         let kind = match &error {
-            NodeError::Refused { .. } => Kind::Refused,
-            NodeError::TimedOut { .. } => Kind::TimedOut,
-            NodeError::AnswerLost { .. } => Kind::Unknown,
-            NodeError::Config { .. } => Kind::Usage,
-            NodeError::Unreachable { .. } | NodeError::NotTrusted { .. } => Kind::Failed,
+            AgentError::Refused { .. } => Kind::Refused,
+            AgentError::TimedOut { .. } => Kind::TimedOut,
+            AgentError::AnswerLost { .. } => Kind::Unknown,
+            AgentError::Config { .. } => Kind::Usage,
+            AgentError::Unreachable { .. } | AgentError::NotTrusted { .. } => Kind::Failed,
         };
         Self { hints: error.hint().into_iter().collect(), ..Self::new(kind, chain(&error)) }
     }
@@ -70,7 +70,7 @@ impl From<LockError> for Problem {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Held(holder) => {
-                let free_in = words::took(holder.free_in());
+                let free_in = text::took(holder.free_in());
                 Self::new(Kind::Locked, format!("the lock is held by {holder}"))
                     .hint(format!("wait for it to end; if its holder died, the lock is free in {free_in}"))
             }

@@ -12,7 +12,7 @@ use crate::{
     plan::Target,
     request::{self, Request},
     runner::Outcome,
-    words,
+    text,
 };
 
 /// The final report; `-o json` prints it as it is.
@@ -151,9 +151,9 @@ fn summary(request: &Request, outcome: &Outcome, took: Duration) -> String {
         let what = match (&request.kind, done) {
             (_, 0) => return "nothing to do".to_owned(),
             (request::Kind::Restart(_), _) => format!("{done} of {total}"),
-            _ => words::list(&machines),
+            _ => text::list(&machines),
         };
-        return format!("{what} {participle} in {}.", words::took(took));
+        return format!("{what} {participle} in {}.", text::took(took));
     };
     let verb = match outcome.exit {
         Exit::Refused => return format!("refused: {}", problem.message),
@@ -205,7 +205,7 @@ impl Report {
 const FEW: usize = 4;
 
 fn machines(names: &[String]) -> String {
-    if names.len() > FEW { format!("{} machines", names.len()) } else { words::list(names) }
+    if names.len() > FEW { format!("{} machines", names.len()) } else { text::list(names) }
 }
 
 /// `12 on w2, 3 on w3, 1 on no node yet`: the nodes that took most come first.

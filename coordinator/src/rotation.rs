@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::node::Dial;
+use crate::agents::Dial;
 
 /// One connection with its handshake.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ use self::{account::Account, turn::UnderWay};
 use crate::{
     cluster::Lock,
     event::Events,
+    facts::Inventory,
     interrupt::Interrupt,
-    inventory::Inventory,
     plan::{self, Plan, Slot, Stage, Turn},
     problem::Problem,
     request::Request,

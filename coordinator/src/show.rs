@@ -34,7 +34,7 @@ pub enum Kind {
     /// `usher nodes`.
     NodeList,
     /// `usher agent restart` and `usher agent reboot`.
-    Operation,
+    Task,
     /// A change with `--dry-run`.
     Plan,
     /// `usher preflight`.

@@ -17,7 +17,7 @@ mod reboot;
 mod unit;
 mod wait;
 
-use crate::{plan::step::Step, problem::Problem, words};
+use crate::{plan::step::Step, problem::Problem, text};
 
 pub use self::context::{Context, Progress};
 
@@ -100,7 +100,7 @@ pub async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), Problem>
 
 /// Waits, and gives way to an interrupt at once: nothing is half done in a gap.
 async fn gap(context: &Context<'_>, wait: std::time::Duration) -> Result<(), Problem> {
-    context.waiting(format!("letting clients find it for {}", words::took(wait)));
+    context.waiting(format!("letting clients find it for {}", text::took(wait)));
     tokio::select! {
         biased;
         () = context.interrupt.requested() => Ok(()),

@@ -8,9 +8,9 @@ use usher_common::chain;
 use usher_proto::reason;
 
 use crate::{
-    node::{Agent, NodeError, NodeStatus, Operation, OperationState, Order},
+    agents::{Agent, AgentError, AgentStatus, Order, Task, TaskState},
     problem::{Kind, Problem},
-    words,
+    text,
 };
 
 /// How long an agent must say that it knows nothing of a reboot, while the old boot runs on, before that is believed: the call
@@ -29,7 +29,7 @@ pub(crate) async fn restart_unit(
     expected: Option<&str>,
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Operation, Problem> {
+) -> Result<Task, Problem> {
     let begun = match expected {
         Some(invocation_id) => agent.restart_unit(order, unit, invocation_id).await,
         None => agent.start_unit(order, unit).await,
@@ -44,7 +44,7 @@ pub(crate) async fn start_unit(
     unit: &str,
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Operation, Problem> {
+) -> Result<Task, Problem> {
     follow(agent, agent.start_unit(order, unit).await, within, say).await
 }
 
@@ -56,20 +56,20 @@ pub(crate) async fn stop_unit(
     expected: &str,
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Operation, Problem> {
+) -> Result<Task, Problem> {
     follow(agent, agent.stop_unit(order, unit, expected).await, within, say).await
 }
 
 /// Follows a task through lost connections, also one whose first answer was lost.
 async fn follow(
     agent: &Agent,
-    begun: Result<Operation, NodeError>,
+    begun: Result<Task, AgentError>,
     within: Duration,
     mut say: impl FnMut(&str) + Send,
-) -> Result<Operation, Problem> {
+) -> Result<Task, Problem> {
     let id = match begun {
         Ok(operation) => operation.id,
-        Err(NodeError::AnswerLost { operation_id, .. }) => operation_id,
+        Err(AgentError::AnswerLost { operation_id, .. }) => operation_id,
         Err(error) => return Err(error.into()),
     };
     let ended = agent.follow(&id, within, |step| say(&step.message)).await?;
@@ -98,11 +98,11 @@ pub(crate) async fn reboot(
     before: &str,
     override_blockers: &[String],
     within: Duration,
-) -> Result<NodeStatus, NoReboot> {
+) -> Result<AgentStatus, NoReboot> {
     let begun = Instant::now();
     let lost = match agent.reboot(order, before, override_blockers).await {
         Ok(_) => None,
-        Err(error @ NodeError::Refused { .. }) => return Err(NoReboot::NotRebooted(error.into())),
+        Err(error @ AgentError::Refused { .. }) => return Err(NoReboot::NotRebooted(error.into())),
         // The machine may go down nevertheless.
         Err(error) => Some(chain(&error)),
     };
@@ -114,7 +114,7 @@ pub(crate) async fn reboot(
     };
     status.map_err(|error| {
         let name = agent.node();
-        let took = words::took(begun.elapsed());
+        let took = text::took(begun.elapsed());
         let message = format!("{name} was told to reboot {took} ago and has not answered with a new boot since");
         let lost = lost.map(|lost| format!("the answer to the reboot call was lost: {lost}"));
         NoReboot::InDoubt(
@@ -132,12 +132,12 @@ async fn not_rebooted(agent: &Agent, task: &str, before: &str, within: Duration)
     let mut unknown_since: Option<Instant> = None;
     loop {
         match agent.follow(task, within, |_| {}).await {
-            Ok(ended) if ended.state == OperationState::Failed => {
+            Ok(ended) if ended.state == TaskState::Failed => {
                 let message = ended.failure.map(|failure| failure.message).unwrap_or_default();
                 return Problem::failed(format!("{name} was not rebooted: {message}"));
             }
             Ok(_) => std::future::pending().await,
-            Err(NodeError::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
+            Err(AgentError::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
                 let same_boot = agent.status().await.is_ok_and(|status| status.boot_id == before);
                 let since = *unknown_since.get_or_insert_with(Instant::now);
                 if same_boot && since.elapsed() >= BELIEVED_AFTER {

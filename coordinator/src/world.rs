@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Node;
 use tokio::time::{Instant, timeout};
 
 use crate::{
+    agents::{AgentError, Agents, Dial, in_url},
     cluster::{Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
-    inventory::nodes_of,
-    leader::Known,
-    node::{Agents, Dial, NodeError, in_url},
+    facts::leader::Known,
+    facts::nodes_of,
     site::{Component, Role, Site},
 };
 
@@ -140,7 +140,7 @@ impl World {
     /// # Errors
     ///
     /// If the machine's address is not known.
-    pub fn apiserver_url(&self, machine: &str) -> Result<Option<String>, NodeError> {
+    pub fn apiserver_url(&self, machine: &str) -> Result<Option<String>, AgentError> {
         let template = self.site.components.iter().find_map(|component| match &component.role {
             Role::ApiServer { url } => Some(url),
             Role::Elected { .. } => None,

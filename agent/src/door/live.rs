@@ -8,10 +8,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -41,18 +38,18 @@ pub struct Live {
     credentials: Option<ArcSwap<Credentials>>,
     allow: ArcSwap<AllowList>,
     warnings: ArcSwap<Vec<String>>,
-    /// The digest of the files from before they were last read, so that no change in between is missed.
-    seen: AtomicU64,
+    /// The digest of the files from before they were first read, so that no change in between is missed.
+    read_first: u64,
 }
 
 impl Live {
     /// Reads the PEM files that `config` names, if the door has TLS. `file` is where `config` came from.
     pub(crate) fn new(file: PathBuf, config: Config, tls: bool) -> Result<Arc<Self>, TlsError> {
-        let seen = digest(&file, &config).into();
+        let read_first = digest(&file, &config);
         let credentials = if tls { Some(Credentials::load(&config.tls)?) } else { None };
         Ok(Arc::new(Self {
             file,
-            seen,
+            read_first,
             credentials: credentials.map(ArcSwap::from_pointee),
             allow: ArcSwap::from_pointee(config.allow.clone()),
             warnings: ArcSwap::default(),
@@ -92,7 +89,6 @@ impl Live {
 
     /// Reads all files again and puts into force what can be used.
     pub fn reload(&self) {
-        self.seen.store(digest(&self.file, &self.started_with), Ordering::Relaxed);
         let warnings: Vec<_> = [self.reload_credentials(), self.reload_allow_list()].into_iter().flatten().collect();
         let before = self.warnings.load();
         for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
@@ -139,10 +135,13 @@ impl Live {
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = self.read_first;
         loop {
             ticks.tick().await;
-            if digest(&self.file, &self.started_with) != self.seen.load(Ordering::Relaxed) {
+            let now = digest(&self.file, &self.started_with);
+            if now != seen {
                 self.reload();
+                seen = now;
             }
         }
     }

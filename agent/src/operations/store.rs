@@ -16,6 +16,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
 use usher_common::chain;
 
 pub(crate) use shared::SharedStore;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use self::{agent::NodeStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
+use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
     identity::{Identity, Unproven, nodes_of},
@@ -79,7 +79,7 @@ pub enum AgentFacts {
     /// It answers.
     Answers {
         /// What.
-        status: Box<NodeStatus>,
+        status: Box<AgentStatus>,
     },
     /// It does not, or refuses us.
     Silent {
@@ -95,7 +95,7 @@ pub enum AgentFacts {
 
 impl AgentFacts {
     /// Its answer, if it gave one.
-    pub fn status(&self) -> Option<&NodeStatus> {
+    pub fn status(&self) -> Option<&AgentStatus> {
         match self {
             Self::Answers { status } => Some(status),
             Self::Silent { .. } | Self::NotAsked => None,

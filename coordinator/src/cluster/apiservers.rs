@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::retry::error_message;
 use super::{Cluster, Readiness};
-use crate::words::took;
+use crate::text::took;
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);

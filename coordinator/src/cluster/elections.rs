@@ -15,8 +15,8 @@ use tokio::{
 
 use super::{Cluster, ClusterError, LeaseName, PATIENCE, leases::Record};
 use crate::{
-    leader::{Holder, Known, Leadership},
-    words,
+    facts::leader::{Holder, Known, Leadership},
+    text,
 };
 
 /// A living holder renews each 2 s by default (client-go's retryPeriod).
@@ -241,8 +241,8 @@ impl Readings {
             Some(format!(
                 "waiting for {} to renew the lease {name}: not within {} so far, taken to be dead in {}",
                 record.holder,
-                words::took(silent),
-                words::took(left)
+                text::took(silent),
+                text::took(left)
             ))
         })
     }

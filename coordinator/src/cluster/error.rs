@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::words;
+use crate::text;
 
 /// A request to the API failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum ClusterError {
         source: Box<kube::Error>,
     },
     /// The answer came too late, or did not settle the question.
-    #[error("cannot {doing} within {}: {problem}", words::took(*.within))]
+    #[error("cannot {doing} within {}: {problem}", text::took(*.within))]
     TimedOut {
         /// As in [`Self::Answered`].
         doing: String,
@@ -71,7 +71,7 @@ impl ClusterError {
                 Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
             }
             Self::Unreachable { doing, server, source } => {
-                let problem = format!("no answer from {server}: {}", words::chain(source.as_ref()));
+                let problem = format!("no answer from {server}: {}", text::chain(source.as_ref()));
                 Self::TimedOut { doing: doing.clone(), within: waited, problem }
             }
             Self::TimedOut { doing, problem, .. } | Self::Malformed { doing, problem } => {

@@ -11,7 +11,7 @@ use usher_common::clock;
 use super::{Cluster, ClusterError, LeaseName};
 use crate::{
     cluster::retry::retry,
-    leader::{Holder, Known, Leadership, machine_of},
+    facts::leader::{Holder, Known, Leadership, machine_of},
 };
 
 /// The annotation of elections before Kubernetes 1.20.

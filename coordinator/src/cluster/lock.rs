@@ -34,7 +34,7 @@ use usher_common::clock;
 pub use self::holder::LockHolder;
 use self::holder::{DURATION, OPERATION, REASON, TASK};
 use super::{Cluster, ClusterError};
-use crate::words;
+use crate::text;
 
 /// Where the lock lives: beside the components' own leases, where every cluster has a namespace.
 const NAMESPACE: &str = "kube-system";
@@ -170,7 +170,7 @@ impl Cluster {
                         if holder.seems_fresh(clock) {
                             return Err(LockError::Held(Box::new(holder)));
                         }
-                        let left = words::took(holder.free_in());
+                        let left = text::took(holder.free_in());
                         self.notice(&format!(
                             "waiting for the lock of {holder}: free in {left} at the latest, unless it is renewed"
                         ));

@@ -8,15 +8,15 @@ use usher_common::clock;
 
 use super::{cluster, confirm::confirm, identity, site};
 use crate::{
+    agents::{Agent, AgentStatus, Agents, Inhibitor, Order, Task, UnitStatus},
     cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
-    node::{Agent, Agents, Inhibitor, NodeStatus, Operation, Order, UnitStatus},
     output,
     problem::Problem,
     show::{self, Kind},
     site::Site,
     tasks::{self, NoReboot},
-    words,
+    text,
 };
 
 pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, Problem> {
@@ -62,8 +62,8 @@ async fn status(global: &Global, agent: &Agent) -> Result<Exit, Problem> {
 /// An agent's own account of its machine.
 #[derive(Serialize)]
 struct Described<'a> {
-    status: &'a NodeStatus,
-    operations: &'a [Operation],
+    status: &'a AgentStatus,
+    operations: &'a [Task],
 }
 
 impl Described<'_> {
@@ -73,7 +73,7 @@ impl Described<'_> {
         let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
         line("machine", format!("{} (host name {})", status.name, status.hostname));
         line("agent", status.agent_version.clone());
-        let up = status.booted_at.map(|at| format!(", up {}", words::age(at, now))).unwrap_or_default();
+        let up = status.booted_at.map(|at| format!(", up {}", text::age(at, now))).unwrap_or_default();
         line("boot", format!("{}{up}", status.boot_id));
         let installed = status.kernel_installed.as_deref().unwrap_or("unknown");
         line("kernel", format!("{} (installed: {installed})", status.kernel_running));
@@ -109,14 +109,14 @@ impl Described<'_> {
     }
 }
 
-fn operation_row(operation: &Operation, now: Timestamp) -> Vec<String> {
+fn operation_row(operation: &Task, now: Timestamp) -> Vec<String> {
     let what = operation.unit.clone().unwrap_or_else(|| "reboot".to_owned());
     let state = match &operation.failure {
         Some(failure) => format!("failed: {}", failure.message),
         None if operation.has_ended() => "succeeded".to_owned(),
         None => "running".to_owned(),
     };
-    let age = operation.started_at.map(|at| words::age(at, now)).unwrap_or_default();
+    let age = operation.started_at.map(|at| text::age(at, now)).unwrap_or_default();
     let order = &operation.order;
     vec![operation.id.clone(), what, state, age, order.requester.clone(), order.reason.clone()]
 }
@@ -132,8 +132,8 @@ fn unit_table(units: &[UnitStatus], now: Timestamp) -> String {
         vec![
             unit.name.clone(),
             format!("{} ({})", unit.active_state, unit.sub_state),
-            unit.active_since.map_or_else(|| "-".to_owned(), |at| words::age(at, now)),
-            unit.invocation_id.as_deref().map_or_else(|| "-".to_owned(), words::short_id),
+            unit.active_since.map_or_else(|| "-".to_owned(), |at| text::age(at, now)),
+            unit.invocation_id.as_deref().map_or_else(|| "-".to_owned(), text::short_id),
             unit.restarts.to_string(),
             unit.result.clone(),
             unit.probe_url.clone().unwrap_or_else(|| "-".to_owned()),
@@ -194,14 +194,14 @@ async fn reboot(
     let after = after.map_err(|ended| match ended {
         NoReboot::NotRebooted(problem) | NoReboot::InDoubt(problem) => problem,
     })?;
-    output::progress(&format!("  boot {} → {}", words::short_id(&status.boot_id), words::short_id(&after.boot_id)));
+    output::progress(&format!("  boot {} → {}", text::short_id(&status.boot_id), text::short_id(&after.boot_id)));
     // The proof is the new boot; the agent shows the task's own record if it still has it.
     let done = format!("{node} rebooted");
     match agent.operation(&order.operation_id).await {
         Ok(task) => ended(global, &task, &done),
         Err(_) => {
             let id = serde_json::json!({"id": order.operation_id});
-            show::show(Kind::Operation, &id, global.output, || done)?;
+            show::show(Kind::Task, &id, global.output, || done)?;
             Ok(Exit::Done)
         }
     }
@@ -224,7 +224,7 @@ fn order(change: &ChangeFlags, highest_epoch: u64) -> Order {
     }
 }
 
-fn ended(global: &Global, task: &Operation, done: &str) -> Result<Exit, Problem> {
-    show::show(Kind::Operation, task, global.output, || done.to_owned())?;
+fn ended(global: &Global, task: &Task, done: &str) -> Result<Exit, Problem> {
+    show::show(Kind::Task, task, global.output, || done.to_owned())?;
     Ok(Exit::Done)
 }

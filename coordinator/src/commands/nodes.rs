@@ -4,7 +4,7 @@ use super::{change::carry_out, status, world};
 use crate::{
     cli::{Drain, Global, OnNodes, Reboot, Targets},
     exit::Exit,
-    inventory::Scope,
+    facts::Scope,
     problem::Problem,
     request, show,
     world::World,

@@ -9,13 +9,13 @@ use crate::{
     cli::Global,
     cluster::LockHolder,
     exit::Exit,
-    inventory::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
-    leader::Leadership,
+    facts::leader::Leadership,
+    facts::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
     output::{self, Format},
     problem::Problem,
     show::{self, Kind},
     site::{Role, Site},
-    words,
+    text,
     world::World,
 };
 
@@ -107,7 +107,7 @@ fn leader_cells(leadership: &Leadership, now: Timestamp) -> [String; 3] {
     };
     let name = holder.machine.clone().unwrap_or_else(|| format!("unknown: {}", holder.identity));
     let name = if matches!(leadership, Leadership::Stale(_)) { format!("{name} (dead)") } else { name };
-    let age = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| words::age(at, now));
+    let age = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| text::age(at, now));
     [name, age(holder.acquired), format!("{} ago", age(holder.renewed))]
 }
 
@@ -166,8 +166,8 @@ fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {
         (true, None, None) => "no".to_owned(),
     });
     let boot = agent.map_or_else(dash, |agent| {
-        let up = agent.booted_at.map(|at| words::age(at, now)).unwrap_or_default();
-        format!("{up} ({})", words::short_id(&agent.boot_id)).trim_start().to_owned()
+        let up = agent.booted_at.map(|at| text::age(at, now)).unwrap_or_default();
+        format!("{up} ({})", text::short_id(&agent.boot_id)).trim_start().to_owned()
     });
     let kernel = match (agent, node) {
         (Some(agent), _) => match &agent.kernel_installed {
@@ -202,10 +202,10 @@ fn notes(machine: &Machine) -> Vec<String> {
     let mut notes = Vec::new();
     if machine.control_plane && !machine.listed {
         let evidence: Vec<_> = machine.control_plane_evidence.iter().map(ToString::to_string).collect();
-        notes.push(format!("not listed as control plane, but {}", words::list(&evidence)));
+        notes.push(format!("not listed as control plane, but {}", text::list(&evidence)));
     }
     if let Identity::Differs { agent, node, node_is_ready: true } = machine.identity() {
-        let (agent, node) = (words::short_id(&agent), words::short_id(&node));
+        let (agent, node) = (text::short_id(&agent), text::short_id(&node));
         notes.push(format!("its agent runs on another machine than its Node: boot {agent} and boot {node}"));
     }
     if let Identity::Unknown { because: because @ Unproven::SeveralNodes(_) } = machine.identity() {

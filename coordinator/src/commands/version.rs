@@ -8,7 +8,7 @@ use super::world;
 use crate::{
     cli::Global,
     exit::Exit,
-    inventory::Scope,
+    facts::Scope,
     problem::Problem,
     show::{self, Kind},
 };

@@ -5,7 +5,7 @@ use usher_core::drain::DrainOptions;
 use crate::{
     drain::{DrainPreview, never_lines},
     problem::Problem,
-    words::{count, list},
+    text::{count, list},
 };
 
 /// Why the drains may not begin, with every pod that can never go; None if they may.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Reader;
 use crate::{
     event::{Event, Kind},
-    output, words,
+    output, text,
 };
 
 /// One line for each event: time, machine, step, what happened.
@@ -59,7 +59,7 @@ impl Plain {
             Kind::Undone { turn, step, what } => format!("{}: {step} taken back: {what}", subject(turn)),
             Kind::TurnEnded { turn, done, took } => {
                 let state = if *done { "done" } else { "stopped" };
-                format!("{}: {state} after {}", subject(turn), words::took(std::time::Duration::from_secs_f64(*took)))
+                format!("{}: {state} after {}", subject(turn), text::took(std::time::Duration::from_secs_f64(*took)))
             }
             Kind::Warned { message } => format!("Warning: {message}"),
             // The report has it.

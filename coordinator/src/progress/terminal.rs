@@ -11,7 +11,7 @@ use super::Reader;
 use crate::{
     event::{Event, Kind},
     output::{self, Mark},
-    words,
+    text,
 };
 
 /// Often enough to look alive, rarely enough for a slow link.
@@ -144,7 +144,7 @@ impl Reader for Terminal {
                 }
                 let Some(line) = ended else { return };
                 if line.is_joined() && *done {
-                    let took = words::took(Duration::from_secs_f64(*took));
+                    let took = text::took(Duration::from_secs_f64(*took));
                     let facts = line.facts.join(" · ");
                     output::progress(&format!("{} {}  {facts}  {took}", output::mark(Mark::Done), line.machine));
                 }

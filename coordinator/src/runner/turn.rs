@@ -9,7 +9,7 @@ use usher_core::{
 use super::Run;
 use crate::{
     event::{Events, Kind},
-    inventory::{Inventory, Scope},
+    facts::{Inventory, Scope},
     plan::{Begin, Turn, step::Step},
     problem::{self, Problem},
     steps::{self, Context, Progress},

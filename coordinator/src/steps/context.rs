@@ -9,11 +9,11 @@ use usher_core::{
 };
 
 use crate::{
+    agents::{Agent, AgentError, Order},
     cluster::{CordonMark, NodeFacts},
     drain::MovedPod,
     event::{Events, Kind},
     interrupt::Interrupt,
-    node::{Agent, NodeError, Order},
     plan::Target,
     request::Request,
     world::World,
@@ -83,7 +83,7 @@ impl<'a> Context<'a> {
         self.world.node_name(self.target.machine())
     }
 
-    pub(super) fn agent(&self) -> Result<Agent, NodeError> {
+    pub(super) fn agent(&self) -> Result<Agent, AgentError> {
         self.world.agents.agent(self.machine())
     }
 

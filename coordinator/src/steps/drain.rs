@@ -7,8 +7,8 @@ use tokio::{sync::watch, time::sleep};
 
 use super::Context;
 use crate::{
-    cluster::Elections, drain::DrainProgress, event::Kind, leader::Leadership, problem::Problem, site::Component,
-    words, world::World,
+    cluster::Elections, drain::DrainProgress, event::Kind, facts::leader::Leadership, problem::Problem,
+    site::Component, text, world::World,
 };
 
 /// The component that counts budgets anew when pods come and go.
@@ -72,7 +72,7 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     match drained {
         Ok(drained) => {
             let gone = drained.moved.len();
-            context.fact(format!("{} gone in {}", words::count(gone, "pod"), words::took(drained.took)));
+            context.fact(format!("{} gone in {}", text::count(gone, "pod"), text::took(drained.took)));
             context.progress.moved.extend(drained.moved);
             Ok(())
         }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use usher_common::chain;
 
 use super::{Context, unit};
-use crate::{problem::Problem, site::Component, tasks, words};
+use crate::{problem::Problem, site::Component, tasks, text};
 
 pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     let world = context.world;
@@ -55,7 +55,7 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
     match world.elections().await.await_leader(&lease, Some(&identity), limit).await {
         Ok(holder) => {
             let name = holder.machine.unwrap_or(holder.identity);
-            context.fact(format!("{component} handed to {name} in {}", words::took(stopped.elapsed())));
+            context.fact(format!("{component} handed to {name} in {}", text::took(stopped.elapsed())));
             Ok(())
         }
         Err(error) => Err(Problem::timed_out(format!("nobody took over {component}: {error}"))),

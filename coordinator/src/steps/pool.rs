@@ -14,7 +14,7 @@ use crate::{
     problem::{Kind, Problem},
     rotation::{self, Rotation},
     site::LoadBalancer,
-    words,
+    text,
 };
 
 /// A balancer's slowest usual checks (5 s apart, three of them) take a quarter of this.
@@ -121,7 +121,7 @@ async fn await_check(
         |why| context.waiting(why),
         |_| {
             let state = if wanted_in { "not in the pool" } else { "still in the pool" };
-            let within = words::took(POOL_CHANGES_WITHIN);
+            let within = text::took(POOL_CHANGES_WITHIN);
             let last = last.take();
             let said =
                 last.as_ref().map(|last| format!("{} ({})", last.argv.join(" "), last.how())).unwrap_or_default();
@@ -162,7 +162,7 @@ async fn in_rotation(context: &Context<'_>, url: &str) -> Result<(), Problem> {
         Ok(Rotation::SharedCertificate { other }) => format!("it serves the same certificate as {other}"),
         Ok(Rotation::EndsTls) => "the balancer shows a certificate of its own".to_owned(),
         Ok(Rotation::NotSeen { connections, failure }) => {
-            let within = words::took(POOL_CHANGES_WITHIN);
+            let within = text::took(POOL_CHANGES_WITHIN);
             let message =
                 format!("{machine} was not met behind {url} in {connections} new connections within {within}");
             return Err(Problem::timed_out(message)

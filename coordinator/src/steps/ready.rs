@@ -9,7 +9,7 @@ use super::{
     Context, evidence,
     wait::{Look, until},
 };
-use crate::{cluster::NodeFacts, problem::Problem, site::Component, words};
+use crate::{cluster::NodeFacts, problem::Problem, site::Component, text};
 
 /// Between two looks at a Node.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
             None => {
                 let since = *good_since.get_or_insert(now);
                 match defaults.settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
-                    Some(left) => format!("Ready; watching for {}", words::took(left)),
+                    Some(left) => format!("Ready; watching for {}", text::took(left)),
                     None if proof.is_given() => break,
                     None => "Ready; waiting for its kubelet to renew its heartbeat".to_owned(),
                 }
@@ -82,7 +82,7 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
         context.waiting(why);
         sleep(LOOK_AGAIN).await;
     }
-    context.fact(format!("kubelet reported the new boot, Ready for {}", words::took(defaults.settle)));
+    context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(defaults.settle)));
     Ok(())
 }
 
@@ -137,7 +137,7 @@ async fn doubt_about(context: &Context<'_>, before: &NodeFacts) -> Result<Option
     }
     match cluster.own_pods_not_ready(node).await {
         Ok(waiting) if waiting.is_empty() => Ok(None),
-        Ok(waiting) => Ok(Some(format!("{} not ready: {}", words::count(waiting.len(), "pod"), words::list(&waiting)))),
+        Ok(waiting) => Ok(Some(format!("{} not ready: {}", text::count(waiting.len(), "pod"), text::list(&waiting)))),
         Err(error) => Ok(Some(chain(&error))),
     }
 }
@@ -155,10 +155,10 @@ fn not_back(before: &NodeFacts, now: &NodeFacts) -> Option<String> {
         return Some(format!("it is not Ready: {message}"));
     }
     if !now.troubles.is_empty() {
-        return Some(format!("it reports {}", words::list(&now.troubles)));
+        return Some(format!("it reports {}", text::list(&now.troubles)));
     }
     let new: Vec<_> = now.taints.iter().filter(|taint| !before.taints.contains(taint)).collect();
-    (!new.is_empty()).then(|| format!("it carries the new taint {}", words::list(&new)))
+    (!new.is_empty()).then(|| format!("it carries the new taint {}", text::list(&new)))
 }
 
 #[cfg(test)]

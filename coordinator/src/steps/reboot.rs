@@ -6,7 +6,7 @@ use super::Context;
 use crate::{
     problem::Problem,
     tasks::{self, NoReboot},
-    words,
+    text,
 };
 
 /// The machine has booted since the turn was planned: another reboot would interrupt a machine that has just come back.
@@ -15,7 +15,7 @@ pub(super) async fn has_happened(context: &Context<'_>) -> Result<Option<String>
     let now = context.agent()?.status().await?.boot_id;
     let booted = !now.is_empty() && now != *before;
     Ok(booted.then(|| {
-        format!("it has booted by itself during its turn ({} → {})", words::short_id(before), words::short_id(&now))
+        format!("it has booted by itself during its turn ({} → {})", text::short_id(before), text::short_id(&now))
     }))
 }
 
@@ -30,15 +30,15 @@ pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(
         None => agent.status().await?.boot_id,
     };
     let begun = Instant::now();
-    context.waiting(format!("asked; waiting for a boot other than {}", words::short_id(&before)));
+    context.waiting(format!("asked; waiting for a boot other than {}", text::short_id(&before)));
     // Should the answer be lost, the machine may go down nevertheless.
     context.progress.reboot_requested = true;
     let limit = context.world.site.defaults.reboot_timeout;
     let rebooted = tasks::reboot(&agent, &context.order(), &before, context.request.override_blockers(), limit).await;
     match rebooted {
         Ok(status) => {
-            let took = words::took(begun.elapsed());
-            let (before, now) = (words::short_id(&before), words::short_id(&status.boot_id));
+            let took = text::took(begun.elapsed());
+            let (before, now) = (text::short_id(&before), text::short_id(&status.boot_id));
             context.fact(format!("boot {before} → {now} after {took}"));
             Ok(())
         }

@@ -1,7 +1,7 @@
 //! Restarting and starting a unit through its agent.
 
 use super::{Context, evidence};
-use crate::{node::Operation, problem::Problem, site::Component, tasks, words};
+use crate::{agents::Task, problem::Problem, site::Component, tasks, text};
 
 pub(super) async fn restart(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     remember_holder(context, component).await?;
@@ -50,16 +50,16 @@ async fn remember_holder(context: &mut Context<'_>, component: &str) -> Result<(
 }
 
 /// `restarted in 3.8s (a1f0… → 77c2…)`
-fn with_evidence(verb: &str, operation: &Operation) -> String {
-    let took = operation.evidence.unit_took.map(|took| format!(" in {}", words::took(took))).unwrap_or_default();
+fn with_evidence(verb: &str, operation: &Task) -> String {
+    let took = operation.evidence.unit_took.map(|took| format!(" in {}", text::took(took))).unwrap_or_default();
     format!("{verb}{took}{}", identities(operation))
 }
 
-fn identities(operation: &Operation) -> String {
+fn identities(operation: &Task) -> String {
     let evidence = &operation.evidence;
     match (&evidence.invocation_id_before, &evidence.invocation_id_after) {
-        (Some(before), Some(after)) => format!(" ({} → {})", words::short_id(before), words::short_id(after)),
-        (None, Some(after)) => format!(" ({})", words::short_id(after)),
+        (Some(before), Some(after)) => format!(" ({} → {})", text::short_id(before), text::short_id(after)),
+        (None, Some(after)) => format!(" ({})", text::short_id(after)),
         _ => String::new(),
     }
 }

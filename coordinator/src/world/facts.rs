@@ -17,8 +17,8 @@ use usher_common::chain;
 use super::World;
 use crate::{
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
-    inventory::{AgentFacts, Inventory, Machine, Scope, evidence},
-    leader::{Known, Leadership, machine_of},
+    facts::leader::{Known, Leadership, machine_of},
+    facts::{AgentFacts, Inventory, Machine, Scope, evidence},
 };
 
 /// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.

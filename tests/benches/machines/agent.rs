@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::Context as _;
 use tokio::time::Instant;
-use usher_coordinator::{node::Agents, site_file};
+use usher_coordinator::{agents::Agents, site_file};
 use usher_testkit::bed::Bed;
 
 use super::results::{Results, median};

@@ -22,8 +22,8 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use usher_coordinator::{
+    agents::Dial,
     cluster::Cluster,
-    node::Dial,
     site::{AgentAccess, LoadBalancer, PoolCommands, Site},
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use usher_coordinator::{
-    node::{Agent, Agents, NodeError, Operation, Order},
+    agents::{Agent, AgentError, Agents, Order, Task},
     site_file,
 };
 use usher_proto::reason;
@@ -129,7 +129,7 @@ async fn order(agent: &Agent, name: &str) -> anyhow::Result<Order> {
 }
 
 #[track_caller]
-fn assert_reason(answer: Result<Operation, NodeError>, expected: &str) {
+fn assert_reason(answer: Result<Task, AgentError>, expected: &str) {
     let error = answer.expect_err("the agent should have refused");
     assert_eq!(error.reason(), Some(expected), "{error}");
 }

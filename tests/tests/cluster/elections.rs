@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use usher_coordinator::{
     cluster::{Elections, LeaseName},
-    leader::{Known, Leadership},
+    facts::leader::{Known, Leadership},
 };
 use usher_testkit::apiserver::{ApiServer, Election, fixtures::lease};
 

@@ -1,7 +1,7 @@
 //! Facts by need: what a plan does not use is not read.
 
 use usher_coordinator::{
-    inventory::{Identity, Scope},
+    facts::{Identity, Scope},
     site::Site,
 };
 use usher_testkit::apiserver::{

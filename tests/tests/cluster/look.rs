@@ -9,8 +9,8 @@ use http::Method;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use usher_coordinator::{
-    inventory::{AgentFacts, Scope},
-    leader::Leadership,
+    facts::leader::Leadership,
+    facts::{AgentFacts, Scope},
     site::Site,
     world::World,
 };

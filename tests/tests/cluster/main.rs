@@ -7,7 +7,7 @@ mod look;
 
 use std::time::Duration;
 
-use usher_coordinator::{cluster::Cluster, inventory::Scope, site::Site, world::World};
+use usher_coordinator::{cluster::Cluster, facts::Scope, site::Site, world::World};
 use usher_testkit::apiserver::{
     ApiServer,
     fixtures::{lease, node},

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use usher_coordinator::{
-    node::{Agent, Agents, NodeError, OperationState, Order, Side},
+    agents::{Agent, AgentError, Agents, Order, Side, TaskState},
     site::Site,
-    words::chain,
+    text::chain,
 };
 use usher_proto::reason;
 use usher_testkit::{
@@ -123,7 +123,7 @@ async fn a_reboot_is_followed_into_the_next_boot() {
     let (status, ended) = waiting.await.unwrap();
     assert_eq!(status.unwrap().boot_id, "boot-2");
     let ended = ended.unwrap();
-    assert_eq!((ended.state, ended.evidence.boot_id_after.as_deref()), (OperationState::Succeeded, Some("boot-2")));
+    assert_eq!((ended.state, ended.evidence.boot_id_after.as_deref()), (TaskState::Succeeded, Some("boot-2")));
     // Asked again, as after a lost answer: the same operation, and no second reboot.
     assert!(agent.reboot(&order("r"), "boot-1", &[]).await.unwrap().has_succeeded());
     assert_eq!(rig.systemd.reboots(), 1);
@@ -140,7 +140,7 @@ async fn an_agent_of_another_ca_is_asked_for_nothing_and_the_message_says_what_w
             agent.status().await.unwrap_err(),
             agent.restart_unit(&order("a"), UNIT, &rig.invocation).await.unwrap_err(),
         ] {
-            let NodeError::NotTrusted { by: Side::Usher, .. } = &error else { panic!("{}", chain(&error)) };
+            let AgentError::NotTrusted { by: Side::Usher, .. } = &error else { panic!("{}", chain(&error)) };
             assert!(error.to_string().contains("cannot prove that it is this machine's agent"), "{error}");
             assert!(
                 error.hint().unwrap().contains("the CA that agents.ca names in the cluster file"),
@@ -162,7 +162,7 @@ async fn who_is_not_wanted_is_told_so_and_what_would_mend_it() {
     let alice = Names { common_name: "alice", ..Names::default() };
     for name in ["stranger", "rig"] {
         let error = usher(&rig, &folder, &Ca::new(name).unwrap(), &alice).status().await.unwrap_err();
-        let NodeError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{}", chain(&error)) };
+        let AgentError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{}", chain(&error)) };
         assert!(error.hint().unwrap().contains("\"CN=alice\" must be signed by the CA"), "{:?}", error.hint());
     }
 

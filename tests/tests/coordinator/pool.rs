@@ -20,7 +20,7 @@ async fn each_apiserver_is_out_of_the_pool_while_it_restarts_and_back_before_the
 async fn a_depool_command_that_fails_leaves_the_apiserver_alone_and_the_machine_in_the_pool() {
     let mut site = TestSite::with_pool().await;
     site.command(|commands| {
-        commands.depool = Some(vec!["sh".into(), "-c".into(), "echo no such server; exit 3".into()])
+        commands.depool = Some(vec!["sh".into(), "-c".into(), "echo no such server; exit 3".into()]);
     });
     let ended = site.run(restart(&["kube-apiserver"])).await;
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");

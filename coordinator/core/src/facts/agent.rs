@@ -26,7 +26,7 @@ pub struct Order {
 /// A machine as its agent sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct NodeStatus {
+pub struct AgentStatus {
     /// The name in the agent's configuration.
     pub name: String,
     /// The machine's host name.
@@ -64,14 +64,14 @@ pub struct NodeStatus {
     /// Until when the agent's certificate is valid.
     pub certificate_not_after: Option<Timestamp>,
     /// The operation that runs now.
-    pub current_operation: Option<Operation>,
+    pub current_operation: Option<Task>,
     /// The agent's clock when it answered.
     pub now: Option<Timestamp>,
     /// What is wrong without keeping the agent from answering.
     pub warnings: Vec<String>,
 }
 
-impl NodeStatus {
+impl AgentStatus {
     /// The unit with this name, if the agent manages it.
     pub fn unit(&self, name: &str) -> Option<&UnitStatus> {
         self.units.iter().find(|unit| unit.name == name)
@@ -193,7 +193,7 @@ pub struct RebootBudget {
 /// What an operation does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum OperationKind {
+pub enum TaskKind {
     /// Something this usher does not know, from a newer agent.
     #[default]
     Unknown,
@@ -210,29 +210,29 @@ pub enum OperationKind {
 /// How far an operation is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum OperationState {
+pub enum TaskState {
     /// It has not ended.
     #[default]
     Running,
     /// It did what was asked, with proof.
     Succeeded,
-    /// It did not; [`Operation::failure`] says why.
+    /// It did not; [`Task::failure`] says why.
     Failed,
 }
 
 /// A durable, named change of one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Operation {
+pub struct Task {
     /// The caller's id for it.
     pub id: String,
     /// What it does.
     #[serde(rename = "action")] // `kind` says of every document that usher prints what that document is
-    pub kind: OperationKind,
+    pub kind: TaskKind,
     /// The unit, unless it is a reboot.
     pub unit: Option<String>,
     /// How far it is.
-    pub state: OperationState,
+    pub state: TaskState,
     /// Who asked for it and why.
     pub order: Order,
     /// The names in the caller's certificate.
@@ -242,29 +242,29 @@ pub struct Operation {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// What happened so far.
-    pub steps: Vec<OperationStep>,
+    pub steps: Vec<TaskStep>,
     /// The proof.
     pub evidence: Evidence,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
 }
 
-impl Operation {
+impl Task {
     /// Whether nothing more will happen.
     pub fn has_ended(&self) -> bool {
-        self.state != OperationState::Running
+        self.state != TaskState::Running
     }
 
     /// Whether it ended and did what was asked.
     pub fn has_succeeded(&self) -> bool {
-        self.state == OperationState::Succeeded
+        self.state == TaskState::Succeeded
     }
 }
 
 /// One thing that happened in an operation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OperationStep {
+pub struct TaskStep {
     /// When, by the agent's clock.
     pub at: Option<Timestamp>,
     /// A word for programs: `accepted`, `job`, `probe`, `healthy`, …

@@ -70,7 +70,7 @@ pub fn evidence<'a>(
 mod tests {
     use super::*;
     use crate::{
-        facts::agent::{NodeStatus, UnitStatus},
+        facts::agent::{AgentStatus, UnitStatus},
         plan::fixtures,
     };
 
@@ -79,9 +79,9 @@ mod tests {
         let labelled = NodeFacts { control_plane: true, ..fixtures::node("cp4") };
         let plain = fixtures::node("cp4");
         let with_unit = |name: &str, state: &str| AgentFacts::Answers {
-            status: Box::new(NodeStatus {
+            status: Box::new(AgentStatus {
                 units: vec![UnitStatus { name: name.into(), active_state: state.into(), ..UnitStatus::default() }],
-                ..NodeStatus::default()
+                ..AgentStatus::default()
             }),
         };
         let none = || AgentFacts::NotAsked;

@@ -109,14 +109,14 @@ pub fn nodes_of<'a>(machine: &str, address: Option<&str>, nodes: &'a BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{facts::agent::NodeStatus, plan::fixtures};
+    use crate::{facts::agent::AgentStatus, plan::fixtures};
 
     #[test]
     fn only_equal_boot_ids_prove_that_agent_and_node_are_one_machine() {
         let node = |boot_id: &str| Some(NodeFacts { boot_id: boot_id.into(), ..fixtures::node("w1") });
         let away = |boot_id: &str| Some(NodeFacts { ready: "Unknown".into(), ..node(boot_id).unwrap() });
         let agent = |boot_id: &str| AgentFacts::Answers {
-            status: Box::new(NodeStatus { boot_id: boot_id.into(), ..NodeStatus::default() }),
+            status: Box::new(AgentStatus { boot_id: boot_id.into(), ..AgentStatus::default() }),
         };
         let silent = AgentFacts::Silent { message: "no route".into(), hint: None };
         let differs = |node_is_ready| Identity::Differs { agent: "b".into(), node: "a".into(), node_is_ready };

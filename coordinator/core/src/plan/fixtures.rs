@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    facts::agent::{NodeStatus, RebootBudget, UnitStatus},
+    facts::agent::{AgentStatus, RebootBudget, UnitStatus},
     facts::leader::{Holder, Leadership},
     facts::{AgentFacts, Inventory, Machine},
     facts::{apiserver::Readiness, node::NodeFacts},
@@ -75,12 +75,12 @@ fn agent(name: &str, components: &[&str]) -> AgentFacts {
         ..UnitStatus::default()
     };
     AgentFacts::Answers {
-        status: Box::new(NodeStatus {
+        status: Box::new(AgentStatus {
             name: name.to_owned(),
             boot_id: format!("boot-of-{name}"),
             units: components.iter().map(unit).collect(),
             reboot_budget: RebootBudget { used: 0, allowed: 4 },
-            ..NodeStatus::default()
+            ..AgentStatus::default()
         }),
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn node(name: &str) -> NodeFacts {
 
 impl Inventory {
     /// What the agent of `machine` says, to be changed.
-    pub(crate) fn agent_mut(&mut self, machine: &str) -> &mut NodeStatus {
+    pub(crate) fn agent_mut(&mut self, machine: &str) -> &mut AgentStatus {
         match &mut self.machine_mut(machine).agent {
             AgentFacts::Answers { status } => status,
             other => panic!("{machine}: {other:?}"),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     facts::{
         AgentFacts, ControlPlaneEvidence,
-        agent::{Blocker, Hold, Operation, RebootBudget},
+        agent::{Blocker, Hold, RebootBudget, Task},
         apiserver::Readiness,
         leader::Leadership,
         node::{CordonMark, FieldWriter},
@@ -173,8 +173,7 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             "busy",
             scheduler(),
             Box::new(|facts| {
-                facts.agent_mut("cp2").current_operation =
-                    Some(Operation { id: "9x2mm.3".into(), ..Operation::default() });
+                facts.agent_mut("cp2").current_operation = Some(Task { id: "9x2mm.3".into(), ..Task::default() });
             }),
             &["busy with operation 9x2mm.3"],
         ),

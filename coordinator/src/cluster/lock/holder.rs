@@ -12,7 +12,7 @@ use crate::{
         ServerClock,
         leases::{age, renewal_stored},
     },
-    words,
+    text,
 };
 
 /// Long enough to ride out the restart of every apiserver behind a slow balancer, short enough that a crashed coordinator
@@ -100,7 +100,7 @@ impl std::fmt::Display for LockHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} (operation {}, {:?}", self.requester, self.operation, self.reason)?;
         if let Some(silent) = self.silent {
-            write!(f, ", renewed {} ago", words::took(silent))?;
+            write!(f, ", renewed {} ago", text::took(silent))?;
         }
         f.write_str(if self.dead { ") (dead)" } else { ")" })
     }

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 use crate::{
+    agents::Agents,
     cli::Global,
     commands::{cluster, display, site},
     exit::Exit,
-    node::Agents,
     problem::Problem,
     show::{self, Kind},
     site::{Component, LoadBalancer, PoolCommands, Role, Site},

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cluster::retry::error_message,
-    words::{count, took},
+    text::{count, took},
 };
 
 /// Why a drain failed.

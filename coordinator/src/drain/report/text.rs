@@ -10,7 +10,7 @@ use super::{
     pod::PodRef,
     verdict::{DrainPreview, PodVerdict, Verdict},
 };
-use crate::words::{age, count, list};
+use crate::text::{age, count, list};
 
 /// From this many further pods on, a shared reason names only the first of them; `-o json` names them all.
 const MANY: usize = 3;

@@ -12,7 +12,7 @@ use crate::{
         report::Verdict,
         select::{PodFacts, RefusalCause},
     },
-    words::list,
+    text::list,
 };
 
 /// The verdict on a pod whose Deployment starts another one first. `unschedulable` says why no other node takes that, if none

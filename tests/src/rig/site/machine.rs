@@ -25,7 +25,7 @@ use usher_agent::{
     machine::{Places, bus::Address},
     stream,
 };
-use usher_coordinator::node::BoxedStream;
+use usher_coordinator::agents::BoxedStream;
 
 use super::Journal;
 use crate::{

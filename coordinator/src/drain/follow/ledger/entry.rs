@@ -11,7 +11,7 @@ use crate::{
         report::{EscalatedPod, Owner, PodRef},
         select::PodFacts,
     },
-    words::took,
+    text::took,
 };
 
 /// How a pod leaves.

@@ -34,7 +34,7 @@ pub(super) enum ConnectError {
     Handshake(#[source] io::Error),
     #[error("the agent closed the connection at once")]
     Closed,
-    #[error("not within {}", crate::words::took(*.0))]
+    #[error("not within {}", crate::text::took(*.0))]
     TimedOut(Duration),
     #[error("cannot speak HTTP/2")]
     Http(#[source] tonic::transport::Error),

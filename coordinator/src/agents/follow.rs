@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use usher_proto::v1::{WatchOperationRequest, node_info_client::NodeInfoClient};
 
 use super::{
-    Agent, NodeError, NodeStatus, Operation, OperationStep,
+    Agent, AgentError, AgentStatus, Task, TaskStep,
     agent::Inner,
     answer::{Lost, NoResult},
     convert::IntoPlain,
@@ -31,18 +31,18 @@ impl Agent {
     /// Follows an operation until it has ended, and tells each of its steps once, in order.
     ///
     /// A lost connection, an agent that is restarted and a machine that reboots are waited for: it attaches again. An
-    /// operation that ended badly is a result, not an error: see [`Operation::state`].
+    /// operation that ended badly is a result, not an error: see [`Task::state`].
     ///
     /// # Errors
     ///
-    /// [`NodeError::TimedOut`] after `timeout`; [`NodeError::Refused`] if the agent does not know the operation or us;
-    /// [`NodeError::NotTrusted`] if that lasts.
+    /// [`AgentError::TimedOut`] after `timeout`; [`AgentError::Refused`] if the agent does not know the operation or us;
+    /// [`AgentError::NotTrusted`] if that lasts.
     pub async fn follow(
         &self,
         id: &str,
         timeout: Duration,
-        mut on_step: impl FnMut(&OperationStep) + Send,
-    ) -> Result<Operation, NodeError> {
+        mut on_step: impl FnMut(&TaskStep) + Send,
+    ) -> Result<Task, AgentError> {
         let deadline = Instant::now() + timeout;
         let mut told = 0;
         let mut absence = Absence::default();
@@ -65,7 +65,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::follow`].
-    pub async fn await_boot(&self, old_boot_id: &str, timeout: Duration) -> Result<NodeStatus, NodeError> {
+    pub async fn await_boot(&self, old_boot_id: &str, timeout: Duration) -> Result<AgentStatus, AgentError> {
         let deadline = Instant::now() + timeout;
         let mut absence = Absence::default();
         let mut same_boot = false;
@@ -99,8 +99,8 @@ impl Inner {
         &self,
         id: &str,
         told: &mut usize,
-        on_step: &mut (impl FnMut(&OperationStep) + Send),
-    ) -> Result<Operation, NodeError> {
+        on_step: &mut (impl FnMut(&TaskStep) + Send),
+    ) -> Result<Task, AgentError> {
         let started = Instant::now();
         let (channel, _) = self.channel(CONNECT).await?;
         let request = WatchOperationRequest { operation_id: id.to_owned() };
@@ -129,7 +129,7 @@ impl Inner {
         Err(self.lost(lost, Duration::ZERO))
     }
 
-    async fn look(&self) -> Result<NodeStatus, NodeError> {
+    async fn look(&self) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
         let (channel, _) = self.channel(CONNECT).await?;
         let request = usher_proto::v1::GetNodeRequest {};
@@ -151,13 +151,13 @@ struct Absence {
 
 impl Absence {
     /// Takes an error that may pass, and gives back one that will not.
-    fn note(&mut self, error: NodeError) -> Result<(), NodeError> {
+    fn note(&mut self, error: AgentError) -> Result<(), AgentError> {
         match error {
-            NodeError::Unreachable { source, .. } => {
+            AgentError::Unreachable { source, .. } => {
                 self.distrusted_since = None;
                 self.last = Some(source);
             }
-            NodeError::NotTrusted { .. } => {
+            AgentError::NotTrusted { .. } => {
                 if self.distrusted_since.get_or_insert_with(Instant::now).elapsed() > DISTRUST {
                     return Err(error);
                 }
@@ -169,7 +169,7 @@ impl Absence {
         Ok(())
     }
 
-    fn timed_out(self, agent: &Agent, what: String, waited: Duration) -> NodeError {
-        NodeError::TimedOut { node: agent.node().to_owned(), what, waited, source: self.last }
+    fn timed_out(self, agent: &Agent, what: String, waited: Duration) -> AgentError {
+        AgentError::TimedOut { node: agent.node().to_owned(), what, waited, source: self.last }
     }
 }

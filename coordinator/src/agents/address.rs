@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::NodeError;
+use super::AgentError;
 use crate::site::AgentAccess;
 
 /// The machine's own address, else the template for all, else its InternalIP and the common port.
@@ -10,7 +10,7 @@ pub(super) fn of(
     access: &AgentAccess,
     internal_ips: &BTreeMap<String, String>,
     node: &str,
-) -> Result<String, NodeError> {
+) -> Result<String, AgentError> {
     if let Some(own) = access.addresses.get(node) {
         return Ok(own.clone());
     }
@@ -19,7 +19,7 @@ pub(super) fn of(
     }
     match internal_ips.get(node) {
         Some(ip) => Ok(format!("{}:{}", in_url(ip), access.port)),
-        None => Err(NodeError::Config {
+        None => Err(AgentError::Config {
             problem: format!("{node}: the address of its agent is not known: no Node with an InternalIP has this name"),
             advice: Some(format!("Name it in the cluster file: [agents.addresses] {node} = \"HOST:{}\"", access.port)),
             source: None,

@@ -7,8 +7,8 @@ use prost_types as wire;
 use usher_proto::v1;
 
 use usher_core::facts::agent::{
-    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
-    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
+    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget, Session,
+    Task, TaskKind, TaskState, TaskStep, UnitStatus,
 };
 
 /// A message of the contract that stands for plain data.
@@ -34,12 +34,12 @@ impl IntoPlain for v1::Order {
 }
 
 impl IntoPlain for v1::Node {
-    type Plain = NodeStatus;
+    type Plain = AgentStatus;
 
-    fn into_plain(self) -> NodeStatus {
+    fn into_plain(self) -> AgentStatus {
         let reboot = self.reboot_required.unwrap_or_default();
         let budget = self.reboot_budget.unwrap_or_default();
-        NodeStatus {
+        AgentStatus {
             name: self.name,
             hostname: self.hostname,
             agent_version: self.agent_version,
@@ -125,21 +125,21 @@ impl IntoPlain for v1::Hold {
 }
 
 impl IntoPlain for v1::Operation {
-    type Plain = Operation;
+    type Plain = Task;
 
-    fn into_plain(self) -> Operation {
-        Operation {
+    fn into_plain(self) -> Task {
+        Task {
             kind: match self.kind() {
-                v1::OperationKind::Unspecified => OperationKind::Unknown,
-                v1::OperationKind::RestartUnit => OperationKind::RestartUnit,
-                v1::OperationKind::StopUnit => OperationKind::StopUnit,
-                v1::OperationKind::StartUnit => OperationKind::StartUnit,
-                v1::OperationKind::RebootNode => OperationKind::RebootNode,
+                v1::OperationKind::Unspecified => TaskKind::Unknown,
+                v1::OperationKind::RestartUnit => TaskKind::RestartUnit,
+                v1::OperationKind::StopUnit => TaskKind::StopUnit,
+                v1::OperationKind::StartUnit => TaskKind::StartUnit,
+                v1::OperationKind::RebootNode => TaskKind::RebootNode,
             },
             state: match self.state() {
-                v1::OperationState::Unspecified | v1::OperationState::Running => OperationState::Running,
-                v1::OperationState::Succeeded => OperationState::Succeeded,
-                v1::OperationState::Failed => OperationState::Failed,
+                v1::OperationState::Unspecified | v1::OperationState::Running => TaskState::Running,
+                v1::OperationState::Succeeded => TaskState::Succeeded,
+                v1::OperationState::Failed => TaskState::Failed,
             },
             id: self.id,
             unit: filled(self.unit),
@@ -155,10 +155,10 @@ impl IntoPlain for v1::Operation {
 }
 
 impl IntoPlain for v1::Step {
-    type Plain = OperationStep;
+    type Plain = TaskStep;
 
-    fn into_plain(self) -> OperationStep {
-        OperationStep { at: time(self.at), name: self.name, message: self.message }
+    fn into_plain(self) -> TaskStep {
+        TaskStep { at: time(self.at), name: self.name, message: self.message }
     }
 }
 

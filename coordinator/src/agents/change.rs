@@ -13,7 +13,7 @@ use usher_proto::{
 };
 
 use super::{
-    Agent, NodeError, Operation, Order,
+    Agent, AgentError, Order, Task,
     agent::Inner,
     answer::{Lost, NoResult},
     convert::{IntoPlain as _, on_the_wire},
@@ -44,14 +44,14 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// [`NodeError::Refused`], [`NodeError::NotTrusted`] or [`NodeError::Unreachable`] if nothing was done;
-    /// [`NodeError::AnswerLost`] if that cannot be told.
+    /// [`AgentError::Refused`], [`AgentError::NotTrusted`] or [`AgentError::Unreachable`] if nothing was done;
+    /// [`AgentError::AnswerLost`] if that cannot be told.
     pub async fn restart_unit(
         &self,
         order: &Order,
         unit: &str,
         expected_invocation_id: &str,
-    ) -> Result<Operation, NodeError> {
+    ) -> Result<Task, AgentError> {
         let request = RestartUnitRequest {
             order: Some(on_the_wire(order)),
             unit: unit.to_owned(),
@@ -67,12 +67,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::restart_unit`].
-    pub async fn stop_unit(
-        &self,
-        order: &Order,
-        unit: &str,
-        expected_invocation_id: &str,
-    ) -> Result<Operation, NodeError> {
+    pub async fn stop_unit(&self, order: &Order, unit: &str, expected_invocation_id: &str) -> Result<Task, AgentError> {
         let request = StopUnitRequest {
             order: Some(on_the_wire(order)),
             unit: unit.to_owned(),
@@ -88,7 +83,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::restart_unit`].
-    pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Operation, NodeError> {
+    pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Task, AgentError> {
         let request = StartUnitRequest { order: Some(on_the_wire(order)), unit: unit.to_owned() };
         let send =
             async |mut agent: Control| Ok(agent.start_unit(request.clone()).await?.map(|answer| answer.operation));
@@ -100,13 +95,13 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// As [`Self::restart_unit`]. After [`NodeError::AnswerLost`] the machine may be rebooting: follow the operation.
+    /// As [`Self::restart_unit`]. After [`AgentError::AnswerLost`] the machine may be rebooting: follow the operation.
     pub async fn reboot(
         &self,
         order: &Order,
         expected_boot_id: &str,
         override_blockers: &[String],
-    ) -> Result<Operation, NodeError> {
+    ) -> Result<Task, AgentError> {
         let request = RebootNodeRequest {
             order: Some(on_the_wire(order)),
             expected_boot_id: expected_boot_id.to_owned(),
@@ -121,7 +116,7 @@ impl Agent {
 impl Inner {
     /// Sends a change. If its answer is lost, the agent is asked for the operation by its id; only if it does not know it
     /// is the change sent again, under the same id, which the agent would answer with the first one's state.
-    async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Operation, NodeError> {
+    async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
         let (channel, _) = self.channel(CONNECT).await?;
         let started = Instant::now();
         let mut lost: Cause = match self.call(send(Control::new(channel))).await {
@@ -135,16 +130,16 @@ impl Inner {
         while lost_at.elapsed() < SETTLE {
             match self.settle(id, &send).await {
                 Ok(operation) => return Ok(operation),
-                Err(NodeError::Unreachable { source, .. } | NodeError::NotTrusted { source, .. }) => lost = source,
+                Err(AgentError::Unreachable { source, .. } | AgentError::NotTrusted { source, .. }) => lost = source,
                 Err(error) if error.is_passing_refusal() => lost = Box::new(error),
                 Err(error) => return Err(error),
             }
             sleep(SETTLE_PAUSE).await;
         }
-        Err(NodeError::AnswerLost { node: self.node.clone(), operation_id: id.to_owned(), source: lost })
+        Err(AgentError::AnswerLost { node: self.node.clone(), operation_id: id.to_owned(), source: lost })
     }
 
-    async fn settle(&self, id: &str, send: &impl AsyncFn(Control) -> Answer) -> Result<Operation, NodeError> {
+    async fn settle(&self, id: &str, send: &impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
         let (channel, _) = self.channel(SETTLE_CONNECT).await?;
         let started = Instant::now();
         let request = GetOperationRequest { operation_id: id.to_owned() };

@@ -59,7 +59,7 @@ impl fmt::Display for Lost {
             }
             Self::Connection(status) => write!(f, "the connection was lost: {}", status.message()),
             Self::Late(limit) => {
-                write!(f, "it took the call and did not answer it within {}", crate::words::took(*limit))
+                write!(f, "it took the call and did not answer it within {}", crate::text::took(*limit))
             }
             Self::StreamEnded => f.write_str("the agent hung up"),
             Self::Empty => f.write_str("the answer was empty"),

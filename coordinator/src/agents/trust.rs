@@ -12,7 +12,7 @@ use rustls_pki_types::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::NodeError;
+use super::AgentError;
 use crate::site::AgentAccess;
 
 /// gRPC is HTTP/2, and agents insist on its being negotiated.
@@ -41,7 +41,7 @@ pub(super) struct Current {
 }
 
 impl Trust {
-    pub(super) fn read(access: &AgentAccess) -> Result<Self, NodeError> {
+    pub(super) fn read(access: &AgentAccess) -> Result<Self, AgentError> {
         let files = Files { certificate: access.certificate.clone(), key: access.key.clone(), ca: access.ca.clone() };
         let current = Mutex::new(files.read()?);
         Ok(Self { files, current })
@@ -53,14 +53,14 @@ impl Trust {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match self.files.read() {
             Ok(read) => *current = read,
-            Err(error) => tracing::warn!(error = crate::words::chain(&error), "keeping the certificates read before"),
+            Err(error) => tracing::warn!(error = crate::text::chain(&error), "keeping the certificates read before"),
         }
         current.clone()
     }
 }
 
 impl Files {
-    fn read(&self) -> Result<Current, NodeError> {
+    fn read(&self) -> Result<Current, AgentError> {
         let chain: Vec<CertificateDer<'static>> =
             certificates("the client certificate", "certificate", &self.certificate)?;
         let subject = chain.first().map(subject).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Files {
     }
 }
 
-fn certificates(what: &str, key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> {
+fn certificates(what: &str, key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, AgentError> {
     let read = || -> Result<Vec<_>, pem::Error> {
         let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
         if certificates.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certificates) }
@@ -95,8 +95,8 @@ fn subject(certificate: &CertificateDer<'_>) -> String {
     }
 }
 
-fn unusable(what: &str, key: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> NodeError {
-    NodeError::Config {
+fn unusable(what: &str, key: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> AgentError {
+    AgentError::Config {
         problem: format!("cannot use {what} in {}", path.display()),
         advice: Some(format!("agents.{key} in the cluster file names it.")),
         source: Some(Box::new(error)),

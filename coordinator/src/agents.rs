@@ -28,10 +28,10 @@ use rustls_pki_types::ServerName;
 pub use address::in_url;
 pub use agent::Agent;
 pub use dial::{BoxedStream, Dial, Stream};
-pub use error::{NodeError, Side};
+pub use error::{AgentError, Side};
 pub use usher_core::facts::agent::{
-    Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, NodeStatus, Operation, OperationKind,
-    OperationState, OperationStep, Order, RebootBudget, Session, UnitStatus,
+    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget, Session,
+    Task, TaskKind, TaskState, TaskStep, UnitStatus,
 };
 
 use crate::site::{AgentAccess, Site};
@@ -67,8 +67,8 @@ impl Agents {
     ///
     /// # Errors
     ///
-    /// [`NodeError::Config`] if a file cannot be used.
-    pub fn new(site: &Site, internal_ips: BTreeMap<String, String>) -> Result<Self, NodeError> {
+    /// [`AgentError::Config`] if a file cannot be used.
+    pub fn new(site: &Site, internal_ips: BTreeMap<String, String>) -> Result<Self, AgentError> {
         let agents = Self::described(site, internal_ips);
         agents.trust()?;
         Ok(agents)
@@ -79,7 +79,7 @@ impl Agents {
         &self.dial
     }
 
-    fn trust(&self) -> Result<&Arc<Trust>, NodeError> {
+    fn trust(&self) -> Result<&Arc<Trust>, AgentError> {
         if let Some(trust) = self.trust.get() {
             return Ok(trust);
         }
@@ -91,9 +91,9 @@ impl Agents {
     ///
     /// # Errors
     ///
-    /// [`NodeError::Config`] if no address is known for the machine, its name fits in no certificate, or a file of the
+    /// [`AgentError::Config`] if no address is known for the machine, its name fits in no certificate, or a file of the
     /// client's cannot be used.
-    pub fn agent(&self, node: &str) -> Result<Agent, NodeError> {
+    pub fn agent(&self, node: &str) -> Result<Agent, AgentError> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agents.get(node) {
             return Ok(agent.clone());
@@ -103,10 +103,10 @@ impl Agents {
         Ok(agent)
     }
 
-    fn describe(&self, node: &str) -> Result<Agent, NodeError> {
+    fn describe(&self, node: &str) -> Result<Agent, AgentError> {
         let address = self.address(node)?;
         let server_name = self.access.server_name.replace("{node}", node);
-        let server_name = ServerName::try_from(server_name.clone()).map_err(|_| NodeError::Config {
+        let server_name = ServerName::try_from(server_name.clone()).map_err(|_| AgentError::Config {
             problem: format!("{node}: \"{server_name}\" cannot be a name in a certificate"),
             advice: Some("Set agents.server_name in the cluster file.".into()),
             source: None,
@@ -119,8 +119,8 @@ impl Agents {
     ///
     /// # Errors
     ///
-    /// [`NodeError::Config`] if neither the cluster file nor the cluster knows an address.
-    pub fn address(&self, node: &str) -> Result<String, NodeError> {
+    /// [`AgentError::Config`] if neither the cluster file nor the cluster knows an address.
+    pub fn address(&self, node: &str) -> Result<String, AgentError> {
         address::of(&self.access, &self.internal_ips, node)
     }
 
@@ -130,7 +130,7 @@ impl Agents {
     /// # Errors
     ///
     /// As [`Self::address`].
-    pub fn host(&self, node: &str) -> Result<String, NodeError> {
+    pub fn host(&self, node: &str) -> Result<String, AgentError> {
         Ok(address::host(&self.address(node)?).to_owned())
     }
 }

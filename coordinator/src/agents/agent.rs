@@ -11,7 +11,7 @@ use tonic::{Response, Status, transport::Channel};
 use usher_proto::v1::{GetNodeRequest, GetOperationRequest, ListOperationsRequest, node_info_client::NodeInfoClient};
 
 use super::{
-    NodeError, NodeStatus, Operation,
+    AgentError, AgentStatus, Task,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
     convert::IntoPlain,
@@ -73,7 +73,7 @@ impl Agent {
     /// # Errors
     ///
     /// If the agent is not there, is not trusted or does not trust us, or refuses.
-    pub async fn status(&self) -> Result<NodeStatus, NodeError> {
+    pub async fn status(&self) -> Result<AgentStatus, AgentError> {
         let answer = self.read(|channel| async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await });
         answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
@@ -83,7 +83,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::status`].
-    pub async fn status_within(&self, limit: Duration) -> Result<NodeStatus, NodeError> {
+    pub async fn status_within(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
         let mut client = NodeInfoClient::new(self.inner.channel(limit).await?.0);
         let left = limit.saturating_sub(started.elapsed());
@@ -97,7 +97,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::status`]; refused with `NO_SUCH_OPERATION` if the agent does not know the id.
-    pub async fn operation(&self, id: &str) -> Result<Operation, NodeError> {
+    pub async fn operation(&self, id: &str) -> Result<Task, AgentError> {
         let request = GetOperationRequest { operation_id: id.to_owned() };
         let answer = self.read(move |channel| {
             let request = request.clone();
@@ -111,7 +111,7 @@ impl Agent {
     /// # Errors
     ///
     /// As [`Self::status`].
-    pub async fn operations(&self, limit: u32) -> Result<Vec<Operation>, NodeError> {
+    pub async fn operations(&self, limit: u32) -> Result<Vec<Task>, AgentError> {
         let read = self.read(move |channel| async move {
             NodeInfoClient::new(channel).list_operations(ListOperationsRequest { limit }).await
         });
@@ -120,7 +120,7 @@ impl Agent {
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
     /// hand turns out to be dead.
-    async fn read<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, NodeError>
+    async fn read<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -138,7 +138,7 @@ impl Agent {
 
 impl Inner {
     /// The connection at hand, or a new one made within `limit`; and whether it was at hand.
-    pub(super) async fn channel(&self, limit: Duration) -> Result<(Channel, bool), NodeError> {
+    pub(super) async fn channel(&self, limit: Duration) -> Result<(Channel, bool), AgentError> {
         let mut at_hand = self.channel.lock().await;
         if let Some(channel) = &*at_hand {
             return Ok((channel.clone(), true));
@@ -148,7 +148,7 @@ impl Inner {
         Ok((channel, false))
     }
 
-    async fn connect(&self, limit: Duration) -> Result<Channel, NodeError> {
+    async fn connect(&self, limit: Duration) -> Result<Channel, AgentError> {
         let started = Instant::now();
         let (tls, subject) = self.trust.as_deref().map(Trust::current).map(|it| (it.tls, it.subject)).unzip();
         loop {
@@ -159,7 +159,7 @@ impl Inner {
                     let server_name = self.server_name.to_str();
                     let subject = subject.as_deref().unwrap_or_default();
                     let ours = Ours { node: &self.node, server_name: &server_name, subject };
-                    return Err(NodeError::NotTrusted {
+                    return Err(AgentError::NotTrusted {
                         node: self.node.clone(),
                         address: self.address.clone(),
                         by,
@@ -198,20 +198,20 @@ impl Inner {
         self.channel.lock().await.take();
     }
 
-    pub(super) fn failed(&self, error: NoResult, waited: Duration) -> NodeError {
+    pub(super) fn failed(&self, error: NoResult, waited: Duration) -> AgentError {
         match error {
             NoResult::Lost(lost) => self.lost(lost, waited),
             NoResult::Refused { reason, message, metadata } => {
-                NodeError::Refused { node: self.node.clone(), reason, message, metadata }
+                AgentError::Refused { node: self.node.clone(), reason, message, metadata }
             }
         }
     }
 
-    pub(super) fn lost(&self, lost: Lost, waited: Duration) -> NodeError {
+    pub(super) fn lost(&self, lost: Lost, waited: Duration) -> AgentError {
         self.unreachable(Box::new(lost), waited)
     }
 
-    fn unreachable(&self, source: Cause, waited: Duration) -> NodeError {
-        NodeError::Unreachable { node: self.node.clone(), address: self.address.clone(), waited, source }
+    fn unreachable(&self, source: Cause, waited: Duration) -> AgentError {
+        AgentError::Unreachable { node: self.node.clone(), address: self.address.clone(), waited, source }
     }
 }

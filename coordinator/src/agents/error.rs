@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use usher_proto::reason;
 
-use crate::words::took;
+use crate::text::took;
 
 /// An error of any type, kept for its chain of causes.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an agent could not be asked, or would not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
+pub enum AgentError {
     /// The site's configuration does not allow to reach it.
     #[error("{problem}")]
     Config {
@@ -96,7 +96,7 @@ pub enum Side {
     Agent,
 }
 
-impl NodeError {
+impl AgentError {
     /// The agent's machine-readable reason, if it refused.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -14,7 +14,7 @@ use self::{
     pki::Authority,
 };
 use super::*;
-use crate::{site::Site, words::chain};
+use crate::{site::Site, text::chain};
 
 /// More than any of these tests needs.
 const LONG: Duration = Duration::from_secs(20);
@@ -87,7 +87,7 @@ async fn our_certificate_is_of_another_ca() {
     let folder = TempDir::new().unwrap();
     let agent = usher(&folder, &Authority::new("another CA"), &bed.authority, bed.cable.address);
     let error = agent.status().await.unwrap_err();
-    let NodeError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{error:?}") };
+    let AgentError::NotTrusted { by: Side::Agent, .. } = &error else { panic!("{error:?}") };
     let said = chain(&error);
     assert!(
         said.starts_with(&format!("w1: its agent at {} does not trust our certificate: ", agent.address())),
@@ -123,7 +123,7 @@ async fn its_certificate_names_another_machine() {
     let cable = FakeAgent::new().serve(&authority.issue("w2"), &authority).await;
     let folder = TempDir::new().unwrap();
     let error = usher(&folder, &authority, &authority, cable.address).status().await.unwrap_err();
-    let NodeError::NotTrusted { by: Side::Usher, .. } = &error else { panic!("{error:?}") };
+    let AgentError::NotTrusted { by: Side::Usher, .. } = &error else { panic!("{error:?}") };
     assert!(chain(&error).contains("not valid for name \"w1\""), "{}", chain(&error));
     assert_eq!(
         error.hint().unwrap(),
@@ -154,7 +154,7 @@ async fn a_refusal_carries_reason_words_and_advice() {
     assert_eq!(error.to_string(), "w1: its agent refused: \"CN=cumin1001\" is not in its allow-list");
     assert_eq!(error.reason(), Some(reason::NOT_LISTED));
     assert_eq!(error.hint().unwrap(), "Add it under [allow] in /etc/usher/agent.toml on w1.");
-    let NodeError::Refused { metadata, .. } = error else { panic!() };
+    let AgentError::Refused { metadata, .. } = error else { panic!() };
     assert_eq!(metadata["names"], "CN=cumin1001");
 
     bed.fake.script.lock().unwrap().refusal = Some((Code::PermissionDenied, reason::ROLE_TOO_LOW));
@@ -228,7 +228,7 @@ async fn following_attaches_again_and_tells_each_step_once() {
     let mut told = Vec::new();
     let ended = bed.agent.follow("op1", LONG, |step| told.push(step.name.clone())).await.unwrap();
     assert_eq!(told, ["accepted", "job", "active", "failed"]);
-    assert_eq!(ended.state, OperationState::Failed);
+    assert_eq!(ended.state, TaskState::Failed);
     assert_eq!(bed.fake.script.lock().unwrap().watches, 3);
 }
 
