@@ -9,6 +9,7 @@ mod nodes;
 mod preflight;
 mod restart;
 mod status;
+mod targets;
 mod version;
 
 use std::path::Path;

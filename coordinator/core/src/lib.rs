@@ -2,7 +2,7 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, seconds, exit → problem → drain → site → facts → request ⇄ plan (steps, gates, schedule) → operation → event
+//! text, seconds, exit, drain, facts, target, schedule → problem, event, site → request → plan (steps, gates) → operation
 //! ```
 
 pub mod drain;
@@ -13,6 +13,8 @@ pub mod operation;
 pub mod plan;
 pub mod problem;
 pub mod request;
+pub mod schedule;
 pub mod seconds;
 pub mod site;
+pub mod target;
 pub mod text;

@@ -10,10 +10,8 @@ pub(crate) mod fixtures;
 pub mod gates;
 mod reboot;
 mod restart;
-mod schedule;
 mod sequence;
 pub mod step;
-mod target;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -21,21 +19,21 @@ mod turn;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::turn::Turn;
 use self::{
     gates::{Moment, Subject},
     step::Step,
     turn::Steps,
-};
-pub use self::{
-    schedule::{Begin, Next, Pace, Slot, Stage, Wait, next},
-    target::Target,
-    turn::Turn,
 };
 use crate::{
     facts::{Inventory, Machine, Scope},
     problem::Problem,
     request::{Kind, Request},
     site::Site,
+};
+pub use crate::{
+    schedule::{Begin, Next, Pace, Slot, Stage, Wait, next},
+    target::Target,
 };
 
 /// What to do, turn by turn.

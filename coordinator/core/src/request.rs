@@ -12,13 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::{connection::Connection, eviction::Eviction};
-use crate::{
-    drain::DrainOptions,
-    facts::Scope,
-    plan::{Pace, Target},
-    seconds,
-    site::Site,
-};
+use crate::{drain::DrainOptions, facts::Scope, schedule::Pace, seconds, site::Site, target::Target};
 
 /// A change that an operator wants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

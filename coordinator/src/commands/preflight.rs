@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{nodes, world};
+use super::{
+    targets::{self, targets},
+    world,
+};
 use crate::{
     cli::{Global, Preflight},
     drain::{Confirm, DrainPreview},
@@ -15,7 +18,7 @@ use crate::{
 pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let options = arguments.eviction.to_request().options(&world.site);
-    let nodes = nodes::targets(&world, &arguments.targets, nodes::Kind::Node).await?;
+    let nodes = targets(&world, &arguments.targets, targets::Kind::Node).await?;
     let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
     show::show(Kind::Preflight, &Found { drains: &drains }, global.output, || lines(&drains).join("\n"))?;
     operation::short_refusal(&drains, &options).map_or(Ok(Exit::Done), Err)

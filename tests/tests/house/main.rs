@@ -32,19 +32,19 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/core/src",
         rooms: &[
-            &["drain", "exit", "facts", "seconds", "text"],
+            &["drain", "exit", "facts", "schedule", "seconds", "target", "text"],
             &["event", "problem", "site"],
             &["request"],
             &["plan"],
             &["operation"],
         ],
-        against: &["request → plan"],
+        against: &[],
         circles: &[],
     },
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["exec", "interrupt", "node"],
+            &["agents", "exec", "interrupt"],
             &["cluster", "rotation"],
             &["drain"],
             &["problem", "site_file", "world"],
@@ -58,7 +58,7 @@ const HOUSES: &[House] = &[
             &["commands"],
         ],
         against: &[],
-        circles: &[&["commands::change", "commands::nodes", "commands::preflight"]],
+        circles: &[],
     },
     House {
         folder: "agent/src",

@@ -181,7 +181,7 @@ fn quote(word: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Target;
+    use crate::target::Target;
 
     fn reboot(machines: &[&str]) -> Request {
         Request {
