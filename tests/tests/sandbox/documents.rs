@@ -1,8 +1,12 @@
 //! What scripts read: each command prints one JSON document that says what it is, whatever comes of the command.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Output, Stdio},
+};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::process::Command;
 use usher_testkit::{
     apiserver::fixtures::{lease, pod},
@@ -16,6 +20,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let programs = Programs::built_in(programs()).unwrap();
     let sandbox = Sandbox::start(&programs, Path::new(env!("CARGO_BIN_EXE_sandbox"))).await.unwrap();
+    while !all_apiservers_are_ready(&document(&programs, &sandbox, "status", 0).await) {}
     // Nothing would bring it back, so a drain of w2 is refused.
     sandbox.api().add(pod("shop/lone").on("w2"));
 
@@ -34,14 +39,29 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("cordon w1 -r test --yes", "Report", 0),
         ("agent status cp1", "AgentStatus", 0),
         ("agent units cp1", "UnitList", 0),
-        ("agent restart cp1 kube-scheduler -r test --yes", "Operation", 0),
+        ("agent restart cp1 kube-scheduler -r test --yes", "Task", 0),
         ("agent restart cp1 sshd.service -r test --yes", "Failure", 3),
         ("reboot w9 -r test --yes", "Failure", 3),
     ];
     for (line, kind, exit) in results {
         let document = document(&programs, &sandbox, line, exit).await;
         assert_eq!((document["apiVersion"].as_str(), document["kind"].as_str()), (Some("usher.dev/v1"), Some(kind)));
+        if exit == 0 {
+            let name = line.split(" -r ").next().unwrap().replace(' ', "_");
+            insta::assert_json_snapshot!(name, shape(&document));
+        }
     }
+
+    let roll = usher(&programs, &sandbox, "restart kube-scheduler -r test --yes --progress=json").await;
+    let report: Value = serde_json::from_slice(&roll.stdout).unwrap();
+    insta::assert_json_snapshot!("report", shape(&report));
+    let mut events: BTreeMap<String, Value> = BTreeMap::new();
+    let lines = String::from_utf8(roll.stderr).unwrap();
+    for event in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let known = events.entry(event["event"].as_str().unwrap().to_owned()).or_insert(Value::Null);
+        *known = merged(known.take(), shape(&event));
+    }
+    insta::assert_json_snapshot!("events", events);
 
     sandbox.api().add(lease("kube-system/usher").held_by("ann@bastion/4f7k2"));
     let held = document(&programs, &sandbox, "reboot w1 -r test --yes", 6).await;
@@ -50,11 +70,55 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     assert!(held["hints"][0].as_str().is_some_and(|text| text.starts_with("wait for it to end")), "{held}");
 }
 
+/// They take a moment to start.
+fn all_apiservers_are_ready(status: &Value) -> bool {
+    status["apiservers"].as_object().unwrap().values().all(|apiserver| apiserver["state"] == "ready")
+}
+
 async fn document(programs: &Programs, sandbox: &Sandbox, line: &str, exit: i32) -> Value {
-    let mut usher = Command::new(programs.usher());
-    usher.args(line.split(' ')).args(["-o", "json"]).stdin(Stdio::null());
-    let output = usher.env("USHER_CLUSTER_FILE", sandbox.folder().join("cluster.toml")).output().await.unwrap();
+    let output = usher(programs, sandbox, line).await;
     let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(exit), "{line}: {printed}{said}");
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{line}: {error}: {printed}{said}"))
+}
+
+async fn usher(programs: &Programs, sandbox: &Sandbox, line: &str) -> Output {
+    let mut usher = Command::new(programs.usher());
+    usher.args(line.split(' ')).args(["-o", "json"]).stdin(Stdio::null());
+    usher.env("USHER_CLUSTER_FILE", sandbox.folder().join("cluster.toml")).output().await.unwrap()
+}
+
+/// What a script may rely on: the names, and of what type each value is. Values themselves differ from run to run.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(_) => "boolean".into(),
+        Value::Number(_) => "number".into(),
+        Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => "time".into(),
+        Value::String(_) => "string".into(),
+        Value::Array(items) => {
+            let item = items.iter().map(shape).reduce(merged);
+            Value::Array(item.into_iter().collect())
+        }
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+    }
+}
+
+/// The shape of values that have one of two shapes: a field that one of them lacks or leaves empty has the other's.
+fn merged(one: Value, other: Value) -> Value {
+    match (one, other) {
+        (Value::Null, shape) | (shape, Value::Null) => shape,
+        (Value::Object(one), Value::Object(other)) => {
+            let mut fields: Map<String, Value> = one;
+            for (name, shape) in other {
+                let known = fields.remove(&name).unwrap_or(Value::Null);
+                fields.insert(name, merged(known, shape));
+            }
+            Value::Object(fields)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            Value::Array(one.into_iter().chain(other).reduce(merged).into_iter().collect())
+        }
+        (one, _) => one,
+    }
 }

@@ -65,8 +65,10 @@ struct Balancer {
     commands: PoolCommands,
     machines: BTreeMap<String, PoolCommands>,
     /// Seconds.
+    #[serde(rename = "commandTimeoutSeconds")]
     command_timeout: f64,
     /// Seconds.
+    #[serde(rename = "settleSeconds")]
     settle: f64,
     shutdown_delay_covers_checks: bool,
 }

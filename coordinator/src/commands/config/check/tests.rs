@@ -81,8 +81,8 @@ async fn json_says_what_usher_would_talk_to() {
                 "pool": Json::Null,
                 "check": ["lb", "in-pool", "{node}"],
                 "machines": {},
-                "commandTimeout": 30.0,
-                "settle": 1.5,
+                "commandTimeoutSeconds": 30.0,
+                "settleSeconds": 1.5,
                 "shutdownDelayCoversChecks": false,
             },
         })
