@@ -12,7 +12,7 @@ mod leases;
 pub(crate) mod list;
 mod lock;
 mod nodes;
-mod pods;
+pub(crate) mod pods;
 pub(crate) mod retry;
 
 use std::{future::Future, sync::Arc, time::Duration};

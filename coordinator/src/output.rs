@@ -47,9 +47,7 @@ impl Format {
 /// A mark before a line; the words after it say the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// It is done.
     Done,
-    /// It failed.
     Failed,
 }
 

@@ -53,7 +53,6 @@ pub struct Report {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnReport {
-    /// The machine.
     pub machine: String,
     /// The component that was restarted.
     pub component: Option<String>,

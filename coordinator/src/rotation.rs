@@ -62,17 +62,13 @@ pub enum Rotation {
 pub enum RotationError {
     /// A URL of the cluster file has no host.
     #[error("\"{url}\" is no URL of an apiserver")]
-    BadUrl {
-        /// The URL.
-        url: String,
-    },
+    BadUrl { url: String },
     /// TLS cannot be set up in this process.
     #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
     /// The machine's own apiserver does not show its certificate.
     #[error("cannot see the certificate at {url}")]
     NoCertificate {
-        /// The URL.
         url: String,
         /// What the system or TLS said.
         source: io::Error,

@@ -24,9 +24,7 @@ const NOTICE_AFTER: Duration = Duration::from_secs(2);
 pub struct World {
     /// What the cluster file says.
     pub site: Site,
-    /// The API.
     pub cluster: Cluster,
-    /// The agents.
     pub agents: Agents,
     /// What drains share: one bound on their calls, one look at the cluster.
     pub drainer: Drainer,

@@ -30,7 +30,6 @@ pub enum TlsError {
     /// A file is missing, unreadable or not PEM.
     #[error("cannot read {path}")]
     Pem {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: pem::Error,
@@ -41,7 +40,6 @@ pub enum TlsError {
     /// A CA that cannot sign, or is malformed.
     #[error("{path} holds a CA that cannot be used")]
     Ca {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls::Error,
@@ -55,7 +53,6 @@ pub enum TlsError {
     /// The certificate is malformed.
     #[error("{path} holds a certificate that cannot be read: {reason}")]
     Certificate {
-        /// The file.
         path: PathBuf,
         /// The parser's message.
         reason: String,

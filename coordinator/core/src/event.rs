@@ -11,9 +11,7 @@ use crate::exit::Exit;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// When.
     pub at: Timestamp,
-    /// What.
     #[serde(flatten)]
     pub kind: Kind,
 }
@@ -24,72 +22,50 @@ pub struct Event {
 pub enum Kind {
     /// The operation begins; the lock is held.
     Began {
-        /// Its id.
         operation: String,
         /// The command, such as `restart`.
         command: String,
-        /// The cluster's name.
         cluster: String,
-        /// Why.
         reason: String,
     },
     /// A machine's turn begins.
     TurnBegan {
         /// Which turn, from 1.
         turn: usize,
-        /// The machine.
         machine: String,
         /// The component whose restart this is, if it is one.
         component: Option<String>,
     },
-    /// A step begins.
     StepBegan {
-        /// Its turn.
         turn: usize,
         /// One word: `drain`.
         step: String,
     },
     /// What a step is waiting for now; replaces what it said before.
-    Waiting {
-        /// Its turn.
-        turn: usize,
-        /// Its step.
-        step: String,
-        /// In words.
-        what: String,
-    },
+    Waiting { turn: usize, step: String, what: String },
     /// A step has brought something about, with the evidence.
     Fact {
-        /// Its turn.
         turn: usize,
-        /// Its step.
         step: String,
         /// In words: `restarted in 3.8s (a1f0… → 77c2…)`.
         what: String,
     },
-    /// A step failed.
     StepFailed {
-        /// Its turn.
         turn: usize,
-        /// Its step.
         step: String,
-        /// What happened.
         message: String,
         /// More lines: a journal, blocked pods.
         details: Vec<String>,
     },
     /// A step that had been done was taken back.
     Undone {
-        /// Its turn.
         turn: usize,
         /// The step taken back.
         step: String,
-        /// In words.
         what: String,
     },
     /// A machine's turn ended.
     TurnEnded {
-        /// Which turn.
         turn: usize,
         /// Whether all its steps are done.
         done: bool,
@@ -98,13 +74,8 @@ pub enum Kind {
         took: f64,
     },
     /// Something an operator should know, that stops nothing.
-    Warned {
-        /// In words.
-        message: String,
-    },
-    /// The operation ended.
+    Warned { message: String },
     Ended {
-        /// How.
         exit: Exit,
         /// What state things are in, in words.
         message: String,
@@ -124,13 +95,11 @@ impl Events {
         (Self { sender }, receiver)
     }
 
-    /// Sends an event.
     pub fn send(&self, kind: Kind) {
         // A reader that went away must not stop an operation on a machine.
         let _ = self.sender.send(Event { at: usher_common::clock::now(), kind });
     }
 
-    /// Warns.
     pub fn warn(&self, message: impl Into<String>) {
         self.send(Kind::Warned { message: message.into() });
     }

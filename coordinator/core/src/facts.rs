@@ -76,14 +76,11 @@ pub struct Machine {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum AgentFacts {
-    /// It answers.
     Answers {
-        /// What.
         status: Box<AgentStatus>,
     },
     /// It does not, or refuses us.
     Silent {
-        /// What happened.
         message: String,
         /// What to do about it.
         hint: Option<String>,

@@ -58,7 +58,6 @@ impl Agent {
         Self { inner: Arc::new(Inner { node, address, server_name, dial, trust, channel: Mutex::new(None) }) }
     }
 
-    /// The machine's name.
     pub fn node(&self) -> &str {
         &self.inner.node
     }

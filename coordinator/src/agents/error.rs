@@ -25,7 +25,6 @@ pub enum AgentError {
     /// Nobody answers, or the connection was lost before the answer came.
     #[error("{node}: no answer from its agent at {address} for {}", took(*waited))]
     Unreachable {
-        /// The machine.
         node: String,
         /// `HOST:PORT` of its agent.
         address: String,
@@ -40,7 +39,6 @@ pub enum AgentError {
         Side::Agent => format!("its agent at {address} does not trust our certificate"),
     })]
     NotTrusted {
-        /// The machine.
         node: String,
         /// `HOST:PORT` of its agent.
         address: String,
@@ -54,11 +52,9 @@ pub enum AgentError {
     /// The agent refused the call, and did nothing.
     #[error("{node}: its agent refused: {message}")]
     Refused {
-        /// The machine.
         node: String,
         /// One of [`usher_proto::reason`]'s, or the gRPC code's name if the agent gave none.
         reason: String,
-        /// The agent's words.
         message: String,
         /// Details for programs, by the reason.
         metadata: BTreeMap<String, String>,
@@ -66,7 +62,6 @@ pub enum AgentError {
     /// What was waited for did not happen in time.
     #[error("{node}: {what} after {}", took(*waited))]
     TimedOut {
-        /// The machine.
         node: String,
         /// What is not so, as in "has not answered with a new boot id".
         what: String,
@@ -78,7 +73,6 @@ pub enum AgentError {
     /// A change was sent and its answer never came, so whether the agent took it is unknown. Following the operation tells.
     #[error("{node}: its agent may or may not have taken operation {operation_id}: the answer was lost")]
     AnswerLost {
-        /// The machine.
         node: String,
         /// The change's id.
         operation_id: String,

@@ -67,7 +67,6 @@ pub enum ConnectError {
     /// `--server` is no URL.
     #[error("{server:?} is no URL of an API server")]
     Server {
-        /// As given.
         server: String,
         /// What is wrong with it.
         source: http::uri::InvalidUri,
@@ -87,12 +86,7 @@ pub enum ConnectError {
     Client(#[source] kube::Error),
     /// The CA file of `--certificate-authority` could not be read.
     #[error("cannot read {}", path.display())]
-    CertificateAuthority {
-        /// As given.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    CertificateAuthority { path: PathBuf, source: std::io::Error },
 }
 
 impl Cluster {

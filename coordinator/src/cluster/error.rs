@@ -16,7 +16,6 @@ pub enum ClusterError {
         code: u16,
         /// The machine-readable reason, such as `NotFound`; empty if the answer was no Status.
         reason: String,
-        /// The server's words.
         message: String,
     },
     /// No server answered.

@@ -56,7 +56,6 @@ pub struct LockRequest {
     pub operation: String,
     /// The person, as user@host.
     pub requester: String,
-    /// Why.
     pub reason: String,
     /// The ticket, if any.
     pub task_id: Option<String>,

@@ -25,7 +25,7 @@ impl Cluster {
         let found = pods.iter().filter(|pod| {
             let name = pod.name_any();
             let component = name.strip_suffix(node).and_then(|name| name.strip_suffix('-')).unwrap_or(&name);
-            pod.annotations().contains_key(MIRROR_ANNOTATION) && CONTROL_PLANE.contains(&component)
+            is_mirror(pod) && CONTROL_PLANE.contains(&component)
         });
         Ok(found.map(place).collect())
     }
@@ -53,8 +53,18 @@ fn place(pod: &Pod) -> String {
 }
 
 fn is_nodes_own(pod: &Pod) -> bool {
+    let controller = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    is_mirror(pod) || controller.is_some_and(|owner| is_daemon_set(&owner.api_version, &owner.kind))
+}
+
+/// Whether it mirrors a static pod, which a kubelet runs from a file.
+pub(crate) fn is_mirror(pod: &Pod) -> bool {
     pod.annotations().contains_key(MIRROR_ANNOTATION)
-        || pod.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.kind == "DaemonSet")
+}
+
+/// Whether an owner is Kubernetes' own DaemonSet, which puts one pod on each node and ignores a cordon.
+pub(crate) fn is_daemon_set(api_version: &str, kind: &str) -> bool {
+    api_version == "apps/v1" && kind == "DaemonSet"
 }
 
 /// A pod that graceful node shutdown ended stays behind as Failed; its DaemonSet makes another.

@@ -49,7 +49,6 @@ pub struct AgentStatus {
     pub units: Vec<UnitStatus>,
     /// Inhibitors of a shutdown.
     pub inhibitors: Vec<Inhibitor>,
-    /// Logged-in users.
     pub sessions: Vec<Session>,
     /// What forbids a reboot unless it is overridden, by the agent's own rule.
     pub blockers: Vec<Blocker>,
@@ -119,27 +118,21 @@ impl UnitStatus {
 pub struct Inhibitor {
     /// What it inhibits, as `shutdown:sleep`.
     pub what: String,
-    /// Who holds it.
     pub who: String,
-    /// Why.
     pub why: String,
     /// `block` or `delay`.
     pub mode: String,
     /// User of the process that holds it.
     pub uid: u32,
-    /// The process.
     pub pid: u32,
 }
 
-/// A logged-in user.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// login1's id of the session.
     pub id: String,
-    /// The user's name.
     pub user: String,
-    /// The user's number.
     pub uid: u32,
 }
 
@@ -164,7 +157,6 @@ pub enum BlockerKind {
     Unknown,
     /// An inhibitor that does more than delay a shutdown.
     Inhibitor,
-    /// A logged-in user.
     User,
 }
 
@@ -172,9 +164,7 @@ pub enum BlockerKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
-    /// The file.
     pub path: String,
-    /// What it says.
     pub text: String,
     /// When it was written.
     pub since: Option<Timestamp>,
@@ -197,13 +187,9 @@ pub enum TaskKind {
     /// Something this usher does not know, from a newer agent.
     #[default]
     Unknown,
-    /// Restarts a unit.
     RestartUnit,
-    /// Stops a unit.
     StopUnit,
-    /// Starts a unit.
     StartUnit,
-    /// Reboots the machine.
     RebootNode,
 }
 
@@ -226,7 +212,6 @@ pub enum TaskState {
 pub struct Task {
     /// The caller's id for it.
     pub id: String,
-    /// What it does.
     #[serde(rename = "action")] // `kind` says of every document that usher prints what that document is
     pub kind: TaskKind,
     /// The unit, unless it is a reboot.
@@ -237,9 +222,7 @@ pub struct Task {
     pub order: Order,
     /// The names in the caller's certificate.
     pub caller: Vec<String>,
-    /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// What happened so far.
     pub steps: Vec<TaskStep>,
@@ -279,11 +262,9 @@ pub struct TaskStep {
 pub struct Evidence {
     /// The unit's InvocationID before.
     pub invocation_id_before: Option<String>,
-    /// And after.
     pub invocation_id_after: Option<String>,
     /// The machine's boot id before.
     pub boot_id_before: Option<String>,
-    /// And after.
     pub boot_id_after: Option<String>,
     /// How long the unit's own restart took, until its probe's first good answer.
     #[serde(rename = "unitTookSeconds", with = "crate::seconds::option")]

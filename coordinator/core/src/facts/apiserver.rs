@@ -14,10 +14,7 @@ pub enum Readiness {
         message: String,
     },
     /// It did not answer.
-    Unreachable {
-        /// Why.
-        message: String,
-    },
+    Unreachable { message: String },
 }
 
 impl Readiness {

@@ -20,15 +20,9 @@ pub enum ControlPlaneEvidence {
         pod: String,
     },
     /// A process on it holds a component's lease.
-    Lease {
-        /// The component.
-        component: String,
-    },
+    Lease { component: String },
     /// A component's unit is active on it.
-    Unit {
-        /// The unit.
-        unit: String,
-    },
+    Unit { unit: String },
 }
 
 impl std::fmt::Display for ControlPlaneEvidence {

@@ -28,10 +28,7 @@ pub enum Identity {
         node_is_ready: bool,
     },
     /// One of them says nothing.
-    Unknown {
-        /// What is missing.
-        because: Unproven,
-    },
+    Unknown { because: Unproven },
 }
 
 /// Why nobody can tell whether a machine and a Node are one.

@@ -10,7 +10,6 @@ const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeFacts {
-    /// Its name.
     pub name: String,
     /// Its identity: a Node deleted and made anew under the same name is another one.
     pub uid: String,
@@ -62,9 +61,7 @@ pub struct CordonMark {
     pub command: String,
     /// The person, as user@host.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// When.
     pub at: Timestamp,
 }
 

@@ -34,7 +34,6 @@ pub struct LockHolder {
     pub operation: String,
     /// The person, as user@host.
     pub requester: String,
-    /// Why.
     pub reason: String,
     /// The ticket, if any.
     pub task_id: Option<String>,

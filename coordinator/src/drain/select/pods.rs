@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
-use crate::drain::report::{Owner, PodRef};
-
-/// Marks the API's mirror of a static pod, which the kubelet runs from a file: deleting the mirror does not stop the pod.
-const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+use crate::{
+    cluster::pods::{is_daemon_set, is_mirror},
+    drain::report::{Owner, PodRef},
+};
 
 /// The parts of a pod that a drain depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,6 @@ impl PodFacts {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let volumes = spec.and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
-        let annotations = metadata.annotations.as_ref();
         let grace = metadata.deletion_grace_period_seconds.unwrap_or(0);
         Self {
             pod: PodRef {
@@ -80,7 +79,7 @@ impl PodFacts {
             },
             ready: ready.is_some_and(|ready| ready.status == "True"),
             ready_changed: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|at| at.0),
-            is_mirror: annotations.is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
+            is_mirror: is_mirror(pod),
             has_empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
             claims: volumes.iter().filter_map(|volume| claim(volume, metadata.name.as_deref()?)).collect(),
             deletion: metadata.deletion_timestamp.as_ref().map(|due| Deletion {
@@ -100,7 +99,7 @@ impl PodFacts {
 
     /// The DaemonSet that controls it, if one does.
     pub(crate) fn daemon_set(&self) -> Option<&Owner> {
-        self.owner.as_ref().filter(|owner| owner.api_version == "apps/v1" && owner.kind == "DaemonSet")
+        self.owner.as_ref().filter(|owner| is_daemon_set(&owner.api_version, &owner.kind))
     }
 }
 

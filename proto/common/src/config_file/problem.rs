@@ -13,7 +13,6 @@ pub enum FileError {
     Unreadable {
         /// What the file is, as in "the cluster file".
         what: &'static str,
-        /// The file.
         path: PathBuf,
         /// The system's error.
         source: io::Error,

@@ -40,7 +40,6 @@ pub enum Name {
     Known(&'static str),
     /// One that the site gives.
     Given {
-        /// The name.
         name: String,
         /// What it names: `MACHINE`.
         stands_for: &'static str,
