@@ -114,6 +114,10 @@ impl Run<'_> {
                     problem.and(left);
                 }
             }
+            // Nothing was taken back: the operator must know what the machine was left with.
+            if under_way.progress.reboot_requested {
+                problem.details.extend(under_way.progress.left_behind(under_way.turn.machine()));
+            }
         }
         let took = under_way.begun.elapsed().as_secs_f64();
         self.events.send(Kind::TurnEnded { turn: under_way.number, done: result.is_ok(), took });

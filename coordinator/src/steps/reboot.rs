@@ -48,8 +48,7 @@ pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(
         }
         Err(NoReboot::InDoubt(problem)) => {
             let machine = context.machine();
-            let left = context.progress.left_behind(machine);
-            Err(problem.details(left).hint(match drained {
+            Err(problem.hint(match drained {
                 true => format!("it stays cordoned; when it is back and well: usher uncordon {machine} -r REASON"),
                 false => format!("when it is back, see what it says: usher agent status {machine}"),
             }))

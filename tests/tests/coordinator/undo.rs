@@ -227,6 +227,17 @@ async fn a_machine_that_does_not_come_back_keeps_its_cordon_and_is_not_asked_aga
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_control_plane_that_does_not_come_back_was_left_with_is_said() {
+    let site = TestSite::with_pool().await;
+    site.machine("cp3").stays_down();
+    let ended = site.run(reboot(&["cp3"])).await;
+    assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+    for left in ["cp3 may be out of the load balancer's pool", "kube-controller-manager.service on cp3 may be stopped"] {
+        assert!(ended.details.iter().any(|line| line.starts_with(left)), "{left}: {:#?}", ended.details);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interrupt_while_a_machine_reboots_sees_it_through() {
     let site = TestSite::start().await;
     let ended = site.run_until(reboot(&["w1"]), "w1: reboot").await;
