@@ -1,5 +1,5 @@
 //! The way of every change: facts, plan, lock, plan again, run, release. It neither asks nor prints: a command does that
-//! between [`plan`] and [`carry_out`], and reads the events.
+//! between [`plan()`] and [`carry_out`], and reads the events.
 
 mod preflight;
 

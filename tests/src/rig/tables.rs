@@ -2,7 +2,7 @@
 //! its own, drained by usher's own code.
 //!
 //! The same rows are run against the in-memory API server and against a real kube-apiserver. No controller runs beside
-//! either: the rows say themselves what budgets and kubelets would have written, and [`kubelet`] ends pods.
+//! either: the rows say themselves what budgets and kubelets would have written, and `kubelet` ends pods.
 
 pub mod filters;
 pub mod outcomes;
