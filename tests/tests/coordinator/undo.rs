@@ -232,7 +232,8 @@ async fn what_a_control_plane_that_does_not_come_back_was_left_with_is_said() {
     site.machine("cp3").stays_down();
     let ended = site.run(reboot(&["cp3"])).await;
     assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
-    for left in ["cp3 may be out of the load balancer's pool", "kube-controller-manager.service on cp3 may be stopped"] {
+    for left in ["cp3 may be out of the load balancer's pool", "kube-controller-manager.service on cp3 may be stopped"]
+    {
         assert!(ended.details.iter().any(|line| line.starts_with(left)), "{left}: {:#?}", ended.details);
     }
 }
