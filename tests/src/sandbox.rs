@@ -27,6 +27,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use crate::{
     apiserver::{ApiServer, Election, fixtures},
@@ -114,6 +115,7 @@ impl Sandbox {
         }
         let sandbox = Self { api, network, _machines: machines, _balancer: balancer, folder };
         sandbox.await_leaders(&[&scheduler, &controllers]).await;
+        sandbox.await_apiservers().await;
         Ok(sandbox)
     }
 
@@ -130,6 +132,16 @@ impl Sandbox {
     /// The API server itself, to look behind the scenes or to meddle.
     pub fn api(&self) -> &ApiServer {
         &self.api
+    }
+
+    /// Waits until each apiserver listens.
+    async fn await_apiservers(&self) {
+        for machine in CONTROL_PLANE {
+            let address = (self.network.address(machine), network::API_PORT);
+            while TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
     }
 
     /// Waits until each election has its first leader and the Deployments have all their pods.

@@ -2,7 +2,10 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -72,15 +75,18 @@ impl Component {
     /// Plays the component for as long as this runs. It starts `late` the first time, so that another may lead.
     pub(super) async fn play(self, stage: Arc<Stage>, late: Duration) {
         tokio::time::sleep(late).await;
-        accompany(&stage.systemd, self.unit, || self.start(&stage), Running::end).await;
+        // When the sandbox begins, its components have been running for days.
+        let is_first = AtomicBool::new(true);
+        let start = || self.start(&stage, is_first.swap(false, Ordering::Relaxed));
+        accompany(&stage.systemd, self.unit, start, Running::end).await;
     }
 
-    async fn start(&self, stage: &Stage) -> Running {
+    async fn start(&self, stage: &Stage, is_first: bool) -> Running {
         let endpoint = match self.port {
             0 => None,
             port => Some(serve(stage, port).await),
         };
-        if let Some(endpoint) = &endpoint {
+        if let Some(endpoint) = endpoint.as_ref().filter(|_| !is_first) {
             endpoint.ready_after(READY_AFTER);
         }
         let candidate = match &self.kind {

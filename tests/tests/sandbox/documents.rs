@@ -20,7 +20,8 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let programs = Programs::built_in(programs()).unwrap();
     let sandbox = Sandbox::start(&programs, Path::new(env!("CARGO_BIN_EXE_sandbox"))).await.unwrap();
-    while !all_apiservers_are_ready(&document(&programs, &sandbox, "status", 0).await) {}
+    // Once the workloads' pods are ready, some of them wait for their budget.
+    while document(&programs, &sandbox, "preflight w1", 0).await["drains"][0]["wait"] == 0 {}
     // Nothing would bring it back, so a drain of w2 is refused.
     sandbox.api().add(pod("shop/lone").on("w2"));
 
@@ -68,11 +69,6 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     assert_eq!((held["exit"].as_str(), held["exitCode"].as_u64()), (Some("locked"), Some(6)), "{held}");
     assert!(held["message"].as_str().is_some_and(|text| text.contains("ann@bastion")), "{held}");
     assert!(held["hints"][0].as_str().is_some_and(|text| text.starts_with("wait for it to end")), "{held}");
-}
-
-/// They take a moment to start.
-fn all_apiservers_are_ready(status: &Value) -> bool {
-    status["apiservers"].as_object().unwrap().values().all(|apiserver| apiserver["state"] == "ready")
 }
 
 async fn document(programs: &Programs, sandbox: &Sandbox, line: &str, exit: i32) -> Value {

@@ -19,11 +19,9 @@ pub(super) fn others_are_ready(subject: &Subject<'_>) -> Result<(), Problem> {
         return Ok(());
     }
     let names: Vec<_> = down.iter().map(|(name, _)| name.as_str()).collect();
-    let verb = if names.len() == 1 { "is" } else { "are" };
-    let problem = Problem::refused(format!(
-        "the apiserver on {} {verb} not ready, so {machine} is not touched",
-        text::list(&names)
-    ));
+    let (subject, verb) = if names.len() == 1 { ("apiserver", "is") } else { ("apiservers", "are") };
+    let message = format!("the {subject} on {} {verb} not ready, so {machine} is not touched", text::list(&names));
+    let problem = Problem::refused(message);
     Err(problem
         .details(down.iter().map(|(name, readiness)| format!("{name}: {readiness}")))
         .hint("mend it first; to restart it alone: usher agent restart NAME kube-apiserver -r REASON"))
