@@ -43,7 +43,7 @@ pub struct Agents {
     access: AgentAccess,
     internal_ips: BTreeMap<String, String>,
     dial: Dial,
-    /// Read when the first agent is called: whoever drains a node needs none.
+    /// Read when the first agent is called: a drain needs none.
     trust: OnceLock<Arc<Trust>>,
     /// Made once for each machine, so that its connection is kept between calls.
     agents: Mutex<BTreeMap<String, Agent>>,

@@ -7,7 +7,7 @@
 //! A bed is reused: [`Bed::shared`] attaches to the one that runs and starts one otherwise. [`Bed::restore`] mends what a
 //! test has left behind and waits until the cluster is whole again.
 //!
-//! Whoever gets hold of a bed is moved into its network: the thread, the threads it starts and the programs it runs from
+//! Getting hold of a bed moves the caller into its network: the thread, the threads it starts and the programs it runs from
 //! then on. So a bed belongs on a runtime of one thread.
 
 mod agents;

@@ -93,7 +93,7 @@ impl FakeSystemd {
         self.state().units.keys().cloned().collect()
     }
 
-    /// Calls this with each job as it is asked for: `restart kube-scheduler.service`.
+    /// Calls this with each job as somebody asks for it: `restart kube-scheduler.service`.
     pub fn on_job(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
         self.change(|state| state.on_job = Some(Arc::new(tell)));
     }

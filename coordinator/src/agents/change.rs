@@ -23,7 +23,7 @@ use super::{
 /// How long a connection is tried before the first attempt, when giving up means that nothing has happened.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a lost answer is asked for. Longer than an agent's restart and a machine's hiccup; a machine that reboots
+/// How long to keep asking for a lost answer. Longer than an agent's restart and a machine's hiccup; a machine that reboots
 /// takes longer, but for that there is [`Agent::follow`].
 const SETTLE: Duration = Duration::from_secs(30);
 
@@ -114,7 +114,7 @@ impl Agent {
 }
 
 impl Inner {
-    /// Sends a change. If its answer is lost, the agent is asked for the operation by its id; only if it does not know it
+    /// Sends a change. If its answer is lost, asks the agent for the operation by its id; only if it does not know it
     /// is the change sent again, under the same id, which the agent would answer with the first one's state.
     async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
         let (channel, _) = self.channel(CONNECT).await?;

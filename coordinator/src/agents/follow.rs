@@ -30,7 +30,7 @@ const DISTRUST: Duration = Duration::from_secs(60);
 impl Agent {
     /// Follows an operation until it has ended, and tells each of its steps once, in order.
     ///
-    /// A lost connection, an agent that is restarted and a machine that reboots are waited for: it attaches again. An
+    /// Waits out a lost connection, an agent that is restarted and a machine that reboots, and attaches again. An
     /// operation that ended badly is a result, not an error: see [`Task::state`].
     ///
     /// # Errors

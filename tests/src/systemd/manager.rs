@@ -108,7 +108,7 @@ pub(super) async fn tell_job_removed(fake: &FakeSystemd, number: u32, unit: &str
     let connections = fake.state().connections.clone();
     for connection in connections {
         let path = objects::job_path(number);
-        // Whoever has hung up need not be told.
+        // A caller that has hung up need not be told.
         if let Ok(emitter) = SignalEmitter::new(&connection, PATH) {
             let _ = Manager::job_removed(&emitter, number, path.clone(), unit, result).await;
         }

@@ -127,7 +127,7 @@ fn free_ports() -> anyhow::Result<[u16; 3]> {
 }
 
 fn client(port: u16) -> anyhow::Result<Client> {
-    // The process has ring alone; installed by whoever comes first.
+    // The process has ring alone; the first test installs it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
     config.accept_invalid_certs = true;

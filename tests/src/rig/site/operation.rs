@@ -21,7 +21,7 @@ use super::{TestSite, still::still_during_commands};
 /// The operation's id in all tests.
 const OPERATION: &str = "op1";
 
-/// What usher is asked for.
+/// What the operator wants of usher.
 #[derive(Debug, Clone)]
 pub struct Change(request::Kind);
 
@@ -130,7 +130,7 @@ pub struct Ended {
     pub details: Vec<String>,
     /// What to do next.
     pub next: Vec<String>,
-    /// Events in words, without those that only say what is waited for: `cp2: restart: healthy`, `w1: drain failed: …`.
+    /// Events in words, without those that only say what a step waits for: `cp2: restart: healthy`, `w1: drain failed: …`.
     pub told: Vec<String>,
     /// The machines whose turns are done, in order.
     pub done: Vec<String>,
@@ -251,7 +251,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The event in words; kept, if it says more than what is waited for.
+    /// The event in words; kept if it says more than what a step waits for.
     fn read(&mut self, event: &Event) -> Option<String> {
         let machine = |turn: &usize| self.machines.get(turn - 1).cloned().unwrap_or_default();
         let line = match &event.kind {
