@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-pub use usher_common::chain;
 
 /// A duration for people: `0.4s`, `9s`, `1m12s`, `4d2h`.
 pub fn took(duration: Duration) -> String {

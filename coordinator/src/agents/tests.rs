@@ -14,7 +14,9 @@ use self::{
     pki::Authority,
 };
 use super::*;
-use crate::{site::Site, text::chain};
+use usher_common::chain;
+
+use crate::site::Site;
 
 /// More than any of these tests needs.
 const LONG: Duration = Duration::from_secs(20);

@@ -53,7 +53,7 @@ impl Trust {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match self.files.read() {
             Ok(read) => *current = read,
-            Err(error) => tracing::warn!(error = crate::text::chain(&error), "keeping the certificates read before"),
+            Err(error) => tracing::warn!(error = usher_common::chain(&error), "keeping the certificates read before"),
         }
         current.clone()
     }

@@ -70,7 +70,7 @@ impl ClusterError {
                 Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
             }
             Self::Unreachable { doing, server, source } => {
-                let problem = format!("no answer from {server}: {}", text::chain(source.as_ref()));
+                let problem = format!("no answer from {server}: {}", usher_common::chain(source.as_ref()));
                 Self::TimedOut { doing: doing.clone(), within: waited, problem }
             }
             Self::TimedOut { doing, problem, .. } | Self::Malformed { doing, problem } => {

@@ -4,8 +4,7 @@ use std::{error::Error, future::Future, io, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use tokio::time::{Instant, timeout};
-
-use crate::text;
+use usher_common::chain;
 
 /// No limit: the caller has its own deadline.
 pub(crate) const UNLIMITED: Duration = Duration::MAX;
@@ -70,8 +69,8 @@ pub(crate) fn error_message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason).trim_end().to_owned(),
-        kube::Error::Service(source) => text::chain(source.as_ref()),
-        other => text::chain(other),
+        kube::Error::Service(source) => chain(source.as_ref()),
+        other => chain(other),
     }
 }
 

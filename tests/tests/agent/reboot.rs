@@ -26,7 +26,7 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
     let mut alice = rig.operator().await;
     let answer = alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     assert_eq!((answer.kind(), answer.state()), (OperationKind::RebootNode, OperationState::Running));
-    assert_eq!(rig.systemd.reboots(), 0, "the answer must come before the reboot is asked for");
+    assert_eq!(rig.systemd.reboots(), 0, "the agent must answer before it asks for the reboot");
     alice.until_step("r", "reboot").await;
     let running = alice.node().await.current_operation.unwrap();
     assert_eq!(running.id, "r");

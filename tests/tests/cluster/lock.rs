@@ -47,7 +47,7 @@ async fn the_lock_of_a_dead_holder_is_taken_over_as_soon_as_the_servers_clock_sa
         ("alive", 4, 4, Err("renewed 4.5s ago")),
         ("alive, its clock behind", 4, 3600, Err("renewed 4.5s ago")),
         ("alive, its clock ahead", 4, -3600, Err("renewed 4.5s ago")),
-        ("silent for a while: the rest of its time is waited for", 40, 40, Ok(24)),
+        ("silent for a while: usher waits for the rest of its time", 40, 40, Ok(24)),
         ("dead, its clock ahead: it is watched for the whole time", 5 * minutes, -3600, Ok(62)),
     ] {
         let api = ApiServer::bare();

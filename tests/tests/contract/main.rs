@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
+use usher_common::chain;
 use usher_coordinator::{
     agents::{Agent, AgentError, Agents, Order, Side, TaskState},
     site::Site,
-    text::chain,
 };
 use usher_proto::reason;
 use usher_testkit::{

@@ -68,7 +68,7 @@ impl From<&DrainOptions> for EvictionOptions {
 pub(crate) async fn evict(client: &Client, pod: &PodRef, options: EvictionOptions) -> Outcome {
     let request = match request(pod, options) {
         Ok(request) => request,
-        Err(error) => return Outcome::Failed { message: crate::text::chain(&error) },
+        Err(error) => return Outcome::Failed { message: usher_common::chain(&error) },
     };
     match timeout(REQUEST_TIMEOUT, send(client, request)).await {
         Ok(Ok(())) => Outcome::Accepted,

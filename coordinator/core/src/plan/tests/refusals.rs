@@ -1,0 +1,257 @@
+//! Gates as an operator meets them: what closes them, and what they say would open them.
+
+use super::*;
+
+/// What is different from a site where all is well.
+type Change = Box<dyn Fn(&mut Inventory)>;
+
+#[test]
+fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
+    let scheduler = || Kind::Restart(restart(&["kube-scheduler"]));
+    let apiserver = || Kind::Restart(restart(&["kube-apiserver"]));
+    let cases: Vec<(&str, Kind, Change, &[&str])> = vec![
+        (
+            "unknown holder",
+            scheduler(),
+            Box::new(|facts| {
+                let mut stranger = fixtures::holder("cp9");
+                stranger.machine = None;
+                facts.leaders.insert("kube-scheduler".into(), Leadership::Held(stranger));
+            }),
+            &["is led by \"cp9_", "--assume-leader kube-scheduler=MACHINE"],
+        ),
+        (
+            "stale holder",
+            scheduler(),
+            Box::new(|facts| {
+                facts.leaders.insert("kube-scheduler".into(), Leadership::Stale(fixtures::holder("cp1")));
+            }),
+            &["does not renew", "kube-scheduler=none"],
+        ),
+        (
+            "another apiserver is down",
+            apiserver(),
+            Box::new(|facts| {
+                let down = || Readiness::NotReady { message: "500 etcd failed".into() };
+                facts.apiservers.insert("cp1".into(), down());
+                facts.apiservers.insert("cp3".into(), down());
+            }),
+            &["cp1 is not touched", "cp3: not ready: 500 etcd failed"],
+        ),
+        (
+            "silent agent",
+            scheduler(),
+            Box::new(|facts| {
+                facts.machine_mut("cp3").agent =
+                    AgentFacts::Silent { message: "connection refused".into(), hint: Some("is it running?".into()) };
+            }),
+            &["the agent on cp3 cannot be used", "connection refused", "is it running?"],
+        ),
+        (
+            "held",
+            scheduler(),
+            Box::new(|facts| {
+                facts.agent_mut("cp2").hold =
+                    Some(Hold { path: "/etc/usher/hold".into(), text: "disk is being copied\n".into(), since: None });
+            }),
+            &["cp2 is held", "disk is being copied", "rm /etc/usher/hold"],
+        ),
+        (
+            "busy",
+            scheduler(),
+            Box::new(|facts| {
+                facts.agent_mut("cp2").current_operation = Some(Task { id: "9x2mm.3".into(), ..Task::default() });
+            }),
+            &["busy with operation 9x2mm.3"],
+        ),
+        (
+            "unit not managed",
+            scheduler(),
+            Box::new(|facts| facts.agent_mut("cp1").units.retain(|unit| !unit.name.contains("scheduler"))),
+            &["does not manage kube-scheduler.service"],
+        ),
+        (
+            "unknown component",
+            Kind::Restart(restart(&["kube-proxy"])),
+            Box::new(|_| {}),
+            &["kube-proxy", "components:"],
+        ),
+    ];
+    for (what, request, change, expected) in cases {
+        let mut facts = facts("cp1", "cp2");
+        change(&mut facts);
+        let text = refusal(request, &facts);
+        for words in expected {
+            assert!(text.contains(words), "{what}: {words:?} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
+    let cases: Vec<(&str, &str, Change, &[&str])> = vec![
+        (
+            "cordoned by somebody else",
+            "w1",
+            Box::new(|facts| {
+                let node = facts.node_mut("w1");
+                node.unschedulable = true;
+                node.cordoned_by = Some(FieldWriter { manager: "kubectl-cordon".into(), at: None });
+            }),
+            &["already cordoned, and not by usher", "kubectl-cordon", "usher reboot w1 --keep-cordoned"],
+        ),
+        (
+            "out of service",
+            "w1",
+            Box::new(|facts| facts.node_mut("w1").taints.push("node.kubernetes.io/out-of-service:NoExecute".into())),
+            &["declared powered off"],
+        ),
+        (
+            "budget used up",
+            "w1",
+            Box::new(|facts| facts.agent_mut("w1").reboot_budget = RebootBudget { used: 4, allowed: 4 }),
+            &["rebooted 4 times within a day", "budget_per_day"],
+        ),
+        (
+            "somebody is logged in, something inhibits",
+            "w1",
+            Box::new(|facts| {
+                let blocker = |name: &str, message: &str| Blocker {
+                    name: name.into(),
+                    message: message.into(),
+                    ..Blocker::default()
+                };
+                facts.agent_mut("w1").blockers = vec![
+                    blocker("user:alice", "alice is logged in (session 3)"),
+                    blocker("apt", "apt inhibits it: upgrading"),
+                ];
+            }),
+            &[
+                "alice is logged in",
+                "apt inhibits it: upgrading",
+                "--override-blocker \"user:alice\" --override-blocker \"apt\"",
+            ],
+        ),
+        (
+            "another apiserver is down",
+            "cp3",
+            Box::new(|facts| {
+                facts.apiservers.insert("cp1".into(), Readiness::Unreachable { message: "refused".into() });
+            }),
+            &["cp1", "cp3 is not touched"],
+        ),
+        ("no such machine", "w9", Box::new(|_| {}), &["w9 is neither a Node"]),
+        (
+            "a control plane that nobody listed",
+            "w1",
+            Box::new(|facts| {
+                let machine = facts.machine_mut("w1");
+                machine.control_plane = true;
+                machine.control_plane_evidence = vec![ControlPlaneEvidence::Unit { unit: "etcd.service".into() }];
+            }),
+            &[
+                "w1 runs a part of the control plane",
+                "etcd.service is active on it",
+                "machines = [\"cp1\", \"cp2\", \"cp3\", \"w1\"]",
+            ],
+        ),
+        (
+            "another machine's agent",
+            "w1",
+            Box::new(|facts| facts.agent_mut("w1").boot_id = "0f0f0f0f-other".into()),
+            &["the agent of w1 and its Node are not the same machine", "usher config check"],
+        ),
+        (
+            "two Nodes fit",
+            "w1",
+            Box::new(|facts| facts.machine_mut("w1").rival_nodes = vec!["w1.a.example".into(), "w1.b.example".into()]),
+            &["nobody can tell which Node w1 is", "w1.a.example, w1.b.example"],
+        ),
+    ];
+    for (what, machine, change, expected) in cases {
+        let mut facts = facts("cp1", "cp2");
+        change(&mut facts);
+        let text = refusal(Kind::Reboot(reboot(&[machine])), &facts);
+        for words in expected {
+            assert!(text.contains(words), "{what}: {words:?} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_operator_may_override_what_forbids_a_reboot_by_name() {
+    let mut facts = facts("cp1", "cp2");
+    facts.agent_mut("w1").blockers = vec![Blocker { name: "user:alice".into(), ..Blocker::default() }];
+    let reboot = Reboot { override_blockers: vec!["user:alice".into()], ..reboot(&["w1"]) };
+    assert!(make(&request(Kind::Reboot(reboot)), &facts, &site()).is_ok());
+}
+
+#[test]
+fn at_first_every_machine_is_asked_and_later_only_the_next() {
+    let reboot = request(Kind::Reboot(reboot(&["w1", "w2"])));
+    let mut facts = facts("cp1", "cp2");
+    let plan = make(&reboot, &facts, &site()).unwrap();
+    facts.agent_mut("w2").hold = Some(Hold { path: "/etc/usher/hold".into(), ..Hold::default() });
+    assert!(make(&reboot, &facts, &site()).unwrap_err().message.contains("w2 is held"));
+    assert!(again(&reboot, &plan.turns, &facts, &site()).is_ok(), "w1 is next, and nothing forbids it");
+    assert!(again(&reboot, &plan.turns[1..], &facts, &site()).unwrap_err().message.contains("w2 is held"));
+}
+
+#[test]
+fn what_happened_during_the_drain_closes_the_gate_before_the_reboot() {
+    let cases: Vec<(&str, &str, Change, &str)> = vec![
+        ("all is well", "w1", Box::new(|facts| facts.node_mut("w1").unschedulable = true), ""),
+        ("uncordoned by somebody else", "w1", Box::new(|_| {}), "w1 was uncordoned by somebody else"),
+        (
+            "another boot",
+            "w1",
+            Box::new(|facts| {
+                facts.node_mut("w1").unschedulable = true;
+                facts.node_mut("w1").boot_id = "of another machine".into();
+            }),
+            "are not the same machine",
+        ),
+        (
+            "another apiserver went down",
+            "cp3",
+            Box::new(|facts| {
+                facts.apiservers.insert("cp1".into(), Readiness::Unreachable { message: "refused".into() });
+            }),
+            "the apiserver on cp1 is not ready, so cp3 is not touched",
+        ),
+        (
+            "leadership moved here",
+            "cp3",
+            Box::new(|facts| {
+                let here = Leadership::Held(fixtures::holder("cp3"));
+                facts.leaders.insert("kube-controller-manager".into(), here);
+            }),
+            "leadership of kube-controller-manager moved to cp3",
+        ),
+    ];
+    for (what, machine, change, expected) in cases {
+        let mut facts = facts("cp1", "cp2");
+        let reboot = request(Kind::Reboot(reboot(&[machine])));
+        let plan = make(&reboot, &facts, &site()).unwrap();
+        let turn = &plan.turns[0];
+        let step = turn.steps.iter().find(|step| step.is_irreversible()).unwrap();
+        change(&mut facts);
+        let closed = gates::before_irreversible(step, &reboot, turn, &facts, &site()).err();
+        let message = closed.map(|problem| problem.message).unwrap_or_default();
+        assert!(message.contains(expected) && message.is_empty() == expected.is_empty(), "{what}: {message:?}");
+    }
+}
+
+#[test]
+fn a_leader_that_lives_is_not_overruled_and_a_name_that_nobody_has_is_refused() {
+    for (component, machine, expected) in [
+        ("kube-scheduler", "cp2", "kube-scheduler is led by cp1, which renews its lease"),
+        ("kube-scheduler", "cp9", "cp9 is no control-plane machine"),
+        ("kube-schedular", "cp1", "\"kube-schedular\" is no component"),
+    ] {
+        let assumed = AssumedLeader { component: component.into(), machine: Some(machine.into()) };
+        let restart = Restart { assumed_leaders: vec![assumed], ..restart(&["kube-scheduler"]) };
+        let text = refusal(Kind::Restart(restart), &facts("cp1", "cp2"));
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
