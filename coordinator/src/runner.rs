@@ -4,6 +4,8 @@
 mod account;
 mod turn;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::{StreamExt as _, stream, stream::FuturesUnordered};
 use usher_core::{drain::DrainOptions, operation::Mandate, plan::Begin};
 
@@ -57,6 +59,8 @@ impl Run<'_> {
         let pace = plan.pace;
         let mut account = Account::default();
         let mut items: Vec<_> = plan.turns.into_iter().map(Item::waiting).collect();
+        // Set at a turn's failure, before it is taken back: no further turn begins meanwhile.
+        let failing = AtomicBool::new(false);
         let mut running = FuturesUnordered::new();
         let (mut begun, mut is_planned) = (0, true);
         loop {
@@ -69,7 +73,7 @@ impl Run<'_> {
             }
             let slots: Vec<_> =
                 items.iter().map(|item| Slot { stage: item.stage, control_plane: item.turn.control_plane }).collect();
-            for (at, begin) in plan::next(pace, &slots, !account.may_go_on()).begin {
+            for (at, begin) in plan::next(pace, &slots, !account.may_go_on() || failing.load(Ordering::Relaxed)).begin {
                 let item = &mut items[at];
                 if let Some(problem) = self.stop_before_a_change(item.turn.machine()) {
                     account.stop(problem);
@@ -80,7 +84,8 @@ impl Run<'_> {
                     begun += 1;
                     UnderWay::begin(begun, item.turn.clone(), &facts, self.events)
                 });
-                running.push(async move { (at, self.go_on(under_way, begin).await) });
+                let failing = &failing;
+                running.push(async move { (at, self.go_on(under_way, begin, failing).await) });
             }
             let Some((at, (under_way, result))) = running.next().await else { break };
             match result {

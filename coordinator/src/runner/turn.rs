@@ -1,5 +1,7 @@
 //! One turn: its steps in order, and taking them back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::time::Instant;
 use usher_core::{
     operation::{Baseline, Call},
@@ -40,12 +42,20 @@ impl UnderWay {
 
 impl Run<'_> {
     /// Goes on with a turn: only to the end of its preparation, or to its own end. Gives back how it ended, if it did.
-    pub(super) async fn go_on(&self, mut under_way: UnderWay, begin: Begin) -> (UnderWay, Option<Result<(), Problem>>) {
+    pub(super) async fn go_on(
+        &self,
+        mut under_way: UnderWay,
+        begin: Begin,
+        failing: &AtomicBool,
+    ) -> (UnderWay, Option<Result<(), Problem>>) {
         let until = match begin {
             Begin::Preparation => under_way.turn.preparation(),
             Begin::Turn => under_way.turn.steps.len(),
         };
         let result = self.steps(&mut under_way, until).await;
+        if result.is_err() {
+            failing.store(true, Ordering::Relaxed);
+        }
         if begin == Begin::Preparation && result.is_ok() {
             return (under_way, None);
         }
