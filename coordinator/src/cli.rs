@@ -9,6 +9,7 @@ mod nodes;
 mod reboot;
 mod restart;
 mod values;
+mod workload;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
     nodes::{Drain, OnNodes, Preflight, Targets},
     reboot::Reboot,
     restart::Restart,
+    workload::{Namespaced, ObjectChangeFlags},
 };
 use crate::exit::Exit;
 

@@ -1,4 +1,4 @@
-//! The Kubernetes API: the only module, with [`crate::drain`], that knows kube's types. Everything else sees plain data.
+//! The Kubernetes API: the only module, with [`crate::drain`] and [`crate::workloads`], that knows kube's types. Everything else sees plain data.
 //!
 //! Requests survive the restart of an apiserver: reads, and writes that are safe to repeat, are tried again while no
 //! server answers, until a deadline. A balancer that does not retry breaks the odd connection in every roll.
@@ -11,6 +11,7 @@ mod error;
 mod leases;
 pub(crate) mod list;
 mod lock;
+mod namespaces;
 mod nodes;
 pub(crate) mod pods;
 pub(crate) mod retry;
@@ -96,7 +97,7 @@ impl Cluster {
         &self.server
     }
 
-    /// The client, for the drain.
+    /// The client, for drains and workloads.
     pub fn client(&self) -> &kube::Client {
         &self.client
     }

@@ -7,6 +7,7 @@ mod confirm;
 mod identity;
 mod nodes;
 mod preflight;
+mod propose;
 mod restart;
 mod status;
 mod targets;

@@ -7,7 +7,7 @@
 //!                                                                       → events → { progress | report }
 //! ```
 //!
-//! kube's types stop at [`cluster`] and [`drain`], tonic's at [`agents`].
+//! kube's types stop at [`cluster`], [`drain`] and [`workloads`], tonic's at [`agents`].
 
 pub mod agents;
 pub mod cli;
@@ -27,6 +27,7 @@ pub mod show;
 pub mod site_file;
 pub mod steps;
 mod tasks;
+pub mod workloads;
 pub mod world;
 
 pub use usher_core::{event, exit, facts, plan, request, site, text};

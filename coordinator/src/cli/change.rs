@@ -32,7 +32,7 @@ pub(crate) enum DryRun {
     Server,
 }
 
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("say why, in a few words".to_owned()) } else { Ok(text.to_owned()) }
 }

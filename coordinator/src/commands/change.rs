@@ -6,6 +6,7 @@ use usher_core::{drain::DrainOptions, operation::new_id};
 use super::{confirm::confirm, identity, preflight};
 use crate::{
     cli::{ChangeFlags, DryRun, Global},
+    cluster::Cluster,
     drain::{Confirm, DrainPreview},
     event::{Events, Kind},
     exit::Exit,
@@ -35,8 +36,7 @@ pub(super) async fn carry_out(
         (None, false) => return Err(Problem::usage("a change needs a reason: --reason TEXT")),
     };
     let request = Request { kind, reason, task_id: flags.task_id.clone(), connection: global.connection() };
-    let dry = if dry_run { " · nothing is changed by a dry run" } else { "" };
-    output::progress(&format!("{} · {}{dry}", world.cluster.name(), world.cluster.server()));
+    headline(&world.cluster, dry_run);
 
     let planned = operation::plan(world, &request, confirmation(flags.dry_run)).await?;
     let options = request.drain_options(&world.site).unwrap_or_default();
@@ -55,6 +55,12 @@ pub(super) async fn carry_out(
     preflight::lines(&planned.drains).iter().for_each(|line| output::progress(line));
     confirm(world.cluster.name(), flags.yes)?;
     run(global, world, &request, &planned).await
+}
+
+/// Says which cluster would be changed, above everything else.
+pub(super) fn headline(cluster: &Cluster, dry_run: bool) {
+    let dry = if dry_run { " · nothing is changed by a dry run" } else { "" };
+    output::progress(&format!("{} · {}{dry}", cluster.name(), cluster.server()));
 }
 
 /// How the drains of a plan are looked into.

@@ -46,7 +46,7 @@ const HOUSES: &[House] = &[
         rooms: &[
             &["agents", "exec", "interrupt"],
             &["cluster", "rotation"],
-            &["drain"],
+            &["drain", "workloads"],
             &["problem", "site_file", "world"],
             &["output", "tasks"],
             &["show", "steps"],

@@ -1,0 +1,53 @@
+//! What the commands that change objects have in common: the headline, the plan, the question.
+
+use serde::Serialize;
+
+use super::{change::headline, confirm::confirm};
+use crate::{
+    cli::{DryRun, Global, Namespaced, ObjectChangeFlags},
+    cluster::Cluster,
+    output,
+    problem::Problem,
+    show,
+    workloads::Namespaces,
+};
+
+/// What comes after a plan was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It was a dry run: the plan is the result.
+    Shown,
+    /// The operator wants it.
+    Go,
+}
+
+/// Shows the plan, as the result of a dry run or else before the question whether to carry it out.
+pub(super) fn propose<T: Serialize>(
+    global: &Global,
+    cluster: &Cluster,
+    flags: &ObjectChangeFlags,
+    (kind, plan): (show::Kind, &T),
+    text: impl FnOnce() -> String,
+) -> Result<Answer, Problem> {
+    let dry_run = flags.dry_run != DryRun::None;
+    headline(cluster, dry_run);
+    if dry_run {
+        show::show(kind, plan, global.output, text)?;
+        return Ok(Answer::Shown);
+    }
+    output::progress(&text());
+    confirm(cluster.name(), flags.yes)?;
+    Ok(Answer::Go)
+}
+
+/// The namespaces that the flags mean.
+pub(super) async fn namespaces(cluster: &Cluster, flags: &Namespaced) -> Result<Namespaces, Problem> {
+    if flags.all_namespaces {
+        return Ok(Namespaces::All);
+    }
+    let hint = "see them: kubectl get namespaces";
+    Namespaces::named(cluster, flags.namespace.as_deref()).await.map_err(|error| match error.is_not_found() {
+        true => Problem::refused(usher_common::chain(&error)).hint(hint),
+        false => error.into(),
+    })
+}
