@@ -1,8 +1,6 @@
 //! Proof that a rebooted machine is back: its units, and its Node.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use usher_common::chain;
 
 use super::{
@@ -10,9 +8,6 @@ use super::{
     wait::{Look, until},
 };
 use crate::{cluster::NodeFacts, problem::Problem, site::Component, text};
-
-/// Between two looks at a Node.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Waits until each unit of the control plane is active on the machine, and its apiserver ready.
 pub(super) async fn prove_units(context: &mut Context<'_>) -> Result<(), Problem> {
@@ -50,39 +45,33 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
     let before = context.progress.node_before_reboot.clone().or_else(|| context.baseline.node.clone());
     let Some(before) = before else { return Ok(()) };
     let defaults = &context.world.site.defaults;
-    let deadline = Instant::now() + defaults.ready_timeout;
+    let settle = defaults.settle;
     let mut proof = Heartbeat::default();
     let mut good_since: Option<Instant> = None;
-    loop {
+    let look = async || {
         let doubt = doubt_about(context, &before).await?;
         proof.look(context).await;
         let now = Instant::now();
-        let why = match doubt {
-            None => {
-                let since = *good_since.get_or_insert(now);
-                match defaults.settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
-                    Some(left) => format!("Ready; watching for {}", text::took(left)),
-                    None if proof.is_given() => break,
-                    None => "Ready; waiting for its kubelet to renew its heartbeat".to_owned(),
-                }
-            }
-            Some(doubt) => {
-                good_since = None;
-                doubt
-            }
-        };
-        // A Node that is Ready is given its settle time in full.
-        if now >= deadline + good_since.map_or(Duration::ZERO, |_| defaults.settle) {
-            let problem = Problem::timed_out(format!("{machine} has rebooted, but is not proved to be back: {why}"));
-            return Err(match cordoned {
-                true => problem.hint(format!("it stays cordoned; when it is well: usher uncordon {machine} -r REASON")),
-                false => problem.hint("look at it: usher nodes"),
-            });
+        if let Some(doubt) = doubt {
+            good_since = None;
+            return Ok(Look::NotYet(doubt));
         }
-        context.waiting(why);
-        sleep(LOOK_AGAIN).await;
-    }
-    context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(defaults.settle)));
+        let since = *good_since.get_or_insert(now);
+        Ok(match settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
+            Some(left) => Look::Settling(settle, format!("Ready; watching for {}", text::took(left))),
+            None if proof.is_given() => Look::Done(()),
+            None => Look::Settling(settle, "Ready; waiting for its kubelet to renew its heartbeat".to_owned()),
+        })
+    };
+    let late = |why| {
+        let problem = Problem::timed_out(format!("{machine} has rebooted, but is not proved to be back: {why}"));
+        match cordoned {
+            true => problem.hint(format!("it stays cordoned; when it is well: usher uncordon {machine} -r REASON")),
+            false => problem.hint("look at it: usher nodes"),
+        }
+    };
+    until(defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
+    context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(settle)));
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub(super) enum Look<T> {
     Done(T),
     /// Not yet, and why.
     NotYet(String),
+    /// All is well, and must stay so for this time, which it is given beyond the limit.
+    Settling(Duration, String),
 }
 
 /// Looks until it is done, at least once and for at most `limit`, and says before each pause why not yet. `late` makes the
@@ -26,11 +28,12 @@ pub(super) async fn until<T>(
 ) -> Result<T, Problem> {
     let deadline = Instant::now() + limit;
     loop {
-        let why = match look().await? {
+        let (settle, why) = match look().await? {
             Look::Done(value) => return Ok(value),
-            Look::NotYet(why) => why,
+            Look::NotYet(why) => (Duration::ZERO, why),
+            Look::Settling(settle, why) => (settle, why),
         };
-        if Instant::now() >= deadline {
+        if Instant::now() >= deadline + settle {
             return Err(late(why));
         }
         say(why);
