@@ -51,7 +51,10 @@ impl Pace {
                     return Permit { pace: self.clone(), begun: Instant::now() };
                 }
                 Admission::Full => freed.await,
-                Admission::Held(until) => sleep_until(until).await,
+                Admission::Held(until) => {
+                    let _wake_up = WakeUp(&self.0.freed);
+                    sleep_until(until).await;
+                }
             }
         }
     }
@@ -59,6 +62,16 @@ impl Pace {
     fn bound(&self) -> MutexGuard<'_, Bound> {
         // Every change of a bound is complete in itself, so a panicked thread left nothing half done.
         self.0.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wake-up of a waiter that then found the server busy. Whether it waits that out or goes away (its drain has ended), another
+/// waiter gets it: with nobody in flight nobody else would wake one.
+struct WakeUp<'a>(&'a Notify);
+
+impl Drop for WakeUp<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
     }
 }
 
@@ -235,6 +248,31 @@ mod tests {
         inside.truncate(13);
         for task in waits {
             assert!(tokio::time::timeout(SECOND, task).await.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiters_that_go_away_while_the_server_is_busy_leave_their_wake_ups_to_the_others() {
+        let pace = Pace::default();
+        let mut inside = Vec::new();
+        for _ in 0..16 {
+            inside.push(pace.permit().await);
+        }
+        let wait = || {
+            tokio::spawn({
+                let pace = pace.clone();
+                async move { drop(pace.permit().await) }
+            })
+        };
+        let leaving: Vec<_> = (0..16).map(|_| wait()).collect();
+        tokio::task::yield_now().await;
+        let staying: Vec<_> = (0..16).map(|_| wait()).collect();
+        tokio::task::yield_now().await;
+        inside.into_iter().for_each(|permit| permit.turned_away(3 * SECOND));
+        tokio::time::sleep(SECOND).await;
+        leaving.iter().for_each(tokio::task::JoinHandle::abort);
+        for task in staying {
+            assert!(tokio::time::timeout(10 * SECOND, task).await.is_ok());
         }
     }
 }
