@@ -64,7 +64,7 @@ pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<
     let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
     let nodes: Vec<_> = drained.map(|turn| world.node_name(turn.machine()).to_owned()).collect();
     let drains = match request.drain_options(&world.site).filter(|_| !nodes.is_empty()) {
-        Some(options) => world.drainer.previews(&nodes, &options, confirm).await?,
+        Some(options) => world.drainer().await.previews(&nodes, &options, confirm).await?,
         None => Vec::new(),
     };
     Ok(Planned { plan, facts, drains })

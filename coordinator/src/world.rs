@@ -27,7 +27,7 @@ pub struct World {
     pub cluster: Cluster,
     pub agents: Agents,
     /// What drains share: one bound on their calls, one look at the cluster.
-    pub drainer: Drainer,
+    drainer: Drainer,
     /// Who leads; under watch once somebody asks.
     elections: OnceLock<Elections>,
     /// The Nodes when the world was opened, by their own names.
@@ -93,6 +93,13 @@ impl World {
             let machines = self.control_plane.iter().map(|machine| self.known(machine)).collect();
             Elections::watch(self.cluster.clone(), leases, machines)
         })
+    }
+
+    /// What drains nodes and looks into drains, by the server's clock: it stamped the times of pods, and this machine's may be
+    /// wrong.
+    pub async fn drainer(&self) -> Drainer {
+        let clock = self.cluster.server_clock().await;
+        self.drainer.clone().with_clock_offset(clock.map(|clock| clock.offset()).unwrap_or_default())
     }
 
     /// The names under which a holder's identity may speak of the machine. Its agent knows its host name best, once it was asked.

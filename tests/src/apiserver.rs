@@ -46,6 +46,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use jiff::SignedDuration;
 use kube::client::Body;
 use tokio::sync::watch as channel;
 use tower::Service;
@@ -127,7 +128,17 @@ impl ApiServer {
 
     /// An API server alone: nothing recounts budgets, binds pods or ends them. Must be made inside a Tokio runtime.
     pub fn bare() -> Self {
-        let clock = Clock::start();
+        Self::bare_at(Clock::start())
+    }
+
+    /// A cluster whose clock is ahead of this machine's, or behind it if `ahead` is negative.
+    pub fn with_clock(ahead: SignedDuration) -> Self {
+        let server = Self::bare_at(Clock::ahead(ahead));
+        controllers::spawn(&server.inner);
+        server
+    }
+
+    fn bare_at(clock: Clock) -> Self {
         let state = State {
             store: Store::new(clock.clone()),
             snapshots: ListSnapshots::default(),

@@ -19,7 +19,7 @@ pub(super) async fn preflight(global: &Global, arguments: Preflight) -> Result<E
     let world = world(global).await?;
     let options = arguments.eviction.to_request().options(&world.site);
     let nodes = targets(&world, &arguments.targets, targets::Kind::Node).await?;
-    let drains = world.drainer.previews(&nodes, &options, Confirm::Everything).await?;
+    let drains = world.drainer().await.previews(&nodes, &options, Confirm::Everything).await?;
     show::show(Kind::Preflight, &Found { drains: &drains }, global.output, || lines(&drains).join("\n"))?;
     operation::short_refusal(&drains, &options).map_or(Ok(Exit::Done), Err)
 }

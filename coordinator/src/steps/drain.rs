@@ -22,20 +22,14 @@ const REMIND: Duration = Duration::from_secs(5);
 
 /// Looks whether every pod can be evicted at all, before anything is changed.
 pub(super) async fn preflight(context: &Context<'_>) -> Result<(), Problem> {
-    Ok(context.world.drainer.check(context.node(), context.drain).await?)
+    Ok(context.world.drainer().await.check(context.node(), context.drain).await?)
 }
 
 pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     let (machine, node) = (context.machine(), context.node());
     let world = context.world;
     let refilled = watch::Sender::new(None);
-    // Whether a grace period is over is a question to the server's clock; without the flag nothing asks it.
-    let clock = match context.drain.skip_wait_for_delete {
-        Some(_) => world.cluster.server_clock().await,
-        None => None,
-    };
-    let offset = clock.map(|clock| clock.offset()).unwrap_or_default();
-    let drainer = world.drainer.clone().with_budget_leader(refilled.subscribe()).with_clock_offset(offset);
+    let drainer = world.drainer().await.with_budget_leader(refilled.subscribe());
     let (events, number, word) = (context.events.clone(), context.call.turn, context.word);
     let (last, said) = watch::channel(DrainProgress::default());
     let say = |progress: &DrainProgress| {

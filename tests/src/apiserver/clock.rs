@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Wall time at the start plus Tokio's time since.
@@ -15,6 +15,10 @@ pub struct Clock {
 impl Clock {
     pub(super) fn start() -> Self {
         Self { wall: usher_common::clock::now(), start: Instant::now() }
+    }
+
+    pub(super) fn ahead(by: SignedDuration) -> Self {
+        Self { wall: usher_common::clock::now() + by, ..Self::start() }
     }
 
     /// Now.

@@ -1,5 +1,6 @@
 //! `usher drain NODE...` as a whole: cordons, drains, and what is taken back.
 
+use jiff::SignedDuration;
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{Node, Pod},
@@ -7,7 +8,7 @@ use k8s_openapi::api::{
 use tokio::time::Instant;
 use usher_coordinator::{
     cluster::{Cluster, LockRequest},
-    drain::{Confirm, DrainOptions, Drainer},
+    drain::{Confirm, DrainOptions, Drainer, Verdict},
     event::{Event, Events, Kind},
     exit::Exit,
     interrupt::Interrupt,
@@ -185,8 +186,8 @@ async fn a_drain_asks_for_no_leases_agents_or_certificates_while_no_budget_keeps
     drain(&api, &["w1"], 1, DrainOptions::default(), None).await;
     let asked: Vec<_> = api.requests().iter().map(|call| format!("{} {}", call.method, call.path)).collect();
     assert!(!asked.iter().any(|call| call.contains("leases")), "{asked:?}");
-    // Two looks at the nodes, one at the cluster, the cordon, the drain itself, and whether the cordon was kept.
-    assert_eq!(asked.len(), 12, "{asked:#?}");
+    // Two looks at the nodes, one at the cluster and its clock, the cordon, the drain itself, and whether the cordon was kept.
+    assert_eq!(asked.len(), 13, "{asked:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,4 +268,29 @@ async fn the_lock_is_renewed_and_given_back_and_left_alone_once_it_is_anothers()
     assert!(!lost.is_held());
     lost.release().await.unwrap();
     assert_eq!(cluster.lock_holder().await.unwrap().unwrap().operation, "op3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_pod_has_been_unready_is_told_by_the_servers_clock_whatever_the_operators_says() {
+    usher_common::clock::follow_tokio(usher_common::clock::now());
+    for ahead in [-10, 0, 10] {
+        let api = ApiServer::with_clock(SignedDuration::from_mins(ahead));
+        api.add(node("w1")).add(node("w2"));
+        let part = |name: &str| pod(name).labelled("app", "pg").owned_by_stateful_set("pg");
+        api.add(part("db/pg-0").on("w1").unready())
+            .add(part("db/pg-1").on("w2"))
+            .add(part("db/pg-2").on("w2").unready());
+        api.add(budget("db/pg").selecting("app", "pg").min_available(2));
+        tokio::time::sleep(MINUTE).await;
+        let cluster = Cluster::over(api.client(), "test", "memory");
+        let world = World::open(usher_coordinator::site::Site::default(), cluster).await.unwrap();
+        let drainer = world.drainer().await;
+        let verdict = async || {
+            let previews = drainer.previews(&["w1".to_owned()], &DrainOptions::default(), Confirm::Nothing).await;
+            previews.unwrap().remove(0).pods.remove(0).verdict
+        };
+        assert!(matches!(verdict().await, Verdict::Wait { .. }), "{ahead} min ahead: {:?}", verdict().await);
+        tokio::time::sleep(5 * MINUTE).await;
+        assert!(matches!(verdict().await, Verdict::Never { .. }), "{ahead} min ahead: {:?}", verdict().await);
+    }
 }
