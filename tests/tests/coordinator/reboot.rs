@@ -117,3 +117,23 @@ async fn a_reboot_whose_answer_was_lost_is_found_by_its_boot_id() {
     assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
     assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: reboot", "w1: uncordoned"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_boots_by_itself_during_its_turn_is_not_rebooted_once_more() {
+    let site = TestSite::start().await;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: drain" {
+            site.machine("w1").loses_its_power();
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(
+        site.journal.only(&["w1: "]).into_iter().filter(|line| !line.contains("pod")).collect::<Vec<_>>(),
+        ["w1: cordoned", "w1: lost its power", "w1: uncordoned"]
+    );
+    let by_itself = "w1: reboot: it has booted by itself during its turn (1-bo… → 2-bo…)";
+    assert_eq!(ended.only(&["by itself"]), [by_itself], "{:#?}", ended.told);
+    assert_eq!(ended.only(&["w1: ready: "]).len(), 1, "{:#?}", ended.told);
+}

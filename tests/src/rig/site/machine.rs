@@ -23,9 +23,8 @@ use usher_agent::{
     disk::{Disk, MemoryDisk},
     door::Door,
     machine::{Places, bus::Address},
-    stream,
 };
-use usher_coordinator::agents::BoxedStream;
+use usher_common::stream::BoxedStream;
 
 use super::Journal;
 use crate::{
@@ -82,6 +81,7 @@ pub struct Machine {
     disk: MemoryDisk,
     door: Doorstep,
     reboot: Reboot,
+    power: Power,
     apiserver: Option<Instance>,
     /// From an apiserver's next starts until it is ready.
     ready_after: watch::Sender<Duration>,
@@ -104,7 +104,8 @@ impl Machine {
         let noted = journal.clone();
         systemd.on_job(move |job| noted.note(&format!("{name}: {job}")));
         let (asked, reboots) = mpsc::unbounded_channel();
-        let reboot = reboot(name, journal, asked);
+        let power = Power { name, journal: journal.clone(), asked };
+        let reboot = power.reboot();
         systemd.on_reboot(reboot.clone());
 
         let (door, disk) = (Doorstep::default(), MemoryDisk::default());
@@ -126,7 +127,7 @@ impl Machine {
             tasks.spawn(play(name, unit, kind, systemd.clone(), ready_after.subscribe()));
         }
         tasks.spawn(life.run(reboots));
-        Self { systemd, folder, disk, door, reboot, apiserver, ready_after, _tasks: tasks }
+        Self { systemd, folder, disk, door, reboot, power, apiserver, ready_after, _tasks: tasks }
     }
 
     /// The apiserver on it.
@@ -156,6 +157,11 @@ impl Machine {
         }
     }
 
+    /// Loses its power for a moment, and boots again.
+    pub fn loses_its_power(&self) {
+        self.power.cycle("lost its power");
+    }
+
     pub(super) fn door(&self) -> Doorstep {
         self.door.clone()
     }
@@ -175,13 +181,25 @@ fn configuration(name: &str, units: &[&str]) -> String {
     )
 }
 
-fn reboot(name: &'static str, journal: &Journal, asked: mpsc::UnboundedSender<()>) -> Reboot {
-    let journal = journal.clone();
-    Reboot::Calls(Arc::new(move || {
-        journal.note(&format!("{name}: reboot"));
+/// What takes a machine down and boots it again.
+#[derive(Clone)]
+struct Power {
+    name: &'static str,
+    journal: Journal,
+    asked: mpsc::UnboundedSender<()>,
+}
+
+impl Power {
+    fn cycle(&self, why: &str) {
+        self.journal.note(&format!("{}: {why}", self.name));
         // Nobody listens any more only when the site ends.
-        let _ = asked.send(());
-    }))
+        let _ = self.asked.send(());
+    }
+
+    fn reboot(&self) -> Reboot {
+        let power = self.clone();
+        Reboot::Calls(Arc::new(move || power.cycle("reboot")))
+    }
 }
 
 /// Plays a unit for as long as this runs.
@@ -222,7 +240,7 @@ struct Inner {
 struct Process {
     _agent: Agent,
     disk: MemoryDisk,
-    incoming: mpsc::UnboundedSender<(stream::BoxedStream, SocketAddr)>,
+    incoming: mpsc::UnboundedSender<(BoxedStream, SocketAddr)>,
     connections: JoinSet<()>,
 }
 
