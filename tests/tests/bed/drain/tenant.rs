@@ -63,15 +63,27 @@ impl<'b> Tenant<'b> {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         let words = ["apply", "--namespace", &self.name, "--filename", "-"];
         self.bed.kubectl_with_input(&words, &list).await?.success()?;
-        until("the tenant's pods on w1", START_LIMIT, async || {
+        let started = until("the tenant's pods on w1", START_LIMIT, async || {
             let listed = self.pods().await?;
             let ready = listed.iter().filter(|pod| node_of(pod) == Some("w1") && is_ready(pod)).count();
             Ok((ready == pods && listed.len() == pods).then_some(()))
-        })
-        .await?;
+        });
+        if let Err(error) = started.await {
+            return Err(error.context(self.what_there_is().await));
+        }
         self.bed.kubectl(&["uncordon", "w2"]).await?.success()?;
         self.bed.wait_nodes().await?;
         Lives::of(self).await
+    }
+
+    /// What somebody would look at whose pods do not start, as kubectl prints it.
+    async fn what_there_is(&self) -> String {
+        let mut seen = Vec::new();
+        for what in ["serviceaccounts,deployments,replicasets,pods", "events"] {
+            let words = ["get", what, "--namespace", &self.name, "--output", "wide"];
+            seen.push(self.bed.kubectl(&words).await.map_or_else(|error| format!("{error:#}"), |got| got.stdout));
+        }
+        seen.join("\n")
     }
 
     pub(crate) async fn pods(&self) -> anyhow::Result<Vec<Pod>> {
