@@ -4,6 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message as _;
 
+#[allow(clippy::disallowed_methods)] // a build script has no runtime to block
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(["usher/agent/v1/agent.proto"], ["proto"])?;

@@ -7,6 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
+use usher_common::stream::Dial;
 use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
 
 use crate::{
@@ -20,7 +21,6 @@ use crate::{
     notify,
     operations::{Operations, store::StoreError},
     service::Service,
-    stream::Dial,
 };
 
 /// The largest request that the agent decodes. One that makes sense has a few hundred bytes.

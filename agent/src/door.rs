@@ -9,12 +9,13 @@ pub mod tls;
 use std::{io, net::SocketAddr};
 
 use tokio::{net::TcpListener, sync::mpsc};
+use usher_common::stream::BoxedStream;
 
 pub(crate) use connection::Peer;
 pub(crate) use guard::Guard;
 pub(crate) use listener::{Listener, incoming};
 
-use crate::{caller::Caller, stream::BoxedStream};
+use crate::caller::Caller;
 
 /// Where callers connect.
 pub enum Door {
@@ -36,6 +37,7 @@ impl Door {
         !matches!(self, Self::Streams { caller: Some(_), .. })
     }
 
+    #[allow(clippy::disallowed_methods)] // the one place that listens
     pub(crate) async fn open(self) -> io::Result<Listener> {
         match self {
             Self::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),

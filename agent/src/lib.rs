@@ -18,4 +18,3 @@ pub mod notify;
 mod operations;
 mod refusal;
 mod service;
-pub mod stream;

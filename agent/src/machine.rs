@@ -16,8 +16,9 @@ use bus::Bus;
 use journal::Journal;
 use login::Login;
 use systemd::Systemd;
+use usher_common::stream::Dial;
 
-use crate::{config::Config, disk::Disk, stream::Dial};
+use crate::{config::Config, disk::Disk};
 
 /// Paths on the machine that no configuration moves; tests use others.
 #[derive(Debug, Clone)]

@@ -27,7 +27,7 @@ use rustls_pki_types::ServerName;
 
 pub use address::in_url;
 pub use agent::Agent;
-pub use dial::{BoxedStream, Dial, Stream};
+pub use dial::Dial;
 pub use error::{AgentError, Side};
 pub use usher_core::facts::agent::{
     AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget, Session,

@@ -1,5 +1,6 @@
 //! What the program does when a stream that it writes to is closed, full, or no terminal.
 #![allow(clippy::unwrap_used, reason = "what a helper cannot do fails the test")]
+#![allow(clippy::disallowed_methods)] // the program as an operator runs it
 
 use std::{
     fs::File,

@@ -15,8 +15,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use tonic::transport::server::Connected;
+use usher_common::stream::BoxedStream;
 
-use crate::{caller::Caller, stream::BoxedStream};
+use crate::caller::Caller;
 
 /// The peer at the other end. tonic puts it into the extensions of each request.
 #[derive(Debug, Clone)]

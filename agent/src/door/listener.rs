@@ -12,12 +12,13 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tracing::{debug, info, warn};
+use usher_common::stream::BoxedStream;
 
 use super::{
     connection::{Connection, Peer},
     live::Live,
 };
-use crate::{caller::Caller, config::Limits, stream::BoxedStream};
+use crate::{caller::Caller, config::Limits};
 
 /// The pause after a failed accept. Most often the process is out of file descriptors, until peers hang up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

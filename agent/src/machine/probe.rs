@@ -13,12 +13,9 @@ use rustls_pki_types::{InvalidDnsNameError, ServerName};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
-use usher_common::chain;
+use usher_common::{chain, stream::Dial};
 
-use crate::{
-    config::{Probe, Url},
-    stream::Dial,
-};
+use crate::config::{Probe, Url};
 
 /// How much of a response's body to read, for the message about an unhealthy one.
 const BODY_LIMIT: usize = 4096;

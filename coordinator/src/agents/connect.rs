@@ -11,12 +11,9 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
+use usher_common::stream::BoxedStream;
 
-use super::{
-    Side,
-    dial::{BoxedStream, Dial},
-    error::Cause,
-};
+use super::{Side, dial::Dial, error::Cause};
 
 /// A peer that is gone without a word is noticed within the two together, also while an operation is quietly followed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! Agents over real gRPC and mutual TLS, and what happens on the way.
 
+#![allow(clippy::disallowed_methods)] // real sockets and files
+
 mod fake;
 mod pki;
 

@@ -194,6 +194,8 @@ fn found(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<Found> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)] // real sockets and files
+
     use std::fs;
 
     use tokio::{

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // real sockets, as a balancer has
+
 use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};

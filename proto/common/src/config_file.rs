@@ -54,6 +54,7 @@ pub fn load<T>(
     what: &'static str,
     root: impl FnOnce(&mut Table<'_>) -> T,
 ) -> Result<Contents<T>, FileError> {
+    #[allow(clippy::disallowed_methods)] // the one place that reads them
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable {
         what,
         path: path.to_owned(),

@@ -1,8 +1,9 @@
-//! What both programs do alike, each rule once. No network, no Kubernetes, no systemd.
+//! What both programs do alike, each rule once. No Kubernetes, no systemd.
 
 mod chain;
 pub mod clock;
 pub mod config_file;
+pub mod stream;
 pub mod unit;
 
 pub use self::chain::chain;

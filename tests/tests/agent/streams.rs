@@ -14,8 +14,8 @@ use usher_agent::{
     caller,
     disk::{Disk, MemoryDisk},
     door::Door,
-    stream::{BoxedStream, Dial},
 };
+use usher_common::stream::{BoxedStream, Dial};
 use usher_proto::{reason, v1::FailureKind};
 use usher_testkit::{
     pki::Names,

@@ -25,7 +25,7 @@ struct House {
 const HOUSES: &[House] = &[
     House {
         folder: "proto/common/src",
-        rooms: &[&["chain", "clock", "config_file", "unit"]],
+        rooms: &[&["chain", "clock", "config_file", "stream", "unit"]],
         against: &[],
         circles: &[],
     },
@@ -63,7 +63,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["access", "arguments", "caller", "disk", "host", "logging", "refusal", "stream"],
+            &["access", "arguments", "caller", "disk", "host", "logging", "refusal"],
             &["config"],
             &["door", "machine"],
             &["operations"],

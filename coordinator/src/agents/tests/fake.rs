@@ -1,5 +1,7 @@
 //! A scripted agent behind a cable that can be cut: the generated server, over real TLS and TCP.
 
+#![allow(clippy::disallowed_methods)] // a cable that can be cut
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,

@@ -1,5 +1,7 @@
 //! Throw-away certificates.
 
+#![allow(clippy::disallowed_methods)] // certificates are read from files
+
 use std::path::Path;
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
