@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 use usher_testkit::bed::{Bed, is_ready, until};
 
@@ -65,6 +65,13 @@ impl<'b> Tenant<'b> {
         self.bed.kubectl_with_input(&words, &list).await?.success()?;
         let started = until("the tenant's pods on w1", START_LIMIT, async || {
             let listed = self.pods().await?;
+            // After all apiservers were away, each watch of the scheduler comes back by itself: it may see new pods before it
+            // sees the cordon, and bind them to w2.
+            let astray =
+                listed.iter().filter(|pod| node_of(pod) == Some("w2") && pod.metadata.deletion_timestamp.is_none());
+            for pod in astray {
+                self.kubectl(&["delete", "pod", &pod.name_any(), "--wait=false"]).await?;
+            }
             let ready = listed.iter().filter(|pod| node_of(pod) == Some("w1") && is_ready(pod)).count();
             Ok((ready == pods && listed.len() == pods).then_some(()))
         });
