@@ -9,6 +9,7 @@ mod memory;
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -56,6 +57,15 @@ impl Disk {
                 let metadata = fs::symlink_metadata(path)?;
                 Ok(metadata.modified().ok().and_then(|time| time.try_into().ok()))
             }
+            Self::Memory(memory) => memory.modified(path).map(Some),
+        }
+    }
+
+    /// When a file's content or attributes last changed, through symbolic links. A package manager sets the time at which a file was
+    /// written to that of its build, but cannot set this one.
+    pub(crate) fn changed(&self, path: &Path) -> io::Result<Option<Timestamp>> {
+        match self {
+            Self::Machine => Ok(Timestamp::from_second(fs::metadata(path)?.ctime()).ok()),
             Self::Memory(memory) => memory.modified(path).map(Some),
         }
     }

@@ -5,6 +5,7 @@ mod files;
 pub(crate) mod journal;
 mod kernel;
 pub(crate) mod login;
+pub(crate) mod packages;
 pub(crate) mod probe;
 pub(crate) mod systemd;
 
@@ -15,6 +16,7 @@ pub(crate) use files::Hold;
 use bus::Bus;
 use journal::Journal;
 use login::Login;
+use packages::Packages;
 use systemd::Systemd;
 use usher_common::stream::Dial;
 
@@ -29,11 +31,18 @@ pub struct Places {
     pub reboot_required: PathBuf,
     /// The folder of the kernels, `vmlinuz-RELEASE`.
     pub boot: PathBuf,
+    /// dpkg's folder, with `status` and `info`.
+    pub dpkg: PathBuf,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { journalctl: "journalctl".into(), reboot_required: "/run/reboot-required".into(), boot: "/boot".into() }
+        Self {
+            journalctl: "journalctl".into(),
+            reboot_required: "/run/reboot-required".into(),
+            boot: "/boot".into(),
+            dpkg: "/var/lib/dpkg".into(),
+        }
     }
 }
 
@@ -44,6 +53,7 @@ pub(crate) struct Machine {
     pub systemd: Systemd,
     pub login: Login,
     pub journal: Journal,
+    pub packages: Packages,
     pub disk: Disk,
     pub dial: Dial,
     places: Places,
@@ -57,6 +67,7 @@ impl Machine {
             systemd: Systemd::new(Arc::clone(&bus)),
             login: Login::new(bus),
             journal: Journal::new(places.journalctl.clone()),
+            packages: Packages::new(disk.clone(), places.dpkg.clone()),
             config,
             disk,
             dial,

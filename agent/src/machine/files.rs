@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Machine, kernel};
+use super::{Machine, kernel, systemd::Unit};
 use crate::disk::with_suffix;
 
 const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
@@ -47,6 +47,12 @@ pub(crate) struct LockFiles {
 }
 
 impl Machine {
+    /// Whether the file of the unit's program has changed since the unit started.
+    pub(crate) fn program_replaced(&self, unit: &Unit) -> bool {
+        let changed = unit.program.as_ref().and_then(|program| self.disk.changed(program).ok().flatten());
+        unit.is_active() && matches!((changed, unit.active_since), (Some(changed), Some(since)) if changed > since)
+    }
+
     /// The boot id: it changes with each boot and only then.
     pub(crate) fn boot_id(&self) -> io::Result<String> {
         let id = self.disk.read(&self.config.boot_id_file)?;

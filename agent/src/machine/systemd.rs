@@ -5,7 +5,7 @@
 
 mod job;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use systemd_zbus::{ManagerProxy, Mode, ServiceProxy, UnitProxy};
@@ -40,6 +40,8 @@ pub(crate) struct Unit {
     pub(crate) result: String,
     /// The unit file has changed since systemd read it.
     pub(crate) needs_daemon_reload: bool,
+    /// The program of its first ExecStart, as the unit file names it.
+    pub(crate) program: Option<PathBuf>,
     /// The object path of the job that is queued or running for it.
     pub(crate) job: Option<String>,
 }
@@ -121,15 +123,19 @@ impl Systemd {
     }
 }
 
+/// A command of a service: program, arguments, whether its failure is ignored; then times, process and result of its last run.
+type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
 async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus::Result<Unit> {
     let unit = UnitProxy::builder(bus).path(path.clone())?.cache_properties(CacheProperties::No).build().await?;
     let text = |property: &'static str| unit.inner().get_property::<String>(property);
     let service = async {
         if !name.ends_with(".service") {
-            return Ok((0, 0, String::new()));
+            return Ok((0, 0, String::new(), Vec::new()));
         }
         let service = ServiceProxy::builder(bus).path(path)?.cache_properties(CacheProperties::No).build().await?;
-        try_join!(service.n_restarts(), service.main_pid(), service.result())
+        let commands = service.inner().get_property::<Vec<ExecCommand>>("ExecStart");
+        try_join!(service.n_restarts(), service.main_pid(), service.result(), commands)
     };
     let (load_state, active_state, sub_state, invocation_id, active_since, needs_daemon_reload, job, service) = try_join!(
         text("LoadState"),
@@ -141,7 +147,7 @@ async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus:
         unit.inner().get_property::<(u32, OwnedObjectPath)>("Job"),
         service,
     )?;
-    let (restarts, main_pid, result) = service;
+    let (restarts, main_pid, result, commands) = service;
     Ok(Unit {
         name: name.to_owned(),
         load_state,
@@ -153,6 +159,7 @@ async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus:
         active_since: timestamp(active_since),
         result,
         needs_daemon_reload,
+        program: commands.into_iter().next().map(|command| command.0.into()),
         // systemd returns number 0 and the path "/" for no job.
         job: (job.0 != 0).then(|| job.1.to_string()),
     })

@@ -7,6 +7,7 @@ use crate::{
     machine::{
         Hold,
         login::{Inhibitor, UserSession},
+        packages::Package,
         systemd::Unit,
     },
     operations::{
@@ -71,7 +72,8 @@ fn failure(failure: Failure) -> v1::Failure {
     v1::Failure { kind: kind.into(), message: failure.message, journal: failure.journal }
 }
 
-pub(super) fn unit(unit: Unit, probe_url: String) -> v1::Unit {
+pub(super) fn unit(unit: Unit, probe_url: String, package: Option<Package>, program_replaced: bool) -> v1::Unit {
+    let (package, package_version) = package.map(|package| (package.name, package.version)).unwrap_or_default();
     v1::Unit {
         name: unit.name,
         load_state: unit.load_state,
@@ -84,6 +86,9 @@ pub(super) fn unit(unit: Unit, probe_url: String) -> v1::Unit {
         result: unit.result,
         probe_url,
         needs_daemon_reload: unit.needs_daemon_reload,
+        package,
+        package_version,
+        program_replaced,
     }
 }
 

@@ -108,6 +108,8 @@ impl Service {
             machine.login.user_sessions(),
             self.operations.reboots_within_a_day(),
         );
+        let programs = units.iter().flatten().filter_map(|unit| unit.program.clone()).collect();
+        let packages = machine.packages.of(programs).await;
         let mut systemd_error = None;
         let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
             let unit = unit.unwrap_or_else(|error| {
@@ -118,7 +120,9 @@ impl Service {
                 warnings.push(format!("{name} is in the agent's configuration, but systemd knows no such unit"));
             }
             let probe_url = policy.probe.as_ref().map(|probe| probe.url.as_str().to_owned()).unwrap_or_default();
-            convert::unit(unit, probe_url)
+            let package = unit.program.as_ref().and_then(|program| packages.get(program)).cloned();
+            let replaced = machine.program_replaced(&unit);
+            convert::unit(unit, probe_url, package, replaced)
         });
         let units = units.collect();
         warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));

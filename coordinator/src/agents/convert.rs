@@ -81,6 +81,9 @@ impl IntoPlain for v1::Unit {
             result: self.result,
             probe_url: filled(self.probe_url),
             needs_daemon_reload: self.needs_daemon_reload,
+            package: filled(self.package),
+            package_version: filled(self.package_version),
+            program_replaced: self.program_replaced,
         }
     }
 }

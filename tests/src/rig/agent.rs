@@ -121,6 +121,7 @@ impl Rig {
             journalctl: self.path().join("journalctl"),
             reboot_required: self.path().join("reboot-required"),
             boot: self.path().join("boot"),
+            dpkg: self.path().join("dpkg"),
         }
     }
 

@@ -77,6 +77,9 @@ impl Unit {
     }
 }
 
+/// As systemd sends a command: program, arguments, whether its failure is ignored; then times, process and result.
+type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
 pub(super) struct Service {
     pub(super) fake: FakeSystemd,
     pub(super) name: String,
@@ -87,6 +90,13 @@ impl Service {
     #[zbus(property)]
     fn result(&self) -> String {
         self.fake.state().units.get(&self.name).map(|unit| unit.result.clone()).unwrap_or_default()
+    }
+
+    #[zbus(property)]
+    fn exec_start(&self) -> Vec<ExecCommand> {
+        let unit = self.fake.state().units.get(&self.name).cloned();
+        let command = |unit: FakeUnit| (unit.program, Vec::new(), false, 0, 0, 0, 0, 0, 0, 0);
+        unit.map(command).into_iter().collect()
     }
 
     #[zbus(property, name = "NRestarts")]

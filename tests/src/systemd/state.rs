@@ -34,6 +34,8 @@ pub struct FakeUnit {
     pub restarts: u32,
     /// NeedDaemonReload.
     pub needs_daemon_reload: bool,
+    /// The program of ExecStart.
+    pub program: String,
     /// How long the next jobs take.
     pub takes: Duration,
     /// What becomes of them.
@@ -50,6 +52,7 @@ impl FakeUnit {
             result: "success".to_owned(),
             restarts: 0,
             needs_daemon_reload: false,
+            program: "/opt/fake/bin/unit".to_owned(),
             takes: Duration::ZERO,
             outcome: JobOutcome::Done,
             job: None,

@@ -137,3 +137,25 @@ async fn a_watch_tells_each_state_whole_and_ends_with_the_operation() {
     }
     assert_eq!((told, last), (3, Some(OperationState::Succeeded)));
 }
+
+#[tokio::test]
+async fn the_package_of_a_units_program_is_told_and_that_another_version_of_it_is_installed_than_runs() {
+    let rig = Rig::new().await;
+    let program = rig.path().join("kube-scheduler");
+    let path = program.display().to_string();
+    rig.systemd.set_unit(UNIT, |unit| unit.program = path.clone());
+    let write = |name: &str, text: &str| fs::write(rig.path().join("dpkg").join(name), text).unwrap();
+    fs::create_dir_all(rig.path().join("dpkg/info")).unwrap();
+    write("status", "Package: kubernetes-master\nVersion: 1.31.4-1\n\nPackage: other\nVersion: 2\n");
+    write("info/kubernetes-master.list", &format!("/.\n{path}\n"));
+    write("info/other.list", "/.\n");
+    let unit = async || rig.viewer().await.node().await.units.remove(1);
+    let seen = unit().await;
+    assert_eq!((seen.package.as_str(), seen.package_version.as_str()), ("kubernetes-master", "1.31.4-1"));
+    assert!(!seen.program_replaced, "there is no such file");
+    // The unit has run since 2025.
+    fs::write(&program, "").unwrap();
+    assert!(unit().await.program_replaced);
+    rig.systemd.set_unit(UNIT, |unit| unit.active_state = "failed".to_owned());
+    assert!(!unit().await.program_replaced, "it does not run");
+}

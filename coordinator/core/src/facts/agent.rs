@@ -103,6 +103,12 @@ pub struct UnitStatus {
     pub probe_url: Option<String>,
     /// The unit file changed on disk since systemd read it.
     pub needs_daemon_reload: bool,
+    /// The Debian package of its program, None if no package owns it or the agent is too old to say.
+    pub package: Option<String>,
+    /// That package's version, with epoch and revision.
+    pub package_version: Option<String>,
+    /// Another version of its program is installed than the one that runs.
+    pub program_replaced: bool,
 }
 
 impl UnitStatus {

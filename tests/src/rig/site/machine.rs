@@ -162,6 +162,15 @@ impl Machine {
         self.power.cycle("lost its power");
     }
 
+    /// The program of this unit belongs to a Debian package, which is installed in this version.
+    pub fn has_package(&self, unit: &str, package: &str, version: &str) {
+        let program = format!("/usr/bin/{package}");
+        self.systemd.set_unit(unit, |unit| unit.program = program.clone());
+        let write = |name: &str, text: &str| self.disk.write(&self.folder.join("dpkg").join(name), text).unwrap();
+        write(&format!("info/{package}.list"), &format!("/.\n{program}\n"));
+        write("status", &format!("Package: {package}\nStatus: install ok installed\nVersion: {version}\n"));
+    }
+
     pub(super) fn door(&self) -> Doorstep {
         self.door.clone()
     }
@@ -318,6 +327,7 @@ impl Life {
                 journalctl: "false".into(),
                 reboot_required: self.folder.join("reboot-required"),
                 boot: self.folder.join("boot"),
+                dpkg: self.folder.join("dpkg"),
             },
             ..Edges::of(&config)
         };

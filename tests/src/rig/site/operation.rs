@@ -183,9 +183,14 @@ impl TestSite {
         still_during_commands(self.operate(change, on)).await
     }
 
+    /// What usher opens for each command.
+    pub async fn world(&self) -> World {
+        World::open_over(self.settings.clone(), self.cluster(), self.dial()).await.unwrap()
+    }
+
     async fn operate(&self, change: Change, mut on: impl FnMut(&str) -> Then) -> Ended {
         let begun = Instant::now();
-        let world = World::open_over(self.settings.clone(), self.cluster(), self.dial()).await.unwrap();
+        let world = self.world().await;
         let connection = Connection::default();
         let request = Request { kind: change.0, reason: "test".into(), task_id: None, connection };
         let planned = match operation::plan(&world, &request, Confirm::Never).await {
