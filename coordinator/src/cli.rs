@@ -71,7 +71,17 @@ pub(crate) enum Command {
     },
     /// Print the versions of usher, the API server and the agents.
     Version,
+    /// Show which version of what runs where, against Kubernetes' skew policy, the site's target and ends of support.
+    #[command(after_help = VERSIONS)]
+    Versions,
 }
+
+const VERSIONS: &str = "\
+Exit codes: 0 all is well, 1 something is unsupported or not what the site wants, 5 a version could not be told.
+
+Examples:
+  usher versions
+  usher versions -o json | jq '.findings[].message'";
 
 fn exit_codes() -> String {
     let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));

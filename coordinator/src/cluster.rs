@@ -15,6 +15,7 @@ mod namespaces;
 mod nodes;
 pub(crate) mod pods;
 pub(crate) mod retry;
+mod versions;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

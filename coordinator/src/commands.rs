@@ -12,6 +12,7 @@ mod restart;
 mod status;
 mod targets;
 mod version;
+mod versions;
 
 use std::path::Path;
 
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Config(command) => config::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
+        Command::Versions => versions::versions(&global).await,
     };
     ended.unwrap_or_else(|problem| {
         output::progress(&problem.to_text());

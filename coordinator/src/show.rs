@@ -47,6 +47,8 @@ pub enum Kind {
     UnitList,
     /// `usher version`.
     Version,
+    /// `usher versions`.
+    VersionList,
 }
 
 #[derive(Serialize)]

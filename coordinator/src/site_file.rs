@@ -11,6 +11,7 @@ mod places;
 #[cfg(test)]
 mod tests;
 mod values;
+mod versions;
 
 use std::path::Path;
 
@@ -77,8 +78,12 @@ fn site(root: &mut Table<'_>) -> Site {
              written as for kubectl -l.",
         )
         .read(drain::drain);
+    let versions = root
+        .table("versions")
+        .says("What `usher versions` holds the versions against, beside Kubernetes' own policy.")
+        .read(versions::versions);
     let defaults = root.table("defaults").says("What flags override.").read(flag_defaults);
-    Site { name, api, control_plane, agents, components, load_balancer, drain, defaults }
+    Site { name, api, control_plane, agents, components, load_balancer, drain, versions, defaults }
 }
 
 fn api(table: &mut Table<'_>) -> ApiAccess {

@@ -1,6 +1,7 @@
 //! Everything that an operation talks to.
 
 mod facts;
+mod versions;
 
 use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
 

@@ -18,3 +18,4 @@ pub mod seconds;
 pub mod site;
 pub mod target;
 pub mod text;
+pub mod versions;

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use crate::drain::DrainPolicy;
+use crate::{
+    drain::DrainPolicy,
+    versions::{Support, Targets},
+};
 
 /// Everything usher knows about a site before it talks to anyone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,8 +29,19 @@ pub struct Site {
     pub load_balancer: Option<LoadBalancer>,
     /// What every drain leaves alone, awaits, or puts in order.
     pub drain: DrainPolicy,
+    /// Which versions the site wants.
+    pub versions: Versions,
     /// Durations and counts that flags override.
     pub defaults: Defaults,
+}
+
+/// What `usher versions` holds the site's versions against, beside Kubernetes' own policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Versions {
+    /// By project (`kubernetes`, `etcd`, `containerd`, `usher`), a series such as `1.37` or a whole version.
+    pub targets: Targets,
+    /// Ends of support that differ from the projects' own, as a vendor's.
+    pub support: Support,
 }
 
 /// Where the kubeconfig is and which context of it to use; unset means kubectl's own rules.
@@ -246,6 +260,7 @@ impl Default for Site {
             ],
             load_balancer: None,
             drain: DrainPolicy::default(),
+            versions: Versions::default(),
             defaults: Defaults::default(),
         }
     }

@@ -40,6 +40,18 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// The names of a few, and how many more there are: `w1, w2, w3 and 4997 more`.
+pub fn few(items: &[impl AsRef<str>]) -> String {
+    const NAMED: usize = 3;
+    match items.len().checked_sub(NAMED) {
+        Some(more) if more > 1 => {
+            let named: Vec<_> = items[..NAMED].iter().map(AsRef::as_ref).collect();
+            format!("{} and {more} more", named.join(", "))
+        }
+        _ => list(items),
+    }
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub fn list(items: &[impl AsRef<str>]) -> String {
     match items {

@@ -274,3 +274,23 @@ fn a_missing_file_is_named() {
     let error = load(Path::new("/nonexistent/cluster.toml")).unwrap_err();
     assert_eq!(error.to_string(), "cannot read the cluster file /nonexistent/cluster.toml");
 }
+
+#[test]
+fn wanted_versions_are_series_or_whole_versions_of_known_projects() {
+    let site = read(
+        "[versions.target]\nkubernetes = '1.37'\netcd = '3.6.1'\n[versions.support.kubernetes]\n'1.33' = '2027-06-28'",
+    )
+    .unwrap();
+    assert_eq!(site.versions.targets["kubernetes"], "1.37");
+    assert_eq!(site.versions.targets["etcd"], "3.6.1");
+    assert_eq!(site.versions.support.0["kubernetes"]["1.33"].to_string(), "2027-06-28");
+    for (text, expected) in [
+        ("[versions.target]\nkuberentes = '1.37'", "did you mean \"kubernetes\"?"),
+        ("[versions.target]\nkubernetes = 'latest'", "\"latest\" is no version"),
+        ("[versions.support.kubernetes]\n'1.33' = 'June'", "\"June\" is no day"),
+        ("[versions.support.kubernetes]\nnewest = '2027-06-28'", "is no series of releases"),
+        ("[versions.support.kubernets]\n'1.33' = '2027-06-28'", "did you mean \"kubernetes\"?"),
+    ] {
+        assert!(complaint(text).contains(expected), "{text}: {}", complaint(text));
+    }
+}

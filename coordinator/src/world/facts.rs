@@ -30,7 +30,7 @@ const SET_ASIDE_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a command that only shows things waits for each answer, so that it ends within two seconds whatever is silent. A machine
 /// that lives answers within a tenth of it.
-const LOOK: Duration = Duration::from_millis(1500);
+pub(super) const LOOK: Duration = Duration::from_millis(1500);
 
 /// How eagerly facts are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

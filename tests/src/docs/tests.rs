@@ -76,7 +76,8 @@ fn with_comments_removed_the_examples_name_every_key() {
         let example = uncommented(&generated(path));
         for key in record.sections.iter().flat_map(|section| &section.keys) {
             let name = key.name.as_str();
-            assert!(example.lines().any(|line| line.starts_with(&format!("{name} = "))), "{path} lacks {name}");
+            let ways = [format!("{name} = "), format!("\"{name}\" = ")];
+            assert!(example.lines().any(|line| ways.iter().any(|way| line.starts_with(way))), "{path} lacks {name}");
         }
     }
 }

@@ -9,3 +9,4 @@ mod pool;
 mod reboot;
 mod restart;
 mod undo;
+mod versions;

@@ -33,7 +33,8 @@ const HOUSES: &[House] = &[
         folder: "coordinator/core/src",
         rooms: &[
             &["drain", "exit", "facts", "schedule", "seconds", "target", "text"],
-            &["event", "problem", "site"],
+            &["event", "problem", "versions"],
+            &["site"],
             &["request"],
             &["plan"],
             &["operation"],

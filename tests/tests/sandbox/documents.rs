@@ -30,6 +30,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("nodes", "NodeList", 0),
         ("leaders", "LeaderList", 0),
         ("version", "Version", 0),
+        ("versions", "VersionList", 5),
         ("config check", "ConfigCheck", 0),
         ("config view", "ConfigView", 0),
         ("preflight w1", "Preflight", 0),
@@ -47,7 +48,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     for (line, kind, exit) in results {
         let document = document(&programs, &sandbox, line, exit).await;
         assert_eq!((document["apiVersion"].as_str(), document["kind"].as_str()), (Some("usher.dev/v1"), Some(kind)));
-        if exit == 0 {
+        if exit == 0 || line == "versions" {
             let name = line.split(" -r ").next().unwrap().replace(' ', "_");
             insta::assert_json_snapshot!(name, shape(&document));
         }

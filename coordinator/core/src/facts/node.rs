@@ -31,6 +31,12 @@ pub struct NodeFacts {
     pub boot_id: String,
     /// The kernel it runs as the kubelet reported it.
     pub kernel: String,
+    /// The kubelet's version, such as `v1.37.2`.
+    pub kubelet: String,
+    /// kube-proxy's version; empty since kubelets no longer tell it (1.33).
+    pub kube_proxy: String,
+    /// The container runtime and its version, such as `containerd://2.2.1`.
+    pub container_runtime: String,
     /// `spec.unschedulable`.
     pub unschedulable: bool,
     /// usher's mark, if usher cordoned it.
