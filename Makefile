@@ -34,7 +34,7 @@ lint:           ## Formatting, clippy, docs, generated pages, licences
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.
 test: packages lint build machines  ## Every test: unit, doubles, the real API server, the real machines
-	cargo test --locked --workspace --features usher-testkit/machines
+	cargo test --locked --no-fail-fast --workspace --features usher-testkit/machines
 	$(BED) down
 
 bed: build machines  ## Start five real machines with a real cluster, and say how to use them
