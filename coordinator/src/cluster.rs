@@ -16,6 +16,7 @@ mod nodes;
 pub(crate) mod pods;
 pub(crate) mod retry;
 mod versions;
+pub(crate) mod watch;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -117,14 +118,14 @@ impl Cluster {
     }
 
     /// Repeats a request that is safe to repeat while no apiserver takes it.
-    async fn patiently<T, F>(&self, doing: &str, request: impl FnMut() -> F) -> Result<T, ClusterError>
+    pub(crate) async fn patiently<T, F>(&self, doing: &str, request: impl FnMut() -> F) -> Result<T, ClusterError>
     where
         F: Future<Output = kube::Result<T>>,
     {
         retry::retry(PATIENCE, request).await.map_err(|source| self.error(doing, source))
     }
 
-    fn error(&self, doing: &str, source: kube::Error) -> ClusterError {
+    pub(crate) fn error(&self, doing: &str, source: kube::Error) -> ClusterError {
         ClusterError::new(doing, &self.server, source)
     }
 }

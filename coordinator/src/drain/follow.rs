@@ -5,7 +5,6 @@ mod deadline;
 mod ledger;
 mod pods;
 mod volumes;
-mod watch;
 mod whereabouts;
 
 pub use self::whereabouts::{Whereabouts, whereabouts};

@@ -15,8 +15,10 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 
-use super::watch::{Steady, api_error, watch_seconds};
-use crate::cluster::retry::is_transient;
+use crate::cluster::{
+    retry::is_transient,
+    watch::{Steady, api_error, watch_seconds},
+};
 
 /// A budget as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]

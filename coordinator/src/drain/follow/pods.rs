@@ -23,9 +23,11 @@ use tokio::{
 };
 use usher_core::drain::DrainOptions;
 
-use super::watch::{PAUSE, watch_seconds};
 use crate::{
-    cluster::retry::{is_expired, jittered},
+    cluster::{
+        retry::{is_expired, jittered},
+        watch::{PAUSE, watch_seconds},
+    },
     drain::select::{self, PodFacts},
 };
 

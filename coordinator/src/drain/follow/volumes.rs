@@ -13,8 +13,10 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 
-use super::watch::{Steady, api_error, watch_seconds};
-use crate::cluster::retry::{UNLIMITED, is_transient, retry};
+use crate::cluster::{
+    retry::{UNLIMITED, is_transient, retry},
+    watch::{Steady, api_error, watch_seconds},
+};
 
 /// The volumes that are bound to these claims.
 pub(crate) async fn bound_to(

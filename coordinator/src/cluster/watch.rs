@@ -1,18 +1,18 @@
-//! What the watches of a drain have in common.
+//! What watches have in common.
 
 use std::time::Duration;
 
 use kube::runtime::watcher;
 
-use crate::cluster::retry::{is_expired, jittered};
+use super::retry::{is_expired, jittered};
 
 const SHORTEST_WATCH: Duration = Duration::from_secs(20);
 
 /// The pause between tries while the API is unreachable.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// The error of the API behind that of a watcher; None if the watcher only has to list again.
-pub(super) fn api_error(error: watcher::Error) -> Option<kube::Error> {
+pub(crate) fn api_error(error: watcher::Error) -> Option<kube::Error> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     let error = match error {
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => error,
@@ -23,15 +23,15 @@ pub(super) fn api_error(error: watcher::Error) -> Option<kube::Error> {
 }
 
 /// How long a watch lasts, in seconds: the server ends it then, and the client gives up 5 s later. So an apiserver that vanished
-/// without closing its connections is noticed within half a minute, and jitter keeps the watches of many drains from all
+/// without closing its connections is noticed within half a minute, and jitter keeps many watches from all
 /// restarting together.
-pub(super) fn watch_seconds() -> u32 {
+pub(crate) fn watch_seconds() -> u32 {
     let seconds = jittered(SHORTEST_WATCH).as_secs();
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// The same pause between a watcher's tries, however often it failed.
-pub(super) struct Steady;
+pub(crate) struct Steady;
 
 impl Iterator for Steady {
     type Item = Duration;
