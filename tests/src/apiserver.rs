@@ -53,7 +53,7 @@ use tower::Service;
 
 pub use answer::{Failure, ReplyBody};
 pub use clock::Clock;
-pub use controllers::Kubelet;
+pub use controllers::{Kubelet, Start};
 pub use election::{Candidate, Election};
 pub use faults::{Fault, FaultHandle};
 pub use instance::Instance;

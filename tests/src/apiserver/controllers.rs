@@ -3,10 +3,15 @@
 //! Each pass is a plain function over the store; it changes what is not as it should be and tells when it wants to be
 //! run again without a change. So paused time works, and a test sees the same order each time.
 
+mod deployments;
 mod disruption;
 mod kubelet;
 mod replicas;
+mod revisions;
 mod scheduler;
+mod sets;
+mod starts;
+mod taints;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +19,7 @@ use jiff::Timestamp;
 
 pub use kubelet::Kubelet;
 pub(super) use kubelet::Kubelets;
+pub use starts::Start;
 
 use super::{Inner, State};
 
@@ -65,11 +71,13 @@ pub(super) fn spawn(server: &Arc<Inner>) {
 
 fn pass(state: &mut State, now: Timestamp) -> Due {
     let State { store, kubelets, settings, .. } = state;
+    let mut due = None;
     if settings.controller_manager {
+        due = deployments::pass(store, now);
         replicas::pass(store);
+        sets::pass(store);
         disruption::pass(store, now);
     }
-    let mut due = None;
     if settings.controller_manager {
         due = earlier(due, kubelets.watch_over_nodes(store, now));
     }

@@ -19,6 +19,7 @@ use super::{
     call::{Call, Target},
     discovery, eviction,
     faults::{Action, plain},
+    fixtures::LOG,
     form::Form,
     resource::{PODS, Resource},
     store::Key,
@@ -151,6 +152,10 @@ fn on_object(server: &Arc<Inner>, call: &Call, key: &Key, subresource: Option<&s
             let pod = eviction::pod(&key.namespace, &key.name);
             let status = server.write(|state| eviction::evict(&mut state.store, &pod, &body, dry_run))?;
             return Ok(object(201, &status));
+        }
+        Some("log") if key.resource == PODS && call.method == Method::GET => {
+            let pod = verbs::get(&server.lock().store, key)?;
+            return Ok(text(200, pod["metadata"]["annotations"][LOG].as_str().unwrap_or_default()));
         }
         Some(_) => return Err(Failure::new(404, "NotFound", "the server could not find the requested resource")),
     }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use leases::{LeaseFixture, lease};
 pub use nodes::{NodeFixture, node};
-pub use pods::{PodFixture, STOPS_AFTER, pod};
+pub use pods::{LOG, PodFixture, STOPS_AFTER, pod};
 pub use workloads::{BudgetFixture, WorkloadFixture, budget, daemon_set, deployment, replica_set, stateful_set};
 
 use super::{ApiServer, resource::NAMESPACES};

@@ -39,6 +39,8 @@ pub(super) const BUDGETS: &Resource = &Resource {
     unconditional_update: false,
     ..namespaced("policy", "poddisruptionbudgets", "poddisruptionbudget", "PodDisruptionBudget", &["pdb"])
 };
+pub(super) const CONTROLLER_REVISIONS: &Resource =
+    &namespaced("apps", "controllerrevisions", "controllerrevision", "ControllerRevision", &[]);
 pub(super) const DEPLOYMENTS: &Resource = &workload("apps", "deployments", "deployment", "Deployment", &["deploy"]);
 pub(super) const REPLICA_SETS: &Resource = &workload("apps", "replicasets", "replicaset", "ReplicaSet", &["rs"]);
 pub(super) const STATEFUL_SETS: &Resource = &workload("apps", "statefulsets", "statefulset", "StatefulSet", &["sts"]);
@@ -55,6 +57,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("", "secrets", "secret", "Secret", &[]),
     &namespaced("", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
     &Resource { status: true, ..namespaced("", "services", "service", "Service", &["svc"]) },
+    CONTROLLER_REVISIONS,
     DAEMON_SETS,
     DEPLOYMENTS,
     REPLICA_SETS,

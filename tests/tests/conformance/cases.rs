@@ -36,7 +36,7 @@ pub(crate) async fn run(server: &impl Server) -> Vec<(&'static str, String)> {
         })*)*};
     }
     cases! {
-        objects: creation refusals_of_a_creation replacement status_apart dry_run deletion finalizers terminating_namespace;
+        objects: creation refusals_of_a_creation replacement status_apart dry_run template_patches deletion finalizers terminating_namespace;
         nodes: cordon taints_and_conditions merge_patch json_patch stale_patch who_wrote;
         pods: graceful_deletion shortened_grace;
         leases: lock takeover;

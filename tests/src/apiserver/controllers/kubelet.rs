@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Due, earlier};
+use super::{
+    Due, earlier,
+    starts::{self, Start},
+    taints::{has_taint, set_taint},
+};
 use crate::apiserver::{
     clock::{micros, seconds},
     fixtures::STOPS_AFTER,
@@ -30,11 +34,18 @@ pub struct Kubelet {
     pub pods_start_in: Duration,
     /// How often it renews its Lease. Real ones do so each 10 s.
     pub heartbeat: Duration,
+    /// How pods start whose label `app` is in here; the others start well.
+    pub starts: BTreeMap<String, Start>,
 }
 
 impl Default for Kubelet {
     fn default() -> Self {
-        Self { alive: true, pods_start_in: Duration::from_secs(1), heartbeat: Duration::from_secs(10) }
+        Self {
+            alive: true,
+            pods_start_in: Duration::from_secs(1),
+            heartbeat: Duration::from_secs(10),
+            starts: BTreeMap::new(),
+        }
     }
 }
 
@@ -202,7 +213,16 @@ impl Running {
                 return Some(start);
             }
             self.starting.remove(&uid);
+            let app = pod["metadata"]["labels"]["app"].as_str().unwrap_or_default();
+            if let Some(start) = self.kubelet.starts.get(app) {
+                store.edit(key, |pod| {
+                    starts::goes_wrong(pod, start);
+                    set_condition(pod, "Ready", "False", "ContainersNotReady", now);
+                });
+                return None;
+            }
             store.edit(key, |pod| {
+                starts::goes_well(pod);
                 pod["status"]["phase"] = "Running".into();
                 pod["status"]["startTime"] = seconds(now).into();
                 set_condition(pod, "Ready", "True", "", now);
@@ -259,30 +279,5 @@ fn set_condition(object: &mut Value, kind: &str, status: &str, reason: &str, now
         Some(old) if old["status"] == status => old["reason"] = reason.into(),
         Some(old) => *old = condition,
         None => conditions.push(condition),
-    }
-}
-
-fn has_taint(node: &Value, key: &str, effect: &str) -> bool {
-    let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
-    taints.any(|taint| taint["key"] == key && taint["effect"] == effect)
-}
-
-fn set_taint(node: &mut Value, key: &str, effect: &str, wanted: bool) {
-    if has_taint(node, key, effect) == wanted {
-        return;
-    }
-    let is_it = |taint: &Value| taint["key"] == key && taint["effect"] == effect;
-    let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    if wanted {
-        taints.push(json!({"key": key, "effect": effect}));
-    } else {
-        taints.retain(|taint| !is_it(taint));
-    }
-    if let Some(spec) = node["spec"].as_object_mut() {
-        if taints.is_empty() {
-            spec.remove("taints")
-        } else {
-            spec.insert("taints".to_owned(), taints.into())
-        };
     }
 }

@@ -1,8 +1,7 @@
-//! Deployments, ReplicaSets, StatefulSets and DaemonSets: as many pods as wanted. A rollout of a Deployment starts all of its
-//! new pods before it takes the old ones away; the others have none.
+//! As many pods as wanted: what the controllers of all workloads do alike, and the one of ReplicaSets.
 
 use std::{
-    collections::{BTreeSet, hash_map::DefaultHasher},
+    collections::hash_map::DefaultHasher,
     hash::{Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -12,27 +11,19 @@ use serde_json::{Value, json};
 use crate::apiserver::{
     eviction::is_ready,
     managed::Writer,
-    resource::{DAEMON_SETS, DEPLOYMENTS, NODES, PODS, REPLICA_SETS, Resource, STATEFUL_SETS},
+    resource::{PODS, REPLICA_SETS, Resource},
     store::{Key, Store, controller, is_terminating, owner_reference},
     verbs,
 };
 
 pub(super) fn pass(store: &mut Store) {
-    for (key, deployment) in all(store, DEPLOYMENTS) {
-        deploy(store, &key, &deployment);
-    }
     for (key, set) in all(store, REPLICA_SETS) {
         replicate(store, &key, &set);
     }
-    for (key, set) in all(store, STATEFUL_SETS) {
-        number(store, &key, &set);
-    }
-    for (key, set) in all(store, DAEMON_SETS) {
-        spread(store, &key, &set);
-    }
 }
 
-fn all(store: &Store, resource: &'static Resource) -> Vec<(Key, Arc<Value>)> {
+/// All objects of a kind that are not on their way out.
+pub(super) fn all(store: &Store, resource: &'static Resource) -> Vec<(Key, Arc<Value>)> {
     store
         .list(resource, None)
         .filter(|(_, object)| !is_terminating(object))
@@ -40,64 +31,12 @@ fn all(store: &Store, resource: &'static Resource) -> Vec<(Key, Arc<Value>)> {
         .collect()
 }
 
-fn replicas(object: &Value) -> usize {
+pub(super) fn replicas(object: &Value) -> usize {
     object["spec"]["replicas"].as_u64().and_then(|it| usize::try_from(it).ok()).unwrap_or(1)
 }
 
-/// Which rollout of a Deployment it, or one of its sets, is of.
-const REVISION: &str = "deployment.kubernetes.io/revision";
-
-/// One ReplicaSet for the Deployment's template, none of the earlier ones, and its counts in the status.
-fn deploy(store: &mut Store, key: &Key, deployment: &Value) {
-    let hash = short_hash(&deployment["spec"]["template"].to_string());
-    let set_key = Key::new(REPLICA_SETS, &key.namespace, &format!("{}-{hash}", key.name));
-    let earlier = earlier_sets(store, key, deployment, &set_key);
-    let Some(set) = store.get(&set_key) else {
-        let revision = (earlier.len() + 1).to_string();
-        let mut template = deployment["spec"]["template"].clone();
-        template["metadata"]["labels"]["pod-template-hash"] = hash.as_str().into();
-        let set = json!({
-            "metadata": {
-                "name": set_key.name, "labels": template["metadata"]["labels"],
-                "annotations": {REVISION: revision}, "ownerReferences": [owner_reference(deployment)],
-            },
-            "spec": {
-                "replicas": deployment["spec"]["replicas"], "template": template,
-                "selector": {"matchLabels": template["metadata"]["labels"]},
-            },
-        });
-        // A namespace that is going forbids it; the real controller goes on trying as well.
-        let _ = verbs::create(store, REPLICA_SETS, &key.namespace, set, Writer::CONTROLLERS);
-        store.edit(key, |deployment| deployment["metadata"]["annotations"][REVISION] = revision.into());
-        return;
-    };
-    let wanted = deployment["spec"]["replicas"].clone();
-    if set["status"]["readyReplicas"].as_u64() >= wanted.as_u64() {
-        for earlier in earlier {
-            store.edit(&earlier, |set| set["spec"]["replicas"] = 0.into());
-        }
-    }
-    let set = store.edit(&set_key, |set| set["spec"]["replicas"] = wanted);
-    let status = set.map_or(Value::Null, |set| set["status"].clone());
-    store.edit(key, |deployment| {
-        for field in ["replicas", "readyReplicas", "availableReplicas"] {
-            deployment["status"][field] = status[field].clone();
-        }
-        deployment["status"]["updatedReplicas"] = status["replicas"].clone();
-        deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"].clone();
-    });
-}
-
-/// The Deployment's sets of other templates.
-fn earlier_sets(store: &Store, key: &Key, deployment: &Value, current: &Key) -> Vec<Key> {
-    let sets = store.list(REPLICA_SETS, Some(&key.namespace));
-    let owned =
-        sets.filter(|(_, set)| controller(set).is_some_and(|owner| owner["uid"] == deployment["metadata"]["uid"]));
-    owned.map(|(key, _)| key.clone()).filter(|key| key != current).collect()
-}
-
 /// The pods of a set that are not over yet.
-fn pods_of(store: &Store, namespace: &str, set: &Value) -> Vec<(Key, Arc<Value>)> {
+pub(super) fn pods_of(store: &Store, namespace: &str, set: &Value) -> Vec<(Key, Arc<Value>)> {
     store
         .list(PODS, Some(namespace))
         .filter(|(_, pod)| controller(pod).is_some_and(|owner| owner["uid"] == set["metadata"]["uid"]))
@@ -106,44 +45,29 @@ fn pods_of(store: &Store, namespace: &str, set: &Value) -> Vec<(Key, Arc<Value>)
         .collect()
 }
 
+/// How many of the pods serve.
+pub(super) fn serving(pods: &[(Key, Arc<Value>)]) -> usize {
+    pods.iter().filter(|(_, pod)| is_ready(pod)).count()
+}
+
+/// Asks for the end of a pod, as a controller does: with its own grace, and past all budgets.
+pub(super) fn end(store: &mut Store, pod: &Key) {
+    // It may be gone already.
+    let _ = verbs::delete(store, pod, &verbs::DeleteOptions::default());
+}
+
 fn replicate(store: &mut Store, key: &Key, set: &Value) {
     let mut pods = pods_of(store, &key.namespace, set);
     pods.retain(|(_, pod)| !is_terminating(pod));
     let (wanted, have) = (replicas(set), pods.len());
     for _ in have..wanted {
         let suffix = short_hash(&store.new_uid());
-        create_pod(store, key, set, &format!("{}-{suffix}", key.name), None);
+        create_pod(store, key, set, &set["spec"]["template"], &format!("{}-{suffix}", key.name), None);
     }
     for (pod, _) in pods.iter().rev().take(have.saturating_sub(wanted)) {
-        let _ = verbs::delete(store, pod, &verbs::DeleteOptions::default());
+        end(store, pod);
     }
-    count(store, key, &pods);
-}
-
-fn number(store: &mut Store, key: &Key, set: &Value) {
-    let pods = pods_of(store, &key.namespace, set);
-    for ordinal in 0..replicas(set) {
-        let name = format!("{}-{ordinal}", key.name);
-        if store.get(&Key::new(PODS, &key.namespace, &name)).is_none() {
-            create_pod(store, key, set, &name, None);
-        }
-    }
-    count(store, key, &pods);
-}
-
-fn spread(store: &mut Store, key: &Key, set: &Value) {
-    let pods = pods_of(store, &key.namespace, set);
-    let have: BTreeSet<&str> = pods.iter().filter_map(|(_, pod)| pod["spec"]["nodeName"].as_str()).collect();
-    let nodes: Vec<String> = store.list(NODES, None).map(|(key, _)| key.name.clone()).collect();
-    for node in nodes.iter().filter(|node| !have.contains(node.as_str())) {
-        let suffix = short_hash(&store.new_uid());
-        create_pod(store, key, set, &format!("{}-{suffix}", key.name), Some(node));
-    }
-}
-
-fn count(store: &mut Store, key: &Key, pods: &[(Key, Arc<Value>)]) {
-    let ready = pods.iter().filter(|(_, pod)| is_ready(pod)).count();
-    let have = pods.len();
+    let ready = serving(&pods);
     store.edit(key, |set| {
         set["status"]["replicas"] = have.into();
         set["status"]["readyReplicas"] = ready.into();
@@ -152,8 +76,7 @@ fn count(store: &mut Store, key: &Key, pods: &[(Key, Arc<Value>)]) {
     });
 }
 
-fn create_pod(store: &mut Store, key: &Key, set: &Value, name: &str, node: Option<&str>) {
-    let template = &set["spec"]["template"];
+pub(super) fn create_pod(store: &mut Store, key: &Key, set: &Value, template: &Value, name: &str, node: Option<&str>) {
     let mut pod = json!({
         "metadata": {
             "name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"],
@@ -169,7 +92,7 @@ fn create_pod(store: &mut Store, key: &Key, set: &Value, name: &str, node: Optio
 }
 
 /// Five letters for a name, the same for the same text.
-fn short_hash(text: &str) -> String {
+pub(super) fn short_hash(text: &str) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

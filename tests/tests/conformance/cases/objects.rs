@@ -135,6 +135,46 @@ pub(crate) async fn dry_run(_: &impl Server, seen: &mut Seen) {
     seen.note("still", field(&maps.get("a").await.unwrap(), "/data/key"));
 }
 
+pub(crate) async fn template_patches(_: &impl Server, seen: &mut Seen) {
+    let deployments: Api<Deployment> = seen.api();
+    let template = json!({
+        "metadata": {"labels": {"app": "web"}, "annotations": {"a": "1"}},
+        "spec": {"containers": [{"name": "main", "image": "web:1"}]},
+    });
+    let deployment: Deployment = make(json!({
+        "metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+    }));
+    let first = deployments.create(&PostParams::default(), &deployment).await.unwrap();
+    let annotations = "/spec/template/metadata/annotations";
+    let restart = |at: &str| {
+        Patch::Strategic(
+            json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": at}}}}}),
+        )
+    };
+    let (plain, dry) = (PatchParams::default(), PatchParams { dry_run: true, ..PatchParams::default() });
+    let restarted = seen.call("restart", deployments.patch("web", &plain, &restart("1")).await).unwrap();
+    seen.note("its generation", field(&restarted, "/metadata/generation"));
+    seen.note("its annotations", field(&restarted, annotations));
+    let same = seen.call("the same again", deployments.patch("web", &plain, &restart("1")).await).unwrap();
+    seen.note("its generation", field(&same, "/metadata/generation"));
+    let tried = seen.call("a try", deployments.patch("web", &dry, &restart("2")).await).unwrap();
+    seen.note("its generation", field(&tried, "/metadata/generation"));
+    seen.note("stored", field(&deployments.get("web").await.unwrap(), "/metadata/generation"));
+    let whole = |version: Option<String>| {
+        let mut template = template.clone();
+        template["$patch"] = "replace".into();
+        Patch::Strategic(json!({"metadata": {"resourceVersion": version}, "spec": {"template": template}}))
+    };
+    seen.call(
+        "a whole template over an old version",
+        deployments.patch("web", &plain, &whole(first.resource_version())).await,
+    );
+    let back = deployments.patch("web", &plain, &whole(same.resource_version())).await;
+    let back = seen.call("over the present one", back).unwrap();
+    seen.note("its generation", field(&back, "/metadata/generation"));
+    seen.note("its annotations", field(&back, annotations));
+}
+
 pub(crate) async fn deletion(_: &impl Server, seen: &mut Seen) {
     let maps: Api<ConfigMap> = seen.api();
     let stored = maps.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
