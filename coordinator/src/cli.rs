@@ -8,6 +8,7 @@ mod global;
 mod nodes;
 mod reboot;
 mod restart;
+mod rollout;
 mod values;
 mod workload;
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     nodes::{Drain, OnNodes, Preflight, Targets},
     reboot::Reboot,
     restart::Restart,
+    rollout::{Follow, RolloutCommand, RolloutRestart, RolloutStatus, RolloutUndo, Scope},
     workload::{Namespaced, ObjectChangeFlags},
 };
 use crate::exit::Exit;
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     Drain(Drain),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
     Preflight(Preflight),
+    /// Restart workloads, follow their rollouts and take them back.
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -9,6 +9,7 @@ mod nodes;
 mod preflight;
 mod propose;
 mod restart;
+mod rollout;
 mod status;
 mod targets;
 mod version;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Uncordon(arguments) => nodes::uncordon(&global, arguments).await,
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
+        Command::Rollout(command) => rollout::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Config(command) => config::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),

@@ -41,6 +41,12 @@ pub enum Kind {
     Preflight,
     /// A change that was begun.
     Report,
+    /// `usher rollout status`.
+    RolloutList,
+    /// `usher rollout restart` and `usher rollout undo` with `--dry-run`.
+    RolloutPlan,
+    /// `usher rollout restart` and `usher rollout undo`.
+    RolloutReport,
     /// `usher status`.
     Status,
     /// `usher agent units`.

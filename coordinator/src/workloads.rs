@@ -4,5 +4,6 @@
 //! and then watches what the controllers make of it.
 
 mod namespaces;
+pub mod rollout;
 
 pub use self::namespaces::Namespaces;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{connection::Connection, eviction::Eviction};
+pub use self::{command_line::quote, connection::Connection, eviction::Eviction};
 use crate::{drain::DrainOptions, facts::Scope, schedule::Pace, seconds, site::Site, target::Target};
 
 /// A change that an operator wants.

@@ -44,12 +44,22 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("agent restart cp1 kube-scheduler -r test --yes", "Task", 0),
         ("agent restart cp1 sshd.service -r test --yes", "Failure", 3),
         ("reboot w9 -r test --yes", "Failure", 3),
+        ("rollout restart deployment/search -n shop --dry-run=server", "RolloutPlan", 0),
+        ("rollout restart deployment/search -n shop --yes", "RolloutReport", 0),
+        ("rollout status -n shop --wait", "RolloutList", 0),
+        ("rollout undo deployment/search -n shop --dry-run", "RolloutPlan", 0),
+        ("rollout restart deployment/serach -n shop --yes", "Failure", 3),
+        ("rollout restart deployment -n shpo --yes", "Failure", 3),
+        ("rollout restart replicaset/search -n shop --yes", "Failure", 2),
+        ("rollout restart deployment/web -n shop -l app=web --yes", "Failure", 2),
+        ("rollout restart deployment --namespaces-matching no=where --yes", "Failure", 3),
+        ("rollout restart daemonset -A --yes", "Failure", 3),
     ];
     for (line, kind, exit) in results {
         let document = document(&programs, &sandbox, line, exit).await;
         assert_eq!((document["apiVersion"].as_str(), document["kind"].as_str()), (Some("usher.dev/v1"), Some(kind)));
         if exit == 0 || line == "versions" {
-            let name = line.split(" -r ").next().unwrap().replace(' ', "_");
+            let name = line.split(" -r ").next().unwrap().replace([' ', '/'], "_");
             insta::assert_json_snapshot!(name, shape(&document));
         }
     }

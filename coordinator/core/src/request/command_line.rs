@@ -24,6 +24,15 @@ impl Request {
     }
 }
 
+impl Connection {
+    /// The flags that lead to the same cluster, quoted for a shell.
+    pub fn flags(&self) -> Vec<String> {
+        let mut words = Words(Vec::new());
+        words.connection(self);
+        words.0
+    }
+}
+
 /// The words of a command, quoted. Every `let` below takes a struct apart without `..`, so that a new field cannot be forgotten.
 struct Words(Vec<String>);
 
@@ -174,7 +183,8 @@ impl Words {
     }
 }
 
-fn quote(word: impl Display) -> String {
+/// A word as a POSIX shell reads it back.
+pub fn quote(word: impl Display) -> String {
     shell_words::quote(&word.to_string()).into_owned()
 }
 

@@ -1,0 +1,72 @@
+//! What is to be done, as it is shown before the question, and what the server thinks of it.
+
+use serde::Serialize;
+use usher_common::chain;
+
+use super::Found;
+use crate::{
+    exit::Exit,
+    output,
+    problem::Problem,
+    text,
+    workloads::rollout::{Action, Change, Row},
+};
+
+/// What is to be done, in order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Plan<'a> {
+    /// How many roll at a time.
+    pub(super) at_a_time: u16,
+    pub(super) workloads: &'a [Row],
+}
+
+/// Lets the server try each change; what it refuses is refused in the plan.
+pub(super) async fn try_out(found: &Found, changes: &[Option<Change>], rows: &mut [Row]) {
+    for (row, change) in rows.iter_mut().zip(changes) {
+        if let (Action::Restart | Action::Undo, Some(change)) = (row.action, change)
+            && let Err(error) = change.apply(&found.cluster, &found.places, true).await
+        {
+            row.refuse(chain(&error));
+        }
+    }
+}
+
+/// Why nothing of the plan can be done.
+pub(super) fn refusal(rows: &[Row], action: Action) -> Option<Problem> {
+    if rows.iter().any(|row| row.action == action) {
+        return None;
+    }
+    let lines =
+        rows.iter().map(|row| format!("{} {}/{}: {}", row.namespace, row.kind, row.name, row.remarks.join("; ")));
+    Some(Problem::refused("there is nothing that could be done").details(lines.collect::<Vec<_>>()))
+}
+
+/// A dry run ends as the real run would, as far as the plan tells.
+pub(super) fn planned_exit(rows: &[Row]) -> Exit {
+    if rows.iter().any(|row| row.action == Action::Refuse) { Exit::Partly } else { Exit::Done }
+}
+
+pub(super) fn to_text(plan: &Plan<'_>) -> String {
+    let rows = plan.workloads.iter().map(|row| {
+        let action = match row.action {
+            Action::Restart => "restart",
+            Action::Undo => "take back",
+            Action::Skip => "SKIP",
+            Action::Refuse => "REFUSED",
+        };
+        let workload = format!("{}/{}", row.kind, row.name);
+        let remarks = row.remarks.join("; ");
+        vec![
+            row.namespace.clone(),
+            workload,
+            row.replicas.to_string(),
+            row.strategy.clone(),
+            action.to_owned(),
+            remarks,
+        ]
+    });
+    let table = output::table(&["NAMESPACE", "WORKLOAD", "REPLICAS", "STRATEGY", "PLAN", "REMARKS"], rows);
+    let changes = plan.workloads.iter().filter(|row| matches!(row.action, Action::Restart | Action::Undo)).count();
+    format!("{table}\n{} in this order, {} at a time", text::count(changes, "workload"), plan.at_a_time)
+}
