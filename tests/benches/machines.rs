@@ -12,14 +12,15 @@ mod machines {
     pub(crate) mod reboot;
     pub(crate) mod results;
     pub(crate) mod roll;
+    pub(crate) mod rollout;
 }
 
 use anyhow::{Context as _, ensure};
-use machines::{agent, drain, handover, reboot, results::Results, roll};
+use machines::{agent, drain, handover, reboot, results::Results, roll, rollout};
 use usher_testkit::bed::Bed;
 
 /// In this order. The agent comes after the reboot, which leaves it an operation to be asked for.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "binaries",
     "reboot",
     "agent",
@@ -31,6 +32,7 @@ const PARTS: [&str; 11] = [
     "drain-moved",
     "drain-pdb",
     "drain-many",
+    "rollout-100",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -72,6 +74,7 @@ async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::R
         "reboot" => reboot::measure(bed, results).await,
         "hand-over" => handover::measure(bed, results).await,
         "roll" => roll::measure(bed, results).await,
+        "rollout-100" => rollout::measure(bed, results).await,
         "drain-many" => drain::many::measure(bed, results).await,
         "drain-moved" | "drain-pdb" => drain::twins::measure(bed, results, part).await,
         case => drain::bare::measure(bed, results, case).await,

@@ -5,4 +5,4 @@ mod controllers;
 mod deletions;
 mod lives;
 mod servers;
-mod tenant;
+pub(crate) mod tenant;

@@ -15,5 +15,6 @@ mod proxy;
 mod reboot;
 mod refusals;
 mod restart;
+mod rollout;
 mod run;
 mod turn;
