@@ -10,7 +10,10 @@ pub(super) fn drain(table: &mut Table<'_>) -> DrainPolicy {
     DrainPolicy {
         protected_namespaces: table
             .key("protected_namespaces", ListOf(TEXT))
-            .says("Pods in these namespaces forbid a drain, unless --allow-namespace names theirs.")
+            .says(
+                "Pods in these namespaces forbid a drain, unless --allow-namespace names theirs. Restarts of workloads leave them \
+                 alone, unless -n names theirs.",
+            )
             .example(["rook-ceph"])
             .or(plain.protected_namespaces),
         skip: table

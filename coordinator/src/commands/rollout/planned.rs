@@ -68,5 +68,8 @@ pub(super) fn to_text(plan: &Plan<'_>) -> String {
     });
     let table = output::table(&["NAMESPACE", "WORKLOAD", "REPLICAS", "STRATEGY", "PLAN", "REMARKS"], rows);
     let changes = plan.workloads.iter().filter(|row| matches!(row.action, Action::Restart | Action::Undo)).count();
-    format!("{table}\n{} in this order, {} at a time", text::count(changes, "workload"), plan.at_a_time)
+    match changes {
+        0 | 1 => table,
+        _ => format!("{table}\n{} in this order, {} at a time", text::count(changes, "workload"), plan.at_a_time),
+    }
 }
