@@ -13,6 +13,7 @@ mod kind;
 mod nearest;
 mod problem;
 mod record;
+mod source;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,14 @@ pub use self::{
     },
     nearest::nearest,
     problem::{FileError, Problem},
-    record::{Default, KeyRecord, Name, Presence, Record, Section, dotted},
+    record::{Default, KeyRecord, Name, Place, Presence, Record, Section, dotted},
     table::{Key, Open, Others, Table},
     value::Value,
 };
-use self::{problem::line_of, table::Reading};
+use self::{
+    source::{Sources, merge},
+    table::Reading,
+};
 
 /// What a file says, and where it says so.
 #[derive(Debug)]
@@ -54,13 +58,33 @@ pub fn load<T>(
     what: &'static str,
     root: impl FnOnce(&mut Table<'_>) -> T,
 ) -> Result<Contents<T>, FileError> {
-    #[allow(clippy::disallowed_methods)] // the one place that reads them
-    let text = std::fs::read_to_string(path).map_err(|source| FileError::Unreadable {
-        what,
-        path: path.to_owned(),
-        source,
-    })?;
-    parse(&text, path, path.parent().unwrap_or(Path::new("")), root)
+    let text = read(path, what)?;
+    parse(&text, path, folder_of(path), root)
+}
+
+/// Reads a file with what several files have in common: a key that the file itself lacks is `common`'s, table by table.
+///
+/// # Errors
+///
+/// As [`load`]; the mistakes of both, each with the file that has it.
+pub fn load_with<T>(
+    path: &Path,
+    common: &Path,
+    what: &'static str,
+    root: impl FnOnce(&mut Table<'_>) -> T,
+) -> Result<Contents<T>, FileError> {
+    let (own, inherited) = (read(path, what)?, read(common, what)?);
+    let sources = Sources::of(path, &own).and(common, &inherited);
+    parse_sources(&sources, folder_of(path), root)
+}
+
+#[allow(clippy::disallowed_methods)] // the one place that reads them
+fn read(path: &Path, what: &'static str) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|source| FileError::Unreadable { what, path: path.to_owned(), source })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// Reads a file's text. `path` is its name in mistakes, `folder` where relative paths in it begin.
@@ -74,25 +98,41 @@ pub fn parse<T>(
     folder: &Path,
     root: impl FnOnce(&mut Table<'_>) -> T,
 ) -> Result<Contents<T>, FileError> {
-    let (table, broken) = DeTable::parse_recoverable(text);
+    parse_sources(&Sources::of(path, text), folder, root)
+}
+
+fn parse_sources<T>(
+    sources: &Sources<'_>,
+    folder: &Path,
+    root: impl FnOnce(&mut Table<'_>) -> T,
+) -> Result<Contents<T>, FileError> {
     let reading = Reading::new(folder, false);
-    // What a broken file seems to say is not worth a second complaint.
-    for error in &broken {
-        let offset = error.span().map_or(0, |span| span.start);
-        reading.mistake(Some(offset), String::new(), format!("not TOML: {}", error.message()));
+    let mut merged = DeTable::new();
+    let mut is_broken = false;
+    for text in sources.texts() {
+        let (table, broken) = DeTable::parse_recoverable(text);
+        for error in &broken {
+            let offset = error.span().map_or(0, |span| span.start);
+            reading.mistake(Some(offset), String::new(), format!("not TOML: {}", error.message()));
+        }
+        is_broken |= !broken.is_empty();
+        merge(&mut merged, table.into_inner());
     }
-    let value = broken.is_empty().then(|| reading.read(Some(table.get_ref()), root));
-    let (mistakes, record) = reading.finish(text);
+    // What a broken file seems to say is not worth a second complaint.
+    let value = (!is_broken).then(|| reading.read(Some(&merged), root));
+    let (mistakes, record) = reading.finish(sources);
     match value {
         Some(value) if mistakes.is_empty() => Ok(Contents { value, record }),
         _ => Err(FileError::Invalid {
             problems: mistakes
                 .into_iter()
-                .map(|mistake| Problem {
-                    path: path.to_owned(),
-                    line: mistake.offset.map(|offset| line_of(text, offset)),
-                    key: mistake.key,
-                    message: mistake.message,
+                .map(|mistake| {
+                    let place = mistake.offset.map(|offset| sources.place(offset));
+                    let (path, line) = match place {
+                        Some(Place { path, line }) => (path, Some(line)),
+                        None => (sources.path().to_owned(), None),
+                    };
+                    Problem { path, line, key: mistake.key, message: mistake.message }
                 })
                 .collect(),
         }),
@@ -103,12 +143,12 @@ pub fn parse<T>(
 pub fn defaults<T>(folder: &Path, root: impl FnOnce(&mut Table<'_>) -> T) -> Contents<T> {
     let reading = Reading::new(folder, false);
     let value = reading.read(None, root);
-    Contents { value, record: reading.finish("").1 }
+    Contents { value, record: reading.finish(&Sources::of(Path::new(""), "")).1 }
 }
 
 /// Every table and key that `root` knows, those that a site names included: each of these once, under an example's name.
 pub fn describe<T>(root: impl FnOnce(&mut Table<'_>) -> T) -> Record {
     let reading = Reading::new(Path::new(""), true);
     reading.read(None, root);
-    reading.finish("").1
+    reading.finish(&Sources::of(Path::new(""), "")).1
 }

@@ -120,10 +120,7 @@ impl View<'_> {
         if let Some(found) = self.overrides.iter().find(|found| found.key == path) {
             return Some((Value::Text(found.value.clone()), found.origin.to_owned()));
         }
-        let origin = match key.line {
-            Some(line) => format!("{}:{line}", display(self.path)),
-            None => "default".to_owned(),
-        };
+        let origin = key.place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string);
         Some((key.value.clone()?, origin))
     }
 }

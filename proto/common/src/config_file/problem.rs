@@ -58,8 +58,3 @@ pub(super) struct Mistake {
     pub(super) key: String,
     pub(super) message: String,
 }
-
-/// The line of a byte offset, from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
-}

@@ -1,5 +1,10 @@
 //! What was read: the tables and keys of a file, with what each is and what it says.
 
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
 use super::{kind::Shape, value::Value};
 
 /// All tables and keys, in the order in which they were read.
@@ -73,8 +78,23 @@ pub struct KeyRecord {
     pub example: Option<Value>,
     /// The effective value: the file's, else the default. `None` if it has neither.
     pub value: Option<Value>,
-    /// The line of the value, from 1. `None` if the file does not have the key.
-    pub line: Option<usize>,
+    /// Where the value stands. `None` if no file has the key.
+    pub place: Option<Place>,
+}
+
+/// A line of a file. Displayed as `PATH:LINE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the caller named it.
+    pub path: PathBuf,
+    /// From 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", Path::display(&self.path), self.line)
+    }
 }
 
 /// What applies where a key is absent.

@@ -13,8 +13,9 @@ use toml::{
 use super::{
     kind::{Kind, expected},
     nearest::nearest,
-    problem::{Mistake, line_of},
+    problem::Mistake,
     record::{Default, KeyRecord, Name, Presence, Record, Section, dotted},
+    source::Sources,
     value::Value,
 };
 
@@ -50,13 +51,13 @@ impl Reading {
         table.read(root)
     }
 
-    /// The mistakes in the order of the text, and the record.
-    pub(super) fn finish(self, text: &str) -> (Vec<Mistake>, Record) {
+    /// The mistakes in the order of the texts, and the record.
+    pub(super) fn finish(self, sources: &Sources<'_>) -> (Vec<Mistake>, Record) {
         let mut mistakes = self.mistakes.into_inner();
         mistakes.sort_by_key(|mistake| mistake.offset);
         let mut sections = self.sections.into_inner();
         for (section, key, offset) in self.places.into_inner() {
-            sections[section].keys[key].line = Some(line_of(text, offset));
+            sections[section].keys[key].place = Some(sources.place(offset));
         }
         (mistakes, Record { sections })
     }
@@ -270,7 +271,7 @@ impl<K: Kind> Key<'_, '_, K> {
             default,
             example,
             value: value.as_ref().map(|value| kind.write(value)),
-            line: None,
+            place: None,
         });
         value
     }
@@ -364,7 +365,7 @@ impl<'d> Others<'_, 'd> {
                 default: Default::Unset(""),
                 example: Some(example.clone()),
                 value: value.as_ref().map(|value| kind.write(value)),
-                line: None,
+                place: None,
             });
             values.extend(value.map(|value| (name, value)));
         }

@@ -83,7 +83,7 @@ fn lines(record: &Record) -> Vec<String> {
     let keys = record.sections.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
     keys.map(|(section, key)| {
         let name = dotted(section.path.iter().chain([&key.name]).map(Name::as_str));
-        let line = key.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let line = key.place.as_ref().map(|place| format!(" (line {})", place.line)).unwrap_or_default();
         match (&key.value, &key.default) {
             (Some(value), _) => format!("{name} = {value}{line}"),
             (None, Default::Unset(unset)) => format!("{name}: {unset}"),
@@ -156,4 +156,37 @@ fn values_are_written_as_toml_that_reads_as_the_same() {
             assert_eq!(humantime::parse_duration(expected.trim_matches('"')), Ok(duration));
         }
     }
+}
+
+#[test]
+fn a_key_that_a_file_lacks_is_that_of_the_file_it_shares_with_others() {
+    let read = |own: &str, common: &str| {
+        let sources = Sources::of(Path::new("own.toml"), own).and(Path::new("common.toml"), common);
+        parse_sources(&sources, Path::new("/etc"), site)
+    };
+    let own = "name = 'x'\n[ports]\ncp1 = 1\n[unit.x]\ntags = ['own']";
+    let common = "\nca = 'ca.pem'\n[ports]\ncp1 = 2\ncp2 = 3\n[unit.x]\ntags = ['a', 'b']";
+    let Contents { value, record } = read(own, common).unwrap();
+    assert_eq!(value.ca, Some("/etc/ca.pem".into()));
+    assert_eq!((value.ports, value.tags), (vec![("cp1".into(), 1), ("cp2".into(), 3)], vec!["xown".to_owned()]));
+    let keys = record.sections.iter().flat_map(|section| &section.keys);
+    let places: Vec<_> =
+        keys.filter_map(|key| Some(format!("{} {}", key.name.as_str(), key.place.as_ref()?))).collect();
+    assert_eq!(
+        places,
+        ["name own.toml:1", "ca common.toml:2", "cp1 own.toml:3", "cp2 common.toml:5", "tags own.toml:5"]
+    );
+
+    let error = read("nmae = 'x'\n", "ca = 5\n[ports]\ncp1 = 0").unwrap_err().to_string();
+    assert_eq!(
+        error.lines().collect::<Vec<_>>(),
+        [
+            "own.toml:1: nmae: unknown key; did you mean \"name\"?",
+            "common.toml:1: ca: expected a string, found an integer",
+            "common.toml:3: ports.cp1: 0 is no port (1 to 65535)",
+        ]
+    );
+    // A text that breaks off is the one that is broken.
+    let error = read("name = ", "ca = 'x'").unwrap_err().to_string();
+    assert!(error.starts_with("own.toml:1: not TOML"), "{error}");
 }
