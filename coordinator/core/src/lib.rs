@@ -2,7 +2,7 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, seconds, exit, drain, facts, target, schedule → problem, event, site → request → plan (steps, gates) → operation
+//! text, seconds, exit, drain, facts, target, schedule → problem, event, site, staging → request → plan (steps, gates) → operation
 //! ```
 
 pub mod drain;
@@ -16,6 +16,7 @@ pub mod request;
 pub mod schedule;
 pub mod seconds;
 pub mod site;
+pub mod staging;
 pub mod target;
 pub mod text;
 pub mod versions;

@@ -64,6 +64,11 @@ pub fn list(items: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// A command as it can be pasted into a POSIX shell.
+pub fn command(argv: &[impl AsRef<str>]) -> String {
+    argv.iter().map(|word| shell_words::quote(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ const HOUSES: &[House] = &[
         folder: "coordinator/core/src",
         rooms: &[
             &["drain", "exit", "facts", "schedule", "seconds", "target", "text"],
-            &["event", "problem", "versions"],
+            &["event", "problem", "staging", "versions"],
             &["site"],
             &["request"],
             &["plan"],
