@@ -3,7 +3,8 @@
 //! Machines have turns, gates and a lock; workloads have none of these. Their controllers do the work, so usher changes an object
 //! and then watches what the controllers make of it.
 
+mod inventory;
 mod namespaces;
 pub mod rollout;
 
-pub use self::namespaces::Namespaces;
+pub use self::{inventory::inventory, namespaces::Namespaces};
