@@ -2,6 +2,7 @@
 
 mod agent;
 mod change;
+mod clusters;
 mod config;
 mod eviction;
 mod global;
@@ -18,6 +19,7 @@ pub use self::global::{Color, Global};
 pub(crate) use self::{
     agent::AgentCommand,
     change::{ChangeFlags, DryRun},
+    clusters::{ClustersCommand, Environment},
     config::ConfigCommand,
     nodes::{Drain, OnNodes, Preflight, Targets},
     reboot::Reboot,
@@ -66,6 +68,9 @@ pub(crate) enum Command {
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Look at the clusters that are described, choose one, and set a shell up for it; asks none of them.
+    #[command(subcommand, after_help = clusters::EXAMPLES)]
+    Clusters(ClustersCommand),
     /// Look at the cluster file.
     #[command(subcommand)]
     Config(ConfigCommand),

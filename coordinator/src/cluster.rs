@@ -3,11 +3,13 @@
 //! Requests survive the restart of an apiserver: reads, and writes that are safe to repeat, are tried again while no
 //! server answers, until a deadline. A balancer that does not retry breaks the odd connection in every roll.
 
+mod access;
 mod apiservers;
 mod clock;
 mod connect;
 mod elections;
 mod error;
+mod kubeconfig;
 mod leases;
 pub(crate) mod list;
 mod lock;
@@ -23,10 +25,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
 pub use self::{
+    access::{Access, ConnectError},
     clock::ServerClock,
-    connect::{Access, ConnectError},
     elections::{Elections, NoLeader},
     error::ClusterError,
+    kubeconfig::{Destination, kubeconfig_clusters},
     lock::{Lock, LockError, LockHolder, LockRequest},
     nodes::{Cordoned, Uncordoned},
 };
@@ -55,6 +58,8 @@ pub struct Cluster {
     name: Arc<str>,
     /// The URL of the API, for people.
     server: Arc<str>,
+    /// Who calls, as far as the kubeconfig and the flags tell.
+    user: Option<Arc<str>>,
     /// How single apiservers are reached past the balancer.
     direct: Direct,
     /// What a server said of itself, once somebody asked.
@@ -77,7 +82,15 @@ impl Cluster {
     pub fn over(client: kube::Client, name: &str, server: &str) -> Self {
         let same = client.clone();
         let direct: Direct = Arc::new(move |_| Ok(same.clone()));
-        Self { client, name: name.into(), server: server.into(), direct, info: Arc::default(), notices: None }
+        Self {
+            client,
+            name: name.into(),
+            server: server.into(),
+            user: None,
+            direct,
+            info: Arc::default(),
+            notices: None,
+        }
     }
 
     /// The same with another client for each single apiserver, by its URL.
@@ -97,6 +110,11 @@ impl Cluster {
     /// The URL of the API.
     pub fn server(&self) -> &str {
         &self.server
+    }
+
+    /// Who calls, as far as the kubeconfig and the flags tell: nobody is asked. None if they do not.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// The client, for drains and workloads.

@@ -2,6 +2,8 @@
 
 mod agent;
 mod change;
+mod choose;
+mod clusters;
 mod config;
 mod confirm;
 mod identity;
@@ -21,19 +23,23 @@ use clap::CommandFactory as _;
 
 use crate::{
     cli::{Cli, Command, Global},
-    cluster::{Access, Cluster},
+    cluster::Cluster,
     exit::Exit,
     output,
     problem::Problem,
     show,
     site::Site,
-    site_file,
     world::World,
 };
 
 /// Runs what was typed, to its end, and says how it ended.
 pub async fn run(cli: Cli) -> Exit {
-    let Cli { global, command } = cli;
+    let Cli { mut global, command } = cli;
+    // The others are about one site.
+    let of_none_or_all = matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Completion { .. });
+    if !of_none_or_all {
+        choose::settle(&mut global);
+    }
     let format = global.output;
     let ended = match command {
         Command::Status => status::status(&global).await,
@@ -47,6 +53,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Rollout(command) => rollout::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,
+        Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
@@ -66,43 +73,15 @@ fn completion(shell: clap_complete::Shell) -> Exit {
     Exit::Done
 }
 
-/// The site, from the cluster file that the flags or the environment name, else from its usual places.
+/// The site that the command is about.
 fn site(global: &Global) -> Result<Site, Problem> {
-    Ok(match site_file::locate(global.cluster_file.as_deref()) {
-        Some(path) => site_file::load(&path)?,
-        None => Site::default(),
-    })
+    choose::site(global)
 }
 
 /// A connection to the site's cluster.
 async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
-    let access = Access {
-        kubeconfig: global.kubeconfig.clone().or_else(|| site.api.kubeconfig.clone()),
-        context: global.context.clone().or_else(|| site.api.context.clone()),
-        cluster: global.cluster.clone(),
-        user: global.user.clone(),
-        server: global.server.clone(),
-        token: global.token.clone(),
-        impersonate: global.impersonate.clone(),
-        impersonate_groups: global.impersonate_groups.clone(),
-        impersonate_uid: global.impersonate_uid.clone(),
-        certificate_authority: global.certificate_authority.clone(),
-        tls_server_name: global.tls_server_name.clone(),
-        insecure_skip_tls_verify: global.insecure_skip_tls_verify,
-        request_timeout: global.request_timeout,
-        is_the_sites: global.cluster.is_none() && is_the_sites(global, site),
-    };
+    let access = choose::access(global, site)?;
     Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
-}
-
-/// Whether the cluster file says where the cluster is, by a context or else a kubeconfig, and no flag says otherwise.
-fn is_the_sites(global: &Global, site: &Site) -> bool {
-    match (&global.context, &site.api.context) {
-        (Some(flag), Some(own)) => flag == own,
-        (Some(_), None) => false,
-        (None, Some(_)) => true,
-        (None, None) => global.kubeconfig.is_none() && site.api.kubeconfig.is_some(),
-    }
 }
 
 /// The world of a command that needs the API.

@@ -23,8 +23,18 @@ static SHOWN: AtomicBool = AtomicBool::new(false);
 pub enum Kind {
     /// `usher agent status`.
     AgentStatus,
+    /// `usher clusters show`.
+    Cluster,
+    /// `usher clusters env`.
+    ClusterEnvironment,
+    /// `usher clusters list`.
+    ClusterList,
+    /// `usher clusters use`.
+    ClusterUse,
     /// `usher config check`.
     ConfigCheck,
+    /// The same of a folder of sites.
+    ConfigCheckList,
     /// `usher config view`.
     ConfigView,
     /// Any command that ended without a result.

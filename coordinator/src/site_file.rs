@@ -1,13 +1,16 @@
-//! The cluster file: found, read, checked, and made into a [`Site`].
+//! The cluster file: found, read, checked, and made into a [`Site`]. Several sites have a file each, in one folder ([`Sites`]).
 //!
 //! Everything in it has a default that fits a plain three-node control plane, so that an empty file, or none, is a valid
 //! one. [`usher_common::config_file`] says how it is read; each key is described where it is read, here and below.
 
 mod agents;
+mod api;
 mod balancer;
 mod components;
 mod drain;
 mod places;
+mod remembered;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -15,11 +18,15 @@ mod versions;
 
 use std::path::Path;
 
-use usher_common::config_file::{self, DURATION, FLAG, FileError, LIMIT, ListOf, PATH, Record, TEXT, Table};
+use usher_common::config_file::{self, DURATION, FLAG, FileError, LIMIT, ListOf, Record, TEXT, Table};
 
-pub use self::places::locate;
-use self::values::MACHINE;
-use crate::site::{ApiAccess, Defaults, Site};
+use self::values::{MACHINE, SITE_NAME, VARIABLE_TEMPLATE, variable};
+pub use self::{
+    places::Place,
+    remembered::Remembered,
+    sites::{Entry, Sites},
+};
+use crate::site::{Defaults, Site};
 
 /// What the file is, in errors.
 const WHAT: &str = "the cluster file";
@@ -32,33 +39,60 @@ const WHAT: &str = "the cluster file";
 ///
 /// If the file cannot be read, is not TOML, or says something that makes no sense: then everything that is wrong.
 pub fn load(path: &Path) -> Result<Site, FileError> {
-    Ok(config_file::load(path, WHAT, site)?.value)
+    Ok(config_file::load(path, WHAT, |root| site(root, None))?.value)
 }
 
-/// The same, with every key and the line that it comes from. Without a file: every key's default.
-///
-/// # Errors
-///
-/// As [`load`].
-pub fn record(path: Option<&Path>) -> Result<Record, FileError> {
-    Ok(match path {
-        Some(path) => config_file::load(path, WHAT, site)?.record,
-        None => config_file::defaults(Path::new(""), site).record,
-    })
+/// Every key's default, as it applies without a file.
+pub fn defaults() -> Record {
+    config_file::defaults(Path::new(""), |root| site(root, None)).record
 }
 
 /// Every key that a cluster file may have.
 pub fn describe() -> Record {
-    config_file::describe(site)
+    config_file::describe(|root| site(root, None))
 }
 
-fn site(root: &mut Table<'_>) -> Site {
+/// `file` is the name of the site's file without its suffix, where it stands for a name that the file does not give.
+fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
     let name = root
-        .key("name", TEXT)
-        .says("The cluster's name, as you type it to confirm a change.")
+        .key("name", SITE_NAME)
+        .says("The cluster's name, as you type it to confirm a change, and as --cluster takes it.")
         .example("eqiad")
-        .optional("the name of the kubeconfig's cluster");
-    let api = root.table("api").says("How to reach the Kubernetes API.").read(api);
+        .optional(
+            "in a folder of several sites, the file's name without .toml; else the name of the kubeconfig's cluster",
+        )
+        .or_else(|| file.map(str::to_owned));
+    let aliases = root
+        .key("aliases", ListOf(SITE_NAME))
+        .says("Other names that --cluster takes for it.")
+        .example(["wikikube-eqiad"])
+        .or([]);
+    let realm = root
+        .key("realm", TEXT)
+        .says("What the cluster is for; `usher clusters list` shows it.")
+        .example("production")
+        .optional("none");
+    let data_centre = root
+        .key("data_centre", TEXT)
+        .says("Where it is; `usher clusters list` shows it.")
+        .example("eqiad")
+        .optional("none");
+    let is_named = name.is_some();
+    let api = root.table("api").says("How to reach the Kubernetes API.").read(|table| api::api(table, is_named));
+    let env = root
+        .table("env")
+        .says("Variables that `usher clusters env` prints for a shell, beside its own.")
+        .read(|table| {
+            table
+                .others("VARIABLE", "TILLER_NAMESPACE")
+                .says(
+                    "Its value, in which {cluster}, {user}, {service}, {context}, {realm} and {data_centre} are filled in. Where \
+                     there is nothing to fill in, as without a service, the variable is unset.",
+                )
+                .values(&VARIABLE_TEMPLATE, "{service}", variable)
+                .into_iter()
+                .collect()
+        });
     let control_plane =
         root.table("control_plane").says("The machines on which the control plane runs.").read(control_plane);
     let agents = root.table("agents").says("How to reach the agents.").read(agents::agents);
@@ -83,24 +117,20 @@ fn site(root: &mut Table<'_>) -> Site {
         .says("What `usher versions` holds the versions against, beside Kubernetes' own policy.")
         .read(versions::versions);
     let defaults = root.table("defaults").says("What flags override.").read(flag_defaults);
-    Site { name, api, control_plane, agents, components, load_balancer, drain, versions, defaults }
-}
-
-fn api(table: &mut Table<'_>) -> ApiAccess {
-    ApiAccess {
-        kubeconfig: table
-            .key("kubeconfig", PATH)
-            .says("Path of the kubeconfig.")
-            .example("/etc/kubernetes/admin.conf")
-            .optional("$KUBECONFIG, then ~/.kube/config, then the service account of the pod"),
-        context: table
-            .key("context", TEXT)
-            .says(
-                "Context of the kubeconfig. Needed where the kubeconfig calls the cluster by another name than this file: it \
-                 says that both are one.",
-            )
-            .example("admin@eqiad")
-            .optional("its current context"),
+    Site {
+        name,
+        aliases,
+        realm,
+        data_centre,
+        env,
+        api,
+        control_plane,
+        agents,
+        components,
+        load_balancer,
+        drain,
+        versions,
+        defaults,
     }
 }
 

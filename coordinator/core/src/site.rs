@@ -2,10 +2,19 @@
 //!
 //! Plain data. The coordinator's reader of the cluster file makes it from TOML and alone knows about files, lines and keys.
 
+mod api;
+mod choice;
+mod environment;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
+pub use self::{
+    api::{ApiAccess, NoUser, Way},
+    choice::{Choice, ChosenBy, Known, NoChoice, choose, clashes},
+    environment::{Shell, Variable, environment},
+};
 use crate::{
     drain::DrainPolicy,
     versions::{Support, Targets},
@@ -16,6 +25,14 @@ use crate::{
 pub struct Site {
     /// The cluster's name, as the operator types it to confirm. Default: the kubeconfig context's cluster.
     pub name: Option<String>,
+    /// Other names by which operators call it.
+    pub aliases: Vec<String>,
+    /// What it is for, such as `staging`; shown and filled in, never decided by.
+    pub realm: Option<String>,
+    /// Where it is.
+    pub data_centre: Option<String>,
+    /// Variables for shells, by name: templates in which placeholders may stand.
+    pub env: BTreeMap<String, String>,
     /// How the Kubernetes API is reached.
     pub api: ApiAccess,
     /// The control-plane machines by name, in the order in which they are restarted when nothing else decides. Empty: the
@@ -42,15 +59,6 @@ pub struct Versions {
     pub targets: Targets,
     /// Ends of support that differ from the projects' own, as a vendor's.
     pub support: Support,
-}
-
-/// Where the kubeconfig is and which context of it to use; unset means kubectl's own rules.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ApiAccess {
-    /// Path of the kubeconfig. Unset: `$KUBECONFIG`, then `~/.kube/config`, then the service account of the pod.
-    pub kubeconfig: Option<PathBuf>,
-    /// Context within it. Unset: its current context.
-    pub context: Option<String>,
 }
 
 /// How an agent is found and how both sides prove who they are.
@@ -210,6 +218,11 @@ pub struct Defaults {
 }
 
 impl Site {
+    /// Whether operators call it so: by its name or an alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name) || self.aliases.iter().any(|alias| alias == name)
+    }
+
     /// The component with this name.
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name == name)
@@ -246,6 +259,10 @@ impl Default for Site {
         };
         Self {
             name: None,
+            aliases: Vec::new(),
+            realm: None,
+            data_centre: None,
+            env: BTreeMap::new(),
             api: ApiAccess::default(),
             control_plane: Vec::new(),
             agents: AgentAccess::default(),

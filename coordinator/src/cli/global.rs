@@ -10,8 +10,8 @@ use crate::{output::Format, progress::Progress, request::Connection};
 /// Flags that every command takes. Those that kubectl has mean the same.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Path of the cluster file.
-    #[arg(long, global = true, value_name = "FILE", env = "USHER_CLUSTER_FILE", help_heading = "Global options")]
+    /// Path of the cluster file, or of a folder with one for each of several clusters.
+    #[arg(long, global = true, value_name = "PATH", env = "USHER_CLUSTER_FILE", help_heading = "Global options")]
     pub(crate) cluster_file: Option<PathBuf>,
     /// Format of the result.
     #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Global options")]
@@ -31,10 +31,10 @@ pub struct Global {
     /// Context of the kubeconfig.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Kubernetes API")]
     pub(crate) context: Option<String>,
-    /// Cluster of the kubeconfig.
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Kubernetes API")]
+    /// Which cluster: the name or alias of one that is described, else a cluster of the kubeconfig.
+    #[arg(long, global = true, value_name = "NAME", env = "USHER_CLUSTER", help_heading = "Kubernetes API")]
     pub(crate) cluster: Option<String>,
-    /// User of the kubeconfig.
+    /// User of the kubeconfig; where the cluster file's kubeconfig has {user} in its name, what that stands for.
     #[arg(long, global = true, value_name = "NAME", help_heading = "Kubernetes API")]
     pub(crate) user: Option<String>,
     /// URL of the API server.

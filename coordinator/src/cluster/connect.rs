@@ -1,11 +1,14 @@
 //! From a kubeconfig and kubectl's flags to a connection.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use super::{
+    Cluster,
+    access::{Access, ConnectError},
+    apiservers::direct_client,
+    kubeconfig::{self, Destination},
+};
 use http::{HeaderValue, header};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-
-use super::{Cluster, apiservers::direct_client};
 
 /// A new connection is refused or taken at once within a data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,78 +19,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who calls, in the API server's audit log; `kube` sends nothing by itself.
 const USER_AGENT: &str = concat!("usher/", env!("CARGO_PKG_VERSION"));
 
-/// How the operator wants to reach the API: the cluster file's `[api]` and kubectl's global flags, which win.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    /// Path of the kubeconfig; unset means `$KUBECONFIG`, `~/.kube/config`, then the pod's service account.
-    pub kubeconfig: Option<PathBuf>,
-    /// `--context`.
-    pub context: Option<String>,
-    /// `--cluster`: a cluster of the kubeconfig.
-    pub cluster: Option<String>,
-    /// `--user`: a user of the kubeconfig.
-    pub user: Option<String>,
-    /// `--server`: the API's URL.
-    pub server: Option<String>,
-    /// `--token`.
-    pub token: Option<String>,
-    /// `--as`.
-    pub impersonate: Option<String>,
-    /// `--as-group`.
-    pub impersonate_groups: Vec<String>,
-    /// `--as-uid`.
-    pub impersonate_uid: Option<String>,
-    /// `--certificate-authority`.
-    pub certificate_authority: Option<PathBuf>,
-    /// `--tls-server-name`.
-    pub tls_server_name: Option<String>,
-    /// `--insecure-skip-tls-verify`.
-    pub insecure_skip_tls_verify: bool,
-    /// `--request-timeout`.
-    pub request_timeout: Option<Duration>,
-    /// The cluster file itself names the context or the kubeconfig in use. The cluster that it leads to is the site's then, whatever
-    /// the kubeconfig calls it.
-    pub is_the_sites: bool,
-}
-
 /// Names that distributions give every cluster, so that they say nothing about which one it is: kubeadm's, and that of k3s.
 const NO_NAMES: [&str; 2] = ["kubernetes", "default"];
-
-/// The connection could not even be described; nothing was contacted.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No kubeconfig, or a broken one.
-    #[error("cannot read the kubeconfig")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
-    /// Neither a kubeconfig nor a service account.
-    #[error(
-        "found neither a kubeconfig nor a service account (set --kubeconfig, $KUBECONFIG or [api] in the cluster file)"
-    )]
-    Nothing,
-    /// `--server` is no URL.
-    #[error("{server:?} is no URL of an API server")]
-    Server {
-        server: String,
-        /// What is wrong with it.
-        source: http::uri::InvalidUri,
-    },
-    /// The cluster file and the kubeconfig speak of two clusters.
-    #[error("the cluster file describes {site:?}, but the kubeconfig leads to {kubeconfig:?}")]
-    AnotherCluster {
-        /// `name` in the cluster file.
-        site: String,
-        /// What the kubeconfig calls the cluster of the context in use.
-        kubeconfig: String,
-        /// That context, if one is.
-        context: Option<String>,
-    },
-    /// The client could not be made, for example of a certificate that does not parse.
-    #[error("cannot make a client from the kubeconfig")]
-    Client(#[source] kube::Error),
-    /// The CA file of `--certificate-authority` could not be read.
-    #[error("cannot read {}", path.display())]
-    CertificateAuthority { path: PathBuf, source: std::io::Error },
-}
 
 impl Cluster {
     /// Connects by `access`. `name` is what the operator calls the cluster; unset, it is what the kubeconfig calls it.
@@ -97,8 +30,7 @@ impl Cluster {
     /// If there is no usable kubeconfig, or it leads to a cluster with another name. Whether the API answers is not tried here.
     pub async fn connect(name: Option<&str>, access: &Access) -> Result<Self, ConnectError> {
         let (mut config, found) = load(access).await?;
-        agree(name, found.as_ref(), access)?;
-        let found = found.map(|found| found.cluster);
+        agree(name, &found, access)?;
         // kube would retry a 429 by itself, 15 times: "blocked by a budget" must be seen at once.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -109,8 +41,9 @@ impl Cluster {
         let server = config.cluster_url.to_string();
         Ok(Self {
             client,
-            name: name.map(str::to_owned).or(found).unwrap_or_else(|| "kubernetes".to_owned()).into(),
+            name: name.map(str::to_owned).or(found.cluster).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
+            user: found.user.map(Into::into),
             direct: Arc::new(move |url| direct_client(&config, url)),
             info: Arc::default(),
             notices: None,
@@ -118,42 +51,36 @@ impl Cluster {
     }
 }
 
-/// What a kubeconfig calls the cluster that it leads to.
-struct Found {
-    cluster: String,
-    context: Option<String>,
-}
-
 /// Checks that the cluster file and the kubeconfig describe one cluster. With the Nodes of one and the agents of another, usher would
 /// drain one machine and reboot another of the same name.
-fn agree(site: Option<&str>, found: Option<&Found>, access: &Access) -> Result<(), ConnectError> {
+fn agree(site: Option<&str>, found: &Destination, access: &Access) -> Result<(), ConnectError> {
     // A server's URL on the command line leads elsewhere than the kubeconfig.
-    let (Some(site), Some(Found { cluster, context }), None) = (site, found, &access.server) else { return Ok(()) };
-    if access.is_the_sites || cluster == site || NO_NAMES.contains(&cluster.as_str()) {
+    let (Some(site), Some(cluster), None) = (site, &found.cluster, &access.server) else { return Ok(()) };
+    if access.is_the_sites
+        || cluster == site
+        || access.aliases.contains(cluster)
+        || NO_NAMES.contains(&cluster.as_str())
+    {
         return Ok(());
     }
-    Err(ConnectError::AnotherCluster { site: site.to_owned(), kubeconfig: cluster.clone(), context: context.clone() })
+    Err(ConnectError::AnotherCluster {
+        site: site.to_owned(),
+        kubeconfig: cluster.clone(),
+        context: found.context.clone(),
+    })
 }
 
-/// The configuration, and what the kubeconfig calls the cluster.
-async fn load(access: &Access) -> Result<(kube::Config, Option<Found>), ConnectError> {
-    let options = KubeConfigOptions {
-        context: access.context.clone(),
-        cluster: access.cluster.clone(),
-        user: access.user.clone(),
-    };
-    let file = match &access.kubeconfig {
-        Some(path) => Some(Kubeconfig::read_from(path).map_err(ConnectError::Kubeconfig)?),
-        None => Kubeconfig::read().ok(),
-    };
-    let (mut config, name) = match file {
+/// The configuration, and where it leads.
+async fn load(access: &Access) -> Result<(kube::Config, Destination), ConnectError> {
+    let file = kubeconfig::read(access.kubeconfig.as_deref()).map_err(ConnectError::Kubeconfig)?;
+    let found = Destination::of(file.as_ref(), access);
+    let mut config = match file {
         Some(file) => {
-            let name = found(&file, &options);
-            let config = kube::Config::from_custom_kubeconfig(file, &options).await;
-            (config.map_err(ConnectError::Kubeconfig)?, name)
+            let options = kubeconfig::options(access);
+            kube::Config::from_custom_kubeconfig(file, &options).await.map_err(ConnectError::Kubeconfig)?
         }
         None => match kube::Config::infer().await {
-            Ok(config) => (config, None),
+            Ok(config) => config,
             Err(error) => {
                 // kube tells every place that it looked at, twice over.
                 tracing::debug!(%error, "no way to an API");
@@ -179,17 +106,7 @@ async fn load(access: &Access) -> Result<(kube::Config, Option<Found>), ConnectE
     if !access.impersonate_groups.is_empty() {
         config.auth_info.impersonate_groups = Some(access.impersonate_groups.clone());
     }
-    Ok((config, name))
-}
-
-fn found(file: &Kubeconfig, options: &KubeConfigOptions) -> Option<Found> {
-    let context = options.context.as_ref().or(file.current_context.as_ref());
-    let of_context = || {
-        let named = file.contexts.iter().find(|named| Some(&named.name) == context)?;
-        Some(named.context.as_ref()?.cluster.clone())
-    };
-    let cluster = options.cluster.clone().or_else(of_context)?;
-    Some(Found { cluster, context: context.cloned() })
+    Ok((config, found))
 }
 
 #[cfg(test)]

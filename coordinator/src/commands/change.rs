@@ -57,10 +57,11 @@ pub(super) async fn carry_out(
     run(global, world, &request, &planned).await
 }
 
-/// Says which cluster would be changed, above everything else.
+/// Says which cluster would be changed and as whom, above everything else.
 pub(super) fn headline(cluster: &Cluster, dry_run: bool) {
+    let user = cluster.user().map(|user| format!(" · as {user}")).unwrap_or_default();
     let dry = if dry_run { " · nothing is changed by a dry run" } else { "" };
-    output::progress(&format!("{} · {}{dry}", cluster.name(), cluster.server()));
+    output::progress(&format!("{} · {}{user}{dry}", cluster.name(), cluster.server()));
 }
 
 /// How the drains of a plan are looked into.

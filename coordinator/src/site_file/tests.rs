@@ -4,7 +4,7 @@ use super::*;
 use crate::site::{Component, PoolCommands, Role};
 
 fn read(text: &str) -> Result<Site, FileError> {
-    Ok(config_file::parse(text, Path::new("cluster.toml"), Path::new("/srv/site"), site)?.value)
+    Ok(config_file::parse(text, Path::new("cluster.toml"), Path::new("/srv/site"), |root| site(root, None))?.value)
 }
 
 fn complaint(text: &str) -> String {
@@ -43,9 +43,16 @@ fn a_full_file_says_everything() {
     let site = read(
         r#"
         name = "eqiad"
+        aliases = ["wikikube-eqiad", "main"]
+        realm = "production"
+        data_centre = "eqiad"
         [api]
         kubeconfig = "kube/config"
         context = "admin@eqiad"
+        user = "root"
+        users.deploy = "{service}-deploy"
+        [env]
+        TILLER_NAMESPACE = "{service}"
         [control_plane]
         machines = ["cp1", "cp2"]
         [agents]
@@ -85,6 +92,10 @@ fn a_full_file_says_everything() {
     assert_eq!(site.name.as_deref(), Some("eqiad"));
     assert_eq!(site.api.kubeconfig.as_deref(), Some(Path::new("/srv/site/kube/config")));
     assert_eq!(site.api.context.as_deref(), Some("admin@eqiad"));
+    assert!(site.is_called("main") && site.is_called("eqiad") && !site.is_called("codfw"));
+    assert_eq!((site.realm.as_deref(), site.data_centre.as_deref()), (Some("production"), Some("eqiad")));
+    assert_eq!((site.api.user.as_str(), site.api.service_user.as_str()), ("root", "{service}"));
+    assert_eq!((&*site.api.users["deploy"], &*site.env["TILLER_NAMESPACE"]), ("{service}-deploy", "{service}"));
     assert_eq!(site.control_plane, ["cp1", "cp2"]);
     assert_eq!((site.agents.port, site.agents.address.as_deref()), (7471, Some("{node}.example:7470")));
     assert_eq!(site.agents.certificate, Path::new("/srv/site/pki/usher.pem"));
@@ -116,7 +127,27 @@ fn a_broken_file_is_refused_with_line_key_and_what_would_be_right() {
         // Keys.
         ("nmae = 'x'", "1: nmae: unknown key; did you mean \"name\"?"),
         ("\n[defaults]\ngpa = '10s'", "3: defaults.gpa: unknown key; did you mean \"gap\"?"),
-        ("[api]\nproxy = 'x'", "2: api.proxy: unknown key (known here: kubeconfig, context)"),
+        (
+            "[api]\nproxy = 'x'",
+            "2: api.proxy: unknown key (known here: kubeconfig, context, user, service_user, users)",
+        ),
+        // The site, and what stands for it.
+        ("name = 'a b'", "1: name: \"a b\" is no name of a site (letters, digits and \"-_.:@/\")"),
+        ("aliases = ['--x']", "1: aliases: \"--x\" is no name of a site (letters, digits and \"-_.:@/\")"),
+        ("data_center = 'eqiad'", "1: data_center: unknown key; did you mean \"data_centre\"?"),
+        (
+            "[api]\nkubeconfig = '/etc/{user}-{clutser}'",
+            "2: api.kubeconfig: \"/etc/{user}-{clutser}\" has an unknown placeholder {clutser}; did you mean {cluster}?",
+        ),
+        (
+            "[api]\ncontext = '{cluster}'",
+            "2: api.context: {cluster} stands for the site's name, and the file has none: set name",
+        ),
+        (
+            "[api.users]\ndeploy = '{servcie}-deploy'",
+            "2: api.users.deploy: \"{servcie}-deploy\" has an unknown placeholder {servcie}; did you mean {service}?",
+        ),
+        ("[env]\n'A B' = 'x'", "2: env.\"A B\": \"A B\" is no name of a shell's variable (letters, digits and '_')"),
         ("[load-balancer]", "1: load-balancer: unknown key; did you mean \"load_balancer\"?"),
         ("defaults = 5", "1: defaults: expected a table, found an integer"),
         (

@@ -1,5 +1,7 @@
 //! Kinds of values that only the cluster file has.
 
+use std::path::PathBuf;
+
 use http::Uri;
 use toml::{Spanned, de::DeValue};
 use usher_common::{
@@ -75,9 +77,61 @@ pub(super) const APISERVER_URL: Scalar<String> = Scalar::text("URL", |value, _| 
 pub(super) const COMMAND: Scalar<Vec<String>> = Scalar {
     name: "list of arguments",
     shape: Shape::Texts,
-    read: |value, _| command(value),
+    read: |value, _| command(value, &[NODE, ADDRESS]),
     write: |command| Value::List(command.iter().map(|argument| argument.as_str().into()).collect()),
 };
+
+/// A path in which the cluster and the user may stand; a relative one begins at the file's folder.
+pub(super) const KUBECONFIG_TEMPLATE: Scalar<PathBuf> = Scalar {
+    name: "path",
+    shape: Shape::Text,
+    read: |value, folder| {
+        let path = text(value)?;
+        placeholders(&path, &["cluster", "user"])?;
+        Ok(folder.join(path))
+    },
+    write: |path| Value::Text(path.display().to_string()),
+};
+
+/// A context in which the same may stand.
+pub(super) const CONTEXT_TEMPLATE: Scalar<String> =
+    Scalar::text("string", |value, _| template(value, &["cluster", "user"]));
+
+/// What fills in the user.
+pub(super) const USER: Scalar<String> = Scalar::text("string", |value, _| template(value, &[]));
+
+/// The same, depending on a service.
+pub(super) const USER_TEMPLATE: Scalar<String> = Scalar::text("string", |value, _| template(value, &["service"]));
+
+/// The value of a shell's variable.
+pub(super) const VARIABLE_TEMPLATE: Scalar<String> = Scalar::text("string", |value, _| {
+    template(value, &["cluster", "user", "service", "context", "realm", "data_centre"])
+});
+
+/// The name of a site, as it is typed: one word, which no shell takes apart and which is no flag.
+pub(super) const SITE_NAME: Scalar<String> = Scalar::text("string", |value, _| {
+    let name = text(value)?;
+    let good = |char: char| char.is_alphanumeric() || "-_.:@/".contains(char);
+    match name.starts_with('-') || !name.chars().all(good) {
+        true => Err(format!("\"{name}\" is no name of a site (letters, digits and \"-_.:@/\")")),
+        false => Ok(name),
+    }
+});
+
+/// Checks the name of a shell's variable.
+pub(super) fn variable(name: &str) -> Result<(), String> {
+    let good =
+        |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit());
+    match name.bytes().enumerate().all(good) {
+        true => Ok(()),
+        false => Err(format!("\"{name}\" is no name of a shell's variable (letters, digits and '_')")),
+    }
+}
+
+fn template(value: &DeValue<'_>, allowed: &[&str]) -> Result<String, String> {
+    let template = text(value)?;
+    placeholders(&template, allowed).map(|()| template)
+}
 
 /// Checks a machine's name: that of its Node in Kubernetes if it is one.
 pub(super) fn machine(name: &str) -> Result<(), String> {
@@ -130,7 +184,7 @@ fn url(value: &DeValue<'_>, allowed: &[&str]) -> Result<String, String> {
     Ok(url)
 }
 
-fn command(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+fn command(value: &DeValue<'_>, allowed: &[&str]) -> Result<Vec<String>, String> {
     if let DeValue::String(line) = value {
         let words: Vec<_> = line.split_whitespace().map(|word| format!("\"{word}\"")).collect();
         return Err(format!("a list of arguments is wanted, as no shell is run: [{}]", words.join(", ")));
@@ -141,7 +195,7 @@ fn command(value: &DeValue<'_>) -> Result<Vec<String>, String> {
     }
     let argument = |(number, item): (usize, &Spanned<DeValue<'_>>)| {
         let argument = text(item.get_ref()).map_err(|wrong| format!("item {}: {wrong}", number + 1))?;
-        placeholders(&argument, &[NODE, ADDRESS]).map(|()| argument)
+        placeholders(&argument, allowed).map(|()| argument)
     };
     items.iter().enumerate().map(argument).collect()
 }

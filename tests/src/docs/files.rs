@@ -21,7 +21,8 @@ const FILES: [File; 2] = [
         reference: "cluster-file",
         title: "The cluster file",
         intro: "The cluster file of usher: /etc/usher/cluster.toml, or ~/.config/usher/cluster.toml, or wherever --cluster-file \
-                or $USHER_CLUSTER_FILE says. Every key has a default that fits a plain three-node control plane, so that an \
+                or $USHER_CLUSTER_FILE says. Several clusters have a file each in a folder, clusters.d in the same places, in which \
+                _common.toml has the keys that all of them share. Every key has a default that fits a plain three-node control plane, so that an \
                 empty file is a valid one. Unknown keys are errors. Relative paths begin at this file's folder. Durations are \
                 written like 10s, 5m, 1h30m. Check it with `usher config check`; see what applies, and where it comes from, \
                 with `usher config view --show-origin`.",

@@ -111,3 +111,28 @@ fn what_an_agent_manages_a_cluster_file_can_name_and_the_other_way_round() {
         assert_eq!(reads(agent, &|path| usher_agent::config::Config::load(path).is_ok()), good, "{unit}");
     }
 }
+
+/// The blocks of TOML in a page, each under the comment that names its file.
+fn files_in(page: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(work_tree().join(page)).unwrap();
+    let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let named = |block: &str| Some((block.strip_prefix("# ")?.split_whitespace().next()?.to_owned(), block.to_owned()));
+    blocks.filter_map(named).filter(|(name, _)| name.ends_with(".toml")).collect()
+}
+
+#[test]
+fn the_files_of_the_worked_examples_are_read_together() {
+    for (page, expected) in [("docs/clusters.md", &["_common.toml", "eqiad.toml", "codfw.toml"][..])] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files_in(page);
+        assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{page}");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let place = usher_coordinator::site_file::Place::Named(folder.path().to_owned());
+        let sites = usher_coordinator::site_file::Sites::read(&place).unwrap();
+        for entry in &sites.entries {
+            assert!(entry.read.is_ok(), "{page}: {}", entry.read.as_ref().unwrap_err());
+        }
+    }
+}

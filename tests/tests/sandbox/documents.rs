@@ -31,6 +31,9 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("leaders", "LeaderList", 0),
         ("version", "Version", 0),
         ("versions", "VersionList", 5),
+        ("clusters list", "ClusterList", 0),
+        ("clusters show sandbox", "Cluster", 0),
+        ("clusters env sandbox", "ClusterEnvironment", 0),
         ("config check", "ConfigCheck", 0),
         ("config view", "ConfigView", 0),
         ("preflight w1", "Preflight", 0),
@@ -96,7 +99,7 @@ async fn usher(programs: &Programs, sandbox: &Sandbox, line: &str) -> Output {
 }
 
 /// What a script may rely on: the names, and of what type each value is. Values themselves differ from run to run.
-fn shape(value: &Value) -> Value {
+pub(crate) fn shape(value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
         Value::Bool(_) => "boolean".into(),

@@ -1,5 +1,6 @@
 //! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
 
+mod clusters;
 mod documents;
 mod terminal;
 

@@ -1,18 +1,23 @@
 //! `usher config check`: is the cluster file right, and what would usher talk to?
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
+use usher_common::chain;
 
 use crate::{
     agents::Agents,
     cli::Global,
-    commands::{cluster, display, site},
+    cluster::Cluster,
+    commands::{choose, cluster, display},
     exit::Exit,
     problem::Problem,
     show::{self, Kind},
     site::{Component, LoadBalancer, PoolCommands, Role, Site},
-    site_file,
+    site_file::{Entry, Sites},
 };
 
 /// Without a load balancer, or without its URL, this much is not known.
@@ -27,6 +32,8 @@ struct ConfigCheck {
     cluster_file: Option<PathBuf>,
     cluster: String,
     server: String,
+    /// As whom, as far as the kubeconfig tells.
+    user: Option<String>,
     /// Empty: the Nodes with the label.
     control_plane: Vec<String>,
     agents: Vec<AgentAt>,
@@ -74,21 +81,71 @@ struct Balancer {
 }
 
 pub(super) async fn check(global: &Global) -> Result<Exit, Problem> {
+    let sites = choose::sites(global)?;
+    if sites.folder.is_some() && global.cluster.is_none() {
+        return check_all(global, sites).await;
+    }
     let checked = checked(global).await?;
-    show::show(Kind::ConfigCheck, &checked, global.output, || lines(&checked).join("\n"))?;
+    show::show(Kind::ConfigCheck, &checked, global.output, || {
+        let mut lines = lines(&checked);
+        lines.push("The cluster file is right.".to_owned());
+        lines.join("\n")
+    })?;
     Ok(Exit::Done)
 }
 
 /// Reads the cluster file, the kubeconfig and the certificates, whatever the format of the answer.
 async fn checked(global: &Global) -> Result<ConfigCheck, Problem> {
-    let path = site_file::locate(global.cluster_file.as_deref());
-    let site = site(global)?;
+    let (site, path) = match choose::entry(global)? {
+        Some(Entry { path, read, .. }) => (read?.value, Some(path)),
+        None => (Site::default(), None),
+    };
     let cluster = cluster(global, &site).await?;
+    reached(site, path, &cluster)
+}
+
+/// Checks every site of a folder, and what they share. All that is wrong is told at once.
+async fn check_all(global: &Global, sites: Sites) -> Result<Exit, Problem> {
+    let (mut items, mut wrong) = (Vec::new(), Vec::new());
+    for Entry { path, read, .. } in sites.entries {
+        let checked = match read {
+            Ok(contents) => checked_alone(contents.value, &path).await.map_err(|problem| {
+                let told = std::iter::once(problem.message).chain(problem.details).chain(problem.hints);
+                vec![format!("{}: {}", path.display(), told.collect::<Vec<_>>().join("; "))]
+            }),
+            Err(error) => Err(chain(&error).lines().map(str::to_owned).collect()),
+        };
+        match checked {
+            Ok(checked) => items.push(checked),
+            // A mistake in the common file is in every site.
+            Err(lines) => wrong.extend(lines.into_iter().filter(|line| !wrong.contains(line)).collect::<Vec<_>>()),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Problem::usage(wrong.join("\n")));
+    }
+    show::list(Kind::ConfigCheckList, &items, global.output, || {
+        let mut text: Vec<_> = items.iter().map(|checked| lines(checked).join("\n")).collect();
+        text.push("The cluster files are right.".to_owned());
+        text.join("\n\n")
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn checked_alone(site: Site, path: &Path) -> Result<ConfigCheck, Problem> {
+    let access = choose::access_of(&site, None)?;
+    let cluster = Cluster::connect(site.name.as_deref(), &access).await?;
+    reached(site, Some(path.to_owned()), &cluster)
+}
+
+/// What usher would talk to at this site, if its certificates are right.
+fn reached(site: Site, path: Option<PathBuf>, cluster: &Cluster) -> Result<ConfigCheck, Problem> {
     let agents = Agents::new(&site, BTreeMap::new())?;
     Ok(ConfigCheck {
         cluster_file: path,
         cluster: cluster.name().to_owned(),
         server: cluster.server().to_owned(),
+        user: cluster.user().map(str::to_owned),
         agents: site.control_plane.iter().map(|machine| agent_at(machine, &agents, &site)).collect(),
         components: site.components.iter().map(ComponentAt::from).collect(),
         control_plane: site.control_plane,
@@ -135,7 +192,8 @@ fn lines(checked: &ConfigCheck) -> Vec<String> {
     let mut line = |name: &str, value: String| lines.push(format!("{name:<16} {value}"));
     line("cluster file", display(checked.cluster_file.as_deref()));
     line("cluster", checked.cluster.clone());
-    line("API", checked.server.clone());
+    let user = checked.user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+    line("API", format!("{}{user}", checked.server));
     line(
         "control plane",
         match checked.control_plane.as_slice() {
@@ -167,7 +225,6 @@ fn lines(checked: &ConfigCheck) -> Vec<String> {
             }
         }
     }
-    lines.push("The cluster file is right.".to_owned());
     lines
 }
 

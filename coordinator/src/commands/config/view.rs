@@ -7,16 +7,18 @@ use usher_common::config_file::{Default, KeyRecord, Name, Record, Section, Value
 
 use crate::{
     cli::Global,
-    commands::display,
+    commands::{choose, display},
     exit::Exit,
     problem::Problem,
     show::{self, Kind},
-    site_file,
+    site_file::{self, Entry},
 };
 
 pub(super) fn view(global: &Global, show_origin: bool) -> Result<Exit, Problem> {
-    let path = site_file::locate(global.cluster_file.as_deref());
-    let record = site_file::record(path.as_deref())?;
+    let (record, path) = match choose::entry(global)? {
+        Some(Entry { path, read, .. }) => (read?.record, Some(path)),
+        None => (site_file::defaults(), None),
+    };
     let overrides = overrides(global, &record, env::var("KUBECONFIG").ok());
     let view = View { record: &record, overrides, path: path.as_deref(), show_origin };
     show::show(Kind::ConfigView, &view.json(), global.output, || view.toml())?;

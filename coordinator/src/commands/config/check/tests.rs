@@ -71,6 +71,7 @@ async fn json_says_what_usher_would_talk_to() {
             "clusterFile": Json::Null,
             "cluster": "eqiad",
             "server": "https://k8s.example:6443",
+            "user": "admin",
             "controlPlane": ["cp1", "cp2"],
             "agents": [
                 { "machine": "cp1", "address": "10.0.0.11:7470", "port": 7470, "serverName": "cp1" },
