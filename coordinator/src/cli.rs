@@ -10,6 +10,7 @@ mod nodes;
 mod reboot;
 mod restart;
 mod rollout;
+mod staging;
 mod values;
 mod workload;
 
@@ -25,6 +26,7 @@ pub(crate) use self::{
     reboot::Reboot,
     restart::Restart,
     rollout::{Follow, RolloutCommand, RolloutRestart, RolloutStatus, RolloutUndo, Scope},
+    staging::{StagingCommand, Switch},
     workload::{Namespaced, ObjectChangeFlags},
 };
 use crate::exit::Exit;
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     /// Look at the cluster file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Switch the active one of two staging clusters, or show which one it is.
+    #[command(subcommand, after_help = staging::EXAMPLES)]
+    Staging(StagingCommand),
     /// Print a completion script.
     Completion {
         /// Shell that will read the script.

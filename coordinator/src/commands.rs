@@ -12,6 +12,7 @@ mod preflight;
 mod propose;
 mod restart;
 mod rollout;
+mod staging;
 mod status;
 mod targets;
 mod version;
@@ -36,7 +37,8 @@ use crate::{
 pub async fn run(cli: Cli) -> Exit {
     let Cli { mut global, command } = cli;
     // The others are about one site.
-    let of_none_or_all = matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Completion { .. });
+    let of_none_or_all =
+        matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Staging(_) | Command::Completion { .. });
     if !of_none_or_all {
         choose::settle(&mut global);
     }
@@ -55,6 +57,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
+        Command::Staging(command) => staging::run(&global, command).await,
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,

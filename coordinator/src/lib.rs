@@ -26,6 +26,7 @@ pub mod runner;
 pub mod show;
 pub mod site_file;
 pub mod steps;
+pub mod switch;
 mod tasks;
 pub mod workloads;
 pub mod world;

@@ -57,6 +57,12 @@ pub enum Kind {
     RolloutPlan,
     /// `usher rollout restart` and `usher rollout undo`.
     RolloutReport,
+    /// `usher staging switch` with `--dry-run`, or with nothing to do.
+    StagingPlan,
+    /// `usher staging switch`.
+    StagingReport,
+    /// `usher staging status`.
+    StagingStatus,
     /// `usher status`.
     Status,
     /// `usher agent units`.

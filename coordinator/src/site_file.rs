@@ -11,6 +11,7 @@ mod drain;
 mod places;
 mod remembered;
 mod sites;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -25,6 +26,7 @@ pub use self::{
     places::Place,
     remembered::Remembered,
     sites::{Entry, Sites},
+    staging::{describe as describe_staging, load as load_staging},
 };
 use crate::site::{Defaults, Site};
 

@@ -154,6 +154,21 @@ pub(super) fn access_of(site: &Site, way: Option<&Way>) -> Result<Access, Proble
     Ok(Access { cluster, is_the_sites, aliases: site.aliases.clone(), ..plain })
 }
 
+/// The same, as whom the flags say.
+pub(super) fn access_as(global: &Global, site: &Site) -> Result<Access, Problem> {
+    let is_filled_in = site.api.depends_on_the_user();
+    let way = site.way(global.user.as_deref().filter(|_| is_filled_in), None).map_err(|error| no_user(&error))?;
+    Ok(Access {
+        user: global.user.clone().filter(|_| !is_filled_in),
+        token: global.token.clone(),
+        impersonate: global.impersonate.clone(),
+        impersonate_groups: global.impersonate_groups.clone(),
+        impersonate_uid: global.impersonate_uid.clone(),
+        request_timeout: global.request_timeout,
+        ..access_of(site, Some(&way))?
+    })
+}
+
 /// Whether the cluster file says where the cluster is, by a context (`own`) or else a kubeconfig, and no flag says otherwise.
 fn is_the_sites(global: &Global, site: &Site, own: Option<&str>) -> bool {
     match (&global.context, own) {

@@ -8,6 +8,7 @@ use usher_common::{
     config_file::{Scalar, Shape, Value, expected, nearest, text},
     unit::{self, BadName},
 };
+use usher_core::staging::{Direction, Look};
 
 use crate::drain::PodSelector;
 
@@ -79,6 +80,29 @@ pub(super) const COMMAND: Scalar<Vec<String>> = Scalar {
     shape: Shape::Texts,
     read: |value, _| command(value, &[NODE, ADDRESS]),
     write: |command| Value::List(command.iter().map(|argument| argument.as_str().into()).collect()),
+};
+
+/// A command of a switch between two clusters.
+pub(super) const SWITCH_COMMAND: Scalar<Vec<String>> =
+    Scalar { read: |value, _| command(value, &Direction::PLACEHOLDERS), ..COMMAND };
+
+/// What is true after a step of a switch.
+pub(super) const SWITCH_TEXT: Scalar<String> =
+    Scalar::text("string", |value, _| template(value, &Direction::PLACEHOLDERS));
+
+/// A look that is taken before a switch.
+pub(super) const LOOK: Scalar<Look> = Scalar {
+    name: "look",
+    shape: Shape::Text,
+    read: |value, _| {
+        let word = text(value)?;
+        let words = Look::ALL.map(Look::word);
+        Look::of(&word).ok_or_else(|| match nearest(&word, words) {
+            Some(meant) => format!("\"{word}\" is no look; did you mean \"{meant}\"?"),
+            None => format!("\"{word}\" is no look (known here: {})", words.join(", ")),
+        })
+    },
+    write: |look| Value::Text(look.word().to_owned()),
 };
 
 /// A path in which the cluster and the user may stand; a relative one begins at the file's folder.

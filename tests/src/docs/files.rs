@@ -1,4 +1,4 @@
-//! The two configuration files: their examples, references and schemas.
+//! The configuration files: their examples, references and schemas.
 
 use usher_common::config_file::Record;
 
@@ -15,7 +15,7 @@ struct File {
     describe: fn() -> Record,
 }
 
-const FILES: [File; 2] = [
+const FILES: [File; 3] = [
     File {
         example: "cluster",
         reference: "cluster-file",
@@ -27,6 +27,15 @@ const FILES: [File; 2] = [
                 written like 10s, 5m, 1h30m. Check it with `usher config check`; see what applies, and where it comes from, \
                 with `usher config view --show-origin`.",
         describe: usher_coordinator::site_file::describe,
+    },
+    File {
+        example: "staging",
+        reference: "staging-file",
+        title: "The staging file",
+        intro: "How the active one of two staging clusters is switched: _staging.toml in the folder of cluster files. Unknown keys \
+                are errors. Durations are written like 10s, 5m. `usher config check` checks it with the clusters; `usher staging \
+                switch NAME --dry-run` prints what would be done.",
+        describe: usher_coordinator::site_file::describe_staging,
     },
     File {
         example: "agent",

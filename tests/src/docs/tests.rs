@@ -50,6 +50,10 @@ fn the_examples_are_read_by_the_programs_that_they_are_for_with_comments_removed
         let read = usher_coordinator::site_file::load(&file("cluster.toml", &example));
         assert!(read.is_ok(), "{}\n{example}", read.unwrap_err());
     }
+    // As it is shipped it has no step, so that it is no file to use.
+    let example = uncommented(&generated("packaging/examples/staging.toml"));
+    let read = usher_coordinator::site_file::load_staging(&file("_staging.toml", &example));
+    assert!(read.is_ok_and(|staging| staging.steps.len() == 2), "{example}");
     for example in
         [generated("packaging/examples/agent.toml"), uncommented(&generated("packaging/examples/agent.toml"))]
     {
@@ -71,6 +75,7 @@ fn the_example_of_the_cluster_file_as_it_is_shipped_changes_nothing() {
 fn with_comments_removed_the_examples_name_every_key() {
     for (path, record) in [
         ("packaging/examples/cluster.toml", usher_coordinator::site_file::describe()),
+        ("packaging/examples/staging.toml", usher_coordinator::site_file::describe_staging()),
         ("packaging/examples/agent.toml", usher_agent::config::describe()),
     ] {
         let example = uncommented(&generated(path));
@@ -122,7 +127,10 @@ fn files_in(page: &str) -> Vec<(String, String)> {
 
 #[test]
 fn the_files_of_the_worked_examples_are_read_together() {
-    for (page, expected) in [("docs/clusters.md", &["_common.toml", "eqiad.toml", "codfw.toml"][..])] {
+    for (page, expected) in [
+        ("docs/clusters.md", &["_common.toml", "eqiad.toml", "codfw.toml"][..]),
+        ("docs/staging.md", &["_common.toml", "staging-eqiad.toml", "staging-codfw.toml", "_staging.toml"]),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let files = files_in(page);
         assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), expected, "{page}");
@@ -134,5 +142,11 @@ fn the_files_of_the_worked_examples_are_read_together() {
         for entry in &sites.entries {
             assert!(entry.read.is_ok(), "{page}: {}", entry.read.as_ref().unwrap_err());
         }
+        let Some(path) = sites.staging_file() else { continue };
+        let staging = usher_coordinator::site_file::load_staging(&path).unwrap();
+        for name in &staging.clusters {
+            assert!(sites.known().iter().any(|known| known.name.as_ref() == Some(name)), "{page}: {name}");
+        }
+        assert_eq!(staging.steps.len(), 4, "{page}");
     }
 }

@@ -49,7 +49,7 @@ const HOUSES: &[House] = &[
             &["cluster", "rotation"],
             &["drain", "workloads"],
             &["problem", "site_file", "world"],
-            &["output", "tasks"],
+            &["output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],
             &["operation"],

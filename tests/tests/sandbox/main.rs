@@ -2,6 +2,7 @@
 
 mod clusters;
 mod documents;
+mod staging;
 mod terminal;
 
 use std::{

@@ -25,7 +25,7 @@ impl Request {
 }
 
 impl Connection {
-    /// The flags that lead to the same cluster, quoted for a shell.
+    /// The flags that lead there, each quoted for a shell. Those that were not given are left out.
     pub fn flags(&self) -> Vec<String> {
         let mut words = Words(Vec::new());
         words.connection(self);

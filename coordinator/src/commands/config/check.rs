@@ -12,7 +12,7 @@ use crate::{
     agents::Agents,
     cli::Global,
     cluster::Cluster,
-    commands::{choose, cluster, display},
+    commands::{choose, cluster, display, staging},
     exit::Exit,
     problem::Problem,
     show::{self, Kind},
@@ -121,11 +121,16 @@ async fn check_all(global: &Global, sites: Sites) -> Result<Exit, Problem> {
             Err(lines) => wrong.extend(lines.into_iter().filter(|line| !wrong.contains(line)).collect::<Vec<_>>()),
         }
     }
+    let staging = staging::checked(global).unwrap_or_else(|lines| {
+        wrong.extend(lines.into_iter().filter(|line| !wrong.contains(line)).collect::<Vec<_>>());
+        None
+    });
     if !wrong.is_empty() {
         return Err(Problem::usage(wrong.join("\n")));
     }
     show::list(Kind::ConfigCheckList, &items, global.output, || {
         let mut text: Vec<_> = items.iter().map(|checked| lines(checked).join("\n")).collect();
+        text.extend(staging.map(|staging| format!("{:<16} {staging}", "staging file")));
         text.push("The cluster files are right.".to_owned());
         text.join("\n\n")
     })?;
