@@ -106,6 +106,19 @@ impl ApiServer {
     }
 }
 
+impl ApiServer {
+    /// Changes an object that was put there.
+    pub(super) fn change(
+        &self,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(&mut Value),
+    ) {
+        self.inner.write(|state| drop(state.store.edit(&Key::new(resource, namespace, name), change)));
+    }
+}
+
 fn uid_of(state: &super::State, owner: &Value, namespace: &str) -> Option<Value> {
     let (group, version) = owner["apiVersion"].as_str()?.split_once('/').unwrap_or(("", "v1"));
     let resource = ALL

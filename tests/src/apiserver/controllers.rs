@@ -5,6 +5,8 @@
 
 mod deployments;
 mod disruption;
+mod garbage;
+mod jobs;
 mod kubelet;
 mod replicas;
 mod revisions;
@@ -76,6 +78,8 @@ fn pass(state: &mut State, now: Timestamp) -> Due {
         due = deployments::pass(store, now);
         replicas::pass(store);
         sets::pass(store);
+        jobs::pass(store, now);
+        garbage::pass(store);
         disruption::pass(store, now);
     }
     if settings.controller_manager {

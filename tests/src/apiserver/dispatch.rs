@@ -184,6 +184,10 @@ fn on_object(server: &Arc<Inner>, call: &Call, key: &Key, subresource: Option<&s
                 options = if options.is_object() { options } else { json!({}) };
                 options["gracePeriodSeconds"] = grace.into();
             }
+            if let Some(policy) = call.parameter("propagationPolicy") {
+                options = if options.is_object() { options } else { json!({}) };
+                options["propagationPolicy"] = policy.into();
+            }
             let options = DeleteOptions::parse(&options, call.dry_run()?)?;
             let answer = server.write(|state| verbs::delete(&mut state.store, key, &options))?;
             Ok(object(200, &answer))

@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod jobs;
 mod leases;
 mod nodes;
 mod pods;
@@ -17,6 +18,7 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+pub use jobs::{CronJobFixture, JobFixture, cron_job, job};
 pub use leases::{LeaseFixture, lease};
 pub use nodes::{NodeFixture, node};
 pub use pods::{LOG, PodFixture, STOPS_AFTER, pod};

@@ -45,6 +45,8 @@ pub(super) const DEPLOYMENTS: &Resource = &workload("apps", "deployments", "depl
 pub(super) const REPLICA_SETS: &Resource = &workload("apps", "replicasets", "replicaset", "ReplicaSet", &["rs"]);
 pub(super) const STATEFUL_SETS: &Resource = &workload("apps", "statefulsets", "statefulset", "StatefulSet", &["sts"]);
 pub(super) const DAEMON_SETS: &Resource = &workload("apps", "daemonsets", "daemonset", "DaemonSet", &["ds"]);
+pub(super) const CRON_JOBS: &Resource = &workload("batch", "cronjobs", "cronjob", "CronJob", &["cj"]);
+pub(super) const JOBS: &Resource = &workload("batch", "jobs", "job", "Job", &[]);
 
 pub(super) const ALL: &[&Resource] = &[
     NAMESPACES,
@@ -62,8 +64,8 @@ pub(super) const ALL: &[&Resource] = &[
     DEPLOYMENTS,
     REPLICA_SETS,
     STATEFUL_SETS,
-    &workload("batch", "cronjobs", "cronjob", "CronJob", &["cj"]),
-    &workload("batch", "jobs", "job", "Job", &[]),
+    CRON_JOBS,
+    JOBS,
     LEASES,
     &namespaced("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[]),
     &namespaced("events.k8s.io", "events", "event", "Event", &["ev"]),

@@ -4,9 +4,9 @@ mod delete;
 mod list;
 mod write;
 
-pub(super) use delete::{DeleteOptions, delete, finish_if_free};
+pub(super) use delete::{DeleteOptions, FOREGROUND, ORPHAN, Propagation, delete, finish_if_free};
 pub(super) use list::{ListSnapshots, as_partial_metadata, list};
-pub(super) use write::{admit_to_namespace, create, namespace_terminating, patch, update};
+pub(super) use write::{admit_to_namespace, create, label_the_pods, namespace_terminating, patch, update};
 
 use std::sync::Arc;
 

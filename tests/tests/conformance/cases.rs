@@ -3,6 +3,7 @@
 //! No controller runs on either side: the cases set budgets' and pods' status themselves.
 
 mod evictions;
+mod jobs;
 mod leases;
 mod lists;
 mod nodes;
@@ -39,6 +40,7 @@ pub(crate) async fn run(server: &impl Server) -> Vec<(&'static str, String)> {
         objects: creation refusals_of_a_creation replacement status_apart dry_run template_patches deletion finalizers terminating_namespace;
         nodes: cordon taints_and_conditions merge_patch json_patch stale_patch who_wrote;
         pods: graceful_deletion shortened_grace;
+        jobs: propagation templates;
         leases: lock takeover;
         lists: pages selectors expired_page metadata_only;
         watches: events selection_changes from_the_beginning initial_events forgotten_version;

@@ -8,7 +8,7 @@ use crate::apiserver::{
     answer::{Failure, deleted},
     call::dry_run,
     clock::seconds,
-    resource::{NAMESPACES, PODS},
+    resource::{JOBS, NAMESPACES, PODS},
     store::{Key, Store, is_terminating, meta},
 };
 
@@ -19,7 +19,23 @@ pub(crate) struct DeleteOptions {
     pub(crate) uid: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) dry_run: bool,
+    pub(crate) propagation: Option<Propagation>,
 }
+
+/// What becomes of the objects that an object owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    /// They stay, without their owner.
+    Orphan,
+    /// The garbage collector deletes them once their owner has gone.
+    Background,
+    /// The owner goes after them.
+    Foreground,
+}
+
+/// The finalizers with which the garbage collector is asked to see to dependents first.
+pub(crate) const ORPHAN: &str = "orphan";
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
 impl DeleteOptions {
     pub(crate) fn parse(options: &Value, in_query: bool) -> Result<Self, Failure> {
@@ -30,6 +46,7 @@ impl DeleteOptions {
             uid: text(&options["preconditions"]["uid"]),
             version: text(&options["preconditions"]["resourceVersion"]),
             dry_run: in_query || in_body,
+            propagation: propagation(options)?,
         })
     }
 
@@ -60,15 +77,61 @@ pub(crate) fn delete(store: &mut Store, key: &Key, options: &DeleteOptions) -> R
     if options.dry_run {
         return Ok((*object).clone());
     }
+    let finalizer = match options.propagation.unwrap_or_else(|| default_propagation(key, &object)) {
+        Propagation::Background => None,
+        Propagation::Orphan => Some(ORPHAN),
+        Propagation::Foreground => Some(FOREGROUND),
+    };
     // Pods are marked even if they go at once: watches see both.
-    if key.resource != PODS && key.resource != NAMESPACES && !has_finalizers(&object) {
+    if key.resource != PODS && key.resource != NAMESPACES && !has_finalizers(&object) && finalizer.is_none() {
         store.remove(key);
         return Ok(deleted(key, &object["metadata"]["uid"]));
     }
     let (now, grace) = (store.now(), grace(key, &object, options.grace));
-    let going = store.edit(key, |object| mark(object, now, grace)).unwrap_or(object);
+    let going = store.edit(key, |object| {
+        mark(object, now, grace);
+        // The last one who asks decides.
+        let finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let others = finalizers.into_iter().filter(|it| it != ORPHAN && it != FOREGROUND);
+        let finalizers: Vec<Value> = others.chain(finalizer.map(Value::from)).collect();
+        if !finalizers.is_empty() {
+            object["metadata"]["finalizers"] = finalizers.into();
+        }
+    });
+    let going = going.unwrap_or(object);
     finish_if_free(store, key);
     Ok((*going).clone())
+}
+
+/// What a server does that is not told otherwise: it has left the pods of Jobs of batch/v1 alone ever since
+/// (`DefaultGarbageCollectionPolicy` in k8s.io/kubernetes/pkg/registry/batch/job).
+/// What was asked for before still holds.
+fn default_propagation(key: &Key, object: &Value) -> Propagation {
+    let has =
+        |finalizer| object["metadata"]["finalizers"].as_array().is_some_and(|all| all.contains(&json!(finalizer)));
+    match key.resource {
+        _ if has(ORPHAN) => Propagation::Orphan,
+        _ if has(FOREGROUND) => Propagation::Foreground,
+        it if it == JOBS => Propagation::Orphan,
+        _ => Propagation::Background,
+    }
+}
+
+fn propagation(options: &Value) -> Result<Option<Propagation>, Failure> {
+    match options["propagationPolicy"].as_str() {
+        None => Ok(None),
+        Some("Orphan") => Ok(Some(Propagation::Orphan)),
+        Some("Background") => Ok(Some(Propagation::Background)),
+        Some("Foreground") => Ok(Some(Propagation::Foreground)),
+        Some(other) => Err(Failure::new(
+            422,
+            "Invalid",
+            format!(
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"{other}\": supported \
+                 values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            ),
+        )),
+    }
 }
 
 /// How long the object may still live, in seconds. A pod that is already going can only get less.

@@ -10,7 +10,7 @@ use crate::apiserver::{
     clock::seconds,
     managed::{self, Writer},
     patch as patches,
-    resource::{BUDGETS, LEASES, NAMESPACES, NODES, PODS, Resource},
+    resource::{BUDGETS, JOBS, LEASES, NAMESPACES, NODES, PODS, Resource},
     store::{Key, Store, is_terminating, meta},
 };
 
@@ -233,8 +233,30 @@ fn fill_in(resource: &'static Resource, object: &mut Value) {
             "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
         });
     } else if resource.status && resource.namespaced {
+        if resource == JOBS {
+            label_the_pods(object);
+        }
         object["status"] = json!({});
     }
+}
+
+/// A Job finds its pods by its uid: the server adds a selector, and labels to the template (`generateSelector` in
+/// k8s.io/kubernetes/pkg/registry/batch/job).
+pub(in crate::apiserver) fn label_the_pods(job: &mut Value) {
+    if job["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    let labels = &mut job["spec"]["template"]["metadata"]["labels"];
+    for (prefix, label, value) in [
+        ("batch.kubernetes.io/", "controller-uid", &uid),
+        ("batch.kubernetes.io/", "job-name", &name),
+        ("", "controller-uid", &uid),
+        ("", "job-name", &name),
+    ] {
+        labels[format!("{prefix}{label}")] = value.clone();
+    }
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
 }
 
 /// What Go's types leave out when it is empty.
