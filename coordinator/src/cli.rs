@@ -6,6 +6,7 @@ mod clusters;
 mod config;
 mod eviction;
 mod global;
+mod jobs;
 mod nodes;
 mod reboot;
 mod restart;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     change::{ChangeFlags, DryRun},
     clusters::{ClustersCommand, Environment},
     config::ConfigCommand,
+    jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     nodes::{Drain, OnNodes, Preflight, Targets},
     reboot::Reboot,
     restart::Restart,
@@ -67,6 +69,15 @@ pub(crate) enum Command {
     /// Restart workloads, follow their rollouts and take them back.
     #[command(subcommand)]
     Rollout(RolloutCommand),
+    /// Look at pods.
+    #[command(subcommand, visible_alias = "pod")]
+    Pods(PodsCommand),
+    /// Look at jobs, and delete them with their pods.
+    #[command(subcommand, visible_alias = "job")]
+    Jobs(JobsCommand),
+    /// Look at cron jobs, and replace jobs that run with an image of before.
+    #[command(subcommand, name = "cronjobs", visible_alias = "cronjob")]
+    CronJobs(CronJobsCommand),
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -6,8 +6,12 @@ mod choose;
 mod clusters;
 mod config;
 mod confirm;
+mod cronjobs;
 mod identity;
+mod job_plan;
+mod jobs;
 mod nodes;
+mod pods;
 mod preflight;
 mod propose;
 mod restart;
@@ -17,6 +21,7 @@ mod status;
 mod targets;
 mod version;
 mod versions;
+mod workload;
 
 use std::path::Path;
 
@@ -54,6 +59,9 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Rollout(command) => rollout::run(&global, command).await,
+        Command::Pods(command) => pods::run(&global, command).await,
+        Command::Jobs(command) => jobs::run(&global, command).await,
+        Command::CronJobs(command) => cronjobs::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,

@@ -5,6 +5,8 @@
 //! Writing never panics and never stops an operation: the terminal may go away, and the disk behind a redirection may be
 //! full, while a machine is half way through its turn. A result that could not be written changes the exit code at the end.
 
+mod columns;
+
 use std::{
     io::{self, ErrorKind, Write},
     sync::{
@@ -15,6 +17,7 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 
+pub use self::columns::columns;
 use crate::exit::Exit;
 
 /// Set once standard error took a line no more. Nobody sees any progress from then on.

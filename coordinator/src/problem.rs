@@ -8,6 +8,7 @@ use crate::{
     cluster::{ClusterError, ConnectError, LockError},
     drain::{self, DrainError},
     text,
+    workloads::replace::LookupError,
 };
 
 impl From<ConnectError> for Problem {
@@ -63,6 +64,19 @@ impl From<DrainError> for Problem {
             _ => Vec::new(),
         };
         Self::new(kind, chain(&error)).details(never).details(error.remains().lines(usher_common::clock::now()))
+    }
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        let LookupError::Missing { kind, namespace, nearest, .. } = &error else {
+            let LookupError::Cluster(error) = error else { return Self::failed(chain(&error)) };
+            return error.into();
+        };
+        let mut problem = Self::refused(error.to_string());
+        problem.hints.extend(nearest.as_ref().map(|name| format!("did you mean {name}?")));
+        let command = if *kind == "job" { "jobs" } else { "cronjobs" };
+        problem.hint(format!("see them: usher {command} list -n {namespace}"))
     }
 }
 

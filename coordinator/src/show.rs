@@ -37,8 +37,16 @@ pub enum Kind {
     ConfigCheckList,
     /// `usher config view`.
     ConfigView,
+    /// `usher cronjobs list`.
+    CronJobList,
     /// Any command that ended without a result.
     Failure,
+    /// `usher jobs list`.
+    JobList,
+    /// What `usher job delete` and `usher cronjob refresh` would do.
+    JobPlan,
+    /// What they did.
+    JobReport,
     /// `usher leaders`.
     LeaderList,
     /// `usher nodes`.
@@ -47,6 +55,8 @@ pub enum Kind {
     Task,
     /// A change with `--dry-run`.
     Plan,
+    /// `usher pods list`.
+    PodList,
     /// `usher preflight`.
     Preflight,
     /// A change that was begun.

@@ -27,6 +27,14 @@ impl Namespaces {
         }
     }
 
+    /// The one namespace; None for all of them.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::One(name) => Some(name),
+        }
+    }
+
     /// The objects of a kind in these namespaces.
     pub(crate) fn api<K>(&self, client: kube::Client) -> Api<K>
     where

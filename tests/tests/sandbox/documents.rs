@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::process::Command;
 use usher_testkit::{
-    apiserver::fixtures::{lease, pod},
+    apiserver::fixtures::{cron_job, job, lease, pod},
     sandbox::{Programs, Sandbox},
 };
 
@@ -24,6 +24,10 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     while document(&programs, &sandbox, "preflight w1", 0).await["drains"][0]["wait"] == 0 {}
     // Nothing would bring it back, so a drain of w2 is refused.
     sandbox.api().add(pod("shop/lone").on("w2"));
+
+    // A job that runs with an image of before, and one of no cron job.
+    sandbox.api().add(cron_job("shop/report").image("report:2").time_zone("Europe/Berlin"));
+    sandbox.api().add(job("shop/report-1").of("report").image("report:1")).add(job("shop/import"));
 
     let results = [
         ("status", "Status", 0),
@@ -42,6 +46,16 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("drain w2 --dry-run", "Plan", 3),
         ("drain w2 -r test --yes", "Failure", 3),
         ("cordon w1 -r test --yes", "Report", 0),
+        ("pods list -A", "PodList", 0),
+        ("jobs list -n shop", "JobList", 0),
+        ("cronjobs list -n shop", "CronJobList", 0),
+        ("job delete import -n shop --dry-run=server", "JobPlan", 0),
+        ("job delete import -n shop --yes", "JobReport", 0),
+        ("job delete import -n shop --yes", "Failure", 3),
+        ("job delete import -n shpo --yes", "Failure", 3),
+        ("cronjob refresh report -n shop --dry-run", "JobPlan", 0),
+        ("cronjob refresh -n shop --run --yes", "JobReport", 0),
+        ("pods list --node w9", "Failure", 3),
         ("agent status cp1", "AgentStatus", 0),
         ("agent units cp1", "UnitList", 0),
         ("agent restart cp1 kube-scheduler -r test --yes", "Task", 0),

@@ -1,0 +1,100 @@
+//! `usher cronjobs`.
+
+use jiff::Timestamp;
+use usher_common::clock;
+
+use super::{
+    job_plan::{carry_out, plan_text},
+    propose::namespaces,
+    workload::{Table, age, connect, dash, images, limit, say_if_none},
+};
+use crate::{
+    cli::{CronJobRefresh, CronJobsCommand, Global, Listed},
+    exit::Exit,
+    output::Format,
+    problem::Problem,
+    show::{self, Kind},
+    text,
+    workloads::{
+        CronJobRow, Namespaces, cron_jobs,
+        replace::{CronJobs, Options, refresh},
+    },
+};
+
+pub(super) async fn run(global: &Global, command: CronJobsCommand) -> Result<Exit, Problem> {
+    match command {
+        CronJobsCommand::List(listed) => list(global, &listed).await,
+        CronJobsCommand::Refresh(arguments) => refresh_jobs(global, arguments).await,
+    }
+}
+
+async fn list(global: &Global, listed: &Listed) -> Result<Exit, Problem> {
+    let cluster = connect(global).await?;
+    let namespaces = namespaces(&cluster, &listed.namespaced).await?;
+    let selector = listed.selector.as_ref().map(ToString::to_string);
+    let rows = cron_jobs(&cluster, &namespaces, selector.as_deref()).await?;
+    let wide = global.output != Format::Table;
+    let mut header = vec!["NAME", "SCHEDULE", "TIME ZONE", "SUSPENDED", "LAST RUN", "LAST SUCCESS", "NEXT", "ACTIVE"];
+    if wide {
+        header.extend(["CONCURRENCY", "AGE"]);
+    }
+    header.extend(["IMAGES", "STALE JOBS"]);
+    let now = clock::now();
+    let table = Table { namespaces: &namespaces, no_headers: listed.no_headers, header };
+    show::list(Kind::CronJobList, &rows, global.output, || {
+        table.render(&rows, |row| (&row.namespace, cells(row, wide, now)))
+    })?;
+    say_if_none(rows.len(), "cron jobs", &namespaces, listed);
+    Ok(Exit::Done)
+}
+
+fn cells(row: &CronJobRow, wide: bool, now: Timestamp) -> Vec<String> {
+    let facts = &row.facts;
+    let mut cells = vec![
+        facts.name.clone(),
+        facts.schedule.clone(),
+        facts.time_zone.clone().unwrap_or_else(dash),
+        if facts.suspended { "yes" } else { "no" }.to_owned(),
+        age(facts.last_schedule, now),
+        age(facts.last_success, now),
+        facts.next_run.map_or_else(dash, |at| format!("in {}", text::age(now, at))),
+        row.running.len().to_string(),
+    ];
+    if wide {
+        cells.extend([facts.concurrency_policy.clone(), age(row.created, now)]);
+    }
+    cells.extend([images(&row.images, wide), stale(row, wide)]);
+    cells
+}
+
+/// The jobs that still run with an earlier template: with the images they have, or else the fields that differ.
+fn stale(row: &CronJobRow, wide: bool) -> String {
+    let stale = row.running.iter().filter(|job| !job.differences.is_empty()).map(|job| {
+        let image_differs = job.differences.iter().any(|difference| difference.image.is_some());
+        let what = match image_differs {
+            true => images(&job.images, wide),
+            false => job.differences.iter().map(|it| it.field.as_str()).collect::<Vec<_>>().join(","),
+        };
+        format!("{} ({what})", job.name)
+    });
+    let stale: Vec<_> = stale.collect();
+    if stale.is_empty() { dash() } else { stale.join(", ") }
+}
+
+async fn refresh_jobs(global: &Global, arguments: CronJobRefresh) -> Result<Exit, Problem> {
+    let CronJobRefresh { name, namespaced, selector, run, timeout, change } = arguments;
+    let cluster = connect(global).await?;
+    let namespaces = namespaces(&cluster, &namespaced).await?;
+    let which = match (name, namespaces) {
+        (Some(name), Namespaces::One(namespace)) => {
+            let prefixes = ["cronjob/", "cronjobs/", "cronjob.batch/", "cronjobs.batch/", "cj/"];
+            let name = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).to_owned();
+            CronJobs::Named { namespace, name }
+        }
+        (_, namespaces) => CronJobs::All { namespaces, selector: selector.map(|selector| selector.to_string()) },
+    };
+    let plan = refresh(&cluster, &which, run).await?;
+    let options = Options { wait: true, timeout: limit(timeout), reason: change.reason.clone() };
+    let text = || plan_text(&plan, clock::now());
+    carry_out(global, &cluster, &change, &plan, &options, text).await
+}

@@ -1,0 +1,116 @@
+//! What the commands on pods and jobs have in common.
+
+use std::{borrow::Cow, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{cluster, site};
+use crate::{
+    cli::{Global, Listed},
+    cluster::Cluster,
+    output,
+    problem::Problem,
+    text,
+    workloads::Namespaces,
+};
+
+/// As much of a reason as a table shows without `-o wide`.
+const LONGEST_REASON: usize = 100;
+
+/// The cluster alone: neither Nodes nor agents are needed.
+pub(super) async fn connect(global: &Global) -> Result<Cluster, Problem> {
+    cluster(global, &site(global)?).await
+}
+
+/// A table, with the namespaces if there may be several.
+pub(super) struct Table<'a> {
+    pub(super) namespaces: &'a Namespaces,
+    pub(super) no_headers: bool,
+    pub(super) header: Vec<&'static str>,
+}
+
+impl Table<'_> {
+    /// `cells` gives the row's namespace and the rest of it.
+    pub(super) fn render<T>(self, rows: &[T], cells: impl Fn(&T) -> (&str, Vec<String>)) -> String {
+        let all = *self.namespaces == Namespaces::All;
+        let mut header = self.header;
+        if all {
+            header.insert(0, "NAMESPACE");
+        }
+        if self.no_headers {
+            header.fill("");
+        }
+        output::columns(&header, rows, |row| {
+            let (namespace, mut cells) = cells(row);
+            if all {
+                cells.insert(0, namespace.to_owned());
+            }
+            cells
+        })
+    }
+}
+
+/// Says on standard error that nothing was found: an empty table alone could be a mistake.
+pub(super) fn say_if_none(found: usize, what: &str, namespaces: &Namespaces, listed: &Listed) {
+    if found > 0 {
+        return;
+    }
+    let matching = listed.selector.as_ref().map(|selector| format!(" with the labels {selector}"));
+    let place = namespaces.name().map(|name| format!(" in the namespace {name}"));
+    output::progress(&format!("no {what}{}{}", matching.unwrap_or_default(), place.unwrap_or_default()));
+}
+
+pub(super) fn age(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map_or_else(dash, |at| text::age(at, now))
+}
+
+pub(super) fn dash() -> String {
+    "-".to_owned()
+}
+
+pub(super) fn or_dash(text: Option<&str>) -> String {
+    text.map_or_else(dash, str::to_owned)
+}
+
+/// A reason as a cell: in one line, and not longer than a line may be unless it is wanted whole.
+pub(super) fn reason(text: Option<&str>, whole: bool) -> String {
+    let Some(text) = text else { return dash() };
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) if !whole => format!("{}…", &line[..end]),
+        _ => line,
+    }
+}
+
+/// Images as a cell, without the registry and its folders unless they are wanted whole.
+pub(super) fn images(images: &[String], whole: bool) -> String {
+    let short = |image: &str| image.rsplit('/').next().unwrap_or(image).to_owned();
+    let cells: Vec<Cow<'_, str>> =
+        images.iter().map(|image| if whole { image.into() } else { short(image).into() }).collect();
+    if cells.is_empty() { dash() } else { cells.join(",") }
+}
+
+/// A limit of zero is none.
+pub(super) fn limit(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_unless_it_is_wanted_whole() {
+        let long = "a b\n  c ".repeat(40);
+        assert_eq!(reason(Some(&long), false).chars().count(), LONGEST_REASON + 1);
+        assert_eq!(reason(Some(&long), true).chars().count(), 239);
+        assert_eq!(reason(None, true), "-");
+    }
+
+    #[test]
+    fn an_image_keeps_its_name_tag_and_digest() {
+        let all = ["registry.example:5000/team/report:1".to_owned(), "busybox".to_owned()];
+        assert_eq!(images(&all, false), "report:1,busybox");
+        assert_eq!(images(&all, true), "registry.example:5000/team/report:1,busybox");
+    }
+}
