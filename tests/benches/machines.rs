@@ -9,6 +9,7 @@ mod machines {
     pub(crate) mod agent;
     pub(crate) mod drain;
     pub(crate) mod handover;
+    pub(crate) mod list;
     pub(crate) mod reboot;
     pub(crate) mod results;
     pub(crate) mod roll;
@@ -16,11 +17,11 @@ mod machines {
 }
 
 use anyhow::{Context as _, ensure};
-use machines::{agent, drain, handover, reboot, results::Results, roll, rollout};
+use machines::{agent, drain, handover, list, reboot, results::Results, roll, rollout};
 use usher_testkit::bed::Bed;
 
 /// In this order. The agent comes after the reboot, which leaves it an operation to be asked for.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "binaries",
     "reboot",
     "agent",
@@ -33,6 +34,7 @@ const PARTS: [&str; 12] = [
     "drain-pdb",
     "drain-many",
     "rollout-100",
+    "list-10k",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -75,6 +77,7 @@ async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::R
         "hand-over" => handover::measure(bed, results).await,
         "roll" => roll::measure(bed, results).await,
         "rollout-100" => rollout::measure(bed, results).await,
+        "list-10k" => list::measure(bed, results).await,
         "drain-many" => drain::many::measure(bed, results).await,
         "drain-moved" | "drain-pdb" => drain::twins::measure(bed, results, part).await,
         case => drain::bare::measure(bed, results, case).await,

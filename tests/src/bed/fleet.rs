@@ -17,7 +17,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    api::{EvictParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(500);
 /// Writes under way at once while a fleet is set up or taken down.
 const AT_ONCE: usize = 16;
+/// Objects to a page of a list.
+const PAGE: u32 = 500;
 
 /// A fleet of fake nodes. [`Bed::restore`] takes away one that was left behind.
 #[derive(Debug)]
@@ -174,6 +176,40 @@ impl Fleet {
             Ok(up.then_some(()))
         })
         .await
+    }
+
+    /// Makes pods that no scheduler sees to and no kubelet runs, only to be looked at. Their names begin with `prefix`.
+    ///
+    /// # Errors
+    /// If the server refuses them.
+    pub async fn pile(&self, prefix: &str, count: usize) -> anyhow::Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.bed.patient_client().await?, NAMESPACE);
+        stream::iter((0..count).map(Ok))
+            .try_for_each_concurrent(AT_ONCE, async |number| {
+                let pod = objects::loose_pod(&format!("{prefix}-{number}"));
+                pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+                anyhow::Ok(())
+            })
+            .await
+    }
+
+    /// Takes them away again: page by page, as one request for all would take longer than a server lets it.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub async fn clear_pile(&self) -> anyhow::Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.bed.patient_client().await?, NAMESPACE);
+        loop {
+            let page = pods.list_metadata(&ListParams::default().labels(objects::BARE).limit(PAGE)).await?;
+            if page.items.is_empty() {
+                return Ok(());
+            }
+            stream::iter(page.iter().map(Ok))
+                .try_for_each_concurrent(AT_ONCE, async |pod| {
+                    pods.delete(&pod.name_any(), &DeleteParams::default()).await.map(drop)
+                })
+                .await?;
+        }
     }
 
     /// Evicts the fleet's pods from a node, up to `at_once` at a time, and waits until they are gone: this takes as long as

@@ -10,6 +10,7 @@ mod door;
 mod drain;
 mod failures;
 mod interruptions;
+mod jobs;
 mod observe;
 mod proxy;
 mod reboot;

@@ -56,6 +56,16 @@ pub(super) fn bare_pod(name: &str, node: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec })
 }
 
+/// A pod that no scheduler sees to.
+pub(super) fn loose_pod(name: &str) -> Value {
+    let mut pod = bare_pod(name, "");
+    if let Some(spec) = pod["spec"].as_object_mut() {
+        spec.remove("nodeName");
+        spec.insert("schedulerName".to_owned(), json!("nobody"));
+    }
+    pod
+}
+
 fn metadata(labels: Value) -> Map<String, Value> {
     let annotations = json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080" });
     Map::from_iter([("labels".to_owned(), labels), ("annotations".to_owned(), annotations)])
