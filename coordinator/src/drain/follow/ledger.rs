@@ -133,7 +133,7 @@ impl Ledger {
         if let Some(Entry { facts, .. }) = self.entries.remove(uid) {
             let asked = facts.deletion.map(|deletion| deletion.requested);
             self.moved_claims |= !facts.claims.is_empty();
-            self.moved.push(MovedPod { pod: facts.pod, owner: facts.owner, asked });
+            self.moved.push(MovedPod { created: facts.created, pod: facts.pod, owner: facts.owner, asked });
         }
     }
 

@@ -65,8 +65,11 @@ fn successors(moved: &[MovedPod], mut present: Vec<PodFacts>) -> Whereabouts {
                 && pod.phase != Phase::Finished
                 && first_requested.is_none_or(|requested| pod.created.is_none_or(|created| created >= requested))
         };
-        let found: Vec<_> = present.iter().filter(is_successor).take(moved.len()).collect();
-        whereabouts.without_successor += moved.len() - found.len();
+        // A successor that was moved again, as when its new node was the next one: its own successor stands for both.
+        let again = |moved: &&&MovedPod| first_requested.zip(moved.created).is_some_and(|(first, made)| made >= first);
+        let gone = moved.len() - moved.iter().filter(again).count();
+        let found: Vec<_> = present.iter().filter(is_successor).take(gone).collect();
+        whereabouts.without_successor += gone - found.len();
         for pod in found {
             match &pod.node {
                 Some(node) => *whereabouts.by_node.entry(node.clone()).or_default() += 1,
@@ -97,7 +100,7 @@ mod tests {
 
     fn moved(owner: Option<Owner>, asked: i64) -> MovedPod {
         let pod = PodRef { namespace: "web".into(), name: "a".into(), uid: "u".into() };
-        MovedPod { pod, owner, asked: at(asked) }
+        MovedPod { created: at(asked - 60), pod, owner, asked: at(asked) }
     }
 
     fn present(owner: Option<Owner>, node: Option<&str>, created: i64) -> PodFacts {
@@ -118,6 +121,13 @@ mod tests {
         let found = successors(&gone, now);
         assert_eq!(found.by_node, BTreeMap::from([("w2".into(), 1), ("w3".into(), 1)]));
         assert_eq!((found.unscheduled, found.without_successor), (0, 2));
+    }
+
+    #[test]
+    fn a_successor_that_was_moved_again_counts_once() {
+        let again = MovedPod { created: at(101), ..moved(owner("r1"), 200) };
+        let found = successors(&[moved(owner("r1"), 100), again], vec![present(owner("r1"), Some("w1"), 200)]);
+        assert_eq!((found.by_node, found.without_successor), (BTreeMap::from([("w1".into(), 1)]), 0));
     }
 
     #[test]

@@ -118,6 +118,9 @@ pub enum StayReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MovedPod {
+    /// When it was made, by the server's clock.
+    #[serde(skip)]
+    pub created: Option<Timestamp>,
     /// In JSON its fields stand beside the others.
     #[serde(flatten)]
     pub pod: PodRef,
