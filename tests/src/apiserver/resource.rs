@@ -56,6 +56,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("", "endpoints", "endpoints", "Endpoints", &["ep"]),
     &namespaced("", "events", "event", "Event", &["ev"]),
     &namespaced("", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim", &["pvc"]),
+    &Resource { status: true, ..cluster("persistentvolumes", "persistentvolume", "PersistentVolume", &["pv"]) },
     &namespaced("", "secrets", "secret", "Secret", &[]),
     &namespaced("", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
     &Resource { status: true, ..namespaced("", "services", "service", "Service", &["svc"]) },
@@ -70,6 +71,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[]),
     &namespaced("events.k8s.io", "events", "event", "Event", &["ev"]),
     BUDGETS,
+    &Resource { group: "storage.k8s.io", ..cluster("csinodes", "csinode", "CSINode", &[]) },
     &Resource { group: "storage.k8s.io", ..cluster("volumeattachments", "volumeattachment", "VolumeAttachment", &[]) },
 ];
 
