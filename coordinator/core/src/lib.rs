@@ -2,7 +2,8 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, seconds, exit, drain, facts, target, schedule → problem, event, site, staging → request → plan (steps, gates) → operation
+//! text, seconds, exit, drain, facts, target, schedule, rebalance → problem, event, staging, versions → site → request
+//!     → plan (steps, gates) → operation
 //! ```
 
 pub mod drain;
@@ -12,6 +13,7 @@ pub mod facts;
 pub mod operation;
 pub mod plan;
 pub mod problem;
+pub mod rebalance;
 pub mod request;
 pub mod schedule;
 pub mod seconds;
