@@ -8,6 +8,7 @@ mod eviction;
 mod global;
 mod jobs;
 mod nodes;
+mod rebalance;
 mod reboot;
 mod restart;
 mod rollout;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     config::ConfigCommand,
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     nodes::{Drain, OnNodes, Preflight, Targets},
+    rebalance::Rebalance,
     reboot::Reboot,
     restart::Restart,
     rollout::{Follow, RolloutCommand, RolloutRestart, RolloutStatus, RolloutUndo, Scope},
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     Uncordon(OnNodes),
     /// Cordon nodes and evict their pods.
     Drain(Drain),
+    /// Move pods to nodes that have fewer than their share, gently: after a reboot a node is empty.
+    #[command(after_help = rebalance::EXAMPLES)]
+    Rebalance(Rebalance),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
     Preflight(Preflight),
     /// Restart workloads, follow their rollouts and take them back.

@@ -1,4 +1,5 @@
-//! The Kubernetes API: the only module, with [`crate::drain`] and [`crate::workloads`], that knows kube's types. Everything else sees plain data.
+//! The Kubernetes API: the only module, with [`crate::drain`], [`crate::rebalance`] and [`crate::workloads`], that knows kube's
+//! types. Everything else sees plain data.
 //!
 //! Requests survive the restart of an apiserver: reads, and writes that are safe to repeat, are tried again while no
 //! server answers, until a deadline. A balancer that does not retry breaks the odd connection in every roll.

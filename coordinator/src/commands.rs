@@ -14,6 +14,7 @@ mod nodes;
 mod pods;
 mod preflight;
 mod propose;
+mod rebalance;
 mod restart;
 mod rollout;
 mod staging;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Cordon(arguments) => nodes::cordon(&global, arguments).await,
         Command::Uncordon(arguments) => nodes::uncordon(&global, arguments).await,
         Command::Drain(arguments) => nodes::drain(&global, arguments).await,
+        Command::Rebalance(arguments) => rebalance::rebalance(&global, arguments).await,
         Command::Preflight(arguments) => preflight::preflight(&global, arguments).await,
         Command::Rollout(command) => rollout::run(&global, command).await,
         Command::Pods(command) => pods::run(&global, command).await,

@@ -9,15 +9,15 @@
 //!
 //! The rooms, each of which imports only from those before it: `report` (data and text), `select` (pods, filters, policy),
 //! `evict` (requests and their pace), `verdict` (what would happen), `follow` (watches, the ledger, the deadline); then `run`, the
-//! loop of one drain, and `drainer`, the entry point.
+//! loop of one drain, and `drainer`, the entry point. [`crate::rebalance`] uses the first five as well.
 
 mod drainer;
-mod evict;
-mod follow;
-mod report;
+pub(crate) mod evict;
+pub(crate) mod follow;
+pub(crate) mod report;
 mod run;
-mod select;
-mod verdict;
+pub(crate) mod select;
+pub(crate) mod verdict;
 
 pub use usher_core::drain::{DrainOptions, DrainPolicy, Escalation, PodSelector};
 

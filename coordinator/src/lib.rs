@@ -3,11 +3,11 @@
 //! What usher decides is in `usher-core`; here are the edges, and carrying it out. One way leads through, with no way back up:
 //!
 //! ```text
-//! cli → commands → operation (world: facts → plan, under the lock) → runner → steps → { cluster, drain | agents, tasks | exec }
+//! cli → commands → operation (world: facts → plan, under the lock) → runner → steps → { cluster, drain, rebalance | agents, tasks | exec }
 //!                                                                       → events → { progress | report }
 //! ```
 //!
-//! kube's types stop at [`cluster`], [`drain`] and [`workloads`], tonic's at [`agents`].
+//! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`].
 
 pub mod agents;
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod operation;
 pub mod output;
 pub mod problem;
 pub mod progress;
+pub mod rebalance;
 pub mod report;
 pub mod rotation;
 pub mod runner;

@@ -1,6 +1,8 @@
 //! The way of every change: facts, plan, lock, plan again, run, release. It neither asks nor prints: a command does that
 //! between [`plan()`] and [`carry_out`], and reads the events.
 
+mod follow_up;
+mod nodes;
 mod preflight;
 
 use std::time::Duration;
@@ -9,7 +11,12 @@ use tokio::time::Instant;
 use usher_common::chain;
 use usher_core::operation::Mandate;
 
-pub use self::preflight::{refusal, short_refusal};
+use self::follow_up::Means;
+pub use self::{
+    follow_up::FollowUp,
+    nodes::{NodeChange, NodeState},
+    preflight::{refusal, short_refusal},
+};
 use crate::{
     cluster::{Lock, LockRequest},
     drain::{Confirm, DrainPreview, Whereabouts, whereabouts},
@@ -20,7 +27,8 @@ use crate::{
     interrupt::Interrupt,
     plan::{self, Plan, step::Step},
     problem::Problem,
-    request::Request,
+    rebalance::{RebalancePreview, Rebalancer},
+    request::{self, Rebalance, Request},
     runner::{Outcome, Run},
     world::World,
 };
@@ -31,13 +39,20 @@ pub struct Planned {
     pub plan: Plan,
     pub facts: Inventory,
     pub drains: Vec<DrainPreview>,
+    /// What a rebalance would move; None if the request is for none.
+    pub rebalance: Option<RebalancePreview>,
 }
 
 /// An operation that came to its end.
 #[derive(Debug)]
 pub struct Ended {
     pub outcome: Outcome,
+    /// Without what followed.
     pub took: Duration,
+    /// What followed its turns; None if nothing was wanted, or it did not come to that.
+    pub rebalance: Option<FollowUp>,
+    /// The Nodes of the machines of a reboot.
+    pub nodes: Vec<NodeChange>,
     /// Who leads each component now, if that was asked.
     pub leaders: Option<Leaders>,
     /// Where the pods that were moved run now.
@@ -67,7 +82,13 @@ pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<
         Some(options) => world.drainer().await.previews(&nodes, &options, confirm).await?,
         None => Vec::new(),
     };
-    Ok(Planned { plan, facts, drains })
+    let rebalance = match (&request.kind, request.drain_options(&world.site)) {
+        (request::Kind::Rebalance(Rebalance { nodes, max_moves, .. }), Some(options)) => {
+            Some(Rebalancer::new(&world.drainer, &options).preview(nodes, *max_moves).await?)
+        }
+        _ => None,
+    };
+    Ok(Planned { plan, facts, drains, rebalance })
 }
 
 /// Carries out a request under the operator's name. Takes the lock if the request needs it, and plans again under it: what
@@ -126,15 +147,23 @@ async fn run(
         reason: request.reason.clone(),
     });
     let drain = request.drain_options(&world.site).unwrap_or_default();
-    let running = Run { world, request, mandate, drain: &drain, lock, interrupt, events };
+    let running = Run { world, request, mandate, drain: &drain, lock, interrupt, events, turns_before: 0 };
     let outcome = running.to_end(plan, facts).await;
     let took = begun.elapsed();
     let leaders = match (&request.kind, outcome.exit) {
-        (crate::request::Kind::Restart(_), Exit::Done) => leaders_now(world, request, &planned.facts).await,
+        (request::Kind::Restart(_), Exit::Done) => leaders_now(world, request, &planned.facts).await,
+        _ => None,
+    };
+    let rebalance = match outcome.exit {
+        Exit::Done => Means { world, mandate, lock, interrupt, events }.rebalance(request, &outcome.done).await,
         _ => None,
     };
     let pods = pods_now(world, &outcome).await;
-    Ok(Ended { outcome, took, leaders, pods })
+    let nodes = match &request.kind {
+        request::Kind::Reboot(_) => nodes::nodes(world, &outcome, &planned.facts).await,
+        _ => Vec::new(),
+    };
+    Ok(Ended { outcome, took, rebalance, nodes, leaders, pods })
 }
 
 fn scope(world: &World, request: &Request) -> crate::facts::Scope {

@@ -7,6 +7,7 @@ use crate::{
     agents::AgentError,
     cluster::{ClusterError, ConnectError, LockError},
     drain::{self, DrainError},
+    rebalance::RebalanceError,
     text,
     workloads::replace::LookupError,
 };
@@ -77,6 +78,27 @@ impl From<LookupError> for Problem {
         problem.hints.extend(nearest.as_ref().map(|name| format!("did you mean {name}?")));
         let command = if *kind == "job" { "jobs" } else { "cronjobs" };
         problem.hint(format!("see them: usher {command} list -n {namespace}"))
+    }
+}
+
+impl From<RebalanceError> for Problem {
+    fn from(error: RebalanceError) -> Self {
+        let message = chain(&error);
+        match error {
+            RebalanceError::Survey(error) => error.into(),
+            RebalanceError::Api { .. } => Self::failed(message),
+            RebalanceError::Closed { node } => {
+                Self::failed(message).hint(format!("see why: usher nodes; kubectl describe node {node}"))
+            }
+            RebalanceError::NotReady { pod, successor, node, .. } => {
+                let place = node.map_or_else(|| "it is on no node yet".to_owned(), |node| format!("it is on {node}"));
+                let what = match successor {
+                    Some(name) => format!("kubectl -n {} describe pod {name}", pod.namespace),
+                    None => format!("kubectl -n {} get events", pod.namespace),
+                };
+                Self::timed_out(message).detail(place).hint(format!("see what it waits for: {what}"))
+            }
+        }
     }
 }
 

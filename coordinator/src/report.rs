@@ -1,18 +1,21 @@
 //! The report: what an operation did and where it left things, from its events and its outcome.
 
+mod text;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+use self::text::{followed, leaders_in_words, rebalance_them, summary, to_go_on};
 use crate::{
     drain::Whereabouts,
     event::{Event, Kind},
     exit::Exit,
-    operation::{Ended, Leaders},
+    operation::{Ended, FollowUp, NodeChange},
     plan::Target,
-    request::{self, Request},
+    rebalance::Moved,
+    request::Request,
     runner::Outcome,
-    text,
 };
 
 /// The final report; `-o json` prints it as it is.
@@ -47,6 +50,12 @@ pub struct Report {
     /// Where those pods' successors are now. Which of them came from which machine cannot be told: their controllers make
     /// them for all.
     pub pods: Option<Whereabouts>,
+    /// The Nodes of rebooted machines, before and after.
+    pub nodes: Vec<NodeChange>,
+    /// Pods that were moved by a rebalance, in the order in which their successors became ready.
+    pub moves: Vec<Moved>,
+    /// How the rebalance ended that followed a reboot; None if none was wanted, or it did not come to that.
+    pub rebalance: Option<Outcome>,
 }
 
 /// What happened to one machine.
@@ -105,19 +114,40 @@ impl Digest {
 impl Report {
     /// The report of an operation that ended, still without what happened on the way.
     pub fn of(operation: &str, cluster: &str, request: &Request, ended: Ended) -> Self {
-        let Ended { outcome, took, leaders, pods } = ended;
+        let Ended { outcome, mut took, rebalance, nodes, leaders, pods } = ended;
         let mut summary = summary(request, &outcome, took);
         summary.extend(leaders.as_ref().map(leaders_in_words));
-        let (details, mut next) =
+        let (mut details, mut next) =
             outcome.problem.clone().map(|problem| (problem.details, problem.hints)).unwrap_or_default();
         if !outcome.exit.changed_nothing() {
             next.extend(to_go_on(request, &outcome));
         }
+        let mut exit = outcome.exit;
+        let mut moves = outcome.relocated;
+        let mut after = None;
+        match rebalance {
+            Some(follow_up) => {
+                took += follow_up.took;
+                summary.push_str(&followed(&follow_up));
+                let FollowUp { request, outcome, .. } = follow_up;
+                if let Some(problem) = &outcome.problem {
+                    // The machines have rebooted, whatever became of their pods.
+                    exit = if outcome.exit == Exit::Interrupted { outcome.exit } else { Exit::Partly };
+                    details.extend(problem.details.iter().cloned());
+                    next.extend(problem.hints.iter().cloned());
+                    next.extend(to_go_on(&request, &outcome));
+                }
+                moves.extend(outcome.relocated.iter().cloned());
+                after = Some(outcome);
+            }
+            None if exit == Exit::Done => next.extend(rebalance_them(request, &nodes)),
+            None => {}
+        }
         Self {
             operation: operation.to_owned(),
             cluster: cluster.to_owned(),
-            exit: outcome.exit,
-            exit_code: outcome.exit.code(),
+            exit,
+            exit_code: exit.code(),
             summary,
             details,
             next,
@@ -130,6 +160,9 @@ impl Report {
             in_doubt: outcome.in_doubt,
             warnings: Vec::new(),
             pods,
+            nodes,
+            moves,
+            rebalance: after,
         }
     }
 
@@ -138,92 +171,6 @@ impl Report {
     pub fn with(self, Digest { turns, warnings }: Digest) -> Self {
         Self { turns: turns.into_values().collect(), warnings, ..self }
     }
-}
-
-/// What is done and what is not, in one sentence.
-fn summary(request: &Request, outcome: &Outcome, took: Duration) -> String {
-    let total = outcome.done.len() + outcome.left().count();
-    let done = outcome.done.len();
-    let participle = request.participle();
-    let Some(problem) = &outcome.problem else {
-        let machines: Vec<_> = outcome.done.iter().map(Target::machine).collect();
-        let what = match (&request.kind, done) {
-            (_, 0) => return "nothing to do".to_owned(),
-            (request::Kind::Restart(_), _) => format!("{done} of {total}"),
-            _ => text::list(&machines),
-        };
-        return format!("{what} {participle} in {}.", text::took(took));
-    };
-    let verb = match outcome.exit {
-        Exit::Refused => return format!("refused: {}", problem.message),
-        Exit::Interrupted => "interrupted",
-        Exit::TimedOut => "timed out",
-        _ => "stopped",
-    };
-    let mut state = format!("{done} of {total} {participle}");
-    if !outcome.untouched.is_empty() {
-        let mut names: Vec<_> = outcome.untouched.iter().map(Target::machine).collect();
-        names.dedup();
-        state.push_str(&format!("; not touched: {}", names.join(", ")));
-    }
-    format!("{verb}: {} ({state})", problem.message)
-}
-
-/// The command that does what is left, with every flag. A machine in doubt is left out: it may be rebooting.
-fn to_go_on(request: &Request, outcome: &Outcome) -> Option<String> {
-    let left: Vec<_> = outcome.left().filter(|target| outcome.in_doubt.as_deref() != Some(target.machine())).collect();
-    Some(format!("to go on: {}", request.only(&left)?.command_line()))
-}
-
-fn leaders_in_words(leaders: &Leaders) -> String {
-    let names: Vec<_> = leaders.now.iter().map(|(component, machine)| format!("{component} {machine}")).collect();
-    let how = if leaders.moved { "Leaders now" } else { "Leaders as before" };
-    format!(" {how}: {}.", names.join(", "))
-}
-
-impl Report {
-    /// The report for people.
-    pub fn to_text(&self) -> String {
-        let mut lines = vec![self.summary.clone()];
-        if let Some(pods) = &self.pods {
-            lines.push(format!("Pods of {}: {}.", machines(&self.drained), places(pods)));
-            if self.exit == Exit::Done {
-                lines.push("Pods do not come back by themselves.".to_owned());
-            }
-        }
-        lines.extend(self.details.iter().map(|line| format!("  {line}")));
-        lines.extend(self.next.iter().map(|line| format!("  {line}")));
-        if self.exit != Exit::Done {
-            lines.push(self.exit.last_line());
-        }
-        lines.join("\n")
-    }
-}
-
-/// Up to this many are named one by one.
-const FEW: usize = 4;
-
-fn machines(names: &[String]) -> String {
-    if names.len() > FEW { format!("{} machines", names.len()) } else { text::list(names) }
-}
-
-/// `12 on w2, 3 on w3, 1 on no node yet`: the nodes that took most come first.
-fn places(pods: &Whereabouts) -> String {
-    let mut nodes: Vec<_> = pods.by_node.iter().collect();
-    nodes.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-    let (named, others) = nodes.split_at(nodes.len().min(FEW));
-    let mut places: Vec<_> = named.iter().map(|(node, count)| format!("{count} on {node}")).collect();
-    if !others.is_empty() {
-        let pods: usize = others.iter().map(|(_, count)| **count).sum();
-        places.push(format!("{pods} on {} more", others.len()));
-    }
-    if pods.unscheduled > 0 {
-        places.push(format!("{} on no node yet", pods.unscheduled));
-    }
-    if pods.without_successor > 0 {
-        places.push(format!("{} without a successor", pods.without_successor));
-    }
-    places.join(", ")
 }
 
 #[cfg(test)]
@@ -249,15 +196,5 @@ mod tests {
         assert_eq!(machines, ["w1", "w2"]);
         assert_eq!(reports[0].facts, ["drain: 8 pods moved", "cordon taken back: uncordoned"]);
         assert_eq!((reports[0].done, reports[0].took), (false, 4.5));
-    }
-
-    #[test]
-    fn a_few_places_are_named_and_the_rest_is_counted() {
-        let by_node = [("a", 1), ("b", 9), ("c", 2), ("d", 3), ("e", 4), ("f", 1)];
-        let by_node = by_node.into_iter().map(|(node, count)| (node.to_owned(), count)).collect();
-        let pods = Whereabouts { by_node, unscheduled: 2, without_successor: 0 };
-        assert_eq!(places(&pods), "9 on b, 4 on e, 3 on d, 2 on c, 2 on 2 more, 2 on no node yet");
-        let names = |number: usize| (0..number).map(|it| format!("w{it}")).collect::<Vec<_>>();
-        assert_eq!((machines(&names(2)), machines(&names(5))), ("w0 and w1".to_owned(), "5 machines".to_owned()));
     }
 }

@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub lock: Option<&'a Lock>,
     pub interrupt: &'a Interrupt,
     pub events: &'a Events,
+    /// Turns of the same operation that came before: the numbers of these go on from there.
+    pub turns_before: usize,
 }
 
 /// A turn of the operation, and how far it is.
@@ -62,7 +64,7 @@ impl Run<'_> {
         // Set at a turn's failure, before it is taken back: no further turn begins meanwhile.
         let failing = AtomicBool::new(false);
         let mut running = FuturesUnordered::new();
-        let (mut begun, mut is_planned) = (0, true);
+        let (mut begun, mut is_planned) = (self.turns_before, true);
         loop {
             if !is_planned && account.may_go_on() {
                 match self.plan_again(&mut items).await {

@@ -13,6 +13,7 @@ mod handover;
 mod leaders;
 mod pool;
 mod ready;
+mod rebalance;
 mod reboot;
 mod unit;
 mod wait;
@@ -40,6 +41,7 @@ pub async fn check(step: &Step, context: &Context<'_>) -> Result<Option<String>,
         | Step::ProveUnits
         | Step::ProveControlPlane { .. }
         | Step::ProveReady { .. }
+        | Step::Rebalance { .. }
         | Step::Gap { .. } => Ok(None),
     }
 }
@@ -65,6 +67,9 @@ pub async fn apply(step: &Step, context: &mut Context<'_>) -> Result<(), Problem
         Step::ProveControlPlane { led } => leaders::prove(context, led.as_deref()).await,
         Step::ProveReady { cordoned } => ready::prove_node(context, *cordoned).await,
         Step::Uncordon { only_ours } => cordon::uncordon(context, *only_ours).await,
+        Step::Rebalance { among, max_moves, at_a_time } => {
+            rebalance::rebalance(context, among, *max_moves, *at_a_time).await
+        }
         Step::Gap { wait } => gap(context, *wait).await,
     }
 }
@@ -94,6 +99,7 @@ pub async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), Problem>
         | Step::ProveControlPlane { .. }
         | Step::ProveReady { .. }
         | Step::Uncordon { .. }
+        | Step::Rebalance { .. }
         | Step::Gap { .. } => Ok(()),
     }
 }

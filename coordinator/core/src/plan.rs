@@ -8,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gates;
+mod rebalance;
 mod reboot;
 mod restart;
 mod sequence;
@@ -88,6 +89,7 @@ pub fn scope_of_next(request: &Request, left: &[Turn]) -> Scope {
             ..Scope::default()
         },
         Kind::Reboot(_) => Scope { machines: [next.machine().to_owned()].into(), ..Scope::default() },
+        Kind::Rebalance(_) => Scope { nodes: [next.machine().to_owned()].into(), ..Scope::default() },
         Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Scope::default(),
     }
 }
@@ -103,6 +105,7 @@ fn draw(request: &Request, left: Option<&[Turn]>, facts: &Inventory, site: &Site
             let steps = [Step::Preflight, Step::Cordon { keep: true }, Step::Drain, Step::ProveCordoned];
             (simple(&drain.nodes, &steps), Vec::new())
         }
+        Kind::Rebalance(rebalance) => (rebalance::turns(rebalance, left), Vec::new()),
     };
     Ok(Plan { turns, pace: request.pace(), warnings })
 }

@@ -12,7 +12,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::{command_line::quote, connection::Connection, eviction::Eviction};
-use crate::{drain::DrainOptions, facts::Scope, schedule::Pace, seconds, site::Site, target::Target};
+use crate::{
+    drain::{DrainOptions, PodSelector},
+    facts::Scope,
+    schedule::Pace,
+    seconds,
+    site::Site,
+    target::Target,
+};
 
 /// A change that an operator wants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +44,7 @@ pub enum Kind {
     Cordon(OnNodes),
     Uncordon(OnNodes),
     Drain(Drain),
+    Rebalance(Rebalance),
 }
 
 /// Restart components of the control plane, the leader last.
@@ -78,6 +86,8 @@ pub struct Reboot {
     pub handover: Option<bool>,
     /// Names of inhibitors and users (`user:NAME`) that do not count.
     pub override_blockers: Vec<String>,
+    /// Move pods back when all machines have rebooted.
+    pub rebalance: bool,
     pub eviction: Eviction,
 }
 
@@ -98,6 +108,22 @@ pub struct Drain {
     pub eviction: Eviction,
 }
 
+/// Move pods to Nodes that have fewer than their share, by eviction and a few at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebalance {
+    /// The Nodes that get pods.
+    pub nodes: Vec<String>,
+    /// At most so many pods to each Node; unset, as many as its share needs.
+    pub max_moves: Option<usize>,
+    /// How many pods are under way at a time; at least 1.
+    pub concurrency: usize,
+    /// Only the pods with these labels.
+    pub pod_selector: Option<PodSelector>,
+    /// Not the pods with these labels.
+    pub skip_pods: Vec<PodSelector>,
+}
+
 impl Request {
     /// The subcommand: `restart`, `reboot`, …
     pub fn verb(&self) -> &'static str {
@@ -107,6 +133,7 @@ impl Request {
             Kind::Cordon(_) => "cordon",
             Kind::Uncordon(_) => "uncordon",
             Kind::Drain(_) => "drain",
+            Kind::Rebalance(_) => "rebalance",
         }
     }
 
@@ -118,13 +145,14 @@ impl Request {
             Kind::Cordon(_) => "cordoned",
             Kind::Uncordon(_) => "uncordoned",
             Kind::Drain(_) => "drained",
+            Kind::Rebalance(_) => "rebalanced",
         }
     }
 
     /// Whether it needs the cluster's lock: cordon and uncordon are one write for each Node and need none.
     pub fn needs_lock(&self) -> bool {
         match &self.kind {
-            Kind::Restart(_) | Kind::Reboot(_) | Kind::Drain(_) => true,
+            Kind::Restart(_) | Kind::Reboot(_) | Kind::Drain(_) | Kind::Rebalance(_) => true,
             Kind::Cordon(_) | Kind::Uncordon(_) => false,
         }
     }
@@ -132,7 +160,7 @@ impl Request {
     /// Whether the order of turns depends on facts that change, so that it is decided again before each turn.
     pub fn is_planned_again(&self) -> bool {
         match &self.kind {
-            Kind::Restart(_) | Kind::Reboot(_) => true,
+            Kind::Restart(_) | Kind::Reboot(_) | Kind::Rebalance(_) => true,
             Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => false,
         }
     }
@@ -141,7 +169,9 @@ impl Request {
     pub fn pace(&self) -> Pace {
         match &self.kind {
             Kind::Drain(drain) => Pace { at_a_time: drain.concurrency.max(1), prepare_all: true },
-            Kind::Restart(_) | Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) => Pace::ONE_BY_ONE,
+            Kind::Restart(_) | Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Rebalance(_) => {
+                Pace::ONE_BY_ONE
+            }
         }
     }
 
@@ -154,17 +184,23 @@ impl Request {
                 machines: reboot.machines.iter().cloned().collect(),
                 ..Scope::default()
             },
-            Kind::Drain(drain) => Scope { nodes: drain.nodes.iter().cloned().collect(), ..Scope::default() },
+            Kind::Drain(Drain { nodes, .. }) | Kind::Rebalance(Rebalance { nodes, .. }) => {
+                Scope { nodes: nodes.iter().cloned().collect(), ..Scope::default() }
+            }
             Kind::Cordon(_) | Kind::Uncordon(_) => Scope::default(),
         }
     }
 
-    /// What its drains may do, by the operator's flags and the site's policy; None if it drains nothing.
+    /// What its evictions may do, by the operator's flags and the site's policy; None if it evicts nothing.
     pub fn drain_options(&self, site: &Site) -> Option<DrainOptions> {
         match &self.kind {
             Kind::Reboot(reboot) => (!reboot.impolite).then(|| reboot.eviction.options(site)),
             Kind::Drain(drain) => {
                 Some(DrainOptions { closed: drain.nodes.iter().cloned().collect(), ..drain.eviction.options(site) })
+            }
+            Kind::Rebalance(Rebalance { pod_selector, skip_pods, .. }) => {
+                let (pod_selector, skip_pods) = (pod_selector.clone(), skip_pods.clone());
+                Some(Eviction { pod_selector, skip_pods, ..Eviction::default() }.options(site))
             }
             Kind::Restart(_) | Kind::Cordon(_) | Kind::Uncordon(_) => None,
         }
@@ -174,7 +210,7 @@ impl Request {
     pub fn override_blockers(&self) -> &[String] {
         match &self.kind {
             Kind::Reboot(reboot) => &reboot.override_blockers,
-            Kind::Restart(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => &[],
+            Kind::Restart(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) | Kind::Rebalance(_) => &[],
         }
     }
 
@@ -185,8 +221,21 @@ impl Request {
                 .assumed_leaders
                 .iter()
                 .any(|assumed| assumed.component == component && assumed.machine.is_none()),
-            Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => false,
+            Kind::Reboot(_) | Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) | Kind::Rebalance(_) => false,
         }
+    }
+
+    /// The request that follows once these machines have rebooted: to move pods back to their Nodes. None if that is not wanted.
+    pub fn rebalance_of(&self, nodes: Vec<String>) -> Option<Self> {
+        let Kind::Reboot(Reboot { rebalance: true, eviction, .. }) = &self.kind else { return None };
+        let rebalance = Rebalance {
+            nodes,
+            concurrency: 1,
+            pod_selector: eviction.pod_selector.clone(),
+            skip_pods: eviction.skip_pods.clone(),
+            ..Rebalance::default()
+        };
+        (!rebalance.nodes.is_empty()).then(|| Self { kind: Kind::Rebalance(rebalance), ..self.clone() })
     }
 
     /// The same request for these turns alone; None if there are none.
@@ -216,6 +265,7 @@ impl Request {
             Kind::Cordon(_) => Kind::Cordon(OnNodes { nodes: machines }),
             Kind::Uncordon(_) => Kind::Uncordon(OnNodes { nodes: machines }),
             Kind::Drain(drain) => Kind::Drain(Drain { nodes: machines, ..drain }),
+            Kind::Rebalance(rebalance) => Kind::Rebalance(Rebalance { nodes: machines, ..rebalance }),
         };
         Some(Self { kind, ..self.clone() })
     }

@@ -1,4 +1,4 @@
-//! The pods that belong to a node itself: of DaemonSets, and static ones.
+//! The pods of a node: those that belong to it (of DaemonSets, and static ones), and its guests.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -39,6 +39,16 @@ impl Cluster {
         let pods = self.pods_on(node).await?;
         let waiting = pods.iter().filter(|pod| is_nodes_own(pod) && !is_finished(pod) && !is_ready(pod));
         Ok(waiting.map(place).collect())
+    }
+
+    /// How many pods the node has that do not belong to it: neither of DaemonSets nor static, and neither ended nor on their way.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn guests_on(&self, node: &str) -> Result<usize, ClusterError> {
+        let pods = self.pods_on(node).await?;
+        Ok(pods.iter().filter(|pod| !is_nodes_own(pod) && !is_finished(pod)).count())
     }
 
     async fn pods_on(&self, node: &str) -> Result<ObjectList<Pod>, ClusterError> {

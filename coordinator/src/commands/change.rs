@@ -16,9 +16,10 @@ use crate::{
     plan::Plan,
     problem::Problem,
     progress,
+    rebalance::RebalancePreview,
     report::Report,
     request::{self, Request},
-    show,
+    show, text,
     world::World,
 };
 
@@ -44,11 +45,21 @@ pub(super) async fn carry_out(
         return show_plan(global, world, &request, &planned, &options);
     }
     if planned.plan.turns.is_empty() {
-        let document = PlannedDocument { plan: &planned.plan, drains: &[] };
+        let document = PlannedDocument { plan: &planned.plan, drains: &[], rebalance: None };
         show::show(show::Kind::Plan, &document, global.output, || "nothing to do".to_owned())?;
         return Ok(Exit::Done);
     }
+    if let Some(rebalance) = planned.rebalance.as_ref().filter(|rebalance| rebalance.moves.is_empty()) {
+        let document = PlannedDocument { plan: &planned.plan, drains: &[], rebalance: Some(rebalance) };
+        let text = || [vec!["nothing to do".to_owned()], rebalance_lines(rebalance)].concat().join("\n");
+        show::show(show::Kind::Plan, &document, global.output, text)?;
+        return Ok(Exit::Done);
+    }
     output::progress(&planned.plan.to_text(&world.site));
+    planned.rebalance.iter().flat_map(rebalance_lines).for_each(|line| output::progress(&line));
+    if let Some(line) = follow_up(&request, &planned.plan) {
+        output::progress(&line);
+    }
     if let Some(refusal) = operation::refusal(&planned.drains, &options) {
         return Err(refusal);
     }
@@ -106,6 +117,19 @@ struct PlannedDocument<'a> {
     plan: &'a Plan,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     drains: &'a [DrainPreview],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebalance: Option<&'a RebalancePreview>,
+}
+
+fn rebalance_lines(preview: &RebalancePreview) -> Vec<String> {
+    preview.lines(|header, rows| output::table(header, rows))
+}
+
+/// What comes after the turns of a reboot, if that is wanted.
+fn follow_up(request: &Request, plan: &Plan) -> Option<String> {
+    let machines = plan.turns.iter().map(|turn| turn.machine().to_owned()).collect();
+    let request::Kind::Rebalance(rebalance) = request.rebalance_of(machines)?.kind else { return None };
+    Some(format!("Then pods are moved back to {}, one at a time.", text::list(&rebalance.nodes)))
 }
 
 /// The plan of a dry run. It ends as the real run would if that would be refused.
@@ -116,9 +140,12 @@ fn show_plan(
     planned: &Planned,
     options: &DrainOptions,
 ) -> Result<Exit, Problem> {
-    let Planned { plan, drains, .. } = planned;
-    show::show(show::Kind::Plan, &PlannedDocument { plan, drains }, global.output, || {
+    let Planned { plan, drains, rebalance, .. } = planned;
+    let document = PlannedDocument { plan, drains, rebalance: rebalance.as_ref() };
+    show::show(show::Kind::Plan, &document, global.output, || {
         let mut lines = vec![plan.to_text(&world.site)];
+        lines.extend(rebalance.iter().flat_map(rebalance_lines));
+        lines.extend(follow_up(request, plan));
         lines.extend(preflight::lines(drains));
         if matches!(request.kind, request::Kind::Restart(_)) && plan.turns.len() > 1 {
             lines.push("The order follows the leaders: it is read again before each machine.".to_owned());

@@ -79,6 +79,15 @@ impl Drainer {
         Self { clock_offset: offset, ..self }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The bound on evictions that everything shares which evicts through this client.
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// Assesses the nodes' pods, their budgets, and where their successors could run. Changes nothing.
     ///
     /// # Errors

@@ -9,9 +9,10 @@ mod whereabouts;
 
 pub use self::whereabouts::{Whereabouts, whereabouts};
 pub(crate) use self::{
-    budgets::BudgetWatches,
+    budgets::{BudgetUpdate, BudgetWatches},
     deadline::Deadline,
     ledger::{Action, Ledger, Request, Strategy},
     pods::{PodUpdate, pod_updates},
     volumes::{attached, bound_to},
+    watch::{Steady, api_error, watch_seconds},
 };

@@ -122,12 +122,7 @@ impl Drain<'_> {
     fn send(&self, request: Request) -> impl Future<Output = (String, Action, Outcome)> + use<> {
         let (client, pace, options) = (self.client.clone(), self.pace.clone(), self.options.into());
         async move {
-            let permit = pace.permit().await;
-            let outcome = send(&client, &request, options).await;
-            match &outcome {
-                Outcome::Retry { retry_after, .. } => permit.turned_away(*retry_after),
-                _ => permit.answered(),
-            }
+            let outcome = pace.paced(send(&client, &request, options)).await;
             (request.pod.uid, request.action, outcome)
         }
     }

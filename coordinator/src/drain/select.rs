@@ -13,7 +13,7 @@ pub(crate) use self::{
     cache::Cache,
     daemon_sets::DaemonSets,
     filter::{Filtered, RefusalCause, filter},
-    list::{PAGE, REQUEST_LIMIT, fold, of_node, selectors},
+    list::{PAGE, REQUEST_LIMIT, fold, if_allowed, of_node, selectors},
     pods::{Phase, PodFacts},
     policy::{awaits_completion, group, surges},
 };

@@ -6,12 +6,15 @@ mod budgets;
 mod confirm;
 mod fit;
 mod node;
+mod quantity;
+mod selection;
 mod survey;
 
 pub use self::confirm::Confirm;
 pub(crate) use self::{
+    budget_ledger::BudgetLedger,
     confirm::confirm,
-    fit::PodRequirements,
+    fit::{NodeCapacity, PodRequirements},
     node::NodeAssessment,
     survey::{Survey, Surveys},
 };

@@ -9,6 +9,7 @@ use crate::{
     exit::Exit,
     plan::Target,
     problem::{Kind, Problem},
+    rebalance::Moved,
     steps::Progress,
 };
 
@@ -30,9 +31,19 @@ pub struct Outcome {
     /// Pods that were moved, by the machine they left.
     #[serde(skip)]
     pub moved: BTreeMap<String, Vec<MovedPod>>,
+    /// Pods that were moved to machines.
+    #[serde(skip)]
+    pub relocated: Vec<Moved>,
 }
 
 impl Outcome {
+    /// That of an operation of which no turn began.
+    pub(crate) fn not_begun(problem: Problem) -> Self {
+        let mut account = Account::default();
+        account.stop(problem);
+        account.close()
+    }
+
     /// All turns that are not done, the failed ones first.
     pub fn left(&self) -> impl Iterator<Item = &Target> + Clone {
         self.failed.iter().chain(&self.untouched)
@@ -45,6 +56,7 @@ pub(super) struct Account {
     failed: Vec<Target>,
     untouched: Vec<Target>,
     moved: BTreeMap<String, Vec<MovedPod>>,
+    relocated: Vec<Moved>,
     in_doubt: Option<String>,
     /// Why no more turns begin.
     stop: Option<Problem>,
@@ -62,6 +74,7 @@ impl Account {
         if !progress.moved.is_empty() {
             self.moved.insert(target.machine().to_owned(), progress.moved);
         }
+        self.relocated.extend(progress.relocated);
         match result {
             Ok(()) => self.done.push(target),
             Err(problem) => {
@@ -90,7 +103,7 @@ impl Account {
     }
 
     pub(super) fn close(self) -> Outcome {
-        let Self { done, failed, untouched, moved, in_doubt, stop: problem } = self;
+        let Self { done, failed, untouched, moved, relocated, in_doubt, stop: problem } = self;
         let exit = match &problem {
             None => Exit::Done,
             Some(problem) => match problem.exit() {
@@ -98,6 +111,6 @@ impl Account {
                 exit => exit,
             },
         };
-        Outcome { exit, problem, done, failed, untouched, in_doubt, moved }
+        Outcome { exit, problem, done, failed, untouched, in_doubt, moved, relocated }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     event::{Events, Kind},
     interrupt::Interrupt,
     plan::Target,
+    rebalance::Moved,
     request::Request,
     world::World,
 };
@@ -37,6 +38,8 @@ pub struct Progress {
     pub(crate) replaced: BTreeMap<String, String>,
     /// Pods that the drain moved.
     pub(crate) moved: Vec<MovedPod>,
+    /// Pods that the rebalance moved.
+    pub(crate) relocated: Vec<Moved>,
 }
 
 impl Progress {

@@ -6,6 +6,7 @@
 
 mod handover;
 mod pool;
+mod rebalance;
 mod reboot;
 mod restart;
 mod undo;

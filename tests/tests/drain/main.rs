@@ -10,6 +10,7 @@ mod filters;
 mod operation;
 mod pace;
 mod policy;
+mod rebalance;
 mod surge;
 mod verdicts;
 mod volumes;

@@ -53,6 +53,7 @@ async fn drain(
         lock: None,
         interrupt: &interrupt,
         events: &events,
+        turns_before: 0,
     };
     let press = async {
         match interrupt_after {

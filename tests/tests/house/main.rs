@@ -48,6 +48,7 @@ const HOUSES: &[House] = &[
             &["agents", "exec", "interrupt"],
             &["cluster", "rotation"],
             &["drain", "workloads"],
+            &["rebalance"],
             &["problem", "site_file", "world"],
             &["output", "switch", "tasks"],
             &["show", "steps"],

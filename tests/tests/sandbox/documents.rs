@@ -44,6 +44,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("preflight w2", "Preflight", 3),
         ("drain w1 --dry-run", "Plan", 0),
         ("drain w2 --dry-run", "Plan", 3),
+        ("rebalance w1 --dry-run", "Plan", 0),
         ("drain w2 -r test --yes", "Failure", 3),
         ("cordon w1 -r test --yes", "Report", 0),
         ("pods list -A", "PodList", 0),

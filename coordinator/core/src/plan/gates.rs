@@ -68,6 +68,7 @@ const GATES: &[Gate] = &[
     Gate { name: "reboot-budget", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::has_reboots_left },
     Gate { name: "reboot-blockers", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::is_not_blocked },
     Gate { name: "node-in-service", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: node::is_in_service },
+    Gate { name: "takes-pods", moments: &[AtPlan, AtTurn], verdict: node::takes_pods },
     Gate { name: "cordon-ours", moments: &[AtPlan, AtTurn], verdict: node::cordon_is_ours_or_none },
     Gate { name: "still-cordoned", moments: &[PointOfNoReturn], verdict: node::is_still_cordoned },
     Gate { name: "leads-no-more", moments: &[PointOfNoReturn], verdict: leaders::were_handed_over },

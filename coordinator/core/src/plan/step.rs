@@ -54,6 +54,15 @@ pub enum Step {
         /// Only if the cordon carries usher's mark.
         only_ours: bool,
     },
+    /// Move pods to the Node until it has its share.
+    Rebalance {
+        /// The Nodes that get pods in this operation, this one included: a pod that goes to any of them went well.
+        among: Vec<String>,
+        /// At most so many pods.
+        max_moves: Option<usize>,
+        /// How many pods are under way at a time; at least 1.
+        at_a_time: usize,
+    },
     /// Let clients find the restarted apiserver before the next one goes.
     Gap {
         #[serde(rename = "waitSeconds", with = "crate::seconds")]
@@ -141,6 +150,12 @@ impl Step {
                 row("uncordon", "uncordon", Completes, Nothing("it was schedulable before the turn"))
             }
             Self::Uncordon { only_ours: false } => row("uncordon", "uncordon", Changes, Nothing("it was the purpose")),
+            Self::Rebalance { max_moves, at_a_time, .. } => {
+                let most = max_moves.map(|most| format!(", {most} at most")).unwrap_or_default();
+                let pace = if *at_a_time == 1 { "one".to_owned() } else { at_a_time.to_string() };
+                let text = format!("move pods to it, {pace} at a time{most}");
+                row("rebalance", &text, Changes, Nothing("pods that have moved run where they are"))
+            }
             Self::Gap { wait } => {
                 row("gap", &format!("wait {}", humantime::format_duration(*wait)), Looks, Nothing("it only waited"))
             }

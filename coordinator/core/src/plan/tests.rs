@@ -18,7 +18,7 @@ use crate::{
         leader::Leadership,
         node::{CordonMark, FieldWriter},
     },
-    request::{AssumedLeader, Connection, Eviction, OnNodes, Reboot, Restart},
+    request::{AssumedLeader, Connection, Eviction, OnNodes, Rebalance, Reboot, Restart},
 };
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -42,6 +42,7 @@ fn reboot(machines: &[&str]) -> Reboot {
         keep_cordoned: false,
         handover: None,
         override_blockers: Vec::new(),
+        rebalance: false,
         eviction: Eviction::default(),
     }
 }
@@ -87,6 +88,25 @@ fn a_polite_reboot_cordons_drains_reboots_proves_and_uncordons() {
         text(Kind::Reboot(reboot(&["w1"])), &facts("cp1", "cp2")),
         "  1  w1  cordon, drain, reboot, wait until Ready, uncordon\n"
     );
+}
+
+#[test]
+fn nodes_are_rebalanced_one_after_another_in_the_order_in_which_they_were_named() {
+    let rebalance = Rebalance { nodes: names(&["w2", "w1"]), concurrency: 1, ..Rebalance::default() };
+    assert_eq!(
+        text(Kind::Rebalance(rebalance.clone()), &facts("cp1", "cp2")),
+        "  1  w2  move pods to it, one at a time\n  2  w1  move pods to it, one at a time\n"
+    );
+    let few = Rebalance { nodes: names(&["w1"]), max_moves: Some(5), concurrency: 3, ..rebalance };
+    assert_eq!(text(Kind::Rebalance(few), &facts("cp1", "cp2")), "  1  w1  move pods to it, 3 at a time, 5 at most\n");
+}
+
+#[test]
+fn a_reboot_is_followed_by_a_rebalance_only_if_that_is_wanted() {
+    let follow =
+        |rebalance| request(Kind::Reboot(Reboot { rebalance, ..reboot(&["w1"]) })).rebalance_of(names(&["w1"]));
+    assert_eq!(follow(false), None);
+    assert_eq!(follow(true).map(|next| next.command_line()).as_deref(), Some("usher rebalance w1 -r kernel"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, path::Path, time::Duration};
 
-use super::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Reboot, Request, Restart};
+use super::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Rebalance, Reboot, Request, Restart};
 
 impl Request {
     /// The command that makes this request, to be pasted into a POSIX shell: `usher reboot w1 w2 --keep-cordoned -r kernel`.
@@ -14,6 +14,7 @@ impl Request {
             Kind::Reboot(reboot) => words.reboot(reboot),
             Kind::Cordon(OnNodes { nodes }) | Kind::Uncordon(OnNodes { nodes }) => words.arguments(nodes),
             Kind::Drain(drain) => words.drain(drain),
+            Kind::Rebalance(rebalance) => words.rebalance(rebalance),
         }
         words.connection(&self.connection);
         words.0.extend(["-r".to_owned(), quote(&self.reason)]);
@@ -51,12 +52,13 @@ impl Words {
     }
 
     fn reboot(&mut self, reboot: &Reboot) {
-        let Reboot { machines, impolite, keep_cordoned, handover, override_blockers, eviction } = reboot;
+        let Reboot { machines, impolite, keep_cordoned, handover, override_blockers, rebalance, eviction } = reboot;
         self.arguments(machines);
         self.flag("impolite", *impolite);
         self.flag("keep-cordoned", *keep_cordoned);
         self.option("handover", handover.as_ref());
         self.each("override-blocker", override_blockers);
+        self.flag("rebalance", *rebalance);
         self.eviction(eviction);
     }
 
@@ -65,6 +67,15 @@ impl Words {
         self.arguments(nodes);
         self.unless("concurrency", concurrency, &1);
         self.eviction(eviction);
+    }
+
+    fn rebalance(&mut self, rebalance: &Rebalance) {
+        let Rebalance { nodes, max_moves, concurrency, pod_selector, skip_pods } = rebalance;
+        self.arguments(nodes);
+        self.option("max-moves", max_moves.as_ref());
+        self.unless("concurrency", concurrency, &1);
+        self.option("pod-selector", pod_selector.as_ref());
+        self.each("skip-pods", skip_pods);
     }
 
     fn eviction(&mut self, eviction: &Eviction) {
@@ -201,6 +212,7 @@ mod tests {
                 keep_cordoned: true,
                 handover: None,
                 override_blockers: vec!["user:alice".into()],
+                rebalance: false,
                 eviction: Eviction { drain_timeout: Some(Duration::from_secs(90)), ..Eviction::default() },
             }),
             reason: "kernel `6.1` isn't $new".into(),

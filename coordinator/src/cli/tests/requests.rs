@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser as _};
 
 use super::{Cli, Command};
-use crate::request::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Reboot, Request, Restart};
+use crate::request::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Rebalance, Reboot, Request, Restart};
 
 /// Flags that make no part of a request: they are about this one run, or have become names.
 const OF_THE_RUN: [&str; 9] =
@@ -81,11 +81,19 @@ fn kinds() -> Vec<Kind> {
             keep_cordoned: true,
             handover: Some(true),
             override_blockers: names(&["user:alice", "a backup's lock"]),
+            rebalance: true,
             eviction: eviction(),
         }),
         Kind::Cordon(OnNodes { nodes: names(&["w1"]) }),
         Kind::Uncordon(OnNodes { nodes: names(&["w1"]) }),
         Kind::Drain(Drain { nodes: names(&["w1", "w2"]), concurrency: 3, eviction: eviction() }),
+        Kind::Rebalance(Rebalance {
+            nodes: names(&["w1", "w2"]),
+            max_moves: Some(7),
+            concurrency: 3,
+            pod_selector: eviction().pod_selector,
+            skip_pods: eviction().skip_pods,
+        }),
     ]
 }
 
@@ -98,6 +106,7 @@ fn typed(line: &str) -> Request {
         Command::Cordon(cordon) => (Kind::Cordon(on(&cordon.targets)), &cordon.change),
         Command::Uncordon(uncordon) => (Kind::Uncordon(on(&uncordon.targets)), &uncordon.change),
         Command::Drain(drain) => (drain.to_request(drain.targets.nodes.clone()), &drain.change),
+        Command::Rebalance(rebalance) => (rebalance.to_request(rebalance.nodes.clone()), &rebalance.change),
         other => panic!("{other:?}"),
     };
     let reason = change.reason.clone().unwrap();

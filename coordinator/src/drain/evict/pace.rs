@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::request::Outcome;
 use crate::cluster::retry::jittered;
 
 /// The width at first. An eviction costs an apiserver a few milliseconds and a few writes in etcd; this many are no burden,
@@ -39,7 +40,7 @@ struct Shared {
 
 impl Pace {
     /// Waits until one more request may begin.
-    pub(crate) async fn permit(&self) -> Permit {
+    async fn permit(&self) -> Permit {
         loop {
             let freed = self.0.freed.notified();
             let admission = self.bound().enter(Instant::now());
@@ -57,6 +58,17 @@ impl Pace {
                 }
             }
         }
+    }
+
+    /// Sends a request as soon as the bound admits it, and learns from the answer.
+    pub(crate) async fn paced(&self, request: impl Future<Output = Outcome>) -> Outcome {
+        let permit = self.permit().await;
+        let outcome = request.await;
+        match &outcome {
+            Outcome::Retry { retry_after, .. } => permit.turned_away(*retry_after),
+            _ => permit.answered(),
+        }
+        outcome
     }
 
     fn bound(&self) -> MutexGuard<'_, Bound> {
@@ -77,19 +89,19 @@ impl Drop for WakeUp<'_> {
 
 /// The right to one request, returned on drop.
 #[derive(Debug)]
-pub(crate) struct Permit {
+struct Permit {
     pace: Pace,
     begun: Instant,
 }
 
 impl Permit {
     /// The server answered the request.
-    pub(crate) fn answered(self) {
+    fn answered(self) {
         self.pace.bound().widen();
     }
 
     /// The server turned the request away, and wants no more for `retry_after`.
-    pub(crate) fn turned_away(self, retry_after: Duration) {
+    fn turned_away(self, retry_after: Duration) {
         let hold = jittered(retry_after.max(SHORTEST_HOLD));
         self.pace.bound().narrow(self.begun, Instant::now(), hold);
     }

@@ -32,6 +32,13 @@ pub(crate) struct BudgetUpdate {
     pub(super) granted: BTreeSet<String>,
 }
 
+impl BudgetUpdate {
+    /// Whether a pod in this namespace may be evicted now that could not before.
+    pub(crate) fn may_free(&self, namespace: &str) -> bool {
+        self.namespace == namespace && self.allowance != Allowance::Pods(0)
+    }
+}
+
 /// How many pods a budget allows to be evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allowance {

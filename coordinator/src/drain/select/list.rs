@@ -7,8 +7,8 @@ use kube::{Api, Client, api::ListParams};
 use serde::de::DeserializeOwned;
 use usher_core::drain::DrainOptions;
 
-use crate::cluster::list;
 pub(crate) use crate::cluster::list::PAGE;
+use crate::{cluster::list, drain::report::DrainError};
 
 /// How long to retry one request: an apiserver that was killed may be away for half a minute.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(60);
@@ -26,6 +26,15 @@ where
 {
     let (folded, _) = list::fold(&api, params, REQUEST_LIMIT, empty, add).await?;
     Ok(folded)
+}
+
+/// A list; None if listing it is forbidden.
+pub(crate) fn if_allowed<A>(what: &str, list: Result<A, kube::Error>) -> Result<Option<A>, DrainError> {
+    match list {
+        Ok(list) => Ok(Some(list)),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+        Err(error) => Err(DrainError::before_anything(format!("list the {what}"), &error)),
+    }
 }
 
 /// The pods of a node that a drain is about, reduced to what `keep` makes of each, and the version of their list.

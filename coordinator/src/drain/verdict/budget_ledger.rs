@@ -53,7 +53,7 @@ const SLOW_START: SignedDuration = SignedDuration::from_mins(5);
 
 /// Disruption budgets, and how much of each allowance earlier pods have used up.
 #[derive(Debug)]
-pub(super) struct BudgetLedger<'b> {
+pub(crate) struct BudgetLedger<'b> {
     budgets: &'b [PodDisruptionBudget],
     /// By namespace and name.
     used: BTreeMap<(String, String), i32>,
@@ -61,12 +61,12 @@ pub(super) struct BudgetLedger<'b> {
 }
 
 impl<'b> BudgetLedger<'b> {
-    pub(super) fn of(budgets: &'b [PodDisruptionBudget], now: Timestamp) -> Self {
+    pub(crate) fn of(budgets: &'b [PodDisruptionBudget], now: Timestamp) -> Self {
         Self { budgets, used: BTreeMap::new(), now }
     }
 
     /// The verdict on a pod that no filter keeps. `unschedulable` says why no other node takes its successor, if none does.
-    pub(super) fn verdict(&mut self, pod: &PodFacts, unschedulable: Option<&str>) -> Verdict {
+    pub(crate) fn verdict(&mut self, pod: &PodFacts, unschedulable: Option<&str>) -> Verdict {
         if !budgets::count_for(pod) {
             return Verdict::Now;
         }

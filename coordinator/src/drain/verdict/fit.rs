@@ -3,11 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::{
-    api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration},
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::api::core::v1::{Node, NodeSelectorTerm, Pod, Taint, Toleration};
 use kube::ResourceExt as _;
+
+use super::{
+    quantity::{requested, thousandths},
+    selection::{meets, tolerates},
+};
+
+/// The taint that mirrors a cordon.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// Why a node takes no pods at all.
 const CLOSED: &str = "closed";
@@ -54,6 +59,18 @@ impl PodRequirements {
     }
 }
 
+impl PodRequirements {
+    /// Requested millicores and bytes.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        (within_u64(self.cpu), within_u64(self.memory))
+    }
+
+    /// The same requests of a pod that any node may have.
+    pub(crate) fn only_requests(&self) -> Self {
+        Self { cpu: self.cpu, memory: self.memory, ..Self::default() }
+    }
+}
+
 impl NodeCapacity {
     pub(crate) fn of(node: &Node) -> Self {
         let spec = node.spec.clone().unwrap_or_default();
@@ -81,19 +98,62 @@ impl NodeCapacity {
         self.pods -= 1;
     }
 
+    /// Millicores, bytes and pods that are left.
+    pub(crate) fn left(&self) -> (u64, u64, u64) {
+        (within_u64(self.cpu), within_u64(self.memory), within_u64(self.pods))
+    }
+
+    /// Whether it takes no pods at all: it is cordoned, not ready or being deleted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    /// Whether it still carries the taint of a cordon that is gone: a controller takes it away a moment later, and until then the
+    /// scheduler leaves the node out.
+    pub(crate) fn is_opening(&self) -> bool {
+        !self.closed && self.taints.iter().any(|taint| taint.key == UNSCHEDULABLE)
+    }
+
+    /// The taints that keep pods away, but for that of a cordon, in one order for all nodes.
+    pub(crate) fn hard_taints(&self) -> BTreeSet<String> {
+        self.hard()
+            .filter(|taint| taint.key != UNSCHEDULABLE)
+            .map(|taint| format!("{}={:?}:{}", taint.key, taint.value, taint.effect))
+            .collect()
+    }
+
+    /// Whether the pod's node selector and required node affinity choose it.
+    pub(crate) fn is_selected(&self, requirements: &PodRequirements) -> bool {
+        requirements.labels.iter().all(|(key, value)| self.labels.get(key) == Some(value))
+            && requirements.terms.as_ref().is_none_or(|terms| self.meets_any(terms))
+    }
+
+    /// Whether one of the terms is met, as a volume's node affinity demands.
+    pub(crate) fn meets_any(&self, terms: &[NodeSelectorTerm]) -> bool {
+        terms.iter().any(|term| self.meets(term))
+    }
+
+    /// Whether the pod tolerates each taint that keeps pods away.
+    pub(crate) fn is_tolerated(&self, requirements: &PodRequirements) -> bool {
+        self.hard().all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+    }
+
+    /// The taints that keep pods away. That of a cordon says no more than the cordon.
+    fn hard(&self) -> impl Iterator<Item = &Taint> {
+        let hard = self.taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
+        hard.filter(|taint| !(self.closed && taint.key == UNSCHEDULABLE))
+    }
+
     /// Why the node would not take the pod.
     fn objection(&self, requirements: &PodRequirements) -> Option<&'static str> {
-        let selected = requirements.labels.iter().all(|(key, value)| self.labels.get(key) == Some(value));
-        let affine = requirements.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| self.meets(term)));
-        let hard = self.taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
-        // The taint of a cordon says no more than the cordon.
-        let mut hard = hard.filter(|taint| !(self.closed && taint.key == "node.kubernetes.io/unschedulable"));
-        let tolerated =
-            hard.all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)));
         [
             (self.closed, CLOSED),
-            (!selected || !affine, "not selected"),
-            (!tolerated, "tainted"),
+            (!self.is_selected(requirements), "not selected"),
+            (!self.is_tolerated(requirements), "tainted"),
             (self.cpu < requirements.cpu || self.memory < requirements.memory || self.pods < 1, "full"),
         ]
         .into_iter()
@@ -132,71 +192,10 @@ pub(crate) fn unschedulable(
     })
 }
 
-/// By hand, as kube's `Expression` lacks Gt and Lt.
-fn meets(requirement: &NodeSelectorRequirement, label: Option<&String>) -> bool {
-    let values = requirement.values.as_deref().unwrap_or_default();
-    let listed = |label: &String| values.contains(label);
-    let number = |text: &String| text.parse::<i64>().ok();
-    let compared = |by: fn(&i64, &i64) -> bool| {
-        let (label, value) = (label.and_then(number), values.first().and_then(number));
-        label.zip(value).is_some_and(|(label, value)| by(&label, &value))
-    };
-    match requirement.operator.as_str() {
-        "In" => label.is_some_and(listed),
-        "NotIn" => !label.is_some_and(listed),
-        "Exists" => label.is_some(),
-        "DoesNotExist" => label.is_none(),
-        "Gt" => compared(i64::gt),
-        "Lt" => compared(i64::lt),
-        _ => false,
-    }
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let any = |wanted: &Option<String>| wanted.as_deref().is_none_or(str::is_empty);
-    let value = taint.value.as_deref().unwrap_or_default();
-    (any(&toleration.effect) || toleration.effect.as_deref() == Some(&taint.effect))
-        && (any(&toleration.key) || toleration.key.as_deref() == Some(&taint.key))
-        && (toleration.operator.as_deref() == Some("Exists")
-            || toleration.value.as_deref().unwrap_or_default() == value)
-}
-
-/// The sum over the containers, or the largest of the init containers if that is more; in thousandths of the unit.
-fn requested(spec: &PodSpec, what: &str) -> i128 {
-    let request = |container: &k8s_openapi::api::core::v1::Container| {
-        let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        requests.and_then(|requests| requests.get(what)).and_then(thousandths).unwrap_or(0)
-    };
-    let together = spec.containers.iter().map(request).sum::<i128>();
-    let first = spec.init_containers.iter().flatten().map(request).max().unwrap_or(0);
-    together.max(first)
-}
-
-/// A quantity in thousandths of its unit: `250m` is 250, `1Ki` is 1024000. None if it is malformed.
-fn thousandths(quantity: &Quantity) -> Option<i128> {
-    let text = quantity.0.trim();
-    let end = text.find(|it: char| !(it.is_ascii_digit() || it == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: f64 = number.parse().ok()?;
-    let factor: f64 = match unit {
-        "" => 1e3,
-        "n" => 1e-6,
-        "u" => 1e-3,
-        "m" => 1.0,
-        "k" => 1e6,
-        "M" => 1e9,
-        "G" => 1e12,
-        "T" => 1e15,
-        "P" => 1e18,
-        "Ki" => 1024e3,
-        "Mi" => 1_048_576e3,
-        "Gi" => 1_073_741_824e3,
-        "Ti" => 1_099_511_627_776e3,
-        "Pi" => 1_125_899_906_842_624e3,
-        _ => 1e3 * 10_f64.powi(unit.strip_prefix(['e', 'E'])?.parse().ok()?),
-    };
-    // Rounded to thousandths, which is finer than any node is.
-    Some((number * factor) as i128)
+/// A number that several of its kind can be added to without an overflow.
+fn within_u64(number: i128) -> u64 {
+    const MOST: u64 = u64::MAX >> 20;
+    u64::try_from(number.max(0)).unwrap_or(MOST).min(MOST)
 }
 
 #[cfg(test)]
@@ -285,19 +284,5 @@ mod tests {
         assert_eq!(unschedulable(&capacities, "w2", &["w1"]).as_deref(), Some("no other node takes it (2 closed)"));
         assert_eq!(unschedulable(&capacities, "w1", &[]).as_deref(), Some("no other node takes it (2 closed)"));
         assert_eq!(unschedulable(&capacities[..1], "w1", &[]).as_deref(), Some("there is no other node"));
-    }
-
-    #[test]
-    fn quantities_are_read_as_kubernetes_writes_them() {
-        for (text, expected) in [
-            ("2", Some(2000)),
-            ("250m", Some(250)),
-            ("0.5", Some(500)),
-            ("1Ki", Some(1_024_000)),
-            ("1e3", Some(1_000_000)),
-            ("x", None),
-        ] {
-            assert_eq!(thousandths(&Quantity(text.into())), expected, "{text}");
-        }
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::fit::{NodeCapacity, PodRequirements};
 use crate::drain::{
     report::DrainError,
-    select::{Cache, PAGE, Phase, PodFacts, fold},
+    select::{Cache, PAGE, Phase, PodFacts, fold, if_allowed},
 };
 
 /// How long one survey may be reused. Listing all pods of a large cluster is the most expensive request that usher makes, and a
@@ -142,14 +142,5 @@ impl PodTally {
         if let Some(owner) = facts.owner.filter(|_| facts.deletion.is_none()) {
             *self.replicas.entry(owner.uid).or_default() += 1;
         }
-    }
-}
-
-/// A list; None if listing it is forbidden.
-fn if_allowed<A>(what: &str, list: Result<A, kube::Error>) -> Result<Option<A>, DrainError> {
-    match list {
-        Ok(list) => Ok(Some(list)),
-        Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
-        Err(error) => Err(DrainError::before_anything(format!("list the {what}"), &error)),
     }
 }

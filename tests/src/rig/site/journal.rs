@@ -39,6 +39,11 @@ impl Journal {
         writeln!(file, "{line}").unwrap();
     }
 
+    /// Forgets all lines so far.
+    pub fn forget(&self) {
+        File::create(&self.path).unwrap();
+    }
+
     /// All lines so far.
     pub fn lines(&self) -> Vec<String> {
         fs::read_to_string(&self.path).unwrap().lines().map(str::to_owned).collect()

@@ -44,6 +44,7 @@ pub fn reboot(machines: &[&str]) -> Change {
         keep_cordoned: false,
         handover: None,
         override_blockers: Vec::new(),
+        rebalance: false,
         eviction: Eviction::default(),
     }))
 }
@@ -53,13 +54,33 @@ pub fn cordon(nodes: &[&str]) -> Change {
     Change(request::Kind::Cordon(OnNodes { nodes: owned(nodes) }))
 }
 
+/// `usher uncordon NODE...`
+pub fn uncordon(nodes: &[&str]) -> Change {
+    Change(request::Kind::Uncordon(OnNodes { nodes: owned(nodes) }))
+}
+
 /// `usher drain NODE...`
 pub fn drain(nodes: &[&str]) -> Change {
     let drain = request::Drain { nodes: owned(nodes), concurrency: 1, eviction: Eviction::default() };
     Change(request::Kind::Drain(drain))
 }
 
+/// `usher rebalance NODE...`
+pub fn rebalance(nodes: &[&str]) -> Change {
+    let rebalance = request::Rebalance { nodes: owned(nodes), concurrency: 1, ..request::Rebalance::default() };
+    Change(request::Kind::Rebalance(rebalance))
+}
+
 impl Change {
+    /// `--rebalance`
+    #[must_use]
+    pub fn and_rebalance(mut self) -> Self {
+        if let request::Kind::Reboot(reboot) = &mut self.0 {
+            reboot.rebalance = true;
+        }
+        self
+    }
+
     /// `--nodes`
     #[must_use]
     pub fn on(mut self, machines: &[&str]) -> Self {
@@ -126,6 +147,8 @@ pub struct Ended {
     pub exit: Exit,
     /// What state things are in, in one sentence.
     pub summary: String,
+    /// The whole report for people; empty if it did not begin.
+    pub text: String,
     /// More of it.
     pub details: Vec<String>,
     /// What to do next.
@@ -151,6 +174,7 @@ impl Ended {
         Self {
             exit: problem.exit(),
             summary: problem.message,
+            text: String::new(),
             details: problem.details,
             next: problem.hints,
             told,
@@ -204,9 +228,11 @@ impl TestSite {
         let (told, report) = carry_out(&world, &request, &planned, &mut on).await;
         match report {
             Err(problem) => Ended::of(problem, told, begun),
-            Ok(Report { exit, summary, details, next, done, .. }) => {
+            Ok(report) => {
+                let text = report.to_text();
+                let Report { exit, summary, details, next, done, .. } = report;
                 let done = done.iter().map(|target| target.machine().to_owned()).collect();
-                Ended { exit, summary, details, next, told, done, took: begun.elapsed() }
+                Ended { exit, summary, text, details, next, told, done, took: begun.elapsed() }
             }
         }
     }

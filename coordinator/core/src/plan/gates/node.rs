@@ -20,6 +20,24 @@ pub(super) fn is_in_service(subject: &Subject<'_>) -> Result<(), Problem> {
     .hint(format!("if it is not: kubectl taint node {name} node.kubernetes.io/out-of-service-")))
 }
 
+/// The Node that is to get pods is Ready and schedulable. usher does not uncordon it for that: somebody had a reason.
+pub(super) fn takes_pods(subject: &Subject<'_>) -> Result<(), Problem> {
+    let (Kind::Rebalance(_), Some(node)) = (&subject.request.kind, &subject.machine.node) else { return Ok(()) };
+    let name = &node.name;
+    if node.unschedulable {
+        let whose = node.mark.as_ref().map(|mark| format!(" by {} ({:?})", mark.by, mark.reason)).unwrap_or_default();
+        return Err(Problem::refused(format!("{name} is cordoned{whose} and takes no pods"))
+            .hint(format!("if the cordon is no longer wanted: usher uncordon {name} -r REASON")));
+    }
+    if !node.is_ready() {
+        let why = if node.ready_message.is_empty() { "no Ready condition" } else { &node.ready_message };
+        return Err(
+            Problem::refused(format!("{name} is not Ready and takes no pods: {why}")).hint("see it: usher nodes")
+        );
+    }
+    Ok(())
+}
+
 /// The Node that is to be rebooted is not cordoned by anybody else, unless the operator consents.
 pub(super) fn cordon_is_ours_or_none(subject: &Subject<'_>) -> Result<(), Problem> {
     let Kind::Reboot(Reboot { keep_cordoned: false, .. }) = &subject.request.kind else { return Ok(()) };

@@ -179,6 +179,21 @@ fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
 }
 
 #[test]
+fn a_node_that_takes_no_pods_is_not_rebalanced() {
+    let rebalance =
+        || Kind::Rebalance(Rebalance { nodes: names(&["w1", "w2"]), concurrency: 1, ..Rebalance::default() });
+    let mut cordoned = facts("cp1", "cp2");
+    cordoned.node_mut("w2").unschedulable = true;
+    assert_eq!(
+        refusal(rebalance(), &cordoned),
+        "w2 is cordoned and takes no pods\nif the cordon is no longer wanted: usher uncordon w2 -r REASON"
+    );
+    let mut away = facts("cp1", "cp2");
+    away.node_mut("w1").ready = "Unknown".into();
+    assert!(refusal(rebalance(), &away).starts_with("w1 is not Ready and takes no pods: "));
+}
+
+#[test]
 fn the_operator_may_override_what_forbids_a_reboot_by_name() {
     let mut facts = facts("cp1", "cp2");
     facts.agent_mut("w1").blockers = vec![Blocker { name: "user:alice".into(), ..Blocker::default() }];
