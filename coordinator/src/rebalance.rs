@@ -9,7 +9,8 @@
 //!
 //! The files, each of which uses only those before it: `guest` (pods, and which of them never move), `volumes`, `survey` (what is
 //! read of the cluster), `rules` (affinity and spread), `model` (the survey as a [`Balance`](usher_core::rebalance::Balance)),
-//! `preview`, `report` (what a turn tells), `successor` (where a pod went), `relocation` (one move), `run` (one node's turn), and `rebalancer`, the entry point.
+//! `preview`, `report` (what a turn tells), `successor` (where a pod went), `relocation` (one move), `run` (one node's turn), and
+//! `rebalancer`, the entry point.
 
 mod guest;
 mod model;

@@ -79,7 +79,7 @@ pub struct Place {
     pub pool: usize,
     pub offered: Amount,
     pub taken: Amount,
-    /// Whether it should get pods; the others give.
+    /// Whether it should get pods, if it has fewer than its share.
     pub receives: bool,
 }
 
@@ -152,6 +152,11 @@ impl Balance {
         self.places[place].load() >= mean - tolerance(mean)
     }
 
+    /// Whether the place gives pods: its load is above the mean.
+    pub fn gives(&self, place: usize) -> bool {
+        self.places[place].load() > self.mean(place)
+    }
+
     /// The best next move to `goal`, among the candidates that `may` go now: the one that lowers the imbalance most. None if the
     /// goal has its share, or nothing that fits would help.
     pub fn next(&self, goal: usize, may: impl Fn(usize) -> bool) -> Option<Move> {
@@ -214,7 +219,7 @@ impl Balance {
         let pod = self.candidates.get(candidate).filter(|pod| !pod.moved)?;
         let from = pod.at.filter(|from| *from != goal)?;
         let (giver, taker) = (&self.places[from], &self.places[goal]);
-        if giver.receives || giver.pool != taker.pool || giver.load() <= self.mean(from) {
+        if giver.pool != taker.pool || !self.gives(from) {
             return None;
         }
         let (less, more) = (giver.taken.minus(&pod.asks), taker.taken.plus(&pod.asks));

@@ -108,8 +108,8 @@ fn asks(survey: &Survey, guest: &Guest) -> Amount {
     Amount { cpu, memory, pods: 1, volumes: guest.claims.len() as u64 }
 }
 
-/// The receiving places that would take each pod that may move and is not on one of them, by the index of its guest. Pods that none
-/// takes stay, and the survey says why.
+/// The other places that get pods and would take each pod that may move, by the index of its guest. Pods that none takes stay, and the
+/// survey says why.
 fn fits(
     survey: &mut Survey,
     nodes: &[usize],
@@ -121,10 +121,7 @@ fn fits(
     let mut fits = BTreeMap::new();
     let Survey { nodes: capacities, guests, kinds, volumes } = survey;
     for (number, guest) in guests.iter_mut().enumerate() {
-        let on_a_giver = place_of.get(&guest.node).is_some_and(|place| !places[*place].receives);
-        if guest.keeps.is_some() || !on_a_giver {
-            continue;
-        }
+        let Some(own) = place_of.get(&guest.node).filter(|_| guest.keeps.is_none()) else { continue };
         let takes = |place: &&usize| {
             let (node, requirements) = (&capacities[nodes[**place]], &kinds[guest.kind].requirements);
             node.is_selected(requirements) && node.is_tolerated(requirements)
@@ -139,7 +136,12 @@ fn fits(
             }
             of_guest = of_guest.iter().copied().filter(|place| known(place) == Some(true)).collect();
         }
+        if of_guest.contains(own) {
+            of_guest = of_guest.iter().copied().filter(|place| place != own).collect();
+        }
         match of_guest.is_empty() {
+            // Its own node is one that gets pods, and perhaps the only one.
+            true if places[*own].receives => {}
             true => guest.keeps = guest.keeps.or(Some(Keeps::Fit)),
             false => drop(fits.insert(number, of_guest)),
         }

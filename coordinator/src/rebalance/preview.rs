@@ -150,8 +150,9 @@ impl RebalancePreview {
 }
 
 fn staying(model: &Model) -> Vec<StayingPods> {
-    let givers = model.balance.places().iter().filter(|place| !place.receives);
-    let givers: BTreeSet<_> = givers.map(|place| place.name.as_str()).collect();
+    let places = model.balance.places();
+    let givers = (0..places.len()).filter(|place| model.balance.gives(*place));
+    let givers: BTreeSet<_> = givers.map(|place| places[place].name.as_str()).collect();
     let mut stay: BTreeMap<Keeps, usize> = BTreeMap::new();
     for guest in &model.survey.guests {
         let gives = givers.contains(model.survey.nodes[guest.node].name.as_str());

@@ -127,6 +127,14 @@ fn a_pod_that_could_not_be_moved_is_where_it_was_and_one_that_went_elsewhere_cou
 }
 
 #[test]
+fn of_two_nodes_that_get_pods_the_fuller_one_gives_to_the_other() {
+    let mut both = balance(2, (0..8).map(|_| candidate(1, small(), &[0])).collect(), Vec::new());
+    both.places[1].receives = true;
+    assert_eq!(both.plan(&[1, 0], usize::MAX).len(), 4);
+    assert_eq!(pods(&both), [4, 4]);
+}
+
+#[test]
 fn only_nodes_of_one_pool_give_to_one_another() {
     let mut places = vec![place("w1"), place("gpu1")];
     places[0].receives = true;
@@ -188,7 +196,7 @@ proptest! {
             let Move { candidate, from, to } = *planned;
             let imbalance = now.imbalance();
             prop_assert!(!now.has_its_share(to), "a move that nobody needs");
-            prop_assert!(now.places()[to].receives && !now.places()[from].receives);
+            prop_assert!(now.places()[to].receives && now.gives(from));
             prop_assert!(now.candidates()[candidate].fits.contains(&to));
             now.moved(candidate, Some(to));
             prop_assert!(now.imbalance() < imbalance);
