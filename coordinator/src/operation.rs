@@ -84,7 +84,7 @@ pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<
     };
     let rebalance = match (&request.kind, request.drain_options(&world.site)) {
         (request::Kind::Rebalance(Rebalance { nodes, max_moves, .. }), Some(options)) => {
-            Some(Rebalancer::new(&world.drainer, &options).preview(nodes, *max_moves).await?)
+            Some(Rebalancer::new(&world.drainer().await, &options).preview(nodes, *max_moves).await?)
         }
         _ => None,
     };

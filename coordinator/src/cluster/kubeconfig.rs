@@ -78,6 +78,8 @@ pub(super) fn options(access: &Access) -> KubeConfigOptions {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods)] // the files that an operator writes
+
     use super::*;
 
     #[test]

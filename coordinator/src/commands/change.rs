@@ -122,7 +122,7 @@ struct PlannedDocument<'a> {
 }
 
 fn rebalance_lines(preview: &RebalancePreview) -> Vec<String> {
-    preview.lines(|header, rows| output::table(header, rows))
+    preview.lines(output::table)
 }
 
 /// What comes after the turns of a reboot, if that is wanted.

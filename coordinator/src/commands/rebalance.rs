@@ -34,5 +34,5 @@ pub(super) async fn rebalance(global: &Global, arguments: Rebalance) -> Result<E
 async fn needy(world: &World, kind: request::Kind) -> Result<Vec<String>, Problem> {
     let request = Request { kind, reason: String::new(), task_id: None, connection: Connection::default() };
     let options = request.drain_options(&world.site).unwrap_or_default();
-    Ok(Rebalancer::new(&world.drainer, &options).needy().await?)
+    Ok(Rebalancer::new(&world.drainer().await, &options).needy().await?)
 }

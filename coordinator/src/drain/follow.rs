@@ -14,5 +14,4 @@ pub(crate) use self::{
     ledger::{Action, Ledger, Request, Strategy},
     pods::{PodUpdate, pod_updates},
     volumes::{attached, bound_to},
-    watch::{Steady, api_error, watch_seconds},
 };

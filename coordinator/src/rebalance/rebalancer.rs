@@ -60,6 +60,6 @@ impl<'a> Rebalancer<'a> {
         told: &mut (dyn FnMut(Stage<'_>) + Send),
     ) -> Result<Rebalanced, RebalanceError> {
         let (client, pace) = (self.drainer.client(), self.drainer.pace());
-        Run::new((client, pace, self.options), turn, moved, told).to_end().await
+        Run::new((client, pace, self.options), turn, moved, told).finish().await
     }
 }

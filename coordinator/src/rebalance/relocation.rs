@@ -57,7 +57,7 @@ pub(super) struct Relocation {
 
 impl Relocation {
     /// Moves the pod. Dropped, it leaves the pod's controller to finish what the eviction began.
-    pub(super) async fn to_end(self, client: Client, pace: Pace) -> Fate {
+    pub(super) async fn finish(self, client: Client, pace: Pace) -> Fate {
         let mut siblings = Siblings::of(&client, &self.pod, &self.kind);
         if let Err(message) = siblings.listed().await {
             return Fate::Failed { doing: "watch the pods of its controller", message };

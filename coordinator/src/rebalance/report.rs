@@ -95,7 +95,7 @@ pub enum RebalanceError {
     /// The successor of a pod is not ready.
     #[error("{} of {pod} is not ready {} after its eviction", successor.as_deref().unwrap_or("the successor"), took(*waited))]
     NotReady {
-        pod: PodRef,
+        pod: Box<PodRef>,
         /// Its name, if there is one.
         successor: Option<String>,
         /// The node that it is on, if it is on one.

@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
     }
 
     /// Moves pods until the node has its share, or no further move would help.
-    pub(super) async fn to_end(mut self) -> Result<Rebalanced, RebalanceError> {
+    pub(super) async fn finish(mut self) -> Result<Rebalanced, RebalanceError> {
         let mut budgets = BudgetWatches::default();
         let mut under_way = FuturesUnordered::new();
         let (mut model, mut goal) = self.survey().await?;
@@ -107,12 +107,11 @@ impl<'a> Run<'a> {
                 self.state.outdated = false;
                 is_stale = false;
             }
-            while !is_stale {
-                let Some(next) = self.next(&model, goal, under_way.len()) else { break };
+            while let Some(next) = self.next(&model, goal, under_way.len()).filter(|_| !is_stale) {
                 model.balance.moved(next.candidate, Some(next.to));
                 let pod = model.guest(next.candidate).pod.clone();
                 self.state.busy.insert(model.owner(next.candidate).to_owned(), pod);
-                let moving = self.relocation(&model, next).to_end(self.client.clone(), self.pace.clone());
+                let moving = self.relocation(&model, next).finish(self.client.clone(), self.pace.clone());
                 under_way.push(async move { (next, moving.await) });
             }
             let due = match under_way.is_empty() {
@@ -248,7 +247,7 @@ impl<'a> Run<'a> {
                 (self.told)(Stage::Warned(format!("{pod} has gone and its controller made no successor")));
             }
             Fate::NotReady { node, successor, waited } => {
-                return Err(RebalanceError::NotReady { pod, successor, node, waited });
+                return Err(RebalanceError::NotReady { pod: pod.into(), successor, node, waited });
             }
             Fate::Failed { doing, message } => return Err(RebalanceError::Api { doing, message }),
         }

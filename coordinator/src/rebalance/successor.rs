@@ -14,12 +14,11 @@ use kube::{
 
 use super::guest::Kind;
 use crate::{
-    cluster::retry::{error_message, is_transient},
-    drain::{
-        follow::{Steady, api_error, watch_seconds},
-        report::PodRef,
-        select::PodFacts,
+    cluster::{
+        retry::{error_message, is_transient},
+        watch::{Steady, api_error, watch_seconds},
     },
+    drain::{report::PodRef, select::PodFacts},
 };
 
 /// The label by which a Deployment tells the pods of its ReplicaSets apart.

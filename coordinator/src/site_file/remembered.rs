@@ -1,5 +1,7 @@
 //! Which site this user works with, until told otherwise: one line in `cluster` in the user's folder.
 
+#![allow(clippy::disallowed_methods)] // the one place that remembers something for a user
+
 use std::{fs, io, path::PathBuf};
 
 use super::places::user_folder;

@@ -31,7 +31,8 @@ pub(super) async fn rebalance(
             Stage::Warned(message) => events.warn(message),
         }
     };
-    let rebalancer = Rebalancer::new(&context.world.drainer, context.drain);
+    let drainer = context.world.drainer().await;
+    let rebalancer = Rebalancer::new(&drainer, context.drain);
     let moved = &mut context.progress.relocated;
     // The controller of a pod that was evicted goes on by itself, but no further pod need follow.
     let ended = tokio::select! {

@@ -69,7 +69,7 @@ fn skew(instances: &[Instance]) -> Vec<Finding> {
     let (oldest, newest) = (numbers(Program::KubeApiserver).min(), numbers(Program::KubeApiserver).max());
     let (Some((oldest, oldest_on)), Some((newest, newest_on))) = (oldest, newest) else { return Vec::new() };
     let mut findings = Vec::new();
-    if !newest.minors_ahead_of(oldest).is_some_and(|ahead| ahead <= 1) {
+    if newest.minors_ahead_of(oldest).is_none_or(|ahead| ahead > 1) {
         let machines = vec![oldest_on.to_owned(), newest_on.to_owned()];
         findings.push(finding(Severity::Wrong, machines, |_| {
             format!(

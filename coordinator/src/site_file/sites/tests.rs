@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods)] // the files that an operator writes
+
 use super::*;
 
 /// A folder with these files.
