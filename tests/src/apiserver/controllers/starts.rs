@@ -39,7 +39,7 @@ pub(super) fn goes_wrong(pod: &mut Value, start: &Start) {
 
 /// Takes back what a start that went wrong has left.
 pub(super) fn goes_well(pod: &mut Value) {
-    if let Some(container) = pod["status"]["containerStatuses"].get_mut(0)
+    if let Some(container) = pod.pointer_mut("/status/containerStatuses/0")
         && !container["state"].is_null()
     {
         container["ready"] = true.into();
