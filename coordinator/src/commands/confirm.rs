@@ -10,7 +10,7 @@ pub(super) fn confirm(cluster: &str, yes: bool) -> Result<(), Problem> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Problem::usage("this changes machines and nobody can be asked: there is no terminal")
+        return Err(Problem::usage("this changes the cluster and nobody can be asked: there is no terminal")
             .hint("to say yes beforehand: --yes; to see the plan: --dry-run"));
     }
     let typed = output::ask(&format!("Type the cluster's name ({cluster}) to go on: "));
