@@ -20,9 +20,9 @@ async fn rebalance(tenant: &Tenant<'_>, flags: &[&str]) -> anyhow::Result<Run> {
     Run::of(tenant.bed, &[&["rebalance", "w1", "--pod-selector", &selector], flags].concat()).await
 }
 
-/// Drains w1 and makes it schedulable again; then all `pods` of the tenant run on w2.
+/// Drains w1, of the bed's own workload too, and makes it schedulable again; then all `pods` of the tenant run on w2.
 async fn empty_w1(tenant: &Tenant<'_>, pods: usize) -> anyhow::Result<()> {
-    tenant.drain(&[]).await?.assert_exit(0);
+    Run::of(tenant.bed, &["drain", "w1", "--drain-timeout=5m"]).await?.assert_exit(0);
     Run::of(tenant.bed, &["uncordon", "w1"]).await?.assert_exit(0);
     until("the tenant's pods on w2", SETTLE_LIMIT, async || {
         let listed = tenant.pods().await?;
@@ -47,7 +47,7 @@ fn a_node_that_was_drained_gets_its_share_back_within_the_budget() {
             let dry = rebalance(tenant, &["--dry-run"]).await?;
             dry.assert_exit(0);
             assert!(
-                dry.report["rebalance"]["moves"].as_array().is_some_and(|moves| moves.len() >= 3),
+                dry.report["rebalance"]["moves"].as_array().is_some_and(|moves| moves.len() >= 5),
                 "{}",
                 dry.output
             );
@@ -55,19 +55,17 @@ fn a_node_that_was_drained_gets_its_share_back_within_the_budget() {
 
             let run = rebalance(tenant, &[]).await?;
             run.assert_exit(0);
-            let moves = run.report["moves"].as_array().map(Vec::len).unwrap_or_default();
+            // The scheduler also likes to spread each workload, so that not every successor goes to the emptiest node.
+            let moves = run.report["moves"].as_array().cloned().unwrap_or_default();
             let there = on_w1(tenant).await?;
-            assert!(
-                (3..=6).contains(&there) && there >= moves.saturating_sub(1),
-                "{there} of {moves} in {}",
-                run.output
-            );
+            assert_eq!(moves.iter().filter(|moved| moved["to"] == "w1").count(), there, "{}", run.output);
+            assert!((4..=10).contains(&there) && moves.len() <= 10, "{}", run.output);
             assert!(!is_cordoned(bed, "w1").await? && !is_cordoned(bed, "w2").await?);
 
-            // It has its share: nothing is left to do.
+            // Another run takes nothing away again.
             let again = rebalance(tenant, &[]).await?;
             again.assert_exit(0);
-            assert_eq!(on_w1(tenant).await?, there);
+            assert!(on_w1(tenant).await? >= there, "{}", again.output);
             Ok(())
         })
         .await
@@ -83,7 +81,7 @@ fn pods_of_a_stateful_set_come_under_their_own_names() {
             let run = rebalance(tenant, &["--max-moves", "1"]).await?;
             run.assert_exit(0);
             let moved = &run.report["moves"][0];
-            assert_eq!(moved["name"], moved["successor"], "{}", run.output);
+            assert!(moved["name"].is_string() && moved["name"] == moved["successor"], "{}", run.output);
             assert_eq!(tenant.pods().await?.len(), 4);
             Ok(())
         })

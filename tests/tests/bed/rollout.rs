@@ -18,8 +18,9 @@ fn daemon_set(tenant: &Tenant<'_>, app: &str) -> Value {
     })
 }
 
+/// `usher rollout` in the tenant's namespace.
 async fn usher(tenant: &Tenant<'_>, words: &[&str]) -> anyhow::Result<Run> {
-    let place = ["--namespace", &tenant.name, "--yes", "--output", "json", "--progress", "json"];
+    let place = ["--namespace", &tenant.name, "--output", "json", "--progress", "json"];
     Ok(Run::read(tenant.bed.usher(&[&["rollout"][..], words, &place].concat()).await?))
 }
 
@@ -38,7 +39,7 @@ fn a_restart_is_complete_when_every_pod_is_another_one() {
             usher(tenant, &["status", "--wait", "--timeout", "2m"]).await?.assert_exit(0);
             let before = uids(&tenant.pods().await?);
 
-            let run = usher(tenant, &["restart", "deployment,daemonset", "--timeout", "5m"]).await?;
+            let run = usher(tenant, &["restart", "deployment,daemonset", "--yes", "--timeout", "5m"]).await?;
             run.assert_exit(0);
             let ended: Vec<_> =
                 run.report["workloads"].as_array().into_iter().flatten().map(|it| &it["ended"]).collect();
@@ -49,7 +50,8 @@ fn a_restart_is_complete_when_every_pod_is_another_one() {
 
             // And back: the template is that of before, so the pods are others again.
             let at = run.report["restartedAt"].as_str().unwrap_or_default().to_owned();
-            let names = ["undo", "deployment/web", "daemonset/agent", "--restarted-at", &at, "--timeout", "5m"];
+            let names =
+                ["undo", "deployment/web", "daemonset/agent", "--restarted-at", &at, "--yes", "--timeout", "5m"];
             usher(tenant, &names).await?.assert_exit(0);
             Ok(())
         })
@@ -67,11 +69,11 @@ fn an_image_that_cannot_be_pulled_is_named_as_the_reason() {
             let before = uids(&tenant.pods().await?);
             tenant.kubectl(&["rollout", "pause", "deployment/web"]).await?;
             tenant.kubectl(&["set", "image", "deployment/web", "main=bed.local/no-such-image:1"]).await?;
-            let paused = usher(tenant, &["restart", "deployment/web"]).await?;
+            let paused = usher(tenant, &["restart", "deployment/web", "--yes"]).await?;
             paused.assert_exit(3);
             tenant.kubectl(&["rollout", "resume", "deployment/web"]).await?;
 
-            let run = usher(tenant, &["restart", "deployment/web"]).await?;
+            let run = usher(tenant, &["restart", "deployment/web", "--yes"]).await?;
             run.assert_exit(1);
             run.assert_says("bed.local/no-such-image:1 cannot be pulled");
 
