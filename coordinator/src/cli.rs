@@ -108,7 +108,7 @@ pub(crate) enum Command {
 }
 
 const VERSIONS: &str = "\
-Exit codes: 0 all is well, 1 something is unsupported or not what the site wants, 5 a version could not be told.
+Exit codes: 0 all is well, 1 something is unsupported or not what the site wants, 5 somebody did not answer.
 
 Examples:
   usher versions

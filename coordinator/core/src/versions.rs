@@ -90,8 +90,10 @@ pub struct Instance {
     pub machine: String,
     /// As the program or its package says it, such as `v1.37.2`; None if nobody told.
     pub version: Option<String>,
-    /// Why nobody told, or what is odd about it.
+    /// Why nobody told.
     pub note: Option<String>,
+    /// Somebody who should have told it did not answer. Otherwise there is nobody who could.
+    pub silent: bool,
     /// Another version is installed than the one that runs, so `version` is that of the next start.
     pub replaced: bool,
 }
@@ -99,13 +101,19 @@ pub struct Instance {
 impl Instance {
     /// A program that told its version.
     pub fn of(program: Program, machine: &str, version: impl Into<String>) -> Self {
-        let version = Some(version.into());
-        Self { program, machine: machine.to_owned(), version, note: None, replaced: false }
+        let machine = machine.to_owned();
+        Self { program, machine, version: Some(version.into()), note: None, silent: false, replaced: false }
     }
 
-    /// A program whose version nobody told, and why.
-    pub fn unknown(program: Program, machine: &str, why: impl Into<String>) -> Self {
-        Self { program, machine: machine.to_owned(), version: None, note: Some(why.into()), replaced: false }
+    /// A program whose version nobody can tell, and why.
+    pub fn untold(program: Program, machine: &str, why: impl Into<String>) -> Self {
+        let machine = machine.to_owned();
+        Self { program, machine, version: None, note: Some(why.into()), silent: false, replaced: false }
+    }
+
+    /// A program whose version was asked for in vain, and why.
+    pub fn silent(program: Program, machine: &str, why: impl Into<String>) -> Self {
+        Self { silent: true, ..Self::untold(program, machine, why) }
     }
 
     /// Its number, if it can be read as one.

@@ -30,7 +30,7 @@ impl World {
             if !instances.iter().any(|known| known.program == program && known.machine == pod.node) {
                 instances.push(match pod.tag {
                     Some(tag) => Instance::of(program, &pod.node, tag),
-                    None => Instance::unknown(program, &pod.node, "its image has no tag"),
+                    None => Instance::untold(program, &pod.node, "its image has no tag"),
                 });
             }
         }
@@ -46,11 +46,11 @@ impl World {
         let asked = join_all(self.control_plane.iter().map(async |machine| {
             let url = match self.apiserver_url(machine) {
                 Ok(url) => url?,
-                Err(error) => return Some(Instance::unknown(Program::KubeApiserver, machine, chain(&error))),
+                Err(error) => return Some(Instance::silent(Program::KubeApiserver, machine, chain(&error))),
             };
             Some(match self.cluster.version_at(&url, LOOK).await {
                 Ok(version) => Instance::of(Program::KubeApiserver, machine, version),
-                Err(why) => Instance::unknown(Program::KubeApiserver, machine, why),
+                Err(why) => Instance::silent(Program::KubeApiserver, machine, why),
             })
         }));
         let instances: Vec<_> = asked.await.into_iter().flatten().collect();
@@ -61,7 +61,7 @@ impl World {
         let name = self.cluster.name();
         vec![match self.version_at_once().await {
             Ok(version) => Instance::of(Program::KubeApiserver, name, version),
-            Err(error) => Instance::unknown(Program::KubeApiserver, name, chain(&error)),
+            Err(error) => Instance::silent(Program::KubeApiserver, name, chain(&error)),
         }]
     }
 
@@ -77,7 +77,7 @@ impl World {
             }
             Some(match &unit.package_version {
                 Some(version) => Instance::of(program, &machine.name, version.clone()),
-                None => Instance::unknown(program, &machine.name, "its program belongs to no Debian package"),
+                None => Instance::untold(program, &machine.name, "its program belongs to no Debian package"),
             })
         };
         units(facts).filter_map(|(machine, unit)| of_unit(machine, unit)).collect()
@@ -122,8 +122,8 @@ fn of_machine(machine: &Machine) -> Vec<Instance> {
     }
     instances.push(match &machine.agent {
         AgentFacts::Answers { status } => Instance::of(Program::UsherAgent, name, status.agent_version.clone()),
-        AgentFacts::Silent { message, .. } => Instance::unknown(Program::UsherAgent, name, message.clone()),
-        AgentFacts::NotAsked => Instance::unknown(Program::UsherAgent, name, "it was not asked"),
+        AgentFacts::Silent { message, .. } => Instance::silent(Program::UsherAgent, name, message.clone()),
+        AgentFacts::NotAsked => Instance::silent(Program::UsherAgent, name, "it was not asked"),
     });
     instances
 }

@@ -34,7 +34,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("nodes", "NodeList", 0),
         ("leaders", "LeaderList", 0),
         ("version", "Version", 0),
-        ("versions", "VersionList", 5),
+        ("versions", "VersionList", 0),
         ("clusters list", "ClusterList", 0),
         ("clusters show sandbox", "Cluster", 0),
         ("clusters env sandbox", "ClusterEnvironment", 0),
@@ -76,7 +76,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     for (line, kind, exit) in results {
         let document = document(&programs, &sandbox, line, exit).await;
         assert_eq!((document["apiVersion"].as_str(), document["kind"].as_str()), (Some("usher.dev/v1"), Some(kind)));
-        if exit == 0 || line == "versions" {
+        if exit == 0 {
             let name = line.split(" -r ").next().unwrap().replace([' ', '/'], "_");
             insta::assert_json_snapshot!(name, shape(&document));
         }

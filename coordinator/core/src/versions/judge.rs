@@ -23,9 +23,9 @@ const NODE_LAG_SINCE: u32 = 25;
 pub enum Severity {
     /// It is not supported, or not what the site wants.
     Wrong,
-    /// Nobody could tell, so that it may be wrong.
+    /// Somebody did not answer, so that it may be wrong.
     Unknown,
-    /// It will be wrong soon, or a restart is missing.
+    /// It will be wrong soon, a restart is missing, or nobody can tell.
     Notice,
 }
 
@@ -189,15 +189,14 @@ fn replaced(instances: &[Instance]) -> Vec<Finding> {
 
 /// Versions that nobody told, by program and reason.
 fn unknown(instances: &[Instance]) -> Vec<Finding> {
-    let mut untold: BTreeMap<(Program, &str), Vec<String>> = BTreeMap::new();
+    let mut untold: BTreeMap<(Program, bool, &str), Vec<String>> = BTreeMap::new();
     for instance in instances.iter().filter(|instance| instance.number().is_none()) {
         let why = instance.note.as_deref().or(instance.version.as_deref()).unwrap_or("nobody told");
-        untold.entry((instance.program, why)).or_default().push(instance.machine.clone());
+        untold.entry((instance.program, instance.silent, why)).or_default().push(instance.machine.clone());
     }
-    let unknown = |((program, why), machines): ((Program, &str), Vec<String>)| {
-        finding(Severity::Unknown, machines, |on| {
-            format!("the version of {} on {on} is not known: {why}", program.name())
-        })
+    let unknown = |((program, silent, why), machines): ((Program, bool, &str), Vec<String>)| {
+        let severity = if silent { Severity::Unknown } else { Severity::Notice };
+        finding(severity, machines, |on| format!("the version of {} on {on} is not known: {why}", program.name()))
     };
     untold.into_iter().map(unknown).collect()
 }

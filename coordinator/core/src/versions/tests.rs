@@ -116,17 +116,21 @@ fn ends_of_support_are_told_sixty_days_before_and_a_series_that_nobody_knows_is_
 }
 
 #[test]
-fn what_nobody_told_is_unknown_and_an_upgrade_without_a_restart_is_told_with_the_command() {
+fn who_did_not_answer_is_unknown_and_an_upgrade_without_a_restart_is_told_with_the_command() {
     let mut instances = cluster("kube-scheduler cp1 1.37.2-1\n kube-scheduler cp2 1.37.2-1");
     instances.iter_mut().for_each(|instance| instance.replaced = true);
-    instances.extend((1..=9).map(|n| Instance::unknown(Program::UsherAgent, &format!("w{n}"), "no answer")));
+    instances.extend((1..=9).map(|n| Instance::silent(Program::UsherAgent, &format!("w{n}"), "no answer")));
+    instances.push(Instance::untold(Program::Etcd, "cp1", "its program belongs to no Debian package"));
     let findings = judge(&instances, &Targets::new(), &Support::default(), date(2027, 1, 1));
+    let severities: Vec<_> = findings.iter().map(|finding| finding.severity).collect();
+    assert_eq!(severities, [Severity::Unknown, Severity::Notice, Severity::Notice]);
     let told: Vec<_> = findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(
         told,
         [
             "the version of usher-agent on w1, w2, w3 and 6 more is not known: no answer",
-            "kube-scheduler was upgraded on cp1 and cp2 and its old version still runs"
+            "kube-scheduler was upgraded on cp1 and cp2 and its old version still runs",
+            "the version of etcd on cp1 is not known: its program belongs to no Debian package"
         ]
     );
     assert_eq!(findings[0].machines.len(), 9);
