@@ -18,16 +18,11 @@ use super::{plan::JobToDelete, remove::pods_of};
 use crate::{
     cluster::{
         Cluster, ClusterError,
-        retry::{is_transient, jittered},
+        retry::is_transient,
+        watch::{PAUSE, Steady, api_error, watch_seconds},
     },
     workloads::read,
 };
-
-/// How long a watch lasts, in seconds: a server that vanished without closing its connections is noticed soon after.
-const WATCH_SECONDS: u32 = 20;
-
-/// The pause between tries while the API is unreachable, and between looks at pods that are left.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often to say what is being waited for.
 const NOTICE: Duration = Duration::from_secs(10);
@@ -80,8 +75,8 @@ pub(super) async fn pods_left(
 
 async fn job_gone(cluster: &Cluster, namespace: &str, job: &JobToDelete) -> Result<(), ClusterError> {
     let jobs: Api<PartialObjectMeta<Job>> = Api::namespaced(cluster.client().clone(), namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", job.name)).timeout(WATCH_SECONDS);
-    let mut events = pin!(watcher(jobs, config).backoff(Steady));
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", job.name)).timeout(watch_seconds());
+    let mut events = pin!(watcher(jobs, config).backoff(Steady).map(|event| event.map_err(api_error)));
     let mut there = false;
     while let Some(event) = events.next().await {
         match event {
@@ -95,8 +90,10 @@ async fn job_gone(cluster: &Cluster, namespace: &str, job: &JobToDelete) -> Resu
             Ok(Event::InitDone) if !there => return Ok(()),
             Ok(Event::InitDone) => {}
             Ok(Event::Delete(_)) => return Ok(()),
-            // Whoever may not watch looks again and again.
-            Err(error) if is_final(&error) => return job_gone_by_looks(cluster, namespace, job).await,
+            // Without the right to watch the only way is to look again and again.
+            Err(Some(error @ kube::Error::Api(_))) if !is_transient(&error) => {
+                return job_gone_by_looks(cluster, namespace, job).await;
+            }
             Err(_) => {}
         }
     }
@@ -113,30 +110,4 @@ async fn job_gone_by_looks(cluster: &Cluster, namespace: &str, job: &JobToDelete
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Whether the same request would be refused again.
-fn is_final(error: &watcher::Error) -> bool {
-    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => {
-            matches!(error, kube::Error::Api(status) if status.code != 410) && !is_transient(error)
-        }
-        _ => false,
-    }
-}
-
-/// The same pause between tries, however often it failed: an apiserver is back within seconds.
-struct Steady;
-
-impl Iterator for Steady {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(jittered(PAUSE))
-    }
-}
-
-impl kube::runtime::utils::Backoff for Steady {
-    fn reset(&mut self) {}
 }
