@@ -8,6 +8,7 @@ mod config;
 mod confirm;
 mod cronjobs;
 mod identity;
+mod interrupt;
 mod job_plan;
 mod jobs;
 mod nodes;

@@ -123,6 +123,26 @@ pub fn show<T: Serialize>(kind: Kind, value: &T, format: Format, text: impl FnOn
     Ok(())
 }
 
+/// Shows the report of a change that was begun. People read on standard error what did not go well.
+///
+/// # Errors
+///
+/// As of [`show`].
+pub fn report<T: Serialize>(
+    kind: Kind,
+    report: &T,
+    exit: Exit,
+    format: Format,
+    text: impl FnOnce() -> String,
+) -> Result<Exit, Problem> {
+    if exit == Exit::Done || format.is_structured() {
+        show(kind, report, format, text)?;
+    } else {
+        output::progress(&text());
+    }
+    Ok(exit)
+}
+
 /// Shows several values of one kind: as `items`.
 ///
 /// # Errors

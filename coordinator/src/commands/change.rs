@@ -3,14 +3,13 @@
 use serde::Serialize;
 use usher_core::{drain::DrainOptions, operation::new_id};
 
-use super::{confirm::confirm, identity, preflight};
+use super::{confirm::confirm, identity, interrupt::listen, preflight};
 use crate::{
     cli::{ChangeFlags, DryRun, Global},
     cluster::Cluster,
     drain::{Confirm, DrainPreview},
     event::{Events, Kind},
     exit::Exit,
-    interrupt::Interrupt,
     operation::{self, Planned},
     output,
     plan::Plan,
@@ -85,10 +84,7 @@ fn confirmation(dry_run: DryRun) -> Confirm {
 }
 
 async fn run(global: &Global, world: &World, request: &Request, planned: &Planned) -> Result<Exit, Problem> {
-    let interrupt = Interrupt::listen(|| {
-        output::progress("stopping before the next step that changes something (again: leave at once) …");
-    })
-    .map_err(|error| Problem::failed(format!("cannot listen for signals: {error}")))?;
+    let interrupt = listen("stopping before the next step that changes something (again: leave at once) …")?;
     let (events, stream) = Events::new();
     let reading = tokio::spawn(progress::show(global.progress, stream));
     let operation = new_id();
@@ -102,12 +98,7 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     // A terminal that takes no output must not hold up an operator who insists.
     let digest = interrupt.parting(reading).await.and_then(Result::ok).unwrap_or_default();
     let report = report?.with(digest);
-    if report.exit == Exit::Done || global.output.is_structured() {
-        show::show(show::Kind::Report, &report, global.output, || report.to_text())?;
-    } else {
-        output::progress(&report.to_text());
-    }
-    Ok(report.exit)
+    show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
 }
 
 /// A plan, and what the drains in it would find.

@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::propose::{Answer, propose};
+use super::{
+    interrupt::listen,
+    propose::{Answer, propose},
+};
 use crate::{
     cli::{DryRun, Global, ObjectChangeFlags},
     cluster::Cluster,
     exit::Exit,
-    interrupt::Interrupt,
     output::{self, Mark, mark},
     problem::{self, Problem},
     progress, show, text,
@@ -115,19 +117,11 @@ pub(super) async fn carry_out(
         }
         return Ok(Exit::Done);
     }
-    let interrupt = Interrupt::listen(|| {
-        output::progress("stopping before the next job (again: leave at once) …");
-    })
-    .map_err(|error| Problem::failed(format!("cannot listen for signals: {error}")))?;
+    let interrupt = listen("stopping before the next job (again: leave at once) …")?;
     let mut tell = |step: Progress| say(global.progress, &step);
     let ended = replace::carry_out(cluster, plan, options, &interrupt, &mut tell).await;
     let report = JobReport::of(cluster, options, ended);
-    if report.exit == Exit::Done || global.output.is_structured() {
-        show::show(show::Kind::JobReport, &report, global.output, || report.to_text())?;
-    } else {
-        output::progress(&report.to_text());
-    }
-    Ok(report.exit)
+    show::report(show::Kind::JobReport, &report, report.exit, global.output, || report.to_text())
 }
 
 fn say(how: progress::Progress, step: &Progress) {

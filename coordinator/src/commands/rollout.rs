@@ -14,12 +14,13 @@ use crate::{
     cli::{Global, RolloutCommand, Scope},
     cluster::{Cluster, ClusterError},
     exit::Exit,
-    interrupt::Interrupt,
-    output,
     problem::Problem,
     site::Site,
     workloads::rollout::{FindError, Kind, Places, Wanted, Workload, find},
 };
+
+/// What the first signal does to rollouts that are awaited.
+const AT_A_SIGNAL: &str = "begins no more, and waits for those under way (again: leaves them to their controllers) …";
 
 pub(super) async fn run(global: &Global, command: RolloutCommand) -> Result<Exit, Problem> {
     match command {
@@ -113,10 +114,4 @@ fn answered(error: ClusterError) -> Problem {
         true => Problem::refused(chain(&error)).hint("see what you may do: kubectl auth can-i --list -n NAMESPACE"),
         false => error.into(),
     }
-}
-
-fn listen() -> Result<Interrupt, Problem> {
-    let first = "begins no more, and waits for those under way (again: leaves them to their controllers) …";
-    Interrupt::listen(move || output::progress(first))
-        .map_err(|error| Problem::failed(format!("cannot listen for signals: {error}")))
 }

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use usher_core::request::quote;
 
 use super::{
-    Found, listen,
+    AT_A_SIGNAL, Found,
     tell::{indented, tell},
 };
 use crate::{
     cli::{Follow, Global, ObjectChangeFlags},
+    commands::interrupt::listen,
     exit::Exit,
-    output,
     problem::Problem,
     show, text,
     workloads::rollout::{Action, Change, Ended, Entry, Outcome, Row, Run, Settings, Stop, WorkloadId},
@@ -63,7 +63,7 @@ pub(super) async fn carry_out(
     changes: Vec<Option<Change>>,
     doing: &Doing<'_>,
 ) -> Result<Exit, Problem> {
-    let interrupt = listen()?;
+    let interrupt = listen(AT_A_SIGNAL)?;
     let planned = rows.iter().zip(changes).filter(|(row, _)| matches!(row.action, Action::Restart | Action::Undo));
     let changes: Vec<_> = planned.filter_map(|(_, change)| change).collect();
     let not_planned: Vec<_> =
@@ -87,12 +87,7 @@ pub(super) async fn carry_out(
         workloads: outcome.entries.into_iter().map(Line::of).collect(),
         not_planned,
     };
-    if exit == Exit::Done || global.output.is_structured() {
-        show::show(show::Kind::RolloutReport, &report, global.output, || report.to_text())?;
-    } else {
-        output::progress(&report.to_text());
-    }
-    Ok(exit)
+    show::report(show::Kind::RolloutReport, &report, exit, global.output, || report.to_text())
 }
 
 fn settings(follow: &Follow) -> Settings {

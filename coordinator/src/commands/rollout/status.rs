@@ -6,11 +6,12 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
 use super::{
-    Found, WithoutWords, found, listen,
+    AT_A_SIGNAL, Found, WithoutWords, found,
     tell::{indented, tell},
 };
 use crate::{
     cli::{Global, RolloutStatus},
+    commands::interrupt::listen,
     exit::Exit,
     output,
     problem::Problem,
@@ -73,7 +74,7 @@ async fn wait(global: &Global, found: &Found, arguments: &RolloutStatus) -> Resu
         timeout: arguments.timeout.filter(|timeout| !timeout.is_zero()),
         wait: true,
     };
-    let interrupt = listen()?;
+    let interrupt = listen(AT_A_SIGNAL)?;
     let run = Run { cluster: &found.cluster, places: &found.places, settings, interrupt: &interrupt };
     Ok(run.to_end(changes, |event| tell(global.progress, event)).await)
 }

@@ -11,9 +11,8 @@ use super::Pair;
 use crate::{
     cli::{Global, Switch},
     cluster::Cluster,
-    commands::{change::headline, choose, confirm::confirm, identity},
+    commands::{change::headline, choose, confirm::confirm, identity, interrupt::listen},
     exit::Exit,
-    interrupt::Interrupt,
     output,
     problem::Problem,
     request::Connection,
@@ -191,10 +190,7 @@ async fn carry_out(
     arguments: &Switch,
     findings: Vec<Finding>,
 ) -> Result<SwitchReport, Problem> {
-    let interrupt = Interrupt::listen(|| {
-        output::progress("stopping before the next step, and taking back (again: leave at once) …");
-    })
-    .map_err(|error| Problem::failed(format!("cannot listen for signals: {error}")))?;
+    let interrupt = listen("stopping before the next step, and taking back (again: leave at once) …")?;
     let yes = arguments.yes;
     // The question waits on a thread of its own: the locks are renewed meanwhile.
     let ask = move |step: String| -> futures::future::LocalBoxFuture<'static, Result<(), Problem>> {
@@ -228,12 +224,7 @@ fn ended(global: &Global, arguments: &Switch, mut report: SwitchReport) -> Resul
             report.next.push(format!("to go back: {}", again(&report.from)));
         }
     }
-    if report.exit == Exit::Done || global.output.is_structured() {
-        show::show(Kind::StagingReport, &report, global.output, || report.to_text())?;
-    } else {
-        output::progress(&report.to_text());
-    }
-    Ok(report.exit)
+    show::report(Kind::StagingReport, &report, report.exit, global.output, || report.to_text())
 }
 
 /// The command that switches to this cluster, as this one was typed, quoted for a shell.
