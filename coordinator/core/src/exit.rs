@@ -84,6 +84,15 @@ impl Exit {
         let nothing = if self.changed_nothing() { "nothing was changed " } else { "" };
         format!("{nothing}(exit {})", self.code())
     }
+
+    /// How a text ends that tells of a command: details and what to do next, indented, then [`Self::last_line`] unless all is done.
+    pub fn ending(self, details: &[String], next: &[String]) -> Vec<String> {
+        let mut lines: Vec<_> = details.iter().chain(next).map(|line| format!("  {line}")).collect();
+        if self != Self::Done {
+            lines.push(self.last_line());
+        }
+        lines
+    }
 }
 
 impl From<Exit> for ExitCode {

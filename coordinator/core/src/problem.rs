@@ -120,8 +120,7 @@ impl Problem {
             Kind::Usage | Kind::Failed => "error",
         };
         let mut lines = vec![format!("{word}: {}", self.message)];
-        lines.extend(self.details.iter().chain(&self.hints).map(|line| format!("  {line}")));
-        lines.push(self.exit().last_line());
+        lines.extend(self.exit().ending(&self.details, &self.hints));
         lines.join("\n")
     }
 }

@@ -189,10 +189,7 @@ impl JobReport {
 
     fn to_text(&self) -> String {
         let mut lines = vec![self.summary.clone()];
-        lines.extend(self.details.iter().chain(&self.next).map(|line| format!("  {line}")));
-        if self.exit != Exit::Done {
-            lines.push(self.exit.last_line());
-        }
+        lines.extend(self.exit.ending(&self.details, &self.next));
         lines.join("\n")
     }
 }

@@ -100,11 +100,7 @@ impl Report {
         } else if self.exit == Exit::Done && self.pods.is_some() && self.nodes.is_empty() {
             lines.push("Pods do not come back by themselves.".to_owned());
         }
-        lines.extend(self.details.iter().map(|line| format!("  {line}")));
-        lines.extend(self.next.iter().map(|line| format!("  {line}")));
-        if self.exit != Exit::Done {
-            lines.push(self.exit.last_line());
-        }
+        lines.extend(self.exit.ending(&self.details, &self.next));
         lines.join("\n")
     }
 }
