@@ -14,6 +14,7 @@ mod kubeconfig;
 mod leases;
 pub(crate) mod list;
 mod lock;
+pub(crate) mod names;
 mod namespaces;
 mod nodes;
 pub(crate) mod pods;

@@ -32,8 +32,8 @@ use tokio::{
 use usher_common::clock;
 
 pub use self::holder::LockHolder;
-use self::holder::{DURATION, OPERATION, REASON, TASK};
-use super::{Cluster, ClusterError};
+use self::holder::{DURATION, OPERATION, TASK};
+use super::{Cluster, ClusterError, names::REASON};
 use crate::text;
 
 /// Where the lock lives: beside the components' own leases, where every cluster has a namespace.

@@ -9,16 +9,13 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, ClusterError, CordonMark, FieldWriter, NodeFacts, PATIENCE, list};
+use super::{Cluster, ClusterError, CordonMark, FieldWriter, NodeFacts, PATIENCE, list, names::FIELD_MANAGER};
 
 /// The annotation that says who cordoned a node, written in the same patch as the cordon itself.
 const CORDON_ANNOTATION: &str = "usher.dev/cordon";
 
 /// The labels that kubeadm and most distributions give control-plane Nodes; the second one is that of old clusters.
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
-
-/// The manager under which usher's writes show in `kubectl get --show-managed-fields`.
-const FIELD_MANAGER: &str = "usher";
 
 /// What became of a cordon.
 #[derive(Debug, Clone, PartialEq)]

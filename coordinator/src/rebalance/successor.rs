@@ -15,14 +15,12 @@ use kube::{
 use super::guest::Kind;
 use crate::{
     cluster::{
+        names::TEMPLATE_HASH,
         retry::{error_message, is_transient},
         watch::{Steady, api_error, watch_seconds},
     },
     drain::{report::PodRef, select::PodFacts},
 };
-
-/// The label by which a Deployment tells the pods of its ReplicaSets apart.
-const TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// A pod of the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use crate::{
     cluster::{
         ServerClock,
         leases::{age, renewal_stored},
+        names::REASON,
     },
     text,
 };
@@ -22,7 +23,6 @@ pub(super) const DURATION: Duration = Duration::from_secs(60);
 /// What two servers' clocks may differ by, and the fractions of a second that they do not show.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
-pub(super) const REASON: &str = "usher.dev/reason";
 pub(super) const TASK: &str = "usher.dev/task";
 pub(super) const OPERATION: &str = "usher.dev/operation";
 

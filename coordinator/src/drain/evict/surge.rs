@@ -13,13 +13,10 @@ use kube::{
 use serde_json::json;
 use usher_common::clock;
 
-use crate::drain::report::Owner;
-
-/// kubectl's annotation, so that others recognise a restart.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-
-/// The rollout of a Deployment that an object belongs to.
-const REVISION: &str = "deployment.kubernetes.io/revision";
+use crate::{
+    cluster::names::{RESTARTED_AT, REVISION},
+    drain::report::Owner,
+};
 
 /// Whether a surge can replace a pod before it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

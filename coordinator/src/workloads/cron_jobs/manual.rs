@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::names::REASON;
+
 /// The longest name of a Job: it becomes the value of a label of its pods.
 const LONGEST_NAME: usize = 63;
 
@@ -14,9 +16,6 @@ const SUFFIX: usize = 5;
 
 /// Says that somebody started it: what kubectl writes.
 const INSTANTIATE: &str = "cronjob.kubernetes.io/instantiate";
-
-/// Why somebody started it.
-const REASON: &str = "usher.dev/reason";
 
 /// `CRONJOB-manual-xxxxx`, with a CronJob's name that is too long cut short.
 pub(in crate::workloads) fn new_name(cron_job: &str) -> String {

@@ -10,16 +10,13 @@ use serde_json::Value;
 
 use super::plan::{JobPlan, JobRef, JobToDelete, Start};
 use crate::{
-    cluster::{Cluster, ClusterError},
+    cluster::{Cluster, ClusterError, names::FIELD_MANAGER},
     workloads::{
         Namespaces,
         cron_jobs::manual::{manual_job, new_name},
         read,
     },
 };
-
-/// The manager under which usher's writes show in `kubectl get --show-managed-fields`.
-const FIELD_MANAGER: &str = "usher";
 
 /// What became of a request to delete a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

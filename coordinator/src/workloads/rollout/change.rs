@@ -3,14 +3,11 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{
-    Places,
-    workload::{RESTARTED_AT, Workload},
+use super::{Places, workload::Workload};
+use crate::cluster::{
+    Cluster, ClusterError,
+    names::{FIELD_MANAGER, RESTARTED_AT},
 };
-use crate::cluster::{Cluster, ClusterError};
-
-/// The manager under which usher's writes show in `kubectl get --show-managed-fields`.
-const FIELD_MANAGER: &str = "usher";
 
 /// What `kubectl rollout history` shows as the cause of a revision.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";

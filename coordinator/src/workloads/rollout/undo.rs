@@ -20,10 +20,7 @@ use super::{
     plan::{Action, Row},
     workload::Workload,
 };
-use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
-
-/// The annotation in which a ReplicaSet has the revision of its Deployment.
-const REVISION: &str = "deployment.kubernetes.io/revision";
+use crate::cluster::{Cluster, ClusterError, PATIENCE, list, names::REVISION};
 
 /// Plans to take a workload back: its line of the plan, and the change unless it is refused. With `restarted_at` only if its last
 /// change is that very restart and nothing else would be taken back with it.

@@ -16,9 +16,7 @@ use k8s_openapi::{
 use kube::{api::DynamicObject, core::Selector};
 
 use super::Kind;
-
-/// kubectl's annotation of the pod template: a new value makes the controller replace all pods.
-pub(super) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+use crate::cluster::names::RESTARTED_AT;
 
 /// The reason of a Deployment's condition `Progressing` once `progressDeadlineSeconds` have passed without progress.
 const DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";

@@ -2,15 +2,12 @@
 
 use serde_json::Value;
 
-use crate::workloads::rollout::workload::RESTARTED_AT;
-
-/// The label that a Deployment's controller adds to the templates of its ReplicaSets.
-const HASH: &str = "pod-template-hash";
+use crate::cluster::names::{RESTARTED_AT, TEMPLATE_HASH};
 
 /// Takes away what controllers have added to a template when they stored it as a revision.
 pub(super) fn without_marks(template: &mut Value) {
     if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-        labels.remove(HASH);
+        labels.remove(TEMPLATE_HASH);
     }
     if let Some(template) = template.as_object_mut() {
         template.remove("$patch");
@@ -127,7 +124,7 @@ mod tests {
     #[test]
     fn the_marks_of_controllers_and_empty_maps_make_no_difference() {
         let mut stored = template("web:1", None);
-        stored["metadata"]["labels"][HASH] = "5d4f".into();
+        stored["metadata"]["labels"][TEMPLATE_HASH] = "5d4f".into();
         stored["metadata"]["annotations"] = json!({});
         stored["$patch"] = "replace".into();
         without_marks(&mut stored);
