@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Debug};
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment, StatefulSet},
-        core::v1::{Namespace, PodTemplateSpec},
+        core::v1::PodTemplateSpec,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -13,7 +13,7 @@ use kube::{Api, api::ListParams, core::NamespaceResourceScope};
 use serde::de::DeserializeOwned;
 use usher_core::staging::{Workload, WorkloadId, Workloads};
 
-use super::Namespaces;
+use super::{Namespaces, namespaces};
 use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
 
 /// Reads what runs in a cluster, page by page.
@@ -22,19 +22,8 @@ use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
 ///
 /// If the API does not answer or forbids it.
 pub async fn inventory(cluster: &Cluster) -> Result<Workloads, ClusterError> {
-    let namespaces: Api<Namespace> = Api::all(cluster.client().clone());
-    let params = ListParams::default().limit(list::PAGE);
-    let names = list::fold(
-        &namespaces,
-        params,
-        PATIENCE,
-        Default::default(),
-        |names: &mut std::collections::BTreeSet<_>, it| {
-            names.extend(it.metadata.name);
-        },
-    );
     let (namespaces, deployments, daemon_sets, stateful_sets) = futures::join!(
-        names,
+        namespaces::matching(cluster, ""),
         read::<Deployment>(cluster, "deployment", |object| {
             let spec = object.spec.as_ref();
             (spec.map(|spec| &spec.template), deployment(object))
@@ -48,7 +37,7 @@ pub async fn inventory(cluster: &Cluster) -> Result<Workloads, ClusterError> {
             (spec.map(|spec| &spec.template), stateful_set(object))
         }),
     );
-    let (namespaces, _) = namespaces.map_err(|source| cluster.error("list the namespaces", source))?;
+    let namespaces = namespaces?;
     let mut workloads = deployments?;
     workloads.extend(daemon_sets?);
     workloads.extend(stateful_sets?);

@@ -1,8 +1,25 @@
 //! Which namespaces a command looks at.
 
-use kube::{Api, Resource, core::NamespaceResourceScope};
+use std::collections::BTreeSet;
 
-use crate::cluster::{Cluster, ClusterError};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Resource, ResourceExt as _, api::ListParams, core::NamespaceResourceScope};
+
+use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
+
+/// The names of the namespaces whose labels match; an empty selector matches all.
+///
+/// # Errors
+///
+/// If the API does not answer or forbids it.
+pub(super) async fn matching(cluster: &Cluster, selector: &str) -> Result<BTreeSet<String>, ClusterError> {
+    let api: Api<Namespace> = Api::all(cluster.client().clone());
+    let first = ListParams::default().labels(selector).limit(list::PAGE);
+    let names = list::fold(&api, first, PATIENCE, BTreeSet::new(), |names, namespace: Namespace| {
+        names.insert(namespace.name_any());
+    });
+    names.await.map(|(names, _)| names).map_err(|source| cluster.error("list the namespaces", source))
+}
 
 /// One namespace, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

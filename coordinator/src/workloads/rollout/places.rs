@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-};
+use kube::{Api, Client, api::DynamicObject};
 
 use super::Kind;
 use crate::{
-    cluster::{Cluster, ClusterError, PATIENCE, list},
-    workloads::Namespaces,
+    cluster::{Cluster, ClusterError},
+    workloads::{Namespaces, namespaces},
 };
 
 /// Namespaces of a cluster.
@@ -35,12 +31,7 @@ impl Places {
     ///
     /// If the API does not answer or forbids it.
     pub async fn matching(cluster: &Cluster, selector: &str) -> Result<Self, ClusterError> {
-        let api: Api<Namespace> = Api::all(cluster.client().clone());
-        let first = ListParams::default().labels(selector).limit(list::PAGE);
-        let names = list::fold(&api, first, PATIENCE, BTreeSet::new(), |names, namespace: Namespace| {
-            names.insert(namespace.name_any());
-        });
-        let (only, _) = names.await.map_err(|source| cluster.error("list the namespaces", source))?;
+        let only = namespaces::matching(cluster, selector).await?;
         Ok(Self { namespaces: Namespaces::All, only: Some(only) })
     }
 
