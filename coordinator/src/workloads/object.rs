@@ -3,6 +3,15 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
+/// An object of some kind, as far as usher looks at it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Object<Spec, Status> {
+    pub(super) metadata: Metadata,
+    pub(super) spec: Spec,
+    pub(super) status: Status,
+}
+
 /// An object's metadata.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

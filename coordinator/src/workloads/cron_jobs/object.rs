@@ -4,15 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::workloads::object::Metadata;
+use crate::workloads::object::Object;
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::workloads) struct CronJob {
-    pub(in crate::workloads) metadata: Metadata,
-    pub(in crate::workloads) spec: Spec,
-    pub(in crate::workloads) status: Status,
-}
+pub(in crate::workloads) type CronJob = Object<Spec, Status>;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

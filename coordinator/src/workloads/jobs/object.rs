@@ -4,15 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::workloads::object::{Condition, Metadata};
+use crate::workloads::object::{Condition, Object};
 
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::workloads) struct Job {
-    pub(in crate::workloads) metadata: Metadata,
-    pub(in crate::workloads) spec: Spec,
-    pub(in crate::workloads) status: Status,
-}
+pub(in crate::workloads) type Job = Object<Spec, Status>;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

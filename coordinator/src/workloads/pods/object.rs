@@ -3,15 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::workloads::object::{Condition, Metadata};
+use crate::workloads::object::{Condition, Object};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::workloads) struct Pod {
-    pub(in crate::workloads) metadata: Metadata,
-    pub(in crate::workloads) spec: Spec,
-    pub(in crate::workloads) status: Status,
-}
+pub(in crate::workloads) type Pod = Object<Spec, Status>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
