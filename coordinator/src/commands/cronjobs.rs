@@ -6,14 +6,13 @@ use usher_common::clock;
 use super::{
     job_plan::{carry_out, plan_text},
     propose::namespaces,
-    workload::{Table, age, connect, dash, images, limit, say_if_none},
+    workload::{Listing, age, connect, dash, images, limit},
 };
 use crate::{
     cli::{CronJobRefresh, CronJobsCommand, Global, Listed},
     exit::Exit,
-    output::Format,
     problem::Problem,
-    show::{self, Kind},
+    show::Kind,
     text,
     workloads::{
         CronJobRow, Namespaces, cron_jobs,
@@ -29,23 +28,14 @@ pub(super) async fn run(global: &Global, command: CronJobsCommand) -> Result<Exi
 }
 
 async fn list(global: &Global, listed: &Listed) -> Result<Exit, Problem> {
-    let cluster = connect(global).await?;
-    let namespaces = namespaces(&cluster, &listed.namespaced).await?;
-    let selector = listed.selector.as_ref().map(ToString::to_string);
-    let rows = cron_jobs(&cluster, &namespaces, selector.as_deref()).await?;
-    let wide = global.output != Format::Table;
+    let listing = Listing::open(global, listed, Kind::CronJobList, "cron jobs").await?;
+    let rows = cron_jobs(&listing.cluster, &listing.namespaces, listing.selector.as_deref()).await?;
     let mut header = vec!["NAME", "SCHEDULE", "TIME ZONE", "SUSPENDED", "LAST RUN", "LAST SUCCESS", "NEXT", "ACTIVE"];
-    if wide {
+    if listing.wide {
         header.extend(["CONCURRENCY", "AGE"]);
     }
     header.extend(["IMAGES", "STALE JOBS"]);
-    let now = clock::now();
-    let table = Table { namespaces: &namespaces, no_headers: listed.no_headers, header };
-    show::list(Kind::CronJobList, &rows, global.output, || {
-        table.render(&rows, |row| (&row.namespace, cells(row, wide, now)))
-    })?;
-    say_if_none(rows.len(), "cron jobs", &namespaces, listed);
-    Ok(Exit::Done)
+    listing.show(header, &rows, |row, now| (&row.namespace, cells(row, listing.wide, now)))
 }
 
 fn cells(row: &CronJobRow, wide: bool, now: Timestamp) -> Vec<String> {

@@ -8,14 +8,13 @@ use usher_common::clock;
 use super::{
     job_plan::{carry_out, plan_text},
     propose::namespaces,
-    workload::{Table, age, connect, dash, images, limit, or_dash, reason, say_if_none},
+    workload::{Listing, age, connect, dash, images, limit, or_dash, reason},
 };
 use crate::{
     cli::{Global, JobDelete, JobsCommand, Listed, Namespaced},
     exit::Exit,
-    output::Format,
     problem::Problem,
-    show::{self, Kind},
+    show::Kind,
     text,
     workloads::{
         JobRow, Namespaces, jobs,
@@ -31,23 +30,14 @@ pub(super) async fn run(global: &Global, command: JobsCommand) -> Result<Exit, P
 }
 
 async fn list(global: &Global, listed: &Listed) -> Result<Exit, Problem> {
-    let cluster = connect(global).await?;
-    let namespaces = namespaces(&cluster, &listed.namespaced).await?;
-    let selector = listed.selector.as_ref().map(ToString::to_string);
-    let rows = jobs(&cluster, &namespaces, selector.as_deref()).await?;
-    let wide = global.output != Format::Table;
+    let listing = Listing::open(global, listed, Kind::JobList, "jobs").await?;
+    let rows = jobs(&listing.cluster, &listing.namespaces, listing.selector.as_deref()).await?;
     let mut header = vec!["NAME", "STATUS", "COMPLETIONS", "ACTIVE", "FAILED", "DURATION", "AGE", "CRON JOB"];
-    if wide {
+    if listing.wide {
         header.push("IMAGES");
     }
     header.push("REASON");
-    let now = clock::now();
-    let table = Table { namespaces: &namespaces, no_headers: listed.no_headers, header };
-    show::list(Kind::JobList, &rows, global.output, || {
-        table.render(&rows, |row| (&row.namespace, cells(row, wide, now)))
-    })?;
-    say_if_none(rows.len(), "jobs", &namespaces, listed);
-    Ok(Exit::Done)
+    listing.show(header, &rows, |row, now| (&row.namespace, cells(row, listing.wide, now)))
 }
 
 fn cells(row: &JobRow, wide: bool, now: Timestamp) -> Vec<String> {

@@ -1,18 +1,14 @@
 //! `usher pods`.
 
-use usher_common::{clock, config_file::nearest};
+use usher_common::config_file::nearest;
 
-use super::{
-    propose::namespaces,
-    workload::{Table, age, connect, images, or_dash, reason, say_if_none},
-};
+use super::workload::{Listing, age, images, or_dash, reason};
 use crate::{
     cli::{Global, Listed, PodsCommand},
     cluster::Cluster,
     exit::Exit,
-    output::Format,
     problem::Problem,
-    show::{self, Kind},
+    show::Kind,
     text,
     workloads::{PodFilter, PodRow, pods},
 };
@@ -23,27 +19,18 @@ pub(super) async fn run(global: &Global, command: PodsCommand) -> Result<Exit, P
 }
 
 async fn list(global: &Global, listed: &Listed, node: Option<String>) -> Result<Exit, Problem> {
-    let cluster = connect(global).await?;
-    let namespaces = namespaces(&cluster, &listed.namespaced).await?;
-    let wide = global.output != Format::Table;
-    let selector = listed.selector.as_ref().map(ToString::to_string);
-    let filter = PodFilter { selector, node, images: wide };
-    let rows = pods(&cluster, &namespaces, &filter).await?;
+    let listing = Listing::open(global, listed, Kind::PodList, "pods").await?;
+    let filter = PodFilter { selector: listing.selector.clone(), node, images: listing.wide };
+    let rows = pods(&listing.cluster, &listing.namespaces, &filter).await?;
     if let (Some(node), true) = (&filter.node, rows.is_empty()) {
-        expect_node(&cluster, node).await?;
+        expect_node(&listing.cluster, node).await?;
     }
     let mut header = vec!["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE"];
-    if wide {
+    if listing.wide {
         header.extend(["IP", "IMAGES"]);
     }
     header.push("REASON");
-    let now = clock::now();
-    let table = Table { namespaces: &namespaces, no_headers: listed.no_headers, header };
-    show::list(Kind::PodList, &rows, global.output, || {
-        table.render(&rows, |row| (&row.namespace, cells(row, wide, now)))
-    })?;
-    say_if_none(rows.len(), "pods", &namespaces, listed);
-    Ok(Exit::Done)
+    listing.show(header, &rows, |row, now| (&row.namespace, cells(row, listing.wide, now)))
 }
 
 fn cells(row: &PodRow, wide: bool, now: jiff::Timestamp) -> Vec<String> {

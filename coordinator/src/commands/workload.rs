@@ -3,13 +3,17 @@
 use std::{borrow::Cow, time::Duration};
 
 use jiff::Timestamp;
+use serde::Serialize;
+use usher_common::clock;
 
-use super::{cluster, site};
+use super::{cluster, propose::namespaces, site};
 use crate::{
     cli::{Global, Listed},
     cluster::Cluster,
-    output,
+    exit::Exit,
+    output::{self, Format},
     problem::Problem,
+    show::{self, Kind},
     text,
     workloads::Namespaces,
 };
@@ -22,18 +26,59 @@ pub(super) async fn connect(global: &Global) -> Result<Cluster, Problem> {
     cluster(global, &site(global)?).await
 }
 
-/// A table, with the namespaces if there may be several.
-pub(super) struct Table<'a> {
-    pub(super) namespaces: &'a Namespaces,
-    pub(super) no_headers: bool,
-    pub(super) header: Vec<&'static str>,
+/// A list that was asked for: of what, and how it is shown.
+pub(super) struct Listing {
+    pub(super) cluster: Cluster,
+    pub(super) namespaces: Namespaces,
+    /// Which labels, in kubectl's notation.
+    pub(super) selector: Option<String>,
+    /// More columns, whole reasons and images. Programs get everything as well.
+    pub(super) wide: bool,
+    no_headers: bool,
+    format: Format,
+    kind: Kind,
+    /// Such as `cron jobs`.
+    what: &'static str,
 }
 
-impl Table<'_> {
-    /// `cells` gives the row's namespace and the rest of it.
-    pub(super) fn render<T>(self, rows: &[T], cells: impl Fn(&T) -> (&str, Vec<String>)) -> String {
-        let all = *self.namespaces == Namespaces::All;
-        let mut header = self.header;
+impl Listing {
+    /// Connects, and reads the flags. `what` names the objects in a sentence.
+    pub(super) async fn open(
+        global: &Global,
+        listed: &Listed,
+        kind: Kind,
+        what: &'static str,
+    ) -> Result<Self, Problem> {
+        let cluster = connect(global).await?;
+        let namespaces = namespaces(&cluster, &listed.namespaced).await?;
+        Ok(Self {
+            cluster,
+            namespaces,
+            selector: listed.selector.as_ref().map(ToString::to_string),
+            wide: global.output != Format::Table,
+            no_headers: listed.no_headers,
+            format: global.output,
+            kind,
+            what,
+        })
+    }
+
+    /// Shows the rows; `cells` gives the row's namespace and the rest of it, with ages as of now.
+    pub(super) fn show<T: Serialize>(
+        &self,
+        header: Vec<&'static str>,
+        rows: &[T],
+        cells: impl Fn(&T, Timestamp) -> (&str, Vec<String>),
+    ) -> Result<Exit, Problem> {
+        let now = clock::now();
+        show::list(self.kind, rows, self.format, || self.table(header, rows, |row| cells(row, now)))?;
+        self.say_if_none(rows.len());
+        Ok(Exit::Done)
+    }
+
+    /// A table, with the namespaces if there may be several.
+    fn table<T>(&self, mut header: Vec<&'static str>, rows: &[T], cells: impl Fn(&T) -> (&str, Vec<String>)) -> String {
+        let all = self.namespaces == Namespaces::All;
         if all {
             header.insert(0, "NAMESPACE");
         }
@@ -48,16 +93,16 @@ impl Table<'_> {
             cells
         })
     }
-}
 
-/// Says on standard error that nothing was found: an empty table alone could be a mistake.
-pub(super) fn say_if_none(found: usize, what: &str, namespaces: &Namespaces, listed: &Listed) {
-    if found > 0 {
-        return;
+    /// Says on standard error that nothing was found: an empty table alone could be a mistake.
+    fn say_if_none(&self, found: usize) {
+        if found > 0 {
+            return;
+        }
+        let matching = self.selector.as_ref().map(|selector| format!(" with the labels {selector}"));
+        let place = self.namespaces.name().map(|name| format!(" in the namespace {name}"));
+        output::progress(&format!("no {}{}{}", self.what, matching.unwrap_or_default(), place.unwrap_or_default()));
     }
-    let matching = listed.selector.as_ref().map(|selector| format!(" with the labels {selector}"));
-    let place = namespaces.name().map(|name| format!(" in the namespace {name}"));
-    output::progress(&format!("no {what}{}{}", matching.unwrap_or_default(), place.unwrap_or_default()));
 }
 
 pub(super) fn age(at: Option<Timestamp>, now: Timestamp) -> String {
