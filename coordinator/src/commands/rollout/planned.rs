@@ -1,28 +1,56 @@
-//! What is to be done, as it is shown before the question, and what the server thinks of it.
+//! What is to be done, as it is shown before the question, what the server thinks of it, and the question.
 
 use serde::Serialize;
 use usher_common::chain;
 
-use super::Found;
+use super::{
+    Found,
+    report::{Doing, carry_out},
+};
 use crate::{
+    cli::{DryRun, Follow, Global},
+    commands::propose::{Answer, propose},
     exit::Exit,
     output,
     problem::Problem,
-    text,
+    show, text,
     workloads::rollout::{Action, Change, Row},
 };
 
 /// What is to be done, in order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Plan<'a> {
+struct Plan<'a> {
     /// How many roll at a time.
-    pub(super) at_a_time: u16,
-    pub(super) workloads: &'a [Row],
+    at_a_time: u16,
+    workloads: &'a [Row],
+}
+
+/// Shows the plan, asks, carries it out and reports.
+pub(super) async fn decide(
+    global: &Global,
+    found: &Found,
+    follow: &Follow,
+    (mut rows, changes): (Vec<Row>, Vec<Option<Change>>),
+    doing: &Doing<'_>,
+) -> Result<Exit, Problem> {
+    let flags = doing.change();
+    if flags.dry_run == DryRun::Server {
+        try_out(found, &changes, &mut rows).await;
+    }
+    let plan = Plan { at_a_time: follow.concurrency.get(), workloads: &rows };
+    let answer = propose(global, &found.cluster, flags, (show::Kind::RolloutPlan, &plan), || to_text(&plan))?;
+    if let Some(refusal) = refusal(&rows, doing.action()) {
+        return Err(refusal);
+    }
+    match answer {
+        Answer::Shown => Ok(planned_exit(&rows)),
+        Answer::Go => carry_out(global, found, follow, &rows, changes, doing).await,
+    }
 }
 
 /// Lets the server try each change; what it refuses is refused in the plan.
-pub(super) async fn try_out(found: &Found, changes: &[Option<Change>], rows: &mut [Row]) {
+async fn try_out(found: &Found, changes: &[Option<Change>], rows: &mut [Row]) {
     for (row, change) in rows.iter_mut().zip(changes) {
         if let (Action::Restart | Action::Undo, Some(change)) = (row.action, change)
             && let Err(error) = change.apply(&found.cluster, &found.places, true).await
@@ -33,7 +61,7 @@ pub(super) async fn try_out(found: &Found, changes: &[Option<Change>], rows: &mu
 }
 
 /// Why nothing of the plan can be done.
-pub(super) fn refusal(rows: &[Row], action: Action) -> Option<Problem> {
+fn refusal(rows: &[Row], action: Action) -> Option<Problem> {
     if rows.iter().any(|row| row.action == action) {
         return None;
     }
@@ -43,11 +71,11 @@ pub(super) fn refusal(rows: &[Row], action: Action) -> Option<Problem> {
 }
 
 /// A dry run ends as the real run would, as far as the plan tells.
-pub(super) fn planned_exit(rows: &[Row]) -> Exit {
+fn planned_exit(rows: &[Row]) -> Exit {
     if rows.iter().any(|row| row.action == Action::Refuse) { Exit::Partly } else { Exit::Done }
 }
 
-pub(super) fn to_text(plan: &Plan<'_>) -> String {
+fn to_text(plan: &Plan<'_>) -> String {
     let rows = plan.workloads.iter().map(|row| {
         let action = match row.action {
             Action::Restart => "restart",

@@ -55,6 +55,21 @@ struct Line {
     why: Vec<String>,
 }
 
+impl Doing<'_> {
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Doing::Restart { .. } => Action::Restart,
+            Doing::Undo { .. } => Action::Undo,
+        }
+    }
+
+    pub(super) fn change(&self) -> &ObjectChangeFlags {
+        match self {
+            Doing::Restart { change, .. } | Doing::Undo { change, .. } => change,
+        }
+    }
+}
+
 pub(super) async fn carry_out(
     global: &Global,
     found: &Found,

@@ -3,18 +3,12 @@
 use jiff::{Timestamp, Unit};
 use usher_common::clock;
 
-use super::{
-    Found, WithoutWords, answered, found,
-    planned::{Plan, planned_exit, refusal, to_text, try_out},
-    report::{self, Doing},
-};
+use super::{Found, WithoutWords, answered, found, planned::decide, report::Doing};
 use crate::{
-    cli::{DryRun, Global, RolloutRestart},
-    commands::propose::{Answer, propose},
+    cli::{Global, RolloutRestart},
     exit::Exit,
     problem::Problem,
-    show,
-    workloads::rollout::{Action, Change, plan},
+    workloads::rollout::{Change, plan},
 };
 
 pub(super) async fn restart(global: &Global, arguments: RolloutRestart) -> Result<Exit, Problem> {
@@ -31,19 +25,8 @@ pub(super) async fn restart(global: &Global, arguments: RolloutRestart) -> Resul
         .map(|workload| Some(Change::restart(workload.clone(), &at, change.reason.as_deref())))
         .collect();
     let Found { site, cluster, places, workloads } = &found;
-    let mut rows = plan(cluster, places, workloads, &site.drain.protected_namespaces).await.map_err(answered)?;
-    if change.dry_run == DryRun::Server {
-        try_out(&found, &changes, &mut rows).await;
-    }
-    let plan = Plan { at_a_time: follow.concurrency.get(), workloads: &rows };
-    let answer = propose(global, cluster, change, (show::Kind::RolloutPlan, &plan), || to_text(&plan))?;
-    if let Some(refusal) = refusal(&rows, Action::Restart) {
-        return Err(refusal);
-    }
-    match answer {
-        Answer::Shown => Ok(planned_exit(&rows)),
-        Answer::Go => report::carry_out(global, &found, follow, &rows, changes, &Doing::Restart { at, change }).await,
-    }
+    let rows = plan(cluster, places, workloads, &site.drain.protected_namespaces).await.map_err(answered)?;
+    decide(global, &found, follow, (rows, changes), &Doing::Restart { at, change }).await
 }
 
 /// In UTC and seconds, as kubectl writes it but for the zone. One time for all workloads: `undo` knows the operation by it.

@@ -1,18 +1,11 @@
 //! `usher rollout undo`.
 
-use super::{
-    Found, WithoutWords, answered, found,
-    planned::{Plan, planned_exit, refusal, to_text, try_out},
-    report::{self, Doing},
-    wanted,
-};
+use super::{Found, WithoutWords, answered, found, planned::decide, report::Doing, wanted};
 use crate::{
-    cli::{DryRun, Global, RolloutUndo},
-    commands::propose::{Answer, propose},
+    cli::{Global, RolloutUndo},
     exit::Exit,
     problem::Problem,
-    show,
-    workloads::rollout::{self, Action},
+    workloads::rollout,
 };
 
 pub(super) async fn undo(global: &Global, arguments: RolloutUndo) -> Result<Exit, Problem> {
@@ -38,26 +31,6 @@ pub(super) async fn undo(global: &Global, arguments: RolloutUndo) -> Result<Exit
         rows.push(row);
         changes.push(change);
     }
-    if change.dry_run == DryRun::Server {
-        try_out(&found, &changes, &mut rows).await;
-    }
-    let plan = Plan { at_a_time: follow.concurrency.get(), workloads: &rows };
-    let answer = propose(global, cluster, change, (show::Kind::RolloutPlan, &plan), || to_text(&plan))?;
-    if let Some(refusal) = refusal(&rows, Action::Undo) {
-        return Err(refusal);
-    }
-    match answer {
-        Answer::Shown => Ok(planned_exit(&rows)),
-        Answer::Go => {
-            report::carry_out(
-                global,
-                &found,
-                follow,
-                &rows,
-                changes,
-                &Doing::Undo { restarted_at: *restarted_at, change },
-            )
-            .await
-        }
-    }
+    let doing = Doing::Undo { restarted_at: *restarted_at, change };
+    decide(global, &found, follow, (rows, changes), &doing).await
 }
