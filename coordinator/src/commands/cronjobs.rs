@@ -6,6 +6,7 @@ use usher_common::clock;
 use super::{
     job_plan::{carry_out, plan_text},
     propose::namespaces,
+    targets::bare,
     workload::{Listing, age, connect, dash, images, limit},
 };
 use crate::{
@@ -77,9 +78,8 @@ async fn refresh_jobs(global: &Global, arguments: CronJobRefresh) -> Result<Exit
     let namespaces = namespaces(&cluster, &namespaced).await?;
     let which = match (name, namespaces) {
         (Some(name), Namespaces::One(namespace)) => {
-            let prefixes = ["cronjob/", "cronjobs/", "cronjob.batch/", "cronjobs.batch/", "cj/"];
-            let name = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).to_owned();
-            CronJobs::Named { namespace, name }
+            let kinds = ["cronjob", "cronjobs", "cronjob.batch", "cronjobs.batch", "cj"];
+            CronJobs::Named { namespace, name: bare(&name, &kinds).to_owned() }
         }
         (_, namespaces) => CronJobs::All { namespaces, selector: selector.map(|selector| selector.to_string()) },
     };

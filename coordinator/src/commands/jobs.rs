@@ -8,6 +8,7 @@ use usher_common::clock;
 use super::{
     job_plan::{carry_out, plan_text},
     propose::namespaces,
+    targets::bare,
     workload::{Listing, age, connect, dash, images, limit, or_dash, reason},
 };
 use crate::{
@@ -80,12 +81,8 @@ async fn delete(global: &Global, arguments: JobDelete) -> Result<Exit, Problem> 
         Namespaces::One(name) => name,
         Namespaces::All => return Err(Problem::usage("name one namespace: -n NAMESPACE")),
     };
-    // Written as kubectl does: job/report-1.
-    let bare = |name: String| {
-        let prefixes = ["job/", "jobs/", "job.batch/", "jobs.batch/"];
-        prefixes.iter().find_map(|prefix| name.strip_prefix(prefix).map(str::to_owned)).unwrap_or(name)
-    };
-    let names: Vec<String> = names.into_iter().map(bare).collect();
+    let kinds = ["job", "jobs", "job.batch", "jobs.batch"];
+    let names: Vec<String> = names.iter().map(|name| bare(name, &kinds).to_owned()).collect();
     let plan = removal(&cluster, &namespace, &names).await?;
     let options = Options { wait: !no_wait, timeout: limit(timeout), reason: change.reason.clone() };
     let text = || plan_text(&plan, clock::now());

@@ -28,13 +28,20 @@ pub(super) async fn targets(world: &World, targets: &Targets, kind: Kind) -> Res
     };
     let mut names: Vec<String> = Vec::new();
     for name in named {
-        let name = ["node/", "nodes/"].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name);
-        let name = target(world, name, kind)?;
+        let name = target(world, bare(&name, &["node", "nodes"]), kind)?;
         if !names.contains(&name) {
             names.push(name);
         }
     }
     Ok(names)
+}
+
+/// The name alone, of one written as kubectl does: `node/w1`. `kinds` are the words before the slash that mean its kind.
+pub(super) fn bare<'a>(name: &'a str, kinds: &[&str]) -> &'a str {
+    match name.split_once('/') {
+        Some((kind, bare)) if kinds.contains(&kind) => bare,
+        _ => name,
+    }
 }
 
 fn target(world: &World, name: &str, kind: Kind) -> Result<String, Problem> {
