@@ -1,8 +1,8 @@
 //! Which pods should move to which Nodes so that these get their share again. Pure: Nodes, pods and the scheduler's hard rules
 //! as plain data, and the next move out of them.
 //!
-//! Nobody but the scheduler decides where a pod's successor goes. So a plan is a hope: whoever carries it out does one move, tells
-//! [`Balance::moved`] where the successor went, and asks for the next one.
+//! Only the scheduler decides where a pod's successor goes, so a plan is a forecast. The caller makes one move, tells
+//! [`Balance::moved`] where the successor went, and asks for the next move.
 //!
 //! How full a Node is, its *load*, is the mean of three shares: of the CPU and the memory that its pods request, as the
 //! scheduler's default scoring (`LeastAllocated`) has it, and of the pods that it may run, so that pods without requests count too.

@@ -34,7 +34,7 @@ pub(super) fn api(table: &mut Table<'_>, is_named: bool) -> ApiAccess {
         user: table.key("user", USER).says("What {user} stands for, unless --user says otherwise.").or(plain.user),
         service_user: table
             .key("service_user", USER_TEMPLATE)
-            .says("What {user} stands for where `usher clusters env` is asked for a service, and --user is not given.")
+            .says("What {user} stands for in `usher clusters env CLUSTER SERVICE` without --user.")
             .or(plain.service_user),
         users: table
             .table("users")
@@ -42,7 +42,7 @@ pub(super) fn api(table: &mut Table<'_>, is_named: bool) -> ApiAccess {
             .read(|table| {
                 table
                     .others("USER", "deploy")
-                    .says("The user; {service} is the service that `usher clusters env` is asked for.")
+                    .says("The user. {service} stands for SERVICE in `usher clusters env CLUSTER SERVICE`.")
                     .values(&USER_TEMPLATE, "{service}-deploy", |_| Ok(()))
                     .into_iter()
                     .collect()

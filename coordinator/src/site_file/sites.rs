@@ -63,7 +63,7 @@ impl Sites {
         }
         entries.extend(file.map(|path| Entry::alone(path, folder.is_some())));
         if let (Place::Named(path), true) = (place, entries.is_empty()) {
-            // Whoever names a folder means the clusters in it, not the defaults.
+            // An operator who names a folder means the clusters in it, not the defaults.
             return Err(wrong(path, ["there is no cluster file in this folder (NAME.toml)".to_owned()]));
         }
         let known: Vec<_> = entries.iter().map(|entry| entry.known.clone()).collect();

@@ -57,7 +57,7 @@ impl World {
         if !instances.is_empty() {
             return instances;
         }
-        // A managed control plane: whoever answers stands for all.
+        // A managed control plane: the apiserver that answers stands for all.
         let name = self.cluster.name();
         vec![match self.version_at_once().await {
             Ok(version) => Instance::of(Program::KubeApiserver, name, version),

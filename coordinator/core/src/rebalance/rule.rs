@@ -10,7 +10,7 @@ pub enum Law {
     Apart,
     /// The domain has one of them at least.
     Near,
-    /// The domain has at most so many more than the domain with the fewest.
+    /// The domain with the fewest counted pods has at most `max_skew` fewer than this one.
     Spread {
         max_skew: u64,
         /// With fewer domains than this the fewest count as none.

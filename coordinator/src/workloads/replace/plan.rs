@@ -35,7 +35,7 @@ pub enum Start {
     /// Nobody asked for one.
     No,
     Yes,
-    /// The CronJob is suspended: whoever did that wants no runs of it.
+    /// Somebody has suspended the CronJob, and so wants no runs of it.
     Suspended,
 }
 

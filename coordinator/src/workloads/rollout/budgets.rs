@@ -35,7 +35,7 @@ impl Budget {
     }
 }
 
-/// The budgets that have any pods. Whoever may not list them plans without.
+/// The budgets that have any pods. Without the right to list them the plan does without.
 pub(super) async fn budgets(cluster: &Cluster, places: &Places) -> Result<Vec<Budget>, ClusterError> {
     let api: Api<PodDisruptionBudget> = places.namespaces().api(cluster.client().clone());
     let first = ListParams::default().limit(list::PAGE);
