@@ -8,7 +8,6 @@ use usher_core::operation::Mandate;
 use crate::{
     cluster::Lock,
     event::Events,
-    facts::Scope,
     interrupt::Interrupt,
     plan::{self, Target},
     problem::Problem,
@@ -51,7 +50,7 @@ impl Means<'_> {
     /// None if no node is left that takes pods.
     async fn run(&self, request: &Request, turns_before: usize) -> Result<Option<Outcome>, Problem> {
         let Self { world, mandate, lock, interrupt, events } = *self;
-        let facts = world.facts(&request.scope(|_| false)).await?;
+        let mut facts = world.facts(&request.scope(|_| false)).await?;
         let is_cordoned = |name: &&str| {
             facts.machine(name).and_then(|machine| machine.node.as_ref()).is_some_and(|node| node.unschedulable)
         };
@@ -62,8 +61,7 @@ impl Means<'_> {
         }
         let open: Vec<_> = open.into_iter().map(Target::machine_turn).collect();
         let Some(request) = request.only(&open.iter().collect::<Vec<_>>()) else { return Ok(None) };
-        let nodes = open.iter().map(|target| target.machine().to_owned()).collect();
-        let facts = world.facts(&Scope { nodes, ..Scope::default() }).await?;
+        facts.machines.retain(|machine| open.iter().any(|target| target.machine() == machine.name));
         let plan = plan::make(&request, &facts, &world.site)?;
         let drain = &request.drain_options(&world.site).unwrap_or_default();
         let run = Run { world, request: &request, mandate, drain, lock, interrupt, events, turns_before };
