@@ -40,7 +40,7 @@ async fn whatever_the_target_lacks_is_named() {
     let found = forbidden(&pair.preflight(&without_agents()).await);
     for (at, expected) in [
         "nodes: 2 of 3 Nodes are not Ready and schedulable: w2 is cordoned; w3 is not Ready: NodeStatusUnknown",
-        "workloads: 1 workload not rolled out: web/deployment/front: 1 of 2 available",
+        "workloads: 1 workload not rolled out: web/deployment/front: 1 of 2 pods are available",
         "versions: the versions are not known to be the same: b has v1.36.0; a has v1.37.2",
         "missing: 3 objects of a missing: namespace db; kube-system/daemonset/cni; web/deployment/back",
         "images: 1 workload with other images than in a: web/deployment/front: main registry.example/main:1 instead of main:2",

@@ -69,7 +69,12 @@ async fn nearest_name(cluster: &Cluster, places: &Places, kind: Kind, name: &str
     nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-async fn all(
+/// All workloads of a kind, by namespace and name.
+///
+/// # Errors
+///
+/// If the API does not answer or forbids it.
+pub(in crate::workloads) async fn all(
     cluster: &Cluster,
     places: &Places,
     kind: Kind,

@@ -21,6 +21,7 @@ pub(crate) fn workload(kind: Kind, name: &str) -> Workload {
         deadline: None,
         restarted_at: None,
         labels: BTreeMap::new(),
+        images: BTreeMap::new(),
         pod_labels,
         selector: format!("app={name}"),
         status: Status { observed: 1, pods: 1, updated: 1, ready: 1, available: 1, ..Status::default() },

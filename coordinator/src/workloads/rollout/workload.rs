@@ -67,6 +67,8 @@ pub struct Workload {
     /// When somebody restarted it last, as the annotation has it.
     pub restarted_at: Option<String>,
     pub labels: BTreeMap<String, String>,
+    /// By the names of its pods' containers; those that run before the others included.
+    pub images: BTreeMap<String, String>,
     /// Of its pods.
     pub pod_labels: BTreeMap<String, String>,
     /// Selects its pods, as kubectl writes selectors.
@@ -210,6 +212,7 @@ fn rolling_update(partition: i32, away: Option<&IntOrString>, surge: Option<&Int
 
 /// What the three kinds have in common; the rest is for each to fill in.
 fn common(kind: Kind, metadata: ObjectMeta, selector: &LabelSelector, template: PodTemplateSpec) -> Workload {
+    let images = images(&template);
     let template = template.metadata.unwrap_or_default();
     // A server takes no selector that does not parse.
     let selector = Selector::try_from(selector.clone()).map(|selector| selector.to_string()).unwrap_or_default();
@@ -228,8 +231,15 @@ fn common(kind: Kind, metadata: ObjectMeta, selector: &LabelSelector, template: 
         deadline: None,
         restarted_at: template.annotations.and_then(|mut annotations| annotations.remove(RESTARTED_AT)),
         labels: metadata.labels.unwrap_or_default(),
+        images,
         pod_labels: template.labels.unwrap_or_default(),
         selector,
         status: Status::default(),
     }
+}
+
+fn images(template: &PodTemplateSpec) -> BTreeMap<String, String> {
+    let spec = template.spec.iter();
+    let containers = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    containers.map(|container| (container.name.clone(), container.image.clone().unwrap_or_default())).collect()
 }
