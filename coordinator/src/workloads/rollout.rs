@@ -1,7 +1,7 @@
 //! Rollouts of Deployments, StatefulSets and DaemonSets: restarts, waiting for them, and taking them back.
 //!
 //! The rooms, each of which imports only from those before it: `kind`, `workload` (plain data), `standing` (kubectl's rules of
-//! completion), `places`, `find`; then `budgets` and `plan`; `change` and `undo` (what is written); `trouble` and `pods` (why a
+//! completion), `places`, `find`; then `budgets` and `plan`; `change` and `undo` (what is written); `pods` (why a
 //! pod is not available), `updates` (watches), `outcome`, `ledger` (the rules of a run) and `run`, its loop.
 
 mod budgets;
@@ -17,11 +17,11 @@ mod plan;
 mod pods;
 mod run;
 mod standing;
-mod trouble;
 mod undo;
 mod updates;
 mod workload;
 
+pub(super) use self::find::all;
 pub use self::{
     change::Change,
     find::{FindError, find},

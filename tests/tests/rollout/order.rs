@@ -97,7 +97,7 @@ async fn the_time_for_all_ends_the_wait_and_says_what_was_missing() {
     assert_eq!(ended(&outcome), [("a", Ended::TimedOut), ("b", Ended::NotBegun)]);
     assert_eq!(outcome.stop, Some(Stop::TimedOut));
     let why = crate::why(&outcome, "a");
-    assert!(why.starts_with("not complete in time: ") && why.contains("readiness probe does not pass"), "{why}");
+    assert!(why.starts_with("not complete in time: ") && why.contains("main runs, but is not ready"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,9 +23,9 @@ async fn web() -> ApiServer {
 #[tokio::test(start_paused = true)]
 async fn a_deployment_that_fails_says_which_pod_and_why() {
     for (start, expected) in [
-        (Start::NoImage, "its image registry.example/main:1 cannot be pulled: Back-off pulling image"),
-        (CRASH, "container main crashes: exit code 3, 3 restarts;   | cannot reach db:5432"),
-        (Start::NeverReady, "runs and is not ready: its readiness probe does not pass"),
+        (Start::NoImage, ["main: ImagePullBackOff: ", "Back-off pulling image"]),
+        (CRASH, ["main: CrashLoopBackOff: ", "it ended: Error, exit code 3;   | cannot reach db:5432"]),
+        (Start::NeverReady, ["main runs, but is not ready", ""]),
     ] {
         let api = web().await;
         starts(&api, "web", start);
@@ -33,14 +33,14 @@ async fn a_deployment_that_fails_says_which_pod_and_why() {
         let (outcome, told) = restart(&api, settings(), "deployment/web").await;
         assert_eq!(ended(&outcome), [("web", Ended::Failed)]);
         let why = why(&outcome, "web");
-        assert!(why.starts_with("no progress within 120 s: ") && why.contains(expected), "{why}");
+        assert!(why.starts_with("no progress within 120 s: "), "{why}");
+        assert!(expected.iter().all(|part| why.contains(part)), "{why}");
         assert!(begun.elapsed() < seconds(130), "{:?}", begun.elapsed());
         let waiting = told.iter().find_map(|event| match event {
             Event::Waiting { why, .. } if !why.is_empty() => Some(why.join("; ")),
             _ => None,
         });
-        let first = expected.split(';').next().unwrap();
-        assert!(waiting.is_some_and(|why| why.contains(first)), "long before it fails: {told:#?}");
+        assert!(waiting.is_some_and(|why| why.contains(expected[0])), "long before it fails: {told:#?}");
     }
 }
 
@@ -52,7 +52,7 @@ async fn a_pod_that_no_node_takes_is_named_with_the_schedulers_words() {
     }
     let (outcome, _) = restart(&api, settings(), "deployment/web").await;
     let why = why(&outcome, "web");
-    assert!(why.contains("cannot be scheduled: no node is schedulable and has room"), "{why}");
+    assert!(why.contains("Unschedulable: no node is schedulable and has room"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,7 +67,7 @@ async fn sets_without_a_deadline_of_their_own_fail_after_ten_minutes_without_pro
     let (outcome, _) = restart(&api, settings(), "statefulset/db daemonset/agent").await;
     assert_eq!(ended(&outcome), [("db", Ended::Failed), ("agent", Ended::Failed)]);
     assert!(begun.elapsed() > seconds(600) && begun.elapsed() < seconds(640), "{:?}", begun.elapsed());
-    for (name, pod) in [("db", "pod db-1 "), ("agent", "pod agent-")] {
+    for (name, pod) in [("db", "pod db-1: "), ("agent", "pod agent-")] {
         let why = why(&outcome, name);
         assert!(why.starts_with("no progress within 600 s") && why.contains(pod), "{why}");
         assert!(why.contains("cannot reach db:5432"), "{why}");

@@ -7,13 +7,21 @@ use kube::{
     Api,
     api::{ListParams, LogParams},
 };
+use usher_common::{chain, clock};
 use usher_core::text;
 
-use super::{
-    trouble::{Trouble, trouble},
-    workload::Workload,
+use super::workload::Workload;
+use crate::{
+    cluster::Cluster,
+    workloads::{
+        Namespaces,
+        pods::{
+            object,
+            why::{Cause, trouble},
+        },
+        read,
+    },
 };
-use crate::cluster::{Cluster, list, retry::error_message};
 
 /// Pods that are told of; the others mostly have the same trouble.
 const SHOWN: usize = 3;
@@ -22,26 +30,38 @@ const SHOWN: usize = 3;
 const LOG_LINES: i64 = 5;
 const LOG_BYTES: i64 = 2048;
 
+/// A pod that keeps its workload from being complete, the likeliest cause first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Troubled {
+    cause: Cause,
+    pod: String,
+    what: String,
+    /// The container whose last words would help.
+    container: Option<String>,
+}
+
 /// Why the workload is not complete, a line each, the likeliest cause first; empty if its pods are on their way. With `logs`
 /// also the last words of a container that crashed. Never fails: a line says what cannot be read.
 pub async fn reasons(cluster: &Cluster, workload: &Workload, logs: bool) -> Vec<String> {
     let api: Api<Pod> = Api::namespaced(cluster.client().clone(), &workload.id.namespace);
     let mut lines: Vec<_> = workload.status.no_pods.iter().map(|why| format!("it gets no new pods: {why}")).collect();
-    let first = ListParams::default().labels(&workload.selector).limit(list::PAGE);
-    let patience = crate::cluster::PATIENCE;
-    let listed = list::fold(&api, first, patience, (0, BTreeSet::new()), |(count, worst), pod: Pod| {
-        if let Some(trouble) = trouble(&pod) {
+    let (params, now) = (ListParams::default().labels(&workload.selector), clock::now());
+    let add = |(count, worst): &mut (usize, BTreeSet<Troubled>), pod: object::Pod| {
+        if let Some(trouble) = trouble(&pod, now) {
             *count += 1;
-            worst.insert(trouble);
+            let (cause, what, container) = (trouble.cause, trouble.what, trouble.container);
+            worst.insert(Troubled { cause, pod: pod.metadata.name, what, container });
             if worst.len() > SHOWN {
                 worst.pop_last();
             }
         }
-    });
-    let (count, worst): (usize, BTreeSet<Trouble>) = match listed.await {
-        Ok((found, _)) => found,
+    };
+    let places = Namespaces::One(workload.id.namespace.clone());
+    let listed = read::fold::<Pod, _, _>((cluster, &places), params, "list its pods", <_>::default(), add);
+    let (count, worst) = match listed.await {
+        Ok(found) => found,
         Err(error) => {
-            lines.push(format!("its pods cannot be listed: {}", error_message(&error)));
+            lines.push(format!("its pods are not known: {}", chain(&error)));
             return lines;
         }
     };
@@ -51,7 +71,7 @@ pub async fn reasons(cluster: &Cluster, workload: &Workload, logs: bool) -> Vec<
         None => Vec::new(),
     };
     for trouble in &worst {
-        lines.push(format!("pod {} {}", trouble.pod, trouble.what));
+        lines.push(format!("pod {}: {}", trouble.pod, trouble.what));
         if crashed == Some(trouble) {
             lines.extend(last_words.iter().map(|line| format!("  | {line}")));
         }
@@ -63,7 +83,7 @@ pub async fn reasons(cluster: &Cluster, workload: &Workload, logs: bool) -> Vec<
 }
 
 /// The end of the log of the container that crashed; empty if nobody may read it, or it is gone.
-async fn last_words(api: &Api<Pod>, trouble: &Trouble) -> Vec<String> {
+async fn last_words(api: &Api<Pod>, trouble: &Troubled) -> Vec<String> {
     let params = LogParams {
         container: trouble.container.clone(),
         previous: true,

@@ -78,3 +78,24 @@ fn a_pod_that_does_not_end_in_its_time_says_since_when() {
     assert_eq!(going(1_000_030), None);
     assert_eq!(going(999_700).as_deref(), Some("should have ended 5m ago"));
 }
+
+#[test]
+fn of_several_containers_the_one_tells_most_whose_image_is_missing() {
+    let waiting = |name: &str, reason: &str| json!({"name": name, "state": {"waiting": {"reason": reason}}});
+    let containers = json!([
+        waiting("a", "CreateContainerConfigError"),
+        waiting("b", "CrashLoopBackOff"),
+        waiting("c", "ErrImagePull")
+    ]);
+    let pod =
+        |containers: &Value| serde_json::from_value(json!({"status": {"containerStatuses": containers}})).unwrap();
+    let now = Timestamp::from_second(1_000_000).unwrap();
+    let found = |containers: &Value| {
+        let Trouble { cause, container, .. } = trouble(&pod(containers), now).unwrap();
+        (cause, container)
+    };
+    assert_eq!(found(&containers), (Cause::Image, None));
+    let without_images = json!([containers[0], containers[1]]);
+    assert_eq!(found(&without_images), (Cause::Crash, Some("b".to_owned())));
+    assert_eq!(found(&json!([containers[0]])), (Cause::Stopped, None));
+}
