@@ -19,6 +19,7 @@ Examples:
 const JOB_LIST_EXAMPLES: &str = "\
 Examples:
   usher jobs list -n shop
+  usher jobs list -A --node w3
   usher jobs list -A -o json";
 
 const JOB_DELETE_EXAMPLES: &str = "\
@@ -70,7 +71,13 @@ pub(crate) enum PodsCommand {
 pub(crate) enum JobsCommand {
     /// Show jobs, and of each that is not done, why.
     #[command(after_help = JOB_LIST_EXAMPLES)]
-    List(Listed),
+    List {
+        #[command(flatten)]
+        listed: Listed,
+        /// Only the jobs that have a pod on this node.
+        #[arg(long, value_name = "NAME")]
+        node: Option<String>,
+    },
     /// Delete jobs with their pods, and wait until all of them have gone.
     #[command(after_help = JOB_DELETE_EXAMPLES)]
     Delete(JobDelete),

@@ -8,7 +8,7 @@ use usher_common::clock;
 use super::{
     job_plan::{carry_out, plan_text},
     propose::namespaces,
-    targets::bare,
+    targets::{bare, node_name},
     workload::{Listing, age, connect, dash, images, limit, or_dash, reason},
 };
 use crate::{
@@ -25,14 +25,16 @@ use crate::{
 
 pub(super) async fn run(global: &Global, command: JobsCommand) -> Result<Exit, Problem> {
     match command {
-        JobsCommand::List(listed) => list(global, &listed).await,
+        JobsCommand::List { listed, node } => list(global, &listed, node.as_deref()).await,
         JobsCommand::Delete(arguments) => delete(global, arguments).await,
     }
 }
 
-async fn list(global: &Global, listed: &Listed) -> Result<Exit, Problem> {
+async fn list(global: &Global, listed: &Listed, node: Option<&str>) -> Result<Exit, Problem> {
     let listing = Listing::open(global, listed, Kind::JobList, "jobs").await?;
-    let rows = jobs(&listing.cluster, &listing.namespaces, listing.selector.as_deref()).await?;
+    let node = node.map(node_name);
+    let rows = jobs(&listing.cluster, &listing.namespaces, listing.selector.as_deref(), node).await?;
+    listing.expect_node(node, rows.len()).await?;
     let mut header = vec!["NAME", "STATUS", "COMPLETIONS", "ACTIVE", "FAILED", "DURATION", "AGE", "CRON JOB"];
     if listing.wide {
         header.push("IMAGES");

@@ -1,11 +1,11 @@
 //! `usher pods`.
 
-use usher_common::config_file::nearest;
-
-use super::workload::{Listing, age, images, or_dash, reason};
+use super::{
+    targets::node_name,
+    workload::{Listing, age, images, or_dash, reason},
+};
 use crate::{
     cli::{Global, Listed, PodsCommand},
-    cluster::Cluster,
     exit::Exit,
     problem::Problem,
     show::Kind,
@@ -15,16 +15,15 @@ use crate::{
 
 pub(super) async fn run(global: &Global, command: PodsCommand) -> Result<Exit, Problem> {
     let PodsCommand::List { listed, node } = command;
-    list(global, &listed, node).await
+    list(global, &listed, node.as_deref()).await
 }
 
-async fn list(global: &Global, listed: &Listed, node: Option<String>) -> Result<Exit, Problem> {
+async fn list(global: &Global, listed: &Listed, node: Option<&str>) -> Result<Exit, Problem> {
     let listing = Listing::open(global, listed, Kind::PodList, "pods").await?;
-    let filter = PodFilter { selector: listing.selector.clone(), node, images: listing.wide };
+    let node = node.map(node_name);
+    let filter = PodFilter { selector: listing.selector.clone(), node: node.map(str::to_owned), images: listing.wide };
     let rows = pods(&listing.cluster, &listing.namespaces, &filter).await?;
-    if let (Some(node), true) = (&filter.node, rows.is_empty()) {
-        expect_node(&listing.cluster, node).await?;
-    }
+    listing.expect_node(node, rows.len()).await?;
     let mut header = vec!["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE"];
     if listing.wide {
         header.extend(["IP", "IMAGES"]);
@@ -48,19 +47,4 @@ fn cells(row: &PodRow, wide: bool, now: jiff::Timestamp) -> Vec<String> {
     }
     cells.push(reason(row.reason.as_deref(), wide));
     cells
-}
-
-/// No pod on a node that nobody knows is a mistake. Who may not look at Nodes is believed.
-async fn expect_node(cluster: &Cluster, name: &str) -> Result<(), Problem> {
-    match cluster.node(name).await {
-        Err(error) if error.is_not_found() => {
-            let there = cluster.nodes().await.unwrap_or_default();
-            let meant = nearest(name, there.keys().map(String::as_str)).map(|name| format!("did you mean {name}?"));
-            let mut problem = Problem::refused(format!("there is no node {name}"));
-            problem.hints.extend(meant);
-            Err(problem.hint("see them: usher nodes"))
-        }
-        Err(error) if !error.is_forbidden() => Err(error.into()),
-        _ => Ok(()),
-    }
 }

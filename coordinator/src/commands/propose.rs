@@ -45,9 +45,14 @@ pub(super) async fn namespaces(cluster: &Cluster, flags: &Namespaced) -> Result<
     if flags.all_namespaces {
         return Ok(Namespaces::All);
     }
-    let hint = "see them: kubectl get namespaces";
-    Namespaces::named(cluster, flags.namespace.as_deref()).await.map_err(|error| match error.is_not_found() {
-        true => Problem::refused(usher_common::chain(&error)).hint(hint),
-        false => error.into(),
-    })
+    let named = flags.namespace.as_deref();
+    match Namespaces::named(cluster, named).await {
+        Err(error) if error.is_not_found() => {
+            let meant = Namespaces::nearest(cluster, named.unwrap_or_default()).await;
+            let mut problem = Problem::refused(usher_common::chain(&error));
+            problem.hints.extend(meant.map(|name| format!("did you mean {name}?")));
+            Err(problem.hint("see them: kubectl get namespaces"))
+        }
+        found => Ok(found?),
+    }
 }

@@ -28,7 +28,7 @@ pub(super) async fn targets(world: &World, targets: &Targets, kind: Kind) -> Res
     };
     let mut names: Vec<String> = Vec::new();
     for name in named {
-        let name = target(world, bare(&name, &["node", "nodes"]), kind)?;
+        let name = target(world, node_name(&name), kind)?;
         if !names.contains(&name) {
             names.push(name);
         }
@@ -42,6 +42,11 @@ pub(super) fn bare<'a>(name: &'a str, kinds: &[&str]) -> &'a str {
         Some((kind, bare)) if kinds.contains(&kind) => bare,
         _ => name,
     }
+}
+
+/// The name of a Node that may be written as `node/w1`.
+pub(super) fn node_name(name: &str) -> &str {
+    bare(name, &["node", "nodes", "no"])
 }
 
 fn target(world: &World, name: &str, kind: Kind) -> Result<String, Problem> {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use usher_common::clock;
+use usher_common::{clock, config_file::nearest};
 
 use super::{cluster, propose::namespaces, site};
 use crate::{
@@ -61,6 +61,22 @@ impl Listing {
             kind,
             what,
         })
+    }
+
+    /// Nothing on a node that nobody knows is a mistake. Who may not look at Nodes is believed.
+    pub(super) async fn expect_node(&self, name: Option<&str>, found: usize) -> Result<(), Problem> {
+        let Some(name) = name.filter(|_| found == 0) else { return Ok(()) };
+        match self.cluster.node(name).await {
+            Err(error) if error.is_not_found() => {
+                let there = self.cluster.nodes().await.unwrap_or_default();
+                let meant = nearest(name, there.keys().map(String::as_str)).map(|name| format!("did you mean {name}?"));
+                let mut problem = Problem::refused(format!("there is no node {name}"));
+                problem.hints.extend(meant);
+                Err(problem.hint("see them: usher nodes"))
+            }
+            Err(error) if !error.is_forbidden() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Shows the rows; `cells` gives the row's namespace and the rest of it, with ages as of now.

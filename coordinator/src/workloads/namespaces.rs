@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Resource, ResourceExt as _, api::ListParams, core::NamespaceResourceScope};
+use usher_common::config_file::nearest;
 
 use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
 
@@ -42,6 +43,13 @@ impl Namespaces {
             Err(error) if !error.is_forbidden() => Err(error),
             _ => Ok(Self::One(name.to_owned())),
         }
+    }
+
+    /// The name of another namespace that may have been meant. None, too, where namespaces may not be listed: a suggestion is not
+    /// worth an error.
+    pub async fn nearest(cluster: &Cluster, name: &str) -> Option<String> {
+        let names = matching(cluster, "").await.ok()?;
+        nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
     }
 
     /// The one namespace; None for all of them.

@@ -5,7 +5,7 @@ use serde_json::json;
 use usher_coordinator::workloads::{JobState, Namespaces, PodFilter, cron_jobs, jobs, pods};
 use usher_testkit::apiserver::{
     ApiServer,
-    fixtures::{cron_job, job, pod},
+    fixtures::{cron_job, job, node, pod},
 };
 
 use super::cluster::{api, cluster, seconds, settle};
@@ -84,7 +84,7 @@ async fn a_job_shows_how_far_it_is_and_what_keeps_it() {
     api.add(job("shop/report-1").of("report")).add(job("shop/old").ended("Complete", ""));
     api.add(job("shop/bad").ended("Failed", "Job has reached the specified backoff limit"));
     settle().await;
-    let rows = jobs(&cluster(&api), &shop(), None).await.unwrap();
+    let rows = jobs(&cluster(&api), &shop(), None, None).await.unwrap();
     let of = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
     assert_eq!((of("old").status, of("old").reason.as_deref()), (JobState::Complete, None));
     assert_eq!(of("bad").status, JobState::Failed);
@@ -92,6 +92,17 @@ async fn a_job_shows_how_far_it_is_and_what_keeps_it() {
     let running = of("report-1");
     assert_eq!((running.status, running.active, running.cron_job.as_deref()), (JobState::Running, 1, Some("report")));
     assert_eq!((running.completions, running.succeeded, running.reason.as_deref()), (Some(1), 0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_chosen_by_the_node_that_their_pods_are_on() {
+    let api = api();
+    api.add(node("w2").cordoned()).add(job("shop/here"));
+    settle().await;
+    api.add(pod("shop/there-x").on("w2").owned_by_job("there").labelled("batch.kubernetes.io/job-name", "there"));
+    api.add(pod("shop/bare").on("w2"));
+    let on = async |node| jobs(&cluster(&api), &shop(), None, Some(node)).await.unwrap().len();
+    assert_eq!((on("w1").await, on("w2").await), (1, 0), "the job of the pod on w2 does not exist");
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +118,7 @@ async fn a_job_whose_pod_is_not_well_says_what_the_pod_has() {
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}},
         }]}}),
     );
-    let rows = jobs(&cluster(&api), &shop(), None).await.unwrap();
+    let rows = jobs(&cluster(&api), &shop(), None, None).await.unwrap();
     assert_eq!(rows[0].reason.as_deref(), Some("report-x: main: ImagePullBackOff: not found"));
 }
 

@@ -1,6 +1,6 @@
 //! The list of Jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -45,7 +45,7 @@ pub struct JobRow {
     pub images: Vec<String>,
 }
 
-/// The Jobs that the selector matches, by namespace and name.
+/// The Jobs that the selector matches, by namespace and name; with a Node, those that have a pod on it, finished or not.
 ///
 /// # Errors
 ///
@@ -54,10 +54,15 @@ pub async fn jobs(
     cluster: &Cluster,
     namespaces: &Namespaces,
     selector: Option<&str>,
+    node: Option<&str>,
 ) -> Result<Vec<JobRow>, ClusterError> {
     let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
     let add = |rows: &mut Vec<JobRow>, job: object::Job| rows.push(row(job));
     let mut rows = read::fold::<Job, _, _>((cluster, namespaces), params, "list the jobs", Vec::new(), add).await?;
+    if let Some(node) = node {
+        let there = with_pods_on(cluster, namespaces, node).await?;
+        rows.retain(|row| there.contains(&row.uid));
+    }
     let waits = |row: &JobRow| row.status == JobState::Running && row.reason.is_some() && row.active > 0;
     if rows.iter().any(waits) {
         // What is wrong with its pods says more. Who may not look at them gets what the Job itself says.
@@ -90,6 +95,19 @@ fn row(job: object::Job) -> JobRow {
         reason,
         images,
     }
+}
+
+/// The uids of the Jobs that have pods on a Node.
+async fn with_pods_on(
+    cluster: &Cluster,
+    namespaces: &Namespaces,
+    node: &str,
+) -> Result<BTreeSet<String>, ClusterError> {
+    let add = |jobs: &mut BTreeSet<String>, pod: pods::object::Pod| {
+        jobs.extend(pod.metadata.controller("Job").map(|job| job.uid.clone()));
+    };
+    let params = ListParams::default().labels(JOB_NAME).fields(&format!("spec.nodeName={node}"));
+    read::fold::<Pod, _, _>((cluster, namespaces), params, "list the node's pods", BTreeSet::new(), add).await
 }
 
 /// By the uid of its Job, the first pod that is not well, and why.
