@@ -4,6 +4,7 @@
 //! locks. It neither asks nor prints: a [`Voice`] does.
 
 mod checks;
+mod event;
 mod preflight;
 mod report;
 mod run;
@@ -16,6 +17,7 @@ use usher_core::staging::{Direction, Finding, Staging};
 
 pub use self::{
     checks::{said, said_both_ways},
+    event::Event,
     preflight::{Source, preflight},
     report::{StepReport, SwitchReport},
 };
@@ -28,10 +30,16 @@ use crate::{
 
 /// How a run talks to the operator.
 pub struct Voice<'a> {
-    /// Shows a line.
-    pub say: &'a dyn Fn(&str),
+    /// Shows what happened.
+    pub tell: &'a dyn Fn(&Event),
     /// Asks whether to do a step, by its name. It must not hold up the runtime, which renews the locks.
     pub confirm: &'a dyn Fn(String) -> LocalBoxFuture<'static, Result<(), Problem>>,
+}
+
+impl Voice<'_> {
+    fn note(&self, message: String) {
+        (self.tell)(&Event::Note { message });
+    }
 }
 
 /// One run of a switch.
@@ -81,7 +89,7 @@ impl Switch<'_> {
         };
         for lock in locks {
             if let Some(Err(error)) = self.interrupt.parting(lock.release()).await {
-                (self.voice.say)(&format!("a lock was not given back and expires by itself: {}", chain(&error)));
+                self.voice.note(format!("a lock was not given back and expires by itself: {}", chain(&error)));
             }
         }
         Ok(SwitchReport::of(self.operation, self.direction, outcome?, findings, begun.elapsed()))
@@ -104,7 +112,7 @@ impl Switch<'_> {
                 Ok(lock) => locks.push(lock),
                 Err(LockError::Cluster(error)) => {
                     let name = &self.direction.from.name;
-                    (self.voice.say)(&format!("without the lock of {name}: {}", chain(&error)));
+                    self.voice.note(format!("without the lock of {name}: {}", chain(&error)));
                 }
                 Err(held) => {
                     for lock in locks {

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use usher_core::staging::{Direction, Next, Staging, State, next};
 
 use super::{
-    Voice,
+    Event, Voice,
     report::{Outcome, StepReport},
     step::{Ended, OneStep},
 };
@@ -38,23 +38,25 @@ impl Run<'_> {
                         problem = Some(stop);
                         continue;
                     }
-                    self.begins(at, &steps[at].says);
+                    self.begins(at, &steps[at].says, false);
                     (at, self.one(at).done().await)
                 }
                 Next::TakeBack(at) => {
-                    self.begins(at, &format!("take back: {}", steps[at].says));
+                    self.begins(at, &steps[at].says, true);
                     (at, self.one(at).taken_back().await)
                 }
             };
             steps[at].took += begun.elapsed();
             let Ended { state, told, problem: failure } = ended;
-            for line in &told {
-                (self.voice.say)(&format!("  {line}"));
-            }
+            (self.voice.tell)(&Event::StepEnded {
+                step: steps[at].name.clone(),
+                state,
+                facts: told.clone(),
+                problem: failure.as_ref().map(|failure| failure.message.clone()),
+            });
             steps[at].state = state;
             steps[at].facts.extend(told);
             if let Some(failure) = failure {
-                (self.voice.say)(&format!("  {}", failure.message));
                 match &mut problem {
                     None => problem = Some(failure),
                     Some(first) => first.and(failure),
@@ -71,9 +73,10 @@ impl Run<'_> {
         Outcome { steps, problem }
     }
 
-    fn begins(&self, at: usize, what: &str) {
-        let (number, steps) = (at + 1, self.staging.steps.len());
-        (self.voice.say)(&format!("{number}/{steps} {}: {what}", self.staging.steps[at].name));
+    fn begins(&self, at: usize, says: &str, takes_back: bool) {
+        let (number, of) = (at + 1, self.staging.steps.len());
+        let (step, says) = (self.staging.steps[at].name.clone(), says.to_owned());
+        (self.voice.tell)(&Event::StepBegan { step, number, of, takes_back, says });
     }
 
     fn one(&self, at: usize) -> OneStep<'_> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use usher_core::staging::{Direction, Said, State, Step};
 
-use super::{Voice, checks};
+use super::{Event, Voice, checks};
 use crate::{
     exec::{self, CommandOutcome},
     interrupt::Interrupt,
@@ -81,7 +81,8 @@ impl OneStep<'_> {
         }
         let seen = took(applied.took + begun.elapsed());
         if !settle.is_zero() {
-            (self.voice.say)(&format!("  waiting {} for caches", took(*settle)));
+            let what = format!("waiting {} for caches", took(*settle));
+            (self.voice.tell)(&Event::StepWaits { step: name.clone(), what });
             tokio::select! {
                 () = sleep(*settle) => {}
                 () = self.interrupt.requested() => {}

@@ -17,7 +17,7 @@ use usher_coordinator::{
     interrupt::Interrupt,
     problem::Problem,
     site::Site,
-    switch::{Switch, SwitchReport, Voice, preflight},
+    switch::{Event, Switch, SwitchReport, Voice, preflight},
     world::World,
 };
 use usher_core::staging::{Direction, End, Finding, Look, Preflight, Staging, Step};
@@ -108,12 +108,12 @@ impl Pair {
         );
         let (target, source) = if direction.to.name == "b" { (target, source) } else { (source, target) };
         let (told, asked) = (Rc::clone(&self.told), Rc::clone(&self.told));
-        let say = move |line: &str| told.borrow_mut().push(line.to_owned());
+        let tell = move |event: &Event| told.borrow_mut().extend(event.to_string().lines().map(str::to_owned));
         let confirm = move |step: String| -> futures::future::LocalBoxFuture<'static, Result<(), Problem>> {
             asked.borrow_mut().push(format!("asked: {step}"));
             Box::pin(async move { if yes { Ok(()) } else { Err(Problem::refused("nothing was typed")) } })
         };
-        let voice = Voice { say: &say, confirm: &confirm };
+        let voice = Voice { tell: &tell, confirm: &confirm };
         let switch = Switch {
             staging: &self.staging,
             direction,

@@ -15,6 +15,7 @@ use crate::{
     exit::Exit,
     output,
     problem::Problem,
+    progress::Progress,
     request::Connection,
     show::{self, Kind},
     site::Site,
@@ -60,7 +61,7 @@ pub(super) async fn switch(global: &Global, pair: &Pair, arguments: &Switch) -> 
     }
     confirm(&direction.to.name, *yes)?;
     let clusters = (&target, source.ok());
-    let report = carry_out(&pair.staging, &direction, clusters, arguments, plan.findings).await?;
+    let report = carry_out(global, &pair.staging, &direction, clusters, arguments, plan.findings).await?;
     ended(global, arguments, report)
 }
 
@@ -184,6 +185,7 @@ impl Plan {
 }
 
 async fn carry_out(
+    global: &Global,
     staging: &Staging,
     direction: &Direction,
     (target, source): (&Cluster, Option<Cluster>),
@@ -199,7 +201,8 @@ async fn carry_out(
             answer.unwrap_or_else(|error| Err(Problem::failed(format!("nobody could be asked: {}", chain(&error)))))
         })
     };
-    let voice = Voice { say: &|line| output::progress(line), confirm: &ask };
+    let shown = global.progress;
+    let voice = Voice { tell: &|event| tell(shown, event), confirm: &ask };
     let (operation, requester) = (new_id(), identity::requester());
     let switch = switch::Switch {
         staging,
@@ -213,6 +216,15 @@ async fn carry_out(
         voice: &voice,
     };
     switch.carry_out(findings).await
+}
+
+fn tell(shown: Progress, event: &switch::Event) {
+    let line = match shown {
+        Progress::None => return,
+        Progress::Json => serde_json::to_string(event).unwrap_or_default(),
+        Progress::Auto | Progress::Terminal | Progress::Plain => event.to_string(),
+    };
+    output::progress(&line);
 }
 
 /// Prints the report, with the commands that go on and go back.
