@@ -10,7 +10,7 @@ help:           ## List the targets
 build:          ## Build usher and usher-agent, as shipped
 	cargo build --locked --release -p usher-agent -p usher-coordinator
 
-demo: build     ## Run the main job on a sandbox: no root, no set-up, seconds after the build
+demo: build     ## Run the main job and the rest of a shift on a sandbox: no root, no set-up, a minute after the build
 	$(KIT) --bin sandbox -- demo
 
 packages:       ## Install the Debian packages that the real machines need

@@ -20,6 +20,7 @@ mod components;
 mod files;
 mod machine;
 mod network;
+mod pair;
 mod programs;
 mod script;
 
@@ -39,6 +40,7 @@ use machine::{Machine, Setup};
 use network::Network;
 
 pub use balancer::ask as ask_balancer;
+pub use pair::Pair;
 pub use programs::Programs;
 pub use script::demo;
 

@@ -62,7 +62,7 @@ async fn run(command: Verb) -> anyhow::Result<ExitCode> {
             until_signal(async {
                 let (sandbox, programs) = start().await?;
                 let begun = Instant::now();
-                demo(&sandbox, &programs, &say).await?;
+                demo(sandbox, &programs, &control()?, &say).await?;
                 say(&format!(
                     "\nThat was {:.0} s. To try it yourself: cargo run -p usher-testkit --bin sandbox -- up",
                     begun.elapsed().as_secs_f64()
@@ -86,14 +86,18 @@ async fn run(command: Verb) -> anyhow::Result<ExitCode> {
 async fn start() -> anyhow::Result<(Sandbox, Programs)> {
     let programs = Programs::find()?;
     let begun = Instant::now();
-    let control = std::env::current_exe().context("find out where this program is")?;
-    let sandbox = Sandbox::start(&programs, &control).await?;
+    let sandbox = Sandbox::start(&programs, &control()?).await?;
     say(&format!(
         "A sandbox: cp1, cp2, cp3 (control plane), w1, w2 (nodes), {} (API), up after {:.1} s.",
         sandbox.url(),
         begun.elapsed().as_secs_f64()
     ));
     Ok((sandbox, programs))
+}
+
+/// This program: the sandbox's pool commands run it.
+fn control() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("find out where this program is")
 }
 
 /// Whatever is going on is dropped at a signal, and with it all processes and files.

@@ -7,36 +7,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
-use usher_testkit::sandbox::{Programs, Sandbox};
+use usher_testkit::sandbox::{Pair, Programs};
 
 use super::{documents::shape, programs};
-
-/// A folder of sites with both sandboxes, and what says which one is active: a file.
-fn describe(sandboxes: [(&str, &Sandbox); 2]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, sandbox) in sandboxes {
-        let here = sandbox.folder().display().to_string();
-        let text = fs::read_to_string(sandbox.folder().join("cluster.toml")).unwrap();
-        let absolute = ["kubeconfig", "client.pem", "client-key.pem", "ca.pem"]
-            .into_iter()
-            .fold(text, |text, file| text.replace(&format!("\"{file}\""), &format!("\"{here}/{file}\"")));
-        let named = absolute.replace("name = \"sandbox\"", &format!("name = \"{name}\"\ndata_centre = \"dc-{name}\""));
-        fs::write(folder.path().join(format!("{name}.toml")), named).unwrap();
-    }
-    let active = folder.path().join("active").display().to_string();
-    let staging = format!(
-        "clusters = ['a', 'b']\n[steps.record]\nsays = 'the record points to {{to_data_centre}}'\n\
-         check = ['grep', '-qx', '{{to}}', '{active}']\napply = ['cp', '{active}-{{to}}', '{active}']\n\
-         undo = ['cp', '{active}-{{from}}', '{active}']\n"
-    );
-    fs::write(folder.path().join("_staging.toml"), staging).unwrap();
-    for (name, text) in [("active", "a"), ("active-a", "a"), ("active-b", "b")] {
-        fs::write(folder.path().join(name), format!("{text}\n")).unwrap();
-    }
-    folder
-}
 
 async fn usher(programs: &Programs, folder: &Path, line: &str) -> Output {
     let mut usher = Command::new(programs.usher());
@@ -49,17 +23,15 @@ async fn the_active_cluster_is_shown_planned_and_switched_and_the_way_back_is_th
     let _ = rustls::crypto::ring::default_provider().install_default();
     let programs = Programs::built_in(programs()).unwrap();
     let control = Path::new(env!("CARGO_BIN_EXE_sandbox"));
-    let (a, b) = futures::join!(Sandbox::start(&programs, control), Sandbox::start(&programs, control));
-    let (a, b) = (a.unwrap(), b.unwrap());
-    let folder = describe([("a", &a), ("b", &b)]);
-    let path = folder.path();
+    let pair = Pair::start(&programs, control).await.unwrap();
+    let path = pair.folder();
     let run = async |line: &str, exit: i32| {
         let output = usher(&programs, path, line).await;
         let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
         assert_eq!(output.status.code(), Some(exit), "{line}: {out}{err}");
         (out, err)
     };
-    let active = || fs::read_to_string(path.join("active")).unwrap();
+    let active = || fs::read_to_string(pair.active_file()).unwrap();
 
     let (out, _) = run("config check", 0).await;
     assert!(out.contains("_staging.toml: a or b, by record") && out.contains("The cluster files are right."), "{out}");
@@ -92,7 +64,7 @@ async fn the_active_cluster_is_shown_planned_and_switched_and_the_way_back_is_th
     assert!(out.contains("b is the active staging cluster already"), "{out}");
 
     // a lacks something of b, which is the active one now.
-    b.api().add(usher_testkit::apiserver::fixtures::deployment("new/thing"));
+    pair.b().api().add(usher_testkit::apiserver::fixtures::deployment("new/thing"));
     let (_, err) = run("staging switch a -r test --yes --ignore workloads", 3).await;
     assert!(err.contains("namespace new") && err.contains("if that does not matter: --ignore missing"), "{err}");
     assert_eq!(active(), "b\n");
