@@ -1,8 +1,9 @@
 //! The real bed: five systemd-nspawn machines in one sandbox of this host, with a real Kubernetes cluster on them.
 //!
 //! Three control planes (etcd, kube-apiserver, kube-controller-manager, kube-scheduler as systemd units), two workers
-//! (kubelet, containerd, runc, CNI, running containers) and a balancer that never retries. The agent is installed on all
-//! five as it is shipped. Everything lives in one set of namespaces whose init takes the whole bed with it when it ends.
+//! (kubelet, containerd, runc, CNI, running containers; w1 on Debian 12, w2 on Debian 13) and a balancer that never
+//! retries. The agent is installed on all five as it is shipped. Everything lives in one set of namespaces whose init takes
+//! the whole bed with it when it ends.
 //!
 //! A bed is reused: [`Bed::shared`] attaches to the one that runs and starts one otherwise. [`Bed::restore`] mends what a
 //! test has left behind and waits until the cluster is whole again.

@@ -18,7 +18,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     let probes = prober.stop().await?;
 
     let operation = report["operation"].as_str().context("no operation in the report")?;
-    let wall = report["took"].as_f64().context("no time in the report")?;
+    let wall = report["tookSeconds"].as_f64().context("no time in the report")?;
     let mut own = 0.0;
     for machine in CONTROL_PLANES {
         own += unit_time(bed, machine.name, operation).await?;

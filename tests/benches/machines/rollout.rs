@@ -1,4 +1,7 @@
 //! Restarts of a hundred Deployments: usher beside a loop of `kubectl rollout restart` and `kubectl rollout status`.
+//!
+//! kwok's pods are ready at once, and then both tools wait for nothing but kube-controller-manager, which sends 20 requests a
+//! second whatever is asked of it. Real pods need their time: here each counts as available after two seconds.
 
 use std::time::Duration;
 
@@ -13,14 +16,21 @@ const NODES: usize = 4;
 /// Twice the pods fit, as a rollout starts new ones first.
 const ROOM: usize = 110;
 const DEPLOYMENTS: usize = 100;
+const AVAILABLE_AFTER: Duration = Duration::from_secs(2);
 /// Where the fleet lives.
 const NAMESPACE: &str = "fleet";
 
 pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<()> {
     let fleet = Fleet::start(bed).await?;
     fleet.add(POOL, 0..NODES, ROOM, &[]).await?;
-    let workload =
-        Workload { name: "web".into(), pool: POOL, deployments: DEPLOYMENTS, replicas: 1, max_unavailable: None };
+    let workload = Workload {
+        name: "web".into(),
+        pool: POOL,
+        deployments: DEPLOYMENTS,
+        replicas: 1,
+        max_unavailable: None,
+        available_after: AVAILABLE_AFTER,
+    };
     fleet.deploy(&workload).await?;
     fleet.settle().await?;
 

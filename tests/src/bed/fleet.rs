@@ -63,6 +63,8 @@ pub struct Workload {
     pub replicas: usize,
     /// How many of a Deployment's pods may be away at once; none means no budget.
     pub max_unavailable: Option<usize>,
+    /// How long a pod must have been ready to count as available, in whole seconds.
+    pub available_after: Duration,
 }
 
 impl Pool {

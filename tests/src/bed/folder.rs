@@ -157,7 +157,7 @@ impl Folder {
 pub(super) struct Settings {
     /// Folder with etcd, Kubernetes, containerd.
     pub(super) kubernetes: PathBuf,
-    /// Folder with the machines' root file system and the container image.
+    /// Folder with the machines' root file systems, by releases of Debian, and the container image.
     pub(super) base: PathBuf,
     /// kwok, which plays the kubelets of a fleet. Found or built with the rest: where it runs there is no way out to fetch
     /// its modules.
@@ -180,7 +180,7 @@ impl Settings {
             );
         }
         let base = machines_script("rootfs.sh").await?;
-        say("root file system at hand");
+        say("root file systems at hand");
         let kubernetes = machines_script("binaries.sh").await?;
         say("etcd, Kubernetes and containerd at hand");
         let kwok = machines_script("kwok.sh").await?;

@@ -20,6 +20,8 @@ pub struct Machine {
     pub address: &'static str,
     /// What it runs.
     pub role: Role,
+    /// The release of Debian on its disk. The workers differ: systemd 252 on one, 257 on the other.
+    pub debian: &'static str,
 }
 
 impl Machine {
@@ -36,11 +38,11 @@ impl Machine {
 
 /// All machines, control planes first.
 pub static MACHINES: [Machine; 5] = [
-    Machine { name: "cp1", address: "10.77.0.11", role: Role::ControlPlane },
-    Machine { name: "cp2", address: "10.77.0.12", role: Role::ControlPlane },
-    Machine { name: "cp3", address: "10.77.0.13", role: Role::ControlPlane },
-    Machine { name: "w1", address: "10.77.0.21", role: Role::Worker },
-    Machine { name: "w2", address: "10.77.0.22", role: Role::Worker },
+    Machine { name: "cp1", address: "10.77.0.11", role: Role::ControlPlane, debian: "bookworm" },
+    Machine { name: "cp2", address: "10.77.0.12", role: Role::ControlPlane, debian: "bookworm" },
+    Machine { name: "cp3", address: "10.77.0.13", role: Role::ControlPlane, debian: "bookworm" },
+    Machine { name: "w1", address: "10.77.0.21", role: Role::Worker, debian: "bookworm" },
+    Machine { name: "w2", address: "10.77.0.22", role: Role::Worker, debian: "trixie" },
 ];
 
 /// The machines of the control plane.

@@ -87,7 +87,8 @@ impl<'a> Supervisor<'a> {
     }
 
     async fn supervise(&mut self) -> anyhow::Result<()> {
-        let disk = Disk::mount(&self.folder.machine(self.machine), &self.settings.base.join("root")).await?;
+        let disk =
+            Disk::mount(&self.folder.machine(self.machine), &self.settings.base.join(self.machine.debian)).await?;
         self.name_machine(&disk).await?;
         let pid = i32::try_from(std::process::id())?;
         loop {

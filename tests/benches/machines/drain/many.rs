@@ -1,5 +1,7 @@
 //! A hundred nodes with ten thousand pods, drained in one operation.
 
+use std::time::Duration;
+
 use usher_testkit::bed::{Bed, CONTROL_PLANES, Fleet, Pool, Tool, Workload};
 
 use super::{super::results::Results, tell};
@@ -47,6 +49,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
         deployments: DEPLOYMENTS,
         replicas: REPLICAS,
         max_unavailable: None,
+        available_after: Duration::ZERO,
     };
     fleet.deploy(&workload).await?;
     fleet.settle().await?;

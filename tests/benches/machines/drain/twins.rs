@@ -1,6 +1,8 @@
 //! usher beside the real kubectl on pods that have successors: the same go to and fro between two nodes, driven out by one tool
 //! and by the other.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use usher_testkit::bed::{Bed, Fleet, Measured, Pool, Tool, Workload};
 
@@ -48,6 +50,7 @@ impl Case {
             deployments: self.pods.div_ceil(PODS_PER_DEPLOYMENT),
             replicas: PODS_PER_DEPLOYMENT,
             max_unavailable: self.max_unavailable,
+            available_after: Duration::ZERO,
         };
         fleet.deploy(&workload).await?;
         fleet.settle().await?;

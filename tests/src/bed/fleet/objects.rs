@@ -41,6 +41,7 @@ pub(super) fn deployment(name: &str, workload: &Workload) -> Value {
         "metadata": { "name": name },
         "spec": {
             "replicas": workload.replicas,
+            "minReadySeconds": workload.available_after.as_secs(),
             "selector": { "matchLabels": { "app": name } },
             "template": { "metadata": metadata(labels), "spec": spec },
         },
