@@ -1,0 +1,75 @@
+//! What the agent finds in its state directory: files that a bad disk, another version or a hand has changed.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use usher_proto::v1::ListOperationsRequest;
+use usher_testkit::rig::agent::{Caller, Rig, UNIT, order};
+
+use super::{PANICS, assert_no_panic, count_panics, mutate, plain};
+
+/// For each file. Each starts an agent, which takes some ten milliseconds.
+const COUNT: usize = 60;
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_starts_and_answers_whatever_is_in_its_files() {
+    count_panics();
+    let mut rig = Rig::new().await;
+    rig.kill();
+    let state = rig.path().join("state");
+    let files = history(&mut rig).await;
+    assert!(files.len() >= 3, "{:?}", files.keys());
+    for (changed, content) in &files {
+        let samples = vec![content.clone(), b"{}".to_vec(), Vec::new()];
+        for input in mutate::inputs(samples, COUNT) {
+            let before = PANICS.load(Ordering::Relaxed);
+            fs::remove_dir_all(&state).unwrap();
+            for (file, content) in &files {
+                write(file, if file == changed { &input } else { content });
+            }
+            let door = plain::start(&mut rig).await;
+            let mut caller = Caller::over(door.connect().await.0);
+            assert_eq!(caller.node().await.name, "node-1");
+            caller.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap();
+            rig.kill();
+            assert_no_panic(before, &input);
+        }
+    }
+}
+
+/// The files of an agent that was killed in the middle of its second operation.
+async fn history(rig: &mut Rig) -> BTreeMap<PathBuf, Vec<u8>> {
+    let door = plain::start(rig).await;
+    let mut alice = Caller::over(door.connect().await.0);
+    alice.restart(order("first"), UNIT, &rig.invocation).await.unwrap();
+    let ended = alice.end_of("first").await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let now = ended.evidence.unwrap().invocation_id_after;
+    alice.restart(order("second"), UNIT, &now).await.unwrap();
+    alice.until_step("second", "job").await;
+    rig.kill();
+    let mut files = BTreeMap::new();
+    collect(&rig.path().join("state"), &mut files);
+    files
+}
+
+fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn write(file: &Path, content: &[u8]) {
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
+}
