@@ -1,0 +1,3 @@
+# @summary The SHA-256 fingerprint of a certificate, with or without colons, as
+#   `openssl x509 -noout -fingerprint -sha256` prints it.
+type Usher::Fingerprint = Pattern[/\A[0-9A-Fa-f]{64}\z/, /\A[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}\z/]
