@@ -1,7 +1,7 @@
 # @summary An identity in full: what `puppet` stands for is filled in.
 # @api private
 # @param identity The identity.
-# @return [Hash] A hash with `certificate`, `key` and `ca`, each a `Usher::Pem`.
+# @return [Hash[String, Usher::Pem]] A hash with `certificate`, `key` and `ca`, each a `Usher::Pem`.
 function usher::identity(Usher::Identity $identity) >> Hash[String, Usher::Pem] {
   include usher
   $host = $trusted['certname']

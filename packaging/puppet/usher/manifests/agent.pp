@@ -42,7 +42,7 @@
 #   Certificates that nobody may use any more, whatever names they carry. Default: none.
 # @param listen
 #   Where the agent listens: address and port. Default: the agent's own, `[::]:7470`.
-# @param node
+# @param node_name
 #   The node's name as Kubernetes knows it. Default: the host name.
 # @param lock_files
 #   Files that exist while configuration management runs or is disabled; the node's status tells of those that exist. The agent
@@ -67,7 +67,7 @@ class usher::agent (
   Array[Usher::Viewer] $viewers,
   Array[Usher::Fingerprint] $denied_fingerprints,
   Optional[Pattern[/\A\S+:\d+\z/]] $listen,
-  Optional[String[1]] $node,
+  Optional[String[1]] $node_name,
   Array[Usher::Path] $lock_files,
   Usher::Settings $settings,
   Optional[Pattern[/%/]] $validate_command,

@@ -1,5 +1,6 @@
-# @summary A certificate with its intermediates, its key, and the CA that signs the other side's certificates; or `puppet`:
-#   the host's own certificate by the Puppet CA, on both sides.
+# @summary A certificate with its intermediates, its key, and the CA that signs the other side's certificates.
+#
+# `puppet` is the host's own certificate by the Puppet CA, on both sides.
 type Usher::Identity = Variant[
   Enum['puppet'],
   Struct[{

@@ -36,7 +36,7 @@ class usher::agent::config {
   }
   $document = {
     'listen'     => $usher::agent::listen,
-    'node'       => $usher::agent::node,
+    'node'       => $usher::agent::node_name,
     'lock_files' => $usher::agent::lock_files,
     'tls'        => $tls,
     'allow'      => {

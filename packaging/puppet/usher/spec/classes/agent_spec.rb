@@ -75,7 +75,7 @@ describe 'usher::agent' do
   context 'with the units of a control plane' do
     let(:params) do
       {
-        'node' => 'cp1', 'listen' => '10.0.0.11:7470', 'units' => CONTROL_PLANE,
+        'node_name' => 'cp1', 'listen' => '10.0.0.11:7470', 'units' => CONTROL_PLANE,
         'operators' => ['CN=cumin1001', 'DNS:deploy1001.example'], 'viewers' => ['O=sre'],
         'settings' => { 'reboot' => { 'budget_per_day' => 2 }, 'reflection' => false }
       }
