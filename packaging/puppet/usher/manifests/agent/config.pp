@@ -21,8 +21,10 @@ class usher::agent::config {
 
   $files.each |$key, $file| {
     usher::pem_file { "agent ${key}":
-      group => $group,
-      *     => $file,
+      group  => $group,
+      # A check of the new configuration may look at them.
+      before => File['/etc/usher/agent.toml'],
+      *      => $file,
     }
   }
   $tls = $files.reduce({}) |$paths, $entry| {

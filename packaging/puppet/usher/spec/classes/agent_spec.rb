@@ -57,7 +57,7 @@ describe 'usher::agent' do
       is_expected.to contain_file('/etc/usher/agent-key.pem').with(
         source: '/var/lib/puppet/ssl/private_keys/cp1.example.org.pem',
         owner: 'root', group: 'usher-agent', mode: '0440', show_diff: false, backup: false
-      )
+      ).that_comes_before('File[/etc/usher/agent.toml]')
       is_expected.to contain_file('/etc/usher/agent.pem').with_source('/var/lib/puppet/ssl/certs/cp1.example.org.pem')
       is_expected.to contain_file('/etc/usher/callers-ca.pem').with_source('/var/lib/puppet/ssl/certs/ca.pem')
     end
