@@ -65,23 +65,4 @@ class usher::agent::config {
     mode    => '0644',
     content => epp('usher/50-usher-agent.rules.epp', { 'units' => $usher::agent::units.keys }),
   }
-
-  # The unit looks for the key where the package expects it.
-  $drop_in = $tls['key'] ? {
-    '/etc/usher/agent-key.pem' => absent,
-    default                    => file,
-  }
-  file { '/etc/systemd/system/usher-agent.service.d':
-    ensure => directory,
-    owner  => 'root',
-    group  => 'root',
-    mode   => '0755',
-  }
-  file { '/etc/systemd/system/usher-agent.service.d/puppet.conf':
-    ensure  => $drop_in,
-    owner   => 'root',
-    group   => 'root',
-    mode    => '0644',
-    content => epp('usher/puppet.conf.epp', { 'key' => $tls['key'] }),
-  }
 }

@@ -62,10 +62,6 @@ describe 'usher::agent' do
       is_expected.to contain_file('/etc/usher/callers-ca.pem').with_source('/var/lib/puppet/ssl/certs/ca.pem')
     end
 
-    it 'leaves the unit as the package has it' do
-      is_expected.to contain_file('/etc/systemd/system/usher-agent.service.d/puppet.conf').with_ensure('absent')
-    end
-
     it 'names lock files in a folder that is open to everybody once Puppet has run' do
       expect(toml).to include('lock_files = ["/var/cache/puppet/state/agent_catalog_run.lock", ' \
                               '"/var/cache/puppet/state/agent_disabled.lock"]')
@@ -150,11 +146,6 @@ describe 'usher::agent' do
       is_expected.to contain_file('/etc/usher/callers-ca.pem').with_source('puppet:///modules/profile/ca.pem')
       is_expected.not_to contain_file('/etc/usher/pki/agent-key.pem')
       is_expected.not_to contain_file('/etc/usher/agent-key.pem')
-    end
-
-    it 'tells the unit not to look for the key where it is not' do
-      is_expected.to contain_file('/etc/systemd/system/usher-agent.service.d/puppet.conf')
-        .with_ensure('file').with_content(/^ConditionPathExists=$/)
     end
   end
 
