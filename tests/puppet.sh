@@ -26,6 +26,12 @@ say() { printf 'puppet: %s\n' "$*" >&2; }
 # Where process 1 is not to be read, as in a container, facter says so each time.
 quietly() { "$@" 2> >(grep -v 'Facter: Permission denied' >&2); }
 
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' ../../../Cargo.toml)
+if ! grep -qF "\"version\": \"$version\"" metadata.json; then
+	say "metadata.json does not have the version of Cargo.toml, $version"
+	exit 1
+fi
+
 say 'syntax'
 quietly puppet parser validate "${settings[@]}" manifests types functions examples
 quietly puppet epp validate "${settings[@]}" templates/*.epp
