@@ -10,6 +10,8 @@ say() { printf 'rootfs: %s\n' "$*" >&2; }
 suites=(bookworm trixie)
 packages=systemd,systemd-sysv,libpam-systemd,dbus,polkitd,iproute2,nftables,iputils-ping,procps
 packages+=,busybox-static,ca-certificates,curl,socat,runc,containernetworking-plugins
+# For the Puppet module's test. Its service is not enabled.
+packages+=,puppet-agent
 
 cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}
 key=$(cat "${BASH_SOURCE[0]}" <(date +%G-%V) | sha256sum | cut -c1-16)

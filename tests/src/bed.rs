@@ -29,6 +29,7 @@ mod namespaces;
 mod nspawn;
 mod output;
 mod prober;
+mod puppet;
 mod requirements;
 mod state;
 mod supervisor;

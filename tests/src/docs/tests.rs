@@ -1,5 +1,7 @@
 use std::{fs, path::Path};
 
+use usher_coordinator::site_file::{Place, Sites};
+
 use super::*;
 
 fn generated(path: &str) -> String {
@@ -60,6 +62,19 @@ fn the_examples_are_read_by_the_programs_that_they_are_for_with_comments_removed
         let read = usher_agent::config::Config::load(&file("agent.toml", &example));
         assert!(read.is_ok(), "{}\n{example}", read.unwrap_err());
     }
+}
+
+#[test]
+fn what_the_puppet_module_writes_is_read_by_the_programs_that_it_is_for() {
+    let golden = work_tree().join("packaging/puppet/usher/spec/golden");
+    let load = |name: &str| usher_agent::config::Config::load(&golden.join(name)).unwrap();
+    assert!(load("agent-defaults.toml").units.is_empty());
+    assert_eq!(load("agent-control-plane.toml").units.len(), 3);
+    let sites = Sites::read(&Place::Named(golden.join("clusters.d"))).unwrap();
+    for site in &sites.entries {
+        assert!(site.read.is_ok(), "{}: {:?}", site.path.display(), site.read);
+    }
+    assert_eq!(sites.entries.len(), 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod interruptions;
 mod jobs;
 mod observe;
 mod proxy;
+mod puppet;
 mod rebalance;
 mod reboot;
 mod refusals;

@@ -1,0 +1,2 @@
+# @summary An HTTPS URL.
+type Usher::Https_url = Pattern[/\Ahttps:\/\/[^\s\/@]+(\/\S*)?\z/]
