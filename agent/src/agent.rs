@@ -19,7 +19,7 @@ use crate::{
         bus::{Address, Bus},
     },
     notify,
-    operations::{Operations, store::StoreError},
+    operations::Operations,
     service::Service,
 };
 
@@ -45,9 +45,6 @@ pub enum StartError {
     /// Without credentials the agent could answer nobody.
     #[error("the TLS files cannot be used")]
     Tls(#[from] TlsError),
-    /// Without a state directory the agent could accept no change.
-    #[error("the state directory cannot be used")]
-    Store(#[from] StoreError),
     /// The address is taken or is not this machine's.
     #[error("cannot listen on {address}")]
     Listen {
@@ -131,7 +128,7 @@ impl Agent {
         let in_memory = disk.is_memory();
         let (limits, reflection) = (config.limits, config.reflection);
         let machine = Arc::new(Machine::new(config, Bus::new(bus), disk, dial, places));
-        let operations = Operations::open(Arc::clone(&machine), stop.clone())?;
+        let operations = Operations::open(Arc::clone(&machine), stop.clone());
 
         let service = Service::new(machine, Arc::clone(&live), operations.clone());
         let (health, routes) = routes(service, reflection).await?;

@@ -74,12 +74,13 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-/// How long past operations are kept. Reboots of the last day are kept in any case: the budget is counted from them.
+/// How long past operations are kept. The budget of reboots has a record of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Operations that ended longer ago are forgotten. Default 90 days.
+    /// Operations that began longer ago are forgotten, but for the newest 100. Default 90 days.
     pub keep: Duration,
-    /// At most this many are kept, the newest. Default 1000.
+    /// At most this many are kept, the newest, and with them all of the last 7 days. Starts that found their unit active do not
+    /// count. Default 1000.
     pub keep_count: usize,
 }
 

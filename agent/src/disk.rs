@@ -14,6 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::task::{spawn_blocking, yield_now};
 
 pub use memory::MemoryDisk;
 
@@ -36,6 +37,22 @@ impl Disk {
         matches!(self, Self::Memory(_))
     }
 
+    /// Runs work that reads and writes files on a thread where it may block. `None` only if the runtime is shutting down. It goes on
+    /// if the caller gives up waiting.
+    ///
+    /// In memory nothing blocks, and a second thread would make the order of events depend on the scheduler. The work then runs
+    /// here, between two points where the task can be dropped: at the first one nothing is written, at the second everything is
+    /// and nobody knows.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if self.is_memory() {
+            yield_now().await;
+            let done = work();
+            yield_now().await;
+            return Some(done);
+        }
+        spawn_blocking(work).await.ok()
+    }
+
     pub(crate) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self {
             Self::Machine => fs::read(path),
@@ -47,6 +64,14 @@ impl Disk {
         match self {
             Self::Machine => path.try_exists(),
             Self::Memory(memory) => memory.exists(path),
+        }
+    }
+
+    /// The size of a file in bytes.
+    pub(crate) fn size(&self, path: &Path) -> io::Result<u64> {
+        match self {
+            Self::Machine => Ok(fs::metadata(path)?.len()),
+            Self::Memory(memory) => memory.read(path).map(|content| u64::try_from(content.len()).unwrap_or(u64::MAX)),
         }
     }
 
@@ -93,10 +118,10 @@ impl Disk {
         match self {
             Self::Machine => {
                 let unfinished = with_suffix(path, UNFINISHED);
-                let mut file = File::create(&unfinished)?;
-                file.write_all(content)?;
-                file.sync_all()?;
-                fs::rename(&unfinished, path)?;
+                write_durably(&unfinished, content).and_then(|()| fs::rename(&unfinished, path)).inspect_err(|_| {
+                    // What a full disk left behind must not keep it full.
+                    let _ = fs::remove_file(&unfinished);
+                })?;
                 sync_folder(path)
             }
             Self::Memory(memory) => memory.replace(path, content),
@@ -123,6 +148,12 @@ impl Disk {
         };
         removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
     }
+}
+
+fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// A rename or removal survives a loss of power once its folder is synced.

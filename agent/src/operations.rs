@@ -2,33 +2,48 @@
 //! their ids.
 
 mod admit;
+mod admitting;
 mod blockers;
+mod cancel;
+mod cancel_call;
+mod expected;
+pub(crate) mod moment;
 mod reboot;
 pub(crate) mod record;
 mod run;
-pub(crate) mod store;
+mod start_again;
+mod store;
 mod unit;
+mod upkeep;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use usher_common::{chain, clock};
+use usher_common::chain;
 use usher_proto::reason;
 
 pub(crate) use admit::Request;
 pub(crate) use blockers::{Blocker, BlockerKind, blockers};
 
-use record::{Change, FailureKind, Operation, Progress, State};
+use admitting::{Admitting, Awaited, Entered, Verdict};
+use cancel::Cancel;
+use moment::Moment;
+use record::{Change, Operation};
 use run::{Begin, Run};
-use store::{REBOOT_BUDGET_PERIOD, SharedStore, Store, StoreError};
+use store::Store;
 
 use crate::{machine::Machine, refusal::Refusal};
 
-/// How often to prune old operations, besides after each new one.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// How long a question for an operation waits for the verdict on its call. Shorter than callers wait for an answer.
+const VERDICT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The latest operation as it is now, running or ended. `None` until there is one.
 pub(crate) type Latest = Option<watch::Receiver<Operation>>;
@@ -42,42 +57,70 @@ pub(crate) struct Operations {
 #[derive(Debug)]
 struct Inner {
     machine: Arc<Machine>,
-    store: SharedStore,
+    store: Store,
     /// Held from the first check of a request until its operation has started.
     admission: tokio::sync::Mutex<()>,
+    admitting: Admitting,
     latest: watch::Sender<Latest>,
+    /// The latest operation's.
+    cancel: Mutex<Cancel>,
+    /// Wakes what keeps the store in order.
+    ended: Notify,
+    /// Wakes what starts units again.
+    stopped: Notify,
     stop: CancellationToken,
 }
 
 impl Operations {
     /// Opens the state directory and resumes the operation that was running. Once `stop` is cancelled, nothing more is done or
-    /// recorded; the next agent resumes what runs.
-    pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Result<Self, StoreError> {
-        let (store, left) = Store::open(machine.disk.clone(), &machine.config.state_directory)?;
+    /// recorded; the next agent resumes what runs. A directory that cannot be used is no reason not to answer reads: until it can
+    /// be, changes are refused and [`Operations::warnings`] says why.
+    pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Self {
+        let (store, left) = Store::open(machine.disk.clone(), machine.config.state_directory.clone());
         for warning in store.warnings() {
             warn!("{warning}");
         }
-        let store = SharedStore::new(store);
-        let (admission, latest) = (tokio::sync::Mutex::new(()), watch::Sender::new(None));
-        let operations = Self { inner: Arc::new(Inner { machine, store, admission, latest, stop }) };
+        let inner = Inner {
+            machine,
+            store,
+            admission: tokio::sync::Mutex::new(()),
+            admitting: Admitting::default(),
+            latest: watch::Sender::new(None),
+            cancel: Mutex::default(),
+            ended: Notify::new(),
+            stopped: Notify::new(),
+            stop,
+        };
+        let operations = Self { inner: Arc::new(inner) };
         if let Some(left) = left {
             info!(operation = left.id, "found an operation that was running: {}", left.change.description());
             operations.begin(left, Begin::Resumed);
         }
-        tokio::spawn(operations.clone().prune_for_ever());
-        Ok(operations)
+        tokio::spawn(operations.clone().keep_order_for_ever());
+        tokio::spawn(operations.clone().start_again_for_ever());
+        operations
     }
 
     /// Checks a request, records it, starts it and returns its state. A refused request has changed nothing.
     ///
-    /// This completes even if the caller disconnects; the operation is then found by its id.
-    pub(crate) async fn submit(&self, request: Request) -> Result<Operation, Refusal> {
+    /// This completes even if the caller disconnects: within 8 s the operation has begun, and is found by its id, or never will.
+    /// A second call with the same id and change waits for the verdict on the first.
+    pub(crate) async fn submit(&self, request: Request) -> Verdict {
+        request.check()?;
         let operations = self.clone();
-        let admitted = tokio::spawn(async move {
-            let _one_at_a_time = operations.inner.admission.lock().await;
-            operations.admit(request).await
-        });
-        admitted.await.unwrap_or_else(|_| Err(stopping()))
+        if request.order.dry_run {
+            let checked = tokio::spawn(async move { operations.admit(request).await });
+            return checked.await.unwrap_or_else(|_| Err(stopping()));
+        }
+        let awaited = match self.inner.admitting.enter(&request) {
+            Entered::Joined(awaited) => awaited,
+            Entered::Other(change) => return Err(admit::id_reused(&request.id, &change, "just now")),
+            Entered::First(place, awaited) => {
+                tokio::spawn(async move { place.tell(operations.admit(request).await) });
+                awaited
+            }
+        };
+        verdict(awaited).await
     }
 
     pub(crate) fn running(&self) -> Option<Operation> {
@@ -89,7 +132,15 @@ impl Operations {
     }
 
     /// The operation with this id, and its changes until it ends.
+    ///
+    /// While the call that names it is being checked, this waits for the verdict: what is refused was never known.
     pub(crate) async fn follow(&self, id: &str) -> Result<watch::Receiver<Operation>, Refusal> {
+        if let Some(awaited) = self.inner.admitting.verdict(id)
+            && timeout(VERDICT_WITHIN, verdict(awaited)).await.is_err()
+        {
+            let message = format!("the call of operation {id:?} is still being checked on this node; ask again");
+            return Err(Refusal::new(reason::ADMITTING, message));
+        }
         if let Some(latest) = self.inner.latest.borrow().as_ref().filter(|latest| latest.borrow().id == id) {
             return Ok(latest.clone());
         }
@@ -100,30 +151,31 @@ impl Operations {
     /// The newest operations first.
     pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
         let latest = self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone());
-        let ended = self.inner.store.run(move |store| store.newest(limit)).await;
+        let ended = self.inner.store.newest(limit).await;
         let mut newest: Vec<_> = latest.into_iter().collect();
         let first = newest.first().map(|latest| latest.id.clone());
-        newest.extend(ended.into_iter().flatten().filter(|ended| Some(&ended.id) != first.as_ref()));
+        newest.extend(ended.into_iter().filter(|ended| Some(&ended.id) != first.as_ref()));
         newest.truncate(limit);
         newest
     }
 
-    /// How many reboots login1 was asked for within the last day.
-    pub(crate) async fn reboots_within_a_day(&self) -> usize {
-        let since = clock::now().checked_sub(REBOOT_BUDGET_PERIOD).unwrap_or(Timestamp::UNIX_EPOCH);
-        let reboots = self.inner.store.run(move |store| store.reboots_since(since)).await.unwrap_or_default();
-        let refused = |state: &State| matches!(state, State::Failed(failure) if failure.kind == FailureKind::Systemd);
-        reboots.iter().filter(|reboot| reboot.progress == Progress::RebootAsked && !refused(&reboot.state)).count()
+    /// How many reboots of the last day the budget counts.
+    ///
+    /// # Errors
+    ///
+    /// Why that is unknown, in words. Then no reboot is left.
+    pub(crate) fn reboots_within_a_day(&self) -> Result<usize, String> {
+        self.inner.store.reboots(&Moment::now(&self.inner.machine))
     }
 
     /// The highest epoch ever seen.
     pub(crate) fn epoch(&self) -> u64 {
-        self.inner.store.lock().epoch()
+        self.inner.store.epoch()
     }
 
     /// What is wrong with the state directory, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.inner.store.lock().warnings().to_vec()
+        self.inner.store.warnings()
     }
 
     /// Completes when the agent stops.
@@ -132,26 +184,20 @@ impl Operations {
     }
 
     async fn ended(&self, id: &str) -> Result<Option<Operation>, Refusal> {
-        if !self.inner.store.lock().knows(id) {
-            return Ok(None);
-        }
-        let key = id.to_owned();
-        match self.inner.store.run(move |store| store.ended(&key)).await {
-            Some(Ok(operation)) => Ok(operation),
-            Some(Err(error)) => {
-                let message = chain(&error);
-                Err(Refusal::new(reason::STATE_UNAVAILABLE, format!("operation {id:?} cannot be read: {message}")))
-            }
-            None => Err(stopping()),
-        }
+        self.inner.store.ended(id).await.map_err(|error| {
+            let message = format!("operation {id:?} cannot be read: {}", chain(&error));
+            Refusal::new(reason::STATE_UNAVAILABLE, message)
+        })
     }
 
     /// Runs a recorded operation in a task of its own, until it ends or the agent stops.
     fn begin(&self, operation: Operation, begin: Begin) {
         let (sender, receiver) = watch::channel(operation);
+        let cancel = Cancel::default();
+        *self.inner.cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
         self.inner.latest.send_replace(Some(receiver));
         let inner = Arc::clone(&self.inner);
-        let run = Run::new(Arc::clone(&inner.machine), inner.store.clone(), sender);
+        let run = Run::new(Arc::clone(&inner.machine), inner.store.clone(), sender, cancel);
         tokio::spawn(async move {
             tokio::select! {
                 // First: after a stop not even one more step runs.
@@ -159,27 +205,10 @@ impl Operations {
                 () = inner.stop.cancelled() => return,
                 () = carry_out(&run, begin) => {}
             }
-            Self { inner }.prune().await;
+            inner.stopped.notify_one();
+            Self { inner: Arc::clone(&inner) }.prune().await;
+            inner.ended.notify_one();
         });
-    }
-
-    async fn prune_for_ever(self) {
-        let mut ticks = tokio::time::interval(PRUNE_EVERY);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.inner.stop.cancelled() => return,
-                _ = ticks.tick() => self.prune().await,
-            }
-        }
-    }
-
-    async fn prune(&self) {
-        let retention = self.inner.machine.config.operations;
-        let pruned = self.inner.store.run(move |store| store.prune(clock::now(), retention)).await;
-        if let Some(Err(error)) = pruned {
-            warn!("old operations cannot be removed: {}", chain(&error));
-        }
     }
 }
 
@@ -193,6 +222,14 @@ async fn carry_out(run: &Run, begin: Begin) {
 }
 
 /// The caller may retry: the next agent will answer, or the machine is going down.
-fn stopping() -> Refusal {
+pub(crate) fn stopping() -> Refusal {
     Refusal::new(reason::STATE_UNAVAILABLE, "the agent is stopping, and nothing was begun; ask it again in a moment")
+}
+
+async fn verdict(mut awaited: Awaited) -> Verdict {
+    // Without a sender the task that checked the call was dropped.
+    match awaited.wait_for(Option::is_some).await.map(|verdict| verdict.clone()) {
+        Ok(Some(verdict)) => verdict,
+        Ok(None) | Err(_) => Err(stopping()),
+    }
 }

@@ -47,7 +47,7 @@ fn code(reason: &str) -> Code {
         reason::REBOOT_BUDGET => Code::ResourceExhausted,
         reason::NO_SUCH_OPERATION | reason::NO_SUCH_UNIT => Code::NotFound,
         reason::NO_SUCH_METHOD => Code::Unimplemented,
-        reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE => Code::Unavailable,
+        reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE | reason::ADMITTING => Code::Unavailable,
         _ => Code::FailedPrecondition,
     }
 }

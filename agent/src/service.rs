@@ -3,6 +3,7 @@
 mod audit;
 mod control;
 mod convert;
+mod facts;
 mod info;
 
 use std::sync::Arc;

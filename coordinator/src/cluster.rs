@@ -32,7 +32,7 @@ pub use self::{
     elections::{Elections, NoLeader},
     error::ClusterError,
     kubeconfig::{Destination, kubeconfig_clusters},
-    lock::{Lock, LockError, LockHolder, LockRequest},
+    lock::{ImplausibleEpoch, Lock, LockError, LockHolder, LockRequest},
     nodes::{Cordoned, Uncordoned},
 };
 pub use usher_core::{

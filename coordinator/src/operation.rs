@@ -182,7 +182,7 @@ async fn acquire(
         requester: requester.to_owned(),
         reason: request.reason.clone(),
         task_id: request.task_id.clone(),
-        above_epoch: facts.highest_epoch(),
+        epochs: facts.epochs(),
     };
     Ok(world.cluster.acquire_lock(&request).await?)
 }

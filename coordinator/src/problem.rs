@@ -5,7 +5,7 @@ pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
     agents::AgentError,
-    cluster::{ClusterError, ConnectError, LockError},
+    cluster::{ClusterError, ConnectError, ImplausibleEpoch, LockError},
     drain::{self, DrainError},
     rebalance::RebalanceError,
     text,
@@ -109,6 +109,19 @@ impl From<LockError> for Problem {
                 let free_in = text::took(holder.free_in());
                 Self::new(Kind::Locked, format!("the lock is held by {holder}"))
                     .hint(format!("wait for it to end; if its holder died, the lock is free in {free_in}"))
+            }
+            LockError::Epoch(error) => {
+                let problem = Self::refused(error.to_string());
+                match error {
+                    ImplausibleEpoch::Agent { machine, others, .. } => problem.hint(format!(
+                        "if no other usher works there: on {machine}, stop usher-agent, write \"highest\": {others} into \
+                         /var/lib/usher-agent/epoch.json, and start it again. Then find out who sent it: journalctl -u usher-agent"
+                    )),
+                    ImplausibleEpoch::UsedUp => problem.hint(
+                        "with no usher at work: stop all agents, remove /var/lib/usher-agent/epoch.json and the old operations beside it \
+                         on each machine, kubectl -n kube-system delete lease usher, and start the agents again",
+                    ),
+                }
             }
             LockError::Cluster(error) => error.into(),
         }

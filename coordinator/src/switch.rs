@@ -10,6 +10,8 @@ mod report;
 mod run;
 mod step;
 
+use std::collections::BTreeMap;
+
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 use usher_common::chain;
@@ -101,7 +103,7 @@ impl Switch<'_> {
             requester: self.requester.to_owned(),
             reason: format!("staging switch to {}: {}", self.direction.to.name, self.direction.reason),
             task_id: self.task_id.map(str::to_owned),
-            above_epoch: 0,
+            epochs: BTreeMap::new(),
         };
         let mut locks = vec![self.target.acquire_lock(&request).await?];
         // One server behind both names has one lock.

@@ -48,16 +48,17 @@ pub(crate) async fn start_unit(
     follow(agent, agent.start_unit(order, unit).await, within, say).await
 }
 
-/// Stops a unit that runs as `expected`, and follows the task to its end.
+/// Stops a unit that runs as `expected`, and follows the task to its end. `start_again_after` is how long after it the agent starts
+/// the unit again if nobody else has.
 pub(crate) async fn stop_unit(
     agent: &Agent,
     order: &Order,
     unit: &str,
-    expected: &str,
+    (expected, start_again_after): (&str, Duration),
     within: Duration,
     say: impl FnMut(&str) + Send,
 ) -> Result<Task, Problem> {
-    follow(agent, agent.stop_unit(order, unit, expected).await, within, say).await
+    follow(agent, agent.stop_unit(order, unit, expected, Some(start_again_after)).await, within, say).await
 }
 
 /// Follows a task through lost connections, also one whose first answer was lost.

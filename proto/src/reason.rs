@@ -14,10 +14,19 @@ pub const ROLE_TOO_LOW: &str = "ROLE_TOO_LOW";
 pub const NO_SUCH_METHOD: &str = "NO_SUCH_METHOD";
 /// The unit is not in the agent's configuration. PERMISSION_DENIED.
 pub const UNIT_NOT_ALLOWED: &str = "UNIT_NOT_ALLOWED";
-/// A required field is empty or malformed; metadata `field` names it. INVALID_ARGUMENT.
+/// A field is empty, malformed, too long or out of its range; metadata `field` names it. INVALID_ARGUMENT.
 pub const BAD_REQUEST: &str = "BAD_REQUEST";
+/// The call is meant for another node, by [`Order.node`](crate::v1::Order); metadata `node` is this one's name.
+/// FAILED_PRECONDITION.
+pub const WRONG_NODE: &str = "WRONG_NODE";
 /// The epoch is lower than the highest that the agent has seen, which metadata `epoch` holds. ABORTED.
 pub const STALE_EPOCH: &str = "STALE_EPOCH";
+/// The epoch is implausibly far above the highest that the agent has seen, which metadata `epoch` holds. FAILED_PRECONDITION.
+pub const EPOCH_JUMP: &str = "EPOCH_JUMP";
+/// The call that names the operation is still being checked: ask again. UNAVAILABLE.
+pub const ADMITTING: &str = "ADMITTING";
+/// The operation to be cancelled does more than wait; metadata `step` is its last step. FAILED_PRECONDITION.
+pub const NOT_WAITING: &str = "NOT_WAITING";
 /// Another operation runs on this node; metadata `operation_id` names it. FAILED_PRECONDITION.
 pub const BUSY: &str = "BUSY";
 /// The unit's InvocationID is not the expected one; metadata `invocation_id` holds the present one. FAILED_PRECONDITION.
@@ -36,7 +45,14 @@ pub const REBOOT_BUDGET: &str = "REBOOT_BUDGET";
 pub const NO_SUCH_OPERATION: &str = "NO_SUCH_OPERATION";
 /// systemd knows no such unit. NOT_FOUND.
 pub const NO_SUCH_UNIT: &str = "NO_SUCH_UNIT";
-/// systemd or logind is unreachable or refuses the agent; the message quotes it. UNAVAILABLE.
+/// The unit was stopped, and only StartUnit starts it; metadata `active_state` is its state. FAILED_PRECONDITION.
+pub const UNIT_NOT_RUNNING: &str = "UNIT_NOT_RUNNING";
+/// systemd has a job of somebody else for the unit, which a job of the agent's would replace; metadata `job` is its path.
+/// FAILED_PRECONDITION.
+pub const UNIT_BUSY: &str = "UNIT_BUSY";
+/// systemd cannot load the unit: it is masked, or its file is wrong; metadata `load_state` says which. FAILED_PRECONDITION.
+pub const UNIT_NOT_LOADABLE: &str = "UNIT_NOT_LOADABLE";
+/// systemd or logind is unreachable, too slow, or refuses the agent; the message says which. UNAVAILABLE.
 pub const SYSTEMD_UNAVAILABLE: &str = "SYSTEMD_UNAVAILABLE";
-/// The agent could not store the operation, so it did not start it. UNAVAILABLE.
+/// The agent cannot use its state directory, or is stopping, so it began nothing. UNAVAILABLE.
 pub const STATE_UNAVAILABLE: &str = "STATE_UNAVAILABLE";

@@ -110,6 +110,16 @@ impl FakeSystemd {
         id
     }
 
+    /// Stops a unit behind the agent's back, as an admin does. It takes as long as the unit's other jobs.
+    pub fn stop_behind(&self, name: &str) {
+        self.run_job(state::Verb::Stop, name);
+    }
+
+    /// How long systemd takes to answer for a unit from now on.
+    pub fn answers_after(&self, takes: Duration) {
+        self.change(|state| state.answers_after = takes);
+    }
+
     /// Takes an inhibitor: what (`shutdown`, `sleep:shutdown`), who, why, mode (`block`, `block-weak`, `delay`).
     pub fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) {
         let inhibitor = (what.to_owned(), who.to_owned(), why.to_owned(), mode.to_owned(), 0, 4711);
@@ -220,7 +230,10 @@ impl FakeSystemd {
         tokio::spawn(async move {
             tokio::time::sleep(takes).await;
             let (result, dies_after) = fake.change(|state| state.end_job(verb, &unit, number));
-            manager::tell_job_removed(&fake, number, &unit, result).await;
+            let told = fake.state().units.get(&unit).is_none_or(|unit| unit.outcome != JobOutcome::Untold);
+            if told {
+                manager::tell_job_removed(&fake, number, &unit, result).await;
+            }
             if let Some(dies_after) = dies_after {
                 fake.die_later(&unit, dies_after);
             }

@@ -157,10 +157,16 @@ fn operations(table: &mut Table<'_>) -> Retention {
     Retention {
         keep: table
             .key("keep", LIMIT)
-            .says("Operations that ended longer ago are forgotten, except for reboots of the last day.")
+            .says("Operations that began longer ago are forgotten, but for the newest 100.")
             .or(Duration::from_secs(90 * 24 * 60 * 60)),
         keep_count: count(
-            table.key("keep_count", COUNT).says("At most this many operations are kept, the newest.").or(1000_u32),
+            table
+                .key("keep_count", POSITIVE)
+                .says(
+                    "At most this many operations are kept, the newest, and with them all of the last 7 days. Starts that found \
+                     their unit active do not count.",
+                )
+                .or(1000_u32),
         ),
     }
 }

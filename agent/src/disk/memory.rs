@@ -24,6 +24,7 @@ pub struct MemoryDisk {
 struct Files {
     folders: BTreeSet<PathBuf>,
     content: BTreeMap<PathBuf, (Vec<u8>, Timestamp)>,
+    read_only: bool,
 }
 
 impl MemoryDisk {
@@ -36,6 +37,11 @@ impl MemoryDisk {
     /// Makes every call through this handle and its clones fail from now on, as if their process had been killed.
     pub fn detach(&self) {
         self.detached.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the disk read-only, for all its handles, as a kernel does after an error of the device; or makes it writable again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).read_only = read_only;
     }
 
     /// The content of a file.
@@ -51,7 +57,7 @@ impl MemoryDisk {
     ///
     /// # Errors
     ///
-    /// If the handle is detached.
+    /// If the handle is detached or the disk is read-only.
     pub fn write(&self, path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
         self.create_folder(path.parent().unwrap_or(path))?;
         self.replace(path, content.as_ref())
@@ -61,9 +67,9 @@ impl MemoryDisk {
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no such file.
+    /// `NotFound` if there is no such file, `ReadOnlyFilesystem` if the disk is read-only.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
-        self.files()?.content.remove(path).map(|_| ()).ok_or_else(not_found)
+        self.writable()?.content.remove(path).map(|_| ()).ok_or_else(not_found)
     }
 
     pub(super) fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -85,12 +91,15 @@ impl MemoryDisk {
     }
 
     pub(super) fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        self.files()?.folders.extend(folder.ancestors().map(Path::to_owned));
+        // As with `mkdir -p`, a folder that exists is no error on a read-only disk.
+        if !self.files()?.folders.contains(folder) {
+            self.writable()?.folders.extend(folder.ancestors().map(Path::to_owned));
+        }
         Ok(())
     }
 
     pub(super) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut files = self.files()?;
+        let mut files = self.writable()?;
         if path.parent().is_some_and(|folder| !files.folders.contains(folder)) {
             return Err(not_found());
         }
@@ -99,7 +108,7 @@ impl MemoryDisk {
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = self.files()?;
+        let mut files = self.writable()?;
         let file = files.content.remove(from).ok_or_else(not_found)?;
         files.content.insert(to.to_owned(), file);
         Ok(())
@@ -107,6 +116,12 @@ impl MemoryDisk {
 
     fn file<T>(&self, path: &Path, get: impl FnOnce(&(Vec<u8>, Timestamp)) -> T) -> io::Result<T> {
         self.files()?.content.get(path).map(get).ok_or_else(not_found)
+    }
+
+    fn writable(&self) -> io::Result<MutexGuard<'_, Files>> {
+        let files = self.files()?;
+        // A kernel says so of a missing file too.
+        if files.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(files) }
     }
 
     fn files(&self) -> io::Result<MutexGuard<'_, Files>> {

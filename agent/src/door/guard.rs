@@ -34,6 +34,8 @@ const METHODS: &[(&str, Role)] = &[
     ("/usher.agent.v1.NodeControl/StopUnit", Role::Operator),
     ("/usher.agent.v1.NodeControl/StartUnit", Role::Operator),
     ("/usher.agent.v1.NodeControl/RebootNode", Role::Operator),
+    ("/usher.agent.v1.NodeControl/CancelOperation", Role::Operator),
+    ("/usher.agent.v1.NodeControl/Fence", Role::Operator),
     ("/grpc.health.v1.Health/Check", Role::Viewer),
     ("/grpc.health.v1.Health/Watch", Role::Viewer),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Viewer),

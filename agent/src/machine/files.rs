@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Machine, kernel, systemd::Unit};
 use crate::disk::with_suffix;
 
+const UPTIME: &str = "/proc/uptime";
 const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 
 /// How many characters of a hold file's text to keep.
@@ -57,6 +58,14 @@ impl Machine {
     pub(crate) fn boot_id(&self) -> io::Result<String> {
         let id = self.disk.read(&self.config.boot_id_file)?;
         Ok(String::from_utf8_lossy(&id).trim().to_owned())
+    }
+
+    /// The time since the kernel started, suspends included; no change of the wall clock touches it. `None` where the kernel does
+    /// not tell it.
+    pub(crate) fn uptime(&self) -> Option<SignedDuration> {
+        let text = self.disk.read(Path::new(UPTIME)).ok()?;
+        let seconds: f64 = String::from_utf8_lossy(&text).split_whitespace().next()?.parse().ok()?;
+        SignedDuration::try_from_secs_f64(seconds).ok()
     }
 
     /// The hold, if there is one. A hold file that exists but cannot be read counts.

@@ -10,7 +10,7 @@ const LINES: &str = "20";
 /// How long journalctl may take. With a large journal on a busy disk it takes seconds.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longer lines are truncated: a component may log a whole object in one.
+/// Longer lines are truncated to this many bytes: a component may log a whole object in one.
 const LINE_LIMIT: usize = 1000;
 
 /// The journal, as journalctl reads it. The agent's user must be in the group `systemd-journal`.
@@ -47,8 +47,25 @@ impl Journal {
 }
 
 fn shortened(line: &str) -> String {
-    match line.char_indices().nth(LINE_LIMIT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+    if line.len() <= LINE_LIMIT {
+        return line.to_owned();
+    }
+    // A character may lie across the limit.
+    let end = (0..=LINE_LIMIT).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &line[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_by_bytes_and_never_within_a_character() {
+        assert_eq!(shortened(&"x".repeat(LINE_LIMIT)).len(), LINE_LIMIT);
+        for long in ["x".repeat(5000), "é".repeat(5000), "𝄞".repeat(5000), format!("x{}", "€".repeat(5000))] {
+            let cut = shortened(&long);
+            assert!(cut.len() <= LINE_LIMIT + '…'.len_utf8(), "{} bytes", cut.len());
+            assert!(cut.ends_with('…') && long.starts_with(cut.trim_end_matches('…')));
+        }
     }
 }

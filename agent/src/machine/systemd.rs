@@ -47,11 +47,6 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Whether systemd knows a unit of this name.
-    pub(crate) fn exists(&self) -> bool {
-        self.load_state != "not-found"
-    }
-
     pub(crate) fn is_active(&self) -> bool {
         unit::is_active(&self.active_state)
     }

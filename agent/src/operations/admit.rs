@@ -1,100 +1,121 @@
 //! Admission: the checks before an operation, in the order of the contract's refusals.
 
-use std::collections::BTreeSet;
+mod epoch;
+mod request;
 
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::warn;
 use usher_common::chain;
 use usher_proto::reason;
+
+pub(crate) use request::Request;
+pub(super) use request::check_order;
 
 use super::{
     Operations,
     blockers::blockers,
-    record::{Change, Evidence, Operation, Order, is_operation_id},
+    expected,
+    moment::Moment,
+    record::{Change, Evidence, Operation},
     run::Begin,
     stopping,
-    store::{Store, StoreError},
 };
-use crate::{
-    caller::Caller,
-    machine::{bus::BusError, systemd::Unit},
-    refusal::Refusal,
-};
+use crate::{host, machine::bus::BusError, refusal::Refusal};
 
-/// A changing call.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    /// The id of the operation.
-    pub(crate) id: String,
-    pub(crate) change: Change,
-    pub(crate) order: Order,
-    pub(crate) caller: Caller,
-}
+/// How long a call may be checked before its operation begins. Callers wait 10 s for an answer: what they have given up
+/// on must not happen afterwards.
+const ADMIT_WITHIN: Duration = Duration::from_secs(8);
 
-impl Request {
-    /// The checks that need only the request.
-    fn check(&self) -> Result<(), Refusal> {
-        if !is_operation_id(&self.id) {
-            return Err(Refusal::bad_request("order.operation_id", "must be 1 to 64 characters of [A-Za-z0-9._-]"));
-        }
-        if self.order.reason.trim().is_empty() {
-            return Err(Refusal::bad_request("order.reason", "must say why; it is kept with the operation"));
-        }
-        if self.change.unit() == Some("") {
-            return Err(Refusal::bad_request("unit", "must name a unit of the agent's configuration"));
-        }
-        match &self.change {
-            Change::RestartUnit { expected_invocation_id: id, .. }
-            | Change::StopUnit { expected_invocation_id: id, .. }
-                if !is_invocation_id(id) =>
-            {
-                let message = "must be the InvocationID that the caller saw, 32 hexadecimal digits; GetNode tells it";
-                Err(Refusal::bad_request("expected_invocation_id", message))
-            }
-            Change::RebootNode { expected_boot_id, .. } if expected_boot_id.trim().is_empty() => {
-                let message = "must be the boot id that the caller saw; GetNode tells it";
-                Err(Refusal::bad_request("expected_boot_id", message))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+/// How long to try to store the start of a unit that must not stay down.
+const STORE_START_WITHIN: Duration = Duration::from_secs(2);
 
-fn is_invocation_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+/// What the checks have come to.
+enum Checked {
+    /// The operation exists already.
+    Known(Operation),
+    New {
+        boot_id: String,
+        evidence: Evidence,
+    },
 }
 
 impl Operations {
+    /// Checks a request and begins its operation, or refuses it. What has not begun in time is never begun.
     pub(super) async fn admit(&self, request: Request) -> Result<Operation, Refusal> {
-        request.check()?;
-        if let Some(known) = self.known(&request.id).await? {
-            return same_change(&request, known);
-        }
-        self.check_unit_is_allowed(&request.change)?;
-        self.check_epoch(&request.order).await?;
-        self.check_nothing_runs()?;
-        self.check_hold(&request.change)?;
-        let boot_id = self.inner.machine.boot_id().map_err(|error| {
-            Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
-        })?;
-        let evidence = match &request.change {
-            Change::RebootNode { expected_boot_id, override_blockers } => {
-                self.check_reboot(&boot_id, expected_boot_id, override_blockers).await?
-            }
-            change => self.check_unit(change).await?,
+        let within = request.patience.map_or(ADMIT_WITHIN, |patience| patience.min(ADMIT_WITHIN));
+        let deadline = Instant::now() + within;
+        let checking = async {
+            let one_at_a_time = self.inner.admission.lock().await;
+            Ok::<_, Refusal>((self.check(&request).await?, one_at_a_time))
         };
-
+        let (checked, _one_at_a_time) = timeout_at(deadline, checking).await.map_err(|_| too_slow(within))??;
+        let (boot_id, evidence) = match checked {
+            Checked::Known(known) => return same_change(&request, known),
+            Checked::New { boot_id, evidence } => (boot_id, evidence),
+        };
+        let owed = self.is_owed(&request.change);
         let caller = request.caller.names().to_vec();
         let mut operation = Operation::new(request.id, request.change, request.order, caller, boot_id);
         operation.evidence = evidence;
-        if !operation.order.dry_run {
-            // The next agent would find it on disk and fail it as interrupted.
-            if self.inner.stop.is_cancelled() {
-                return Err(stopping());
-            }
-            let recorded = operation.clone();
-            self.stored("the operation", move |store| store.save(&recorded)).await?;
-            self.begin(operation.clone(), Begin::Fresh);
+        if operation.order.dry_run {
+            return Ok(operation);
         }
+        // The next agent would find it on disk and fail it as interrupted.
+        if self.inner.stop.is_cancelled() {
+            return Err(stopping());
+        }
+        if Instant::now() >= deadline {
+            return Err(too_slow(within));
+        }
+        operation.sequence = self.inner.store.next_sequence();
+        if owed {
+            self.store_if_possible(&operation).await;
+        } else {
+            let saved = self.inner.store.save(&operation, &Moment::now(&self.inner.machine)).await;
+            saved.map_err(|error| unusable_store(&chain(&error)))?;
+            if Instant::now() >= deadline {
+                return Err(self.stored_too_late(within).await);
+            }
+        }
+        self.begin(operation.clone(), Begin::Fresh);
         Ok(operation)
+    }
+
+    async fn check(&self, request: &Request) -> Result<Checked, Refusal> {
+        let Request { id, change, order, .. } = request;
+        self.check_node(&order.node)?;
+        if let Some(known) = self.known(id).await? {
+            return Ok(Checked::Known(known));
+        }
+        self.check_unit_is_allowed(change)?;
+        let owed = self.is_owed(change);
+        if !owed {
+            self.check_epoch(order.epoch)?;
+            self.check_store(order.dry_run).await?;
+        }
+        self.check_nothing_runs()?;
+        self.check_hold(change).await?;
+        if !owed && !order.dry_run {
+            self.record_epoch(order.epoch).await?;
+        }
+        let boot_id = self.inner.machine.boot_id().map_err(|error| {
+            Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
+        })?;
+        let evidence = match change {
+            Change::RebootNode { expected_boot_id, override_blockers } => {
+                self.check_reboot(&boot_id, expected_boot_id, override_blockers).await?
+            }
+            change => self.check_unit(change, owed).await?,
+        };
+        Ok(Checked::New { boot_id, evidence })
+    }
+
+    /// Whether the change starts a unit that the agent itself stopped. Nothing but another operation may keep it down: no newer
+    /// lock, and no disk.
+    fn is_owed(&self, change: &Change) -> bool {
+        matches!(change, Change::StartUnit { unit } if self.inner.store.has_stopped(unit))
     }
 
     async fn known(&self, id: &str) -> Result<Option<Operation>, Refusal> {
@@ -103,6 +124,35 @@ impl Operations {
             Some(latest) => Ok(Some(latest)),
             None => self.ended(id).await,
         }
+    }
+
+    /// Refuses a call that has reached another node than it was meant for.
+    pub(super) fn check_node(&self, meant: &str) -> Result<(), Refusal> {
+        let (node, host) = (&self.inner.machine.config.node, host::name());
+        if meant.is_empty() || is_same_host(meant, node) || is_same_host(meant, &host) {
+            return Ok(());
+        }
+        let message = format!(
+            "the call is meant for {meant}, but this is {node} (host name {host}). Look at the address under which \
+             {meant} is called, or, if it is the same machine, at node in this agent's configuration"
+        );
+        Err(Refusal::new(reason::WRONG_NODE, message).with("node", node.clone()))
+    }
+
+    /// Refuses what could not be stored anyway, and first stores what could not be stored before: in `running.json` there is room
+    /// for one.
+    async fn check_store(&self, dry_run: bool) -> Result<(), Refusal> {
+        let store = &self.inner.store;
+        if dry_run {
+            let unusable = store
+                .unusable()
+                .or_else(|| store.unfiled().map(|id| format!("the end of operation {id} could not be stored yet")));
+            return unusable.map_or(Ok(()), |why| Err(unusable_store(&why)));
+        }
+        let filed = store.file_rest(&Moment::now(&self.inner.machine)).await;
+        filed.map_err(|error| unusable_store(&format!("the end of the last operation: {}", chain(&error))))?;
+        // What was not written may be by now; what was not read is unknown.
+        store.unread().map_or(Ok(()), |why| Err(unusable_store(&why)))
     }
 
     fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
@@ -114,21 +164,6 @@ impl Operations {
         Err(Refusal::new(reason::UNIT_NOT_ALLOWED, message))
     }
 
-    /// Refuses a lower epoch, and records a higher one before anything happens under it.
-    async fn check_epoch(&self, order: &Order) -> Result<(), Refusal> {
-        let (epoch, highest) = (order.epoch, self.epoch());
-        if epoch < highest {
-            let message = format!(
-                "epoch {epoch} is over: this node has seen {highest}. Another coordinator has taken the lock; take it again"
-            );
-            return Err(Refusal::new(reason::STALE_EPOCH, message).with("epoch", highest.to_string()));
-        }
-        if order.dry_run || epoch == highest {
-            return Ok(());
-        }
-        self.stored("the epoch", move |store| store.raise_epoch(epoch)).await
-    }
-
     fn check_nothing_runs(&self) -> Result<(), Refusal> {
         let Some(running) = self.running() else { return Ok(()) };
         let change = running.change.description();
@@ -138,25 +173,22 @@ impl Operations {
     }
 
     /// A hold forbids everything but a start, so that a stopped unit can always be started.
-    fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        let hold = self.inner.machine.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
-        let Some(hold) = hold else { return Ok(()) };
+    async fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
+        if matches!(change, Change::StartUnit { .. }) {
+            return Ok(());
+        }
+        let machine = Arc::clone(&self.inner.machine);
+        let held = self.inner.machine.disk.run(move || machine.hold()).await.ok_or_else(stopping)?;
+        let Some(hold) = held else { return Ok(()) };
         let (line, path) = (hold.first_line().to_owned(), hold.path.display());
         let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
         Err(Refusal::new(reason::HELD, message).with("hold", line))
     }
 
-    async fn check_unit(&self, change: &Change) -> Result<Evidence, Refusal> {
+    async fn check_unit(&self, change: &Change, owed: bool) -> Result<Evidence, Refusal> {
         let name = change.unit().unwrap_or_default();
         let unit = self.inner.machine.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
-        if !unit.exists() {
-            return Err(Refusal::new(reason::NO_SUCH_UNIT, format!("systemd knows no unit {name} on this node")));
-        }
-        match change {
-            Change::RestartUnit { expected_invocation_id: expected, .. }
-            | Change::StopUnit { expected_invocation_id: expected, .. } => same_invocation(&unit, expected)?,
-            _ => {}
-        }
+        expected::check(change, &unit, owed)?;
         Ok(Evidence { invocation_id_before: unit.invocation_id, ..Evidence::default() })
     }
 
@@ -170,7 +202,11 @@ impl Operations {
             let message = format!("the node's boot id is {boot_id}, not {expected}: it has been rebooted since");
             return Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id));
         }
-        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.machine.config.reboots_per_day);
+        let allowed = self.inner.machine.config.reboots_per_day;
+        let used = self.reboots_within_a_day().map_err(|why| {
+            let message = format!("how often the node was rebooted is unknown, so it is not rebooted: {why}");
+            Refusal::new(reason::REBOOT_BUDGET, message)
+        })?;
         if used >= usize::try_from(allowed).unwrap_or(usize::MAX) {
             let message = format!(
                 "the node was rebooted {used} times within 24 hours, and {allowed} are allowed (reboot.budget_per_day). \
@@ -199,45 +235,86 @@ impl Operations {
         Ok(Evidence { boot_id_before: boot_id.to_owned(), ..Evidence::default() })
     }
 
-    /// Writes what must be on disk before anything is done.
-    async fn stored<F>(&self, what: &str, work: F) -> Result<(), Refusal>
-    where
-        F: FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static,
-    {
-        let reason = match self.inner.store.run(work).await {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(error)) => chain(&error),
-            None => return Err(stopping()),
+    /// Stores a start that is begun all the same if the disk does not take it. It is stored when it has ended, or later.
+    async fn store_if_possible(&self, operation: &Operation) {
+        let now = Moment::now(&self.inner.machine);
+        let why = match timeout(STORE_START_WITHIN, self.inner.store.save(operation, &now)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => chain(&error),
+            Err(_) => "the disk does not answer".to_owned(),
         };
-        let message = format!("{what} could not be stored, so nothing was begun: {reason}");
-        Err(Refusal::new(reason::STATE_UNAVAILABLE, message))
+        let (id, change) = (&operation.id, operation.change.description());
+        warn!(operation = id, caller = operation.caller.join(", "), "begun without a record ({change}): {why}");
+    }
+
+    /// The disk took so long that the caller has given up.
+    async fn stored_too_late(&self, within: Duration) -> Refusal {
+        let removed = match self.inner.store.forget_running().await {
+            Ok(()) => String::new(),
+            // The next agent finds it, and that systemd was never asked.
+            Err(error) => format!(", and its record could not be removed: {}", chain(&error)),
+        };
+        let message =
+            format!("the disk needed more than {within:?} to store the operation, so nothing was begun{removed}");
+        Refusal::new(reason::STATE_UNAVAILABLE, message)
     }
 }
 
 /// Answers a repeated id with the known operation if it is the same change. Requester, reason and epoch may differ: a
 /// coordinator that resumes asks again in its own name.
-fn same_change(request: &Request, known: Operation) -> Result<Operation, Refusal> {
+fn same_change(request: &Request, mut known: Operation) -> Result<Operation, Refusal> {
     if known.change == request.change {
+        known.order.dry_run = request.order.dry_run;
         return Ok(known);
     }
-    let change = known.change.description();
-    let message =
-        format!("operation {} was used at {} to {change}; a new change needs a new id", known.id, known.started_at);
-    Err(Refusal::new(reason::OPERATION_ID_REUSED, message))
+    Err(id_reused(&known.id, &known.change, &format!("at {}", known.started_at)))
 }
 
-fn same_invocation(unit: &Unit, expected: &str) -> Result<(), Refusal> {
-    if unit.invocation_id == expected {
-        return Ok(());
-    }
-    let now = if unit.invocation_id.is_empty() { "empty (it never ran in this boot)" } else { &unit.invocation_id };
+pub(super) fn id_reused(id: &str, change: &Change, when: &str) -> Refusal {
+    let change = change.description();
+    let message = format!("operation {id} was used {when} to {change}; a new change needs a new id");
+    Refusal::new(reason::OPERATION_ID_REUSED, message)
+}
+
+/// Whether two names are those of one host, one of them perhaps without its domain.
+fn is_same_host(a: &str, b: &str) -> bool {
+    let (longer, shorter) = if a.len() < b.len() { (b, a) } else { (a, b) };
+    let longer = longer.to_ascii_lowercase();
+    longer.strip_prefix(&shorter.to_ascii_lowercase()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn unusable_store(why: &str) -> Refusal {
+    let message = format!("the agent cannot use its state directory, so nothing was begun: {why}");
+    Refusal::new(reason::STATE_UNAVAILABLE, message)
+}
+
+fn too_slow(within: Duration) -> Refusal {
     let message = format!(
-        "the InvocationID of {} is {now}, not {expected}: someone else started it since. Look at it, then ask anew",
-        unit.name
+        "systemd, login1, the disk or an earlier call took so long that the operation did not begin within {within:?}, \
+         and so it never will. `systemctl status` on the node tells whether systemd answers; then ask again"
     );
-    Err(Refusal::new(reason::INVOCATION_MISMATCH, message).with("invocation_id", unit.invocation_id.clone()))
+    Refusal::new(reason::SYSTEMD_UNAVAILABLE, message)
 }
 
 fn unavailable(whom: &str, error: &BusError) -> Refusal {
     Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_the_same_with_and_without_its_domain() {
+        for (a, b, same) in [
+            ("cp1", "cp1", true),
+            ("cp1", "CP1.example.org", true),
+            ("cp1.example.org", "cp1", true),
+            ("cp1", "cp10", false),
+            ("cp1", "cp", false),
+            ("cp1.example.org", "cp1.example.net", false),
+        ] {
+            assert_eq!(is_same_host(a, b), same, "{a} {b}");
+        }
+    }
 }

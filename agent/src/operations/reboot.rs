@@ -33,7 +33,7 @@ pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
             return Err(failure(FailureKind::Interrupted, message));
         }
     }
-    until_booted(run).await
+    run.waiting(until_booted(run)).await?
 }
 
 async fn ask(run: &Run) -> Outcome {
@@ -54,7 +54,7 @@ async fn ask(run: &Run) -> Outcome {
         }
         Err(error) => {
             let message = format!("login1 did not take the request: {}", chain(&error));
-            return Err(failure(FailureKind::Systemd, message));
+            return Err(failure(FailureKind::Refused, message));
         }
     };
     run.record(|operation| operation.step("reboot", message)).await;

@@ -10,6 +10,9 @@ use usher_common::clock;
 pub(crate) struct Operation {
     /// The idempotency key that the caller chose.
     pub(crate) id: String,
+    /// Its place in the node's history, whatever the clock said. 0 for those of agents that knew only the clock.
+    #[serde(default)]
+    pub(crate) sequence: u64,
     pub(crate) change: Change,
     pub(crate) order: Order,
     /// The names in the caller's certificate.
@@ -35,6 +38,9 @@ pub(crate) enum Change {
     StopUnit {
         unit: String,
         expected_invocation_id: String,
+        /// How long after the stop the agent starts the unit again by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_again_after: Option<SignedDuration>,
     },
     /// Does nothing if the unit is active.
     StartUnit {
@@ -90,6 +96,9 @@ pub(crate) struct Order {
     /// Check only, and change nothing.
     #[serde(skip)]
     pub(crate) dry_run: bool,
+    /// The node that the call is meant for, or empty.
+    #[serde(skip)]
+    pub(crate) node: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,11 +107,20 @@ pub(crate) enum Progress {
     /// Accepted and stored. systemd may or may not have been asked.
     Accepted,
     /// systemd has the job.
-    Job { path: String, at: Timestamp },
+    Job {
+        path: String,
+        at: Timestamp,
+        /// [`crate::machine::Machine::uptime`] at the same time, which a change of the clock does not move.
+        #[serde(default)]
+        uptime: Option<SignedDuration>,
+    },
     /// The unit is active, and its probe may be running.
     Active {
         /// When systemd got the job, or, if there was none, when the operation started.
         at: Timestamp,
+        /// As for the job.
+        #[serde(default)]
+        uptime: Option<SignedDuration>,
     },
     /// login1 was or is being asked.
     RebootAsked,
@@ -134,6 +152,8 @@ pub(crate) enum FailureKind {
     Interrupted,
     Systemd,
     NotRebooted,
+    Refused,
+    Cancelled,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +180,7 @@ impl Operation {
         let started_at = clock::now();
         let mut operation = Self {
             id,
+            sequence: 0,
             change,
             order,
             caller,
@@ -177,6 +198,13 @@ impl Operation {
 
     pub(crate) fn is_running(&self) -> bool {
         self.state == State::Running
+    }
+
+    /// Whether it is a start that found the unit active and had nothing to do.
+    pub(crate) fn did_nothing(&self) -> bool {
+        matches!(self.change, Change::StartUnit { .. })
+            && self.state == State::Succeeded
+            && !self.steps.iter().any(|step| step.name == "job")
     }
 
     /// Appends something that happened now.

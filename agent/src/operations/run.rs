@@ -7,8 +7,10 @@ use tracing::{error, info, warn};
 use usher_common::chain;
 
 use super::{
+    cancel::Cancel,
+    moment::Moment,
     record::{Failure, FailureKind, Operation, State},
-    store::{SharedStore, StoreError},
+    store::{Store, StoreError},
 };
 use crate::machine::Machine;
 
@@ -27,13 +29,19 @@ pub(super) type Outcome = Result<(), Failure>;
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) machine: Arc<Machine>,
-    store: SharedStore,
+    pub(super) store: Store,
     operation: watch::Sender<Operation>,
+    cancel: Cancel,
 }
 
 impl Run {
-    pub(super) fn new(machine: Arc<Machine>, store: SharedStore, operation: watch::Sender<Operation>) -> Self {
-        Self { machine, store, operation }
+    pub(super) fn new(
+        machine: Arc<Machine>,
+        store: Store,
+        operation: watch::Sender<Operation>,
+        cancel: Cancel,
+    ) -> Self {
+        Self { machine, store, operation, cancel }
     }
 
     pub(super) fn operation(&self) -> Operation {
@@ -41,12 +49,21 @@ impl Run {
     }
 
     pub(super) async fn end(&self, outcome: Outcome) {
-        self.record(|operation| match outcome {
+        let recorded = self.try_record(|operation| match outcome {
             Ok(()) => operation.succeed(),
             Err(failure) => operation.fail(failure),
-        })
-        .await;
+        });
+        if let Err(error) = recorded.await {
+            warn!(operation = self.operation().id, "its end could not be stored yet: {}", chain(&error));
+            // The next operation takes its place in running.json, and it would never have been.
+            self.store.keep(self.operation());
+        }
         log_end(&self.operation());
+    }
+
+    /// Waits for something to which the operation itself can contribute nothing more. Here, and only here, it can be cancelled.
+    pub(super) async fn waiting<T>(&self, wait: impl Future<Output = T>) -> Result<T, Failure> {
+        self.cancel.waiting(wait).await.map_err(|why| failure(FailureKind::Cancelled, why))
     }
 
     /// Changes the operation on disk, then for its followers. If the disk fails, the operation continues: what it did to the
@@ -62,14 +79,13 @@ impl Run {
         let mut operation = self.operation();
         let steps = operation.steps.len();
         change(&mut operation);
-        let record = operation.clone();
-        let saved = self.store.run(move |store| store.save(&record)).await;
+        let saved = self.store.save(&operation, &Moment::now(&self.machine)).await;
         let unit = operation.change.unit().unwrap_or_default();
         for step in operation.steps.iter().skip(steps).filter(|step| step.name != "failed") {
             info!(operation = operation.id, unit, step = step.name, "{}", step.message);
         }
         self.operation.send_replace(operation);
-        saved.unwrap_or(Err(StoreError::Stopping))
+        saved
     }
 
     /// A failure that includes the last lines of the unit's journal.

@@ -1,88 +1,72 @@
-//! Durable state: operations and the highest epoch, as JSON files in the state directory.
+//! Durable state, as JSON files in the state directory.
 //!
-//! `running.json` is the running operation, if any; `operations/` holds those that have ended, one file each, named
-//! `TIME.KIND.ID.json` so that listing them reads none; `epoch.json` is the highest epoch. Files are replaced atomically and
-//! durably.
+//! `running.json` is the running operation, if any; `operations/` holds those that have ended, one file each, with names that
+//! tell enough to list them; `epoch.json` is the highest epoch; `reboots.json` is what the budget counts; `stopped.json` are the
+//! units that the agent stopped last. Files are replaced atomically and durably, by one writer at a time.
 //!
-//! [`Store`] blocks; [`SharedStore`] keeps it off the runtime.
+//! What callers ask for most is in memory, and the lock on that is never held while a file is touched: a disk that hangs holds up
+//! changes, and reads of past operations, but nothing else.
 
+mod entry;
 mod file;
-mod shared;
+mod load;
+mod reboots;
+mod stopped;
+mod write;
 
 use std::{
+    collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-
+use tokio::sync::Semaphore;
 use usher_common::chain;
 
-pub(crate) use shared::SharedStore;
+pub(crate) use stopped::StartAgain;
 
-use super::record::{Change, Operation};
-use crate::{config::Retention, disk::Disk};
+use self::{
+    entry::{Entry, History},
+    reboots::Reboots,
+    stopped::StoppedUnits,
+};
+use super::{moment::Moment, record::Operation};
+use crate::disk::Disk;
 
-/// The period of the reboot budget. Records of reboots are kept for it, whatever the retention says.
-pub(crate) const REBOOT_BUDGET_PERIOD: SignedDuration = SignedDuration::from_hours(24);
+const OPERATIONS: &str = "operations";
+const RUNNING: &str = "running.json";
+const EPOCH: &str = "epoch.json";
+const REBOOTS: &str = "reboots.json";
+const STOPPED: &str = "stopped.json";
+
+/// The highest epoch that a lock can have: the transitions of a Lease are an int32.
+pub(crate) const HIGHEST_EPOCH: u64 = 2_147_483_647;
+
+/// How many reads of past operations may be under way. Each holds a thread for as long as the disk takes.
+const READS_AT_ONCE: usize = 4;
+
+/// How many bytes of stored operations a list may hold: clients decode messages of up to 4 MiB.
+const LIST_LIMIT: u64 = 1024 * 1024;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// Reading, writing or syncing failed.
     #[error("{path}")]
     Io { path: PathBuf, source: io::Error },
     /// A file holds something else than the agent writes.
     #[error("{path} is damaged")]
     Damaged { path: PathBuf, source: serde_json::Error },
+    /// A later version of the agent wrote it.
+    #[error(
+        "{path} was written by a newer usher-agent (format {version}); install that one again, or move the file out of the folder"
+    )]
+    Newer { path: PathBuf, version: u32 },
     /// The runtime is shutting down, and nothing more is written.
     #[error("the agent is stopping")]
     Stopping,
-}
-
-/// The state directory, used by one process at a time.
-#[derive(Debug)]
-pub(crate) struct Store {
-    disk: Disk,
-    folder: PathBuf,
-    /// Oldest first.
-    ended: Vec<Entry>,
-    epoch: u64,
-    warnings: Vec<String>,
-}
-
-/// What the name of a file in `operations/` says.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    started_ms: i64,
-    reboot: bool,
-    id: String,
-}
-
-impl Entry {
-    fn of(operation: &Operation) -> Self {
-        Self {
-            started_ms: operation.started_at.as_millisecond(),
-            reboot: matches!(operation.change, Change::RebootNode { .. }),
-            id: operation.id.clone(),
-        }
-    }
-
-    fn file_name(&self) -> String {
-        format!("{}.{}.{}.json", self.started_ms, if self.reboot { "reboot" } else { "unit" }, self.id)
-    }
-
-    fn parse(file_name: &str) -> Option<Self> {
-        let mut parts = file_name.strip_suffix(".json")?.splitn(3, '.');
-        let started_ms = parts.next()?.parse().ok()?;
-        let reboot = match parts.next()? {
-            "reboot" => true,
-            "unit" => false,
-            _ => return None,
-        };
-        Some(Self { started_ms, reboot, id: parts.next()?.to_owned() })
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,159 +74,206 @@ struct Epoch {
     highest: u64,
 }
 
+/// The state directory, used by one process at a time. Clones are the same store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    disk: Disk,
+    folder: PathBuf,
+    memory: Mutex<Memory>,
+    /// Held by the one writer, for as long as its files take.
+    writing: Arc<tokio::sync::Mutex<()>>,
+    reading: Arc<Semaphore>,
+}
+
+/// What is known without touching a file.
+#[derive(Debug)]
+struct Memory {
+    history: History,
+    next_sequence: u64,
+    epoch: u64,
+    /// Or why their number is unknown.
+    reboots: Result<Reboots, String>,
+    stopped: StoppedUnits,
+    /// Operations that have ended and could not be stored yet.
+    unfiled: Vec<Operation>,
+    /// Why the folder could not be read at start.
+    unread: Option<String>,
+    /// Why the last write failed.
+    unwritten: Option<String>,
+    /// Files that are damaged or foreign, and what is to be said of them.
+    damaged: BTreeMap<PathBuf, String>,
+}
+
 impl Store {
-    /// Opens a state directory, creating it if needed, and returns the operation that was running. A damaged file is renamed
-    /// and reported in [`Store::warnings`].
-    pub(crate) fn open(disk: Disk, folder: &Path) -> Result<(Self, Option<Operation>), StoreError> {
-        let operations = folder.join("operations");
-        let io = |source| StoreError::Io { path: operations.clone(), source };
-        disk.create_folder(&operations).map_err(io)?;
-        let names = disk.list(&operations).map_err(io)?;
-        let mut store = Self { disk, folder: folder.to_owned(), ended: Vec::new(), epoch: 0, warnings: Vec::new() };
-        for name in names {
-            let path = operations.join(&name);
-            match Entry::parse(&name) {
-                Some(entry) => store.ended.push(entry),
-                None if Disk::is_unfinished(&name) => drop(store.disk.remove(&path)),
-                None => store.warnings.push(format!("{} is no operation of the agent's", path.display())),
-            }
-        }
-        store.ended.sort();
-        store.epoch = store.read_epoch()?;
-        let running = store.read_running()?;
-        Ok((store, running))
+    /// Opens a state directory, creating it if needed, and returns the operation that was running. What is wrong with it is in
+    /// [`Store::warnings`]; if it cannot be used, [`Store::unusable`] says why.
+    pub(crate) fn open(disk: Disk, folder: PathBuf) -> (Self, Option<Operation>) {
+        let (memory, running) = load::load(&disk, &folder);
+        let (writing, reading) = (Arc::default(), Arc::new(Semaphore::new(READS_AT_ONCE)));
+        (Self { shared: Arc::new(Shared { disk, folder, memory: Mutex::new(memory), writing, reading }) }, running)
     }
 
-    fn read_epoch(&mut self) -> Result<u64, StoreError> {
-        if let Some(epoch) = self.read_or_set_aside::<Epoch>(&self.folder.join("epoch.json"))? {
-            return Ok(epoch.highest);
-        }
-        // It is missing or damaged, but each operation holds the epoch that was recorded before it started.
-        let operations = self.ended.iter().filter_map(|entry| self.read(entry).ok());
-        Ok(operations.map(|operation| operation.order.epoch).max().unwrap_or(0))
-    }
-
-    fn read_running(&mut self) -> Result<Option<Operation>, StoreError> {
-        let path = self.running_file();
-        let running = self.read_or_set_aside::<Operation>(&path)?;
-        let Some(running) = running.filter(|running| self.ended.binary_search(&Entry::of(running)).is_err()) else {
-            // It had ended, and the power failed before this file was removed.
-            file::remove(&self.disk, &path)?;
-            return Ok(None);
-        };
-        Ok(Some(running))
-    }
-
-    fn read_or_set_aside<T: for<'de> Deserialize<'de>>(&mut self, path: &Path) -> Result<Option<T>, StoreError> {
-        match file::read(&self.disk, path) {
-            Ok(content) => Ok(content),
-            Err(StoreError::Damaged { path, source }) => {
-                let aside = path.with_extension("damaged");
-                self.disk.rename(&path, &aside).map_err(|source| StoreError::Io { path: path.clone(), source })?;
-                self.warnings.push(format!("{} was damaged ({source}) and is now {}", path.display(), aside.display()));
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What was wrong with files, in sentences.
-    pub(crate) fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
+    /// The highest epoch seen.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+        self.shared.memory().epoch
     }
 
-    /// Records an epoch if it is higher. After an error the previous one stays.
-    pub(crate) fn raise_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
-        if epoch > self.epoch {
-            file::write(&self.disk, &self.folder.join("epoch.json"), &Epoch { highest: epoch })?;
-            self.epoch = epoch;
-        }
-        Ok(())
+    /// The place in the history for a new operation.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        let mut memory = self.shared.memory();
+        memory.next_sequence += 1;
+        memory.next_sequence - 1
     }
 
-    /// Records an operation: a running one in `running.json`, one that has ended in `operations/`. After an error the previous
-    /// state stays.
-    pub(crate) fn save(&mut self, operation: &Operation) -> Result<(), StoreError> {
-        let running = self.running_file();
-        if operation.is_running() {
-            return file::write(&self.disk, &running, operation);
-        }
-        let entry = Entry::of(operation);
-        file::write(&self.disk, &self.ended_file(&entry), operation)?;
-        if let Err(place) = self.ended.binary_search(&entry) {
-            self.ended.insert(place, entry);
-        }
-        file::remove(&self.disk, &running)
+    /// How many reboots the budget counts at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Why that is unknown, in words.
+    pub(crate) fn reboots(&self, now: &Moment) -> Result<usize, String> {
+        self.shared.memory().reboots.as_ref().map(|reboots| reboots.used(now)).map_err(Clone::clone)
     }
 
-    /// Whether an operation with this id has ended. Reads no file.
-    pub(crate) fn knows(&self, id: &str) -> bool {
-        self.ended.iter().any(|entry| entry.id == id)
+    /// Whether the last operation on this unit was a stop.
+    pub(crate) fn has_stopped(&self, unit: &str) -> bool {
+        self.shared.memory().stopped.contains(unit)
+    }
+
+    /// The unit that the agent is to start again next.
+    pub(crate) fn start_again(&self, now: &Moment) -> Option<StartAgain> {
+        self.shared.memory().stopped.next(now)
+    }
+
+    /// Why no change can be recorded, if that is known already.
+    pub(crate) fn unusable(&self) -> Option<String> {
+        let memory = self.shared.memory();
+        memory.unread.clone().or_else(|| memory.unwritten.clone())
+    }
+
+    /// Why the directory could not be read, and what is in it is unknown.
+    pub(crate) fn unread(&self) -> Option<String> {
+        self.shared.memory().unread.clone()
+    }
+
+    /// Whether an operation that has ended is not on disk yet; its id.
+    pub(crate) fn unfiled(&self) -> Option<String> {
+        self.shared.memory().unfiled.first().map(|operation| operation.id.clone())
+    }
+
+    /// What is wrong with the state directory, in sentences.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let memory = self.shared.memory();
+        let folder = self.shared.folder.display();
+        let mut warnings: Vec<_> = memory.damaged.values().cloned().collect();
+        warnings.extend(
+            memory
+                .unread
+                .as_ref()
+                .map(|why| format!("the state directory {folder} cannot be read, so every change is refused: {why}")),
+        );
+        warnings.extend(memory.unwritten.as_ref().map(|why| {
+            format!("the state directory {folder} cannot be written, so every change but the start of a stopped unit is refused: {why}")
+        }));
+        warnings.extend(memory.unfiled.iter().map(|operation| {
+            format!("the end of operation {} could not be stored yet, so the next change is refused", operation.id)
+        }));
+        warnings.extend(memory.reboots.as_ref().err().map(|why| {
+            format!(
+                "the record of reboots cannot be used, so every reboot is refused: {why}. If this is no loop of reboots, remove {}; \
+                 at its next start the agent counts from its past operations",
+                self.shared.folder.join(REBOOTS).display()
+            )
+        }));
+        if memory.epoch > HIGHEST_EPOCH {
+            warnings.push(format!(
+                "the highest epoch seen, {}, is more than any lock can have, so every change is refused. Stop usher-agent, write the \
+                 lock's leaseTransitions as \"highest\" into {}, and start it again",
+                memory.epoch,
+                self.shared.folder.join(EPOCH).display()
+            ));
+        }
+        warnings
     }
 
     /// An operation that has ended, by its id.
-    pub(crate) fn ended(&self, id: &str) -> Result<Option<Operation>, StoreError> {
-        self.ended.iter().rev().find(|entry| entry.id == id).map(|entry| self.read(entry)).transpose()
-    }
-
-    /// The newest `limit` operations that have ended, newest first. Unreadable files are left out and reported.
-    pub(crate) fn newest(&mut self, limit: usize) -> Vec<Operation> {
-        let read: Vec<_> = self.ended.iter().rev().take(limit).map(|entry| self.read(entry)).collect();
-        read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
-    }
-
-    /// Reboots that started after `since` and have ended. Unreadable files are left out and reported.
-    pub(crate) fn reboots_since(&mut self, since: Timestamp) -> Vec<Operation> {
-        let since = since.as_millisecond();
-        let recent = self.ended.iter().rev().take_while(|entry| entry.started_ms > since);
-        let read: Vec<_> = recent.filter(|entry| entry.reboot).map(|entry| self.read(entry)).collect();
-        read.into_iter().filter_map(|operation| self.unless_damaged(operation)).collect()
-    }
-
-    /// Removes operations that are too old or too many, but no reboot that still counts: the budget stops reboot loops, and a
-    /// short retention must not defeat it.
-    pub(crate) fn prune(&mut self, now: Timestamp, retention: Retention) -> Result<(), StoreError> {
-        let keep = SignedDuration::try_from(retention.keep).unwrap_or(SignedDuration::MAX);
-        let before = |duration| now.checked_sub(duration).map_or(i64::MIN, Timestamp::as_millisecond);
-        let (oldest, counting) = (before(keep), before(REBOOT_BUDGET_PERIOD));
-        let too_many = self.ended.len().saturating_sub(retention.keep_count);
-        let removed = |(place, entry): &(usize, &Entry)| {
-            let counts = entry.reboot && entry.started_ms > counting;
-            (*place < too_many || entry.started_ms < oldest) && !counts
+    pub(crate) async fn ended(&self, id: &str) -> Result<Option<Operation>, StoreError> {
+        let entry = {
+            let memory = self.shared.memory();
+            if let Some(unfiled) = memory.unfiled.iter().rev().find(|operation| operation.id == id) {
+                return Ok(Some(unfiled.clone()));
+            }
+            memory.history.find(id).cloned()
         };
-        let removed: Vec<_> = self.ended.iter().enumerate().filter(removed).map(|(_, entry)| entry.clone()).collect();
-        for entry in removed {
-            file::remove(&self.disk, &self.ended_file(&entry))?;
-            self.ended.retain(|kept| *kept != entry);
+        let Some(entry) = entry else { return Ok(None) };
+        let read = self.read(move |shared| shared.read_ended(&entry)).await;
+        read.unwrap_or(Err(StoreError::Stopping)).map(Some)
+    }
+
+    /// The newest `limit` operations that have ended, newest first, and of them no more than the first MiB. Those that cannot be
+    /// read are left out and reported.
+    pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
+        let (mut newest, entries) = {
+            let memory = self.shared.memory();
+            let unfiled: Vec<_> = memory.unfiled.iter().rev().cloned().collect();
+            let mut bytes = 0_u64;
+            let within = |entry: &&Entry| {
+                bytes = bytes.saturating_add(entry.bytes);
+                bytes <= LIST_LIMIT
+            };
+            let entries: Vec<_> =
+                memory.history.entries().iter().rev().take(limit).take_while(within).cloned().collect();
+            (unfiled, entries)
+        };
+        let read = self.read(move |shared| {
+            let read = entries.iter().map(|entry| (entry.clone(), shared.read_ended(entry)));
+            read.collect::<Vec<_>>()
+        });
+        for (entry, operation) in read.await.unwrap_or_default() {
+            match operation {
+                Ok(operation) => newest.push(operation),
+                Err(error) => self.shared.warn_of(&entry, chain(&error)),
+            }
         }
-        Ok(())
+        newest.truncate(limit);
+        newest
     }
 
-    fn unless_damaged(&mut self, operation: Result<Operation, StoreError>) -> Option<Operation> {
-        operation
-            .inspect_err(|error| {
-                let warning = chain(error);
-                if !self.warnings.contains(&warning) {
-                    self.warnings.push(warning);
-                }
-            })
-            .ok()
+    /// Reads files from a thread where that may take its time. `None` if the runtime is shutting down.
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> T + Send + 'static) -> Option<T> {
+        let permit = Arc::clone(&self.shared.reading).acquire_owned().await.ok()?;
+        let shared = Arc::clone(&self.shared);
+        let read = self.shared.disk.run(move || {
+            let _held_until_the_disk_has_answered = permit;
+            work(&shared)
+        });
+        read.await
+    }
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, entry: &Entry) -> Result<Operation, StoreError> {
+    fn read_ended(&self, entry: &Entry) -> Result<Operation, StoreError> {
         let path = self.ended_file(entry);
         file::read(&self.disk, &path)?.ok_or_else(|| StoreError::Io { path, source: io::ErrorKind::NotFound.into() })
     }
 
-    fn running_file(&self) -> PathBuf {
-        self.folder.join("running.json")
+    fn warn_of(&self, entry: &Entry, warning: String) {
+        let mut memory = self.memory();
+        // Not of one that was forgotten in the meantime.
+        if memory.history.find(&entry.id).is_some() {
+            memory.damaged.insert(self.ended_file(entry), warning);
+        }
     }
 
     fn ended_file(&self, entry: &Entry) -> PathBuf {
-        self.folder.join("operations").join(entry.file_name())
+        self.folder.join(OPERATIONS).join(entry.file_name())
     }
 }

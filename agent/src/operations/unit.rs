@@ -36,6 +36,7 @@ const UNCONFIGURED: UnitPolicy = UnitPolicy { job_timeout: Duration::from_secs(1
 #[derive(Debug)]
 struct Work<'a> {
     run: &'a Run,
+    change: Change,
     unit: String,
     job_type: JobType,
     /// The InvocationID before the change.
@@ -53,7 +54,8 @@ pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
         Change::RebootNode { .. } => return Ok(()),
     };
     let policy = run.machine.config.units.get(&unit).cloned().unwrap_or(UNCONFIGURED);
-    let work = Work { run, unit, job_type, before: operation.evidence.invocation_id_before.clone(), policy };
+    let (change, before) = (operation.change.clone(), operation.evidence.invocation_id_before.clone());
+    let work = Work { run, change, unit, job_type, before, policy };
     match begin {
         Begin::Fresh => work.fresh().await,
         Begin::Resumed => work.resumed(operation).await,
@@ -75,8 +77,8 @@ impl Work<'_> {
         match operation.progress {
             // A job's path is meaningless in another boot.
             _ if rebooted => self.reconcile(Unknown::Rebooted).await,
-            Progress::Job { path, at } => self.resume_job(&path, instant_of(at)).await,
-            Progress::Active { at } => self.verify(instant_of(at), "it was active before").await,
+            Progress::Job { path, at, uptime } => self.resume_job(&path, self.instant_of(at, uptime)).await,
+            Progress::Active { at, uptime } => self.verify(self.instant_of(at, uptime), "it was active before").await,
             Progress::Accepted | Progress::RebootAsked => self.reconcile(Unknown::Restarted).await,
         }
     }
@@ -96,7 +98,7 @@ impl Work<'_> {
         if let Some(message) = wrong {
             return Err(self.run.unit_failure(FailureKind::Job, name, message).await);
         }
-        let now = Instant::now();
+        let (now, uptime_now) = (Instant::now(), self.run.machine.uptime());
         if self.job_type == JobType::Stop {
             self.run
                 .record(|operation| {
@@ -108,11 +110,11 @@ impl Work<'_> {
         }
         self.run
             .record(|operation| {
-                let at = match operation.progress {
-                    Progress::Job { at, .. } | Progress::Active { at } => at,
-                    Progress::Accepted | Progress::RebootAsked => clock::now(),
+                let (at, uptime) = match operation.progress {
+                    Progress::Job { at, uptime, .. } | Progress::Active { at, uptime } => (at, uptime),
+                    Progress::Accepted | Progress::RebootAsked => (clock::now(), uptime_now),
                 };
-                operation.progress = Progress::Active { at };
+                operation.progress = Progress::Active { at, uptime };
                 operation.evidence.unit_took = took(accepted, now);
                 operation.evidence.invocation_id_after.clone_from(&unit.invocation_id);
                 operation.step("active", format!("{how}: {state} under InvocationID {}", unit.invocation_id));
@@ -122,36 +124,41 @@ impl Work<'_> {
     }
 
     async fn read_unit(&self) -> Result<Unit, Failure> {
-        self.retry_while_unreachable(|| self.run.machine.systemd.unit(&self.unit)).await
+        self.patiently(|| self.run.machine.systemd.unit(&self.unit)).await.map_err(|error| self.unknown(&error))
     }
 
-    /// Retries while systemd is unreachable.
-    async fn retry_while_unreachable<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, Failure>
+    /// Retries while systemd is unreachable. Only for calls that may be made twice.
+    async fn patiently<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, BusError>
     where
         F: Future<Output = Result<T, BusError>>,
     {
         let deadline = Instant::now() + UNREACHABLE_FOR;
         loop {
             match call().await {
-                Ok(answer) => return Ok(answer),
                 Err(BusError::Lost(_) | BusError::Unreachable(_)) if Instant::now() < deadline => {
                     sleep(RETRY_INTERVAL).await;
                 }
-                Err(error) => {
-                    let message = format!("what became of {} is unknown: {}", self.unit, chain(&error));
-                    return Err(failure(FailureKind::Systemd, message));
-                }
+                answer => return answer,
             }
         }
+    }
+
+    /// systemd was asked for something, and does not tell any more what came of it.
+    fn unknown(&self, error: &BusError) -> Failure {
+        failure(FailureKind::Systemd, format!("what became of {} is unknown: {}", self.unit, chain(error)))
+    }
+
+    /// The runtime's instant for a time of an earlier agent in this boot, if it can represent it. The boot's own time tells it
+    /// whatever has happened to the clock since.
+    fn instant_of(&self, at: Timestamp, uptime: Option<SignedDuration>) -> Option<Instant> {
+        let ago = match (uptime, self.run.machine.uptime()) {
+            (Some(then), Some(now)) => now.checked_sub(then)?,
+            _ => clock::now().duration_since(at),
+        };
+        Instant::now().checked_sub(Duration::try_from(ago).ok()?)
     }
 }
 
 fn took(accepted: Option<Instant>, until: Instant) -> Option<SignedDuration> {
     SignedDuration::try_from(until.saturating_duration_since(accepted?)).ok()
-}
-
-/// The runtime's instant for a time of the wall clock, if it can represent it.
-fn instant_of(at: Timestamp) -> Option<Instant> {
-    let ago = Duration::try_from(clock::now().duration_since(at)).ok()?;
-    Instant::now().checked_sub(ago)
 }

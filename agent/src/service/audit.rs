@@ -27,7 +27,7 @@ impl Record {
 
     /// Logs how the call was answered.
     pub(crate) fn answered(&self, answer: &Result<Operation, Refusal>) {
-        let Request { id, change, order, caller } = &self.request;
+        let Request { id, change, order, caller, .. } = &self.request;
         let (call, description, unit) = (change.call(), change.description(), change.unit().unwrap_or_default());
         let overridden = match change {
             Change::RebootNode { override_blockers, .. } => {

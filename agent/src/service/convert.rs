@@ -12,9 +12,15 @@ use crate::{
     },
     operations::{
         Blocker, BlockerKind,
-        record::{Change, Failure, FailureKind, Operation, State},
+        record::{Change, Failure, FailureKind, Operation, Order, State},
     },
 };
+
+/// The operation's id, and the order without it.
+pub(super) fn order(order: v1::Order) -> (String, Order) {
+    let v1::Order { operation_id, epoch, reason, task_id, requester, dry_run, node } = order;
+    (operation_id, Order { epoch, reason, task_id, requester, dry_run, node })
+}
 
 pub(super) fn operation(operation: Operation) -> v1::Operation {
     let (state, failure) = match operation.state {
@@ -44,6 +50,7 @@ pub(super) fn operation(operation: Operation) -> v1::Operation {
             task_id: operation.order.task_id,
             requester: operation.order.requester,
             dry_run: operation.order.dry_run,
+            node: operation.order.node,
         }),
         id: operation.id,
         caller: operation.caller,
@@ -68,6 +75,8 @@ fn failure(failure: Failure) -> v1::Failure {
         FailureKind::Interrupted => v1::FailureKind::Interrupted,
         FailureKind::Systemd => v1::FailureKind::Systemd,
         FailureKind::NotRebooted => v1::FailureKind::NotRebooted,
+        FailureKind::Refused => v1::FailureKind::Refused,
+        FailureKind::Cancelled => v1::FailureKind::Cancelled,
     };
     v1::Failure { kind: kind.into(), message: failure.message, journal: failure.journal }
 }
@@ -126,4 +135,9 @@ pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
 
 fn duration(duration: SignedDuration) -> prost_types::Duration {
     prost_types::Duration { seconds: duration.as_secs(), nanos: duration.subsec_nanos() }
+}
+
+/// `None` if it is longer than any time span.
+pub(super) fn signed(duration: prost_types::Duration) -> Option<SignedDuration> {
+    SignedDuration::from_secs(duration.seconds).checked_add(SignedDuration::from_nanos(duration.nanos.into()))
 }

@@ -1,19 +1,22 @@
 //! `NodeInfo`: reads.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures::future::join_all;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use usher_common::{chain, clock};
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
-use super::{Service, convert};
+use super::{Service, convert, facts::Facts};
 use crate::{
     host,
     machine::{bus::BusError, systemd::Unit},
-    operations::{blockers, record::Operation},
+    operations::{blockers, record::Operation, stopping},
 };
 
 /// The length of a list if the caller sets no limit; the contract promises it.
@@ -24,6 +27,9 @@ const LONGEST_LIST: usize = 150;
 
 /// How many states of an operation to queue for a slow client. It always gets the latest.
 const STATES_AHEAD: usize = 1;
+
+/// How long the node's files may take. They are read within milliseconds unless the disk hangs; callers wait for 10 s.
+const FILES_WITHIN: Duration = Duration::from_secs(3);
 
 #[tonic::async_trait]
 impl NodeInfo for Service {
@@ -68,7 +74,7 @@ impl NodeInfo for Service {
             };
             if !complete {
                 // The client may be gone as well.
-                let _ = sender.send(Err(Status::unavailable("the agent is stopping; attach again"))).await;
+                let _ = sender.send(Err(stopping().into())).await;
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -101,64 +107,63 @@ impl Service {
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
 
-        let (units, booted_at, inhibitors, sessions, reboots) = tokio::join!(
+        let (units, booted_at, inhibitors, sessions) = tokio::join!(
             join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
             machine.systemd.booted_at(),
             machine.login.inhibitors(),
             machine.login.user_sessions(),
-            self.operations.reboots_within_a_day(),
         );
         let programs = units.iter().flatten().filter_map(|unit| unit.program.clone()).collect();
-        let packages = machine.packages.of(programs).await;
         let mut systemd_error = None;
-        let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
-            let unit = unit.unwrap_or_else(|error| {
-                systemd_error = Some(chain(&error));
-                Unit { name: name.clone(), ..Unit::default() }
-            });
+        let units: Vec<_> = config
+            .units
+            .keys()
+            .zip(units)
+            .map(|(name, unit)| {
+                unit.unwrap_or_else(|error| {
+                    systemd_error = Some(chain(&error));
+                    Unit { name: name.clone(), ..Unit::default() }
+                })
+            })
+            .collect();
+        let (packages, facts) =
+            tokio::join!(machine.packages.of(programs), timeout(FILES_WITHIN, Facts::read(machine, &units)));
+        let facts = facts.ok().flatten().unwrap_or_else(|| Facts::of_a_silent_disk(machine, &units));
+        let units = config.units.iter().zip(units).zip(&facts.replaced).map(|(((name, policy), unit), replaced)| {
             if unit.load_state == "not-found" {
                 warnings.push(format!("{name} is in the agent's configuration, but systemd knows no such unit"));
             }
             let probe_url = policy.probe.as_ref().map(|probe| probe.url.as_str().to_owned()).unwrap_or_default();
             let package = unit.program.as_ref().and_then(|program| packages.get(program)).cloned();
-            let replaced = machine.program_replaced(&unit);
-            convert::unit(unit, probe_url, package, replaced)
+            convert::unit(unit, probe_url, package, *replaced)
         });
         let units = units.collect();
         warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));
         let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
         let blockers = blockers(&inhibitors, &sessions);
-        let boot_id = machine.boot_id().unwrap_or_else(|error| {
-            warnings.push(format!("the boot id cannot be read: {error}"));
-            String::new()
-        });
-        let locks = machine.lock_files();
-        warnings.extend(locks.warnings);
-        let reboot_required = machine.reboot_required();
+        warnings.extend(facts.warnings);
+        let reboots = match self.operations.reboots_within_a_day() {
+            Ok(used) => u32::try_from(used).unwrap_or(u32::MAX),
+            Err(_) => config.reboots_per_day,
+        };
 
         v1::Node {
             name: config.node.clone(),
             hostname: host::name(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot_id,
+            boot_id: facts.boot_id,
             booted_at: booted_at.ok().flatten().map(convert::timestamp),
-            kernel_running: machine.kernel_running(),
-            kernel_installed: machine.kernel_installed().unwrap_or_default(),
-            reboot_required: Some(v1::RebootRequired {
-                required: reboot_required.required,
-                packages: reboot_required.packages,
-            }),
+            kernel_running: facts.kernel_running,
+            kernel_installed: facts.kernel_installed,
+            reboot_required: Some(facts.reboot_required),
             units,
             inhibitors: inhibitors.into_iter().map(convert::inhibitor).collect(),
             sessions: sessions.into_iter().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
-            lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
-            hold: machine.hold().map(convert::hold),
-            reboot_budget: Some(v1::RebootBudget {
-                used: u32::try_from(reboots).unwrap_or(u32::MAX),
-                allowed: config.reboots_per_day,
-            }),
+            lock_files: facts.lock_files,
+            hold: facts.hold.map(convert::hold),
+            reboot_budget: Some(v1::RebootBudget { used: reboots, allowed: config.reboots_per_day }),
             highest_epoch: self.operations.epoch(),
             certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
             current_operation: self.operations.running().map(convert::operation),

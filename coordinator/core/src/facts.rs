@@ -117,8 +117,9 @@ impl Inventory {
         self.leaders.iter().filter(|(_, leadership)| leads(leadership)).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The highest epoch that any agent has seen.
-    pub fn highest_epoch(&self) -> u64 {
-        self.machines.iter().filter_map(|machine| Some(machine.agent.status()?.highest_epoch)).max().unwrap_or_default()
+    /// The highest epoch that each agent says it has seen, by machine.
+    pub fn epochs(&self) -> BTreeMap<String, u64> {
+        let seen = |machine: &Machine| Some((machine.name.clone(), machine.agent.status()?.highest_epoch));
+        self.machines.iter().filter_map(seen).collect()
     }
 }

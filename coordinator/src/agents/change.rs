@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Request, Response, Status, transport::Channel};
 use usher_proto::{
     reason,
     v1::{
@@ -14,7 +14,7 @@ use usher_proto::{
 
 use super::{
     Agent, AgentError, Order, Task,
-    agent::Inner,
+    agent::{CALL, Inner},
     answer::{Lost, NoResult},
     convert::{IntoPlain as _, on_the_wire},
     error::Cause,
@@ -32,6 +32,9 @@ const SETTLE_CONNECT: Duration = Duration::from_secs(2);
 
 /// Between two such tries.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// tonic heeds the timeout that it sends, too. Ours ends first, and its error says what happened.
+const OWN_TIMEOUT_FIRST: Duration = Duration::from_millis(500);
 
 /// The agent's changing calls.
 type Control = NodeControlClient<Channel>;
@@ -53,28 +56,40 @@ impl Agent {
         expected_invocation_id: &str,
     ) -> Result<Task, AgentError> {
         let request = RestartUnitRequest {
-            order: Some(on_the_wire(order)),
+            order: Some(on_the_wire(order, &self.inner.node)),
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
         };
-        let send =
-            async |mut agent: Control| Ok(agent.restart_unit(request.clone()).await?.map(|answer| answer.operation));
+        let send = async |mut agent: Control| {
+            Ok(agent.restart_unit(timed(request.clone())).await?.map(|answer| answer.operation))
+        };
         self.inner.change(&order.operation_id, send).await
     }
 
-    /// Stops a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited.
+    /// Stops a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited. With
+    /// `start_again_after`, from 1 s to 24 h, the agent starts the unit again by itself that long after the stop, unless it was
+    /// started before: for a usher that dies in between.
     ///
     /// # Errors
     ///
     /// As [`Self::restart_unit`].
-    pub async fn stop_unit(&self, order: &Order, unit: &str, expected_invocation_id: &str) -> Result<Task, AgentError> {
+    pub async fn stop_unit(
+        &self,
+        order: &Order,
+        unit: &str,
+        expected_invocation_id: &str,
+        start_again_after: Option<Duration>,
+    ) -> Result<Task, AgentError> {
         let request = StopUnitRequest {
-            order: Some(on_the_wire(order)),
+            order: Some(on_the_wire(order, &self.inner.node)),
             unit: unit.to_owned(),
             expected_invocation_id: expected_invocation_id.to_owned(),
+            // What does not fit is out of the agent's range, which it says.
+            start_again_after: start_again_after.map(|after| after.try_into().unwrap_or_default()),
         };
-        let send =
-            async |mut agent: Control| Ok(agent.stop_unit(request.clone()).await?.map(|answer| answer.operation));
+        let send = async |mut agent: Control| {
+            Ok(agent.stop_unit(timed(request.clone())).await?.map(|answer| answer.operation))
+        };
         self.inner.change(&order.operation_id, send).await
     }
 
@@ -84,9 +99,10 @@ impl Agent {
     ///
     /// As [`Self::restart_unit`].
     pub async fn start_unit(&self, order: &Order, unit: &str) -> Result<Task, AgentError> {
-        let request = StartUnitRequest { order: Some(on_the_wire(order)), unit: unit.to_owned() };
-        let send =
-            async |mut agent: Control| Ok(agent.start_unit(request.clone()).await?.map(|answer| answer.operation));
+        let request = StartUnitRequest { order: Some(on_the_wire(order, &self.inner.node)), unit: unit.to_owned() };
+        let send = async |mut agent: Control| {
+            Ok(agent.start_unit(timed(request.clone())).await?.map(|answer| answer.operation))
+        };
         self.inner.change(&order.operation_id, send).await
     }
 
@@ -103,14 +119,22 @@ impl Agent {
         override_blockers: &[String],
     ) -> Result<Task, AgentError> {
         let request = RebootNodeRequest {
-            order: Some(on_the_wire(order)),
+            order: Some(on_the_wire(order, &self.inner.node)),
             expected_boot_id: expected_boot_id.to_owned(),
             override_blockers: override_blockers.to_vec(),
         };
-        let send =
-            async |mut agent: Control| Ok(agent.reboot_node(request.clone()).await?.map(|answer| answer.operation));
+        let send = async |mut agent: Control| {
+            Ok(agent.reboot_node(timed(request.clone())).await?.map(|answer| answer.operation))
+        };
         self.inner.change(&order.operation_id, send).await
     }
+}
+
+/// A request that tells the agent how long its answer is waited for: what it has not begun by then, it never will.
+fn timed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(CALL + OWN_TIMEOUT_FIRST);
+    request
 }
 
 impl Inner {

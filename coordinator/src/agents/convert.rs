@@ -18,17 +18,18 @@ pub(super) trait IntoPlain {
     fn into_plain(self) -> Self::Plain;
 }
 
-/// The order as the contract writes it.
-pub(super) fn on_the_wire(order: &Order) -> v1::Order {
+/// The order as the contract writes it, to the agent of `node` and no other.
+pub(super) fn on_the_wire(order: &Order, node: &str) -> v1::Order {
     let Order { operation_id, epoch, reason, task_id, requester, dry_run } = order.clone();
-    v1::Order { operation_id, epoch, reason, task_id: task_id.unwrap_or_default(), requester, dry_run }
+    let (task_id, node) = (task_id.unwrap_or_default(), node.to_owned());
+    v1::Order { operation_id, epoch, reason, task_id, requester, dry_run, node }
 }
 
 impl IntoPlain for v1::Order {
     type Plain = Order;
 
     fn into_plain(self) -> Order {
-        let Self { operation_id, epoch, reason, task_id, requester, dry_run } = self;
+        let Self { operation_id, epoch, reason, task_id, requester, dry_run, node: _ } = self;
         Order { operation_id, epoch, reason, task_id: filled(task_id), requester, dry_run }
     }
 }
@@ -191,6 +192,8 @@ impl IntoPlain for v1::Failure {
                 v1::FailureKind::Interrupted => FailureKind::Interrupted,
                 v1::FailureKind::Systemd => FailureKind::Systemd,
                 v1::FailureKind::NotRebooted => FailureKind::NotRebooted,
+                v1::FailureKind::Refused => FailureKind::Refused,
+                v1::FailureKind::Cancelled => FailureKind::Cancelled,
             },
             message: self.message,
             journal: self.journal,
@@ -235,9 +238,10 @@ mod tests {
             requester: "alice@cumin1001".into(),
             dry_run: true,
         };
-        assert_eq!(on_the_wire(&order).into_plain(), order);
+        assert_eq!(on_the_wire(&order, "w1").into_plain(), order);
+        assert_eq!(on_the_wire(&order, "w1").node, "w1");
         let without_task = Order { task_id: None, ..order };
-        assert_eq!(on_the_wire(&without_task).into_plain(), without_task);
+        assert_eq!(on_the_wire(&without_task, "w1").into_plain(), without_task);
     }
 
     #[test]

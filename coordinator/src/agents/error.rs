@@ -104,9 +104,10 @@ impl AgentError {
         matches!(self, Self::Unreachable { .. })
     }
 
-    /// Whether the agent is there but cannot serve yet, as in the first moments of a boot.
+    /// Whether the agent is there but cannot serve yet, as in the first moments of a boot, or while it still checks the call that is
+    /// asked about.
     pub(super) fn is_passing_refusal(&self) -> bool {
-        matches!(self.reason(), Some(reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE))
+        matches!(self.reason(), Some(reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE | reason::ADMITTING))
     }
 
     /// What to do next, as one line for the operator; the names of machines and files are filled in.
@@ -141,6 +142,17 @@ fn refusal_hint(node: &str, reason: &str, metadata: &BTreeMap<String, String>) -
         reason::REBOOT_BUDGET => {
             format!("If that many are wanted, raise budget_per_day under [reboot] in /etc/usher/agent.toml on {node}.")
         }
+        reason::WRONG_NODE => format!(
+            "What answers as {node} calls itself {}. See where {node} is called: agents.addresses in the cluster file.",
+            detail("node")
+        ),
+        reason::EPOCH_JUMP => format!(
+            "See the lock: kubectl -n kube-system get lease usher -o yaml; and what its agent has seen: usher agent status {node}"
+        ),
+        reason::ADMITTING => format!("See what becomes of it: usher agent status {node}"),
+        reason::UNIT_NOT_RUNNING => format!("If it is to run: usher agent restart {node} UNIT"),
+        reason::UNIT_BUSY => format!("See who stops or starts it: ssh {node} systemctl list-jobs"),
+        reason::UNIT_NOT_LOADABLE => format!("See why: ssh {node} systemctl status UNIT"),
         reason::NO_SUCH_UNIT => format!("Is it installed?  ssh {node} systemctl status UNIT"),
         reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE => {
             format!("See why: ssh {node} journalctl -u usher-agent")

@@ -121,7 +121,11 @@ impl Inner {
                     }
                     Ok(None) => break Lost::StreamEnded,
                     Err(NoResult::Lost(lost)) => break lost,
-                    Err(refused) => return Err(self.failed(refused, started.elapsed())),
+                    Err(refused) => {
+                        // An agent that stops says so, and its connection ends with it.
+                        self.forget_channel().await;
+                        return Err(self.failed(refused, started.elapsed()));
+                    }
                 }
             },
         };

@@ -208,9 +208,35 @@ async fn a_change_whose_answer_was_lost_is_found_by_its_id_and_done_once() {
 async fn a_change_that_never_arrived_is_sent_again_under_the_same_id() {
     let bed = bed().await;
     bed.fake.script.lock().unwrap().mishaps = vec![Mishap::LostAnswer, Mishap::LostRequest];
-    let operation = bed.agent.stop_unit(&order("op1"), "x.service", "i1").await.unwrap();
+    let operation = bed.agent.stop_unit(&order("op1"), "x.service", "i1", None).await.unwrap();
     assert_eq!(operation.id, "op1");
     assert_eq!(bed.fake.script.lock().unwrap().taken, 1);
+}
+
+#[tokio::test]
+async fn a_change_that_the_agent_still_checks_is_asked_about_again_and_not_sent_again() {
+    let bed = bed().await;
+    {
+        let mut script = bed.fake.script.lock().unwrap();
+        (script.mishaps, script.admitting) = (vec![Mishap::LostAnswer], 2);
+    }
+    let operation = bed.agent.restart_unit(&order("op1"), "x.service", "i1").await.unwrap();
+    assert_eq!(operation.id, "op1");
+    {
+        let script = bed.fake.script.lock().unwrap();
+        assert_eq!((script.taken, script.admitting), (1, 0));
+        assert_eq!(script.operations["op1"].order.as_ref().unwrap().node, "w1", "no other machine's agent takes it");
+    }
+    {
+        let mut script = bed.fake.script.lock().unwrap();
+        script.admitting = 2;
+        script.attachments = vec![vec![operation_that_ended("op1")]];
+    }
+    assert!(bed.agent.follow("op1", LONG, |_| {}).await.unwrap().has_succeeded());
+}
+
+fn operation_that_ended(id: &str) -> v1::Operation {
+    operation(id, &["accepted"], v1::OperationState::Succeeded)
 }
 
 #[tokio::test]

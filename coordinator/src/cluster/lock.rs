@@ -7,9 +7,11 @@
 //! The lock of a dead holder is taken over once the API server's own clock shows that it was not renewed for its duration, or,
 //! where a server does not show it, after a watch of that duration from here.
 
+mod epoch;
 mod holder;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -31,8 +33,8 @@ use tokio::{
 };
 use usher_common::clock;
 
-pub use self::holder::LockHolder;
 use self::holder::{DURATION, OPERATION, TASK};
+pub use self::{epoch::ImplausibleEpoch, holder::LockHolder};
 use super::{Cluster, ClusterError, names::REASON};
 use crate::text;
 
@@ -59,8 +61,8 @@ pub struct LockRequest {
     pub reason: String,
     /// The ticket, if any.
     pub task_id: Option<String>,
-    /// The epoch must be higher than this: the highest that any agent has seen.
-    pub above_epoch: u64,
+    /// The highest epoch that each agent says it has seen, by machine: that of the lock will be higher.
+    pub epochs: BTreeMap<String, u64>,
 }
 
 /// The lock could not be had.
@@ -69,6 +71,9 @@ pub enum LockError {
     /// Another operation holds it and is alive.
     #[error("the lock is held by {0}")]
     Held(Box<LockHolder>),
+    /// No epoch can be had that would fence anything.
+    #[error(transparent)]
+    Epoch(#[from] ImplausibleEpoch),
     /// The API said otherwise.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -144,7 +149,8 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] within seconds if the holder lives; else what the API says.
+    /// [`LockError::Held`] within seconds if the holder lives; [`LockError::Epoch`] if an agent reports an epoch that no lock has
+    /// had; else what the API says.
     pub async fn acquire_lock(&self, request: &LockRequest) -> Result<Lock, LockError> {
         let clock = self.server_clock().await;
         let mut watched: Option<(Lease, Instant)> = None;
@@ -181,13 +187,13 @@ impl Cluster {
             match self.take(current, request).await {
                 Ok(lock) => return Ok(lock),
                 // Somebody else was faster: look again at who it is.
-                Err(error) if error.is_conflict() => watched = None,
-                Err(error) => return Err(error.into()),
+                Err(LockError::Cluster(error)) if error.is_conflict() => watched = None,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    async fn take(&self, current: Option<Lease>, request: &LockRequest) -> Result<Lock, ClusterError> {
+    async fn take(&self, current: Option<Lease>, request: &LockRequest) -> Result<Lock, LockError> {
         let api = self.locks();
         let exists = current.is_some();
         let mut lease = current.unwrap_or_else(|| Lease {
@@ -198,8 +204,8 @@ impl Cluster {
             },
             ..Lease::default()
         });
-        let before = lease.spec.take().and_then(|spec| spec.lease_transitions).unwrap_or_default();
-        let epoch = u64::try_from(before).unwrap_or_default().max(request.above_epoch).saturating_add(1);
+        let before = lease.spec.take().and_then(|spec| spec.lease_transitions);
+        let epoch = epoch::next(before, &request.epochs)?;
         let holder = format!("{}/{}", request.requester, request.operation);
         let now = MicroTime(clock::now());
         lease.spec = Some(LeaseSpec {
@@ -207,7 +213,7 @@ impl Cluster {
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
             acquire_time: Some(now.clone()),
             renew_time: Some(now),
-            lease_transitions: Some(i32::try_from(epoch).unwrap_or(i32::MAX)),
+            lease_transitions: Some(epoch),
             ..LeaseSpec::default()
         });
         let annotations = lease.metadata.annotations.get_or_insert_default();
@@ -228,11 +234,12 @@ impl Cluster {
             let found = self.patiently("read the lock", || api.get_opt(NAME)).await?;
             let ours = found.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
             if ours.as_deref() != Some(holder.as_str()) {
-                return Err(error);
+                return Err(error.into());
             }
         }
         let ours = Arc::new(Mutex::new(Ours { renewed: sent, gone: false }));
         let renewal = tokio::spawn(renew(self.clone(), holder.clone(), Arc::clone(&ours)));
+        let epoch = u64::try_from(epoch).unwrap_or_default();
         Ok(Lock { cluster: self.clone(), epoch, holder, ours, renewal })
     }
 

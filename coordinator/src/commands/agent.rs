@@ -156,8 +156,10 @@ async fn restart(
         Problem::refused(format!("the agent on {node} does not manage {unit}"))
             .hint(format!("units: {}", names.join(", ")))
     })?;
-    let before = known.invocation_id.as_deref();
-    say(node, &format!("restart {unit} ({} now)", known.active_state), change);
+    // A stopped unit keeps its identity, and agents restart only what runs: here the operator sees that it does not, and wants it up.
+    let before = known.invocation_id.as_deref().filter(|_| known.active_state != "inactive");
+    let (verb, done) = if before.is_some() { ("restart", "restarted") } else { ("start", "started") };
+    say(node, &format!("{verb} {unit} ({} now)", known.active_state), change);
     let order = order(change, status.highest_epoch);
     if order.dry_run {
         let tried = match before {
@@ -170,7 +172,7 @@ async fn restart(
     let limit = site.defaults.restart_timeout;
     let message = |message: &str| output::progress(&format!("  {message}"));
     let task = tasks::restart_unit(agent, &order, unit, before, limit, message).await?;
-    ended(global, &task, &format!("{unit} on {node} restarted"))
+    ended(global, &task, &format!("{unit} on {node} {done}"))
 }
 
 async fn reboot(

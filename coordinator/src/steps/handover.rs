@@ -4,11 +4,26 @@
 //! for the expiry: about 16 s without controllers. Freeing it for a process that provably ended saves that wait, and can
 //! harm nobody: the process cannot come back to claim it, and the write is bound to the resourceVersion that still named it.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use usher_common::chain;
 
 use super::{Context, unit};
 use crate::{problem::Problem, site::Component, tasks, text};
+
+/// What may follow the wait for the next leader before the unit is started or the machine reboots: the command that takes an apiserver
+/// out of the pool, and the call itself.
+const AFTER_THE_LEADER: Duration = Duration::from_secs(120);
+
+/// The longest time that agents accept.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long after the stop the agent starts the unit again if usher is not there any more to do it. Longer than all that usher waits
+/// for with the unit stopped, so that the agent never comes first.
+fn start_again_after(lease_timeout: Duration) -> Duration {
+    lease_timeout.saturating_add(AFTER_THE_LEADER).min(LONGEST)
+}
 
 pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     let world = context.world;
@@ -30,7 +45,8 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
     // From here on it may be stopped, whatever answer reaches us.
     context.progress.stopped.push((component.to_owned(), unit.to_owned()));
     let limit = world.site.defaults.restart_timeout;
-    tasks::stop_unit(&agent, &context.order(), unit, &invocation_id, limit, |message| context.waiting(message)).await?;
+    let as_seen = (invocation_id.as_str(), start_again_after(world.site.defaults.lease_timeout));
+    tasks::stop_unit(&agent, &context.order(), unit, as_seen, limit, |message| context.waiting(message)).await?;
     let stopped = Instant::now();
 
     let status = agent.status().await?;
@@ -72,4 +88,17 @@ pub(super) async fn undo(context: &mut Context<'_>, component: &str, unit: &str)
     unit::start(context, component, unit).await.map_err(|problem| problem.hint(hint))?;
     context.undone(format!("{unit} runs again"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_starts_it_only_after_all_that_usher_itself_waits_for() {
+        let minutes = |number: u64| Duration::from_secs(60 * number);
+        assert_eq!(start_again_after(minutes(1)), minutes(3));
+        assert_eq!(start_again_after(minutes(20)), minutes(22));
+        assert_eq!(start_again_after(Duration::MAX), LONGEST);
+    }
 }

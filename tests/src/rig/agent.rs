@@ -194,8 +194,34 @@ impl Caller {
 
     pub async fn stop(&mut self, order: Order, unit: &str, expected: &str) -> Result<Operation, Status> {
         let (unit, expected_invocation_id) = (unit.to_owned(), expected.to_owned());
-        let request = v1::StopUnitRequest { order: Some(order), unit, expected_invocation_id };
+        let start_again_after = None;
+        let request = v1::StopUnitRequest { order: Some(order), unit, expected_invocation_id, start_again_after };
         Ok(self.control.stop_unit(request).await?.into_inner().operation.unwrap())
+    }
+
+    /// Stops a unit that the agent is to start again this many seconds later.
+    pub async fn stop_for(
+        &mut self,
+        seconds: i64,
+        order: Order,
+        unit: &str,
+        expected: &str,
+    ) -> Result<Operation, Status> {
+        let (unit, expected_invocation_id) = (unit.to_owned(), expected.to_owned());
+        let start_again_after = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = v1::StopUnitRequest { order: Some(order), unit, expected_invocation_id, start_again_after };
+        Ok(self.control.stop_unit(request).await?.into_inner().operation.unwrap())
+    }
+
+    pub async fn cancel(&mut self, order: Order, id: &str) -> Result<Operation, Status> {
+        let request = v1::CancelOperationRequest { order: Some(order), operation_id: id.to_owned() };
+        Ok(self.control.cancel_operation(request).await?.into_inner().operation.unwrap())
+    }
+
+    /// Raises the epoch, and tells the highest that is on disk then.
+    pub async fn fence(&mut self, epoch: u64) -> Result<u64, Status> {
+        let request = v1::FenceRequest { epoch, requester: "alice@cumin1001".to_owned() };
+        Ok(self.control.fence(request).await?.into_inner().highest_epoch)
     }
 
     pub async fn start(&mut self, order: Order, unit: &str) -> Result<Operation, Status> {
@@ -249,6 +275,7 @@ pub fn order(id: &str) -> Order {
         task_id: "T1".to_owned(),
         requester: "alice@cumin1001".to_owned(),
         dry_run: false,
+        node: "node-1".to_owned(),
     }
 }
 

@@ -50,6 +50,8 @@ impl Manager {
         name: &str,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, Refused> {
+        let answers_after = self.0.state().answers_after;
+        tokio::time::sleep(answers_after).await;
         let path = objects::unit_path(name);
         server.at(&path, Unit { fake: self.0.clone(), name: name.to_owned() }).await?;
         server.at(&path, Service { fake: self.0.clone(), name: name.to_owned() }).await?;

@@ -38,7 +38,7 @@ impl Unit {
 
     #[zbus(property)]
     fn load_state(&self) -> &'static str {
-        self.read(|_| "loaded").unwrap_or("not-found")
+        self.read(|unit| unit.load_state).unwrap_or("not-found")
     }
 
     #[zbus(property)]

@@ -15,6 +15,8 @@ pub enum JobOutcome {
     Dies(Duration),
     /// systemd refuses the job, as polkit makes it.
     AccessDenied,
+    /// The job ends `done`, and nobody is told, as while systemd re-executes itself.
+    Untold,
     /// The job ends `done`, but the unit was not touched.
     Nothing,
 }
@@ -22,6 +24,8 @@ pub enum JobOutcome {
 /// A unit of the fake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeUnit {
+    /// LoadState.
+    pub load_state: &'static str,
     /// ActiveState.
     pub active_state: String,
     /// SubState.
@@ -46,6 +50,7 @@ pub struct FakeUnit {
 impl FakeUnit {
     pub(super) fn running(invocation_id: String) -> Self {
         Self {
+            load_state: "loaded",
             active_state: "active".to_owned(),
             sub_state: "running".to_owned(),
             invocation_id,
@@ -123,6 +128,8 @@ pub(super) struct State {
     pub(super) reboots: usize,
     pub(super) can_reboot: String,
     pub(super) other_jobs: u32,
+    /// How long systemd takes to answer for a unit.
+    pub(super) answers_after: Duration,
     pub(super) preparing: bool,
     pub(super) jobs_asked: Vec<String>,
     pub(super) on_job: Option<OnJob>,
@@ -144,6 +151,7 @@ impl State {
             reboots: 0,
             can_reboot: "yes".to_owned(),
             other_jobs: 0,
+            answers_after: Duration::ZERO,
             preparing: false,
             jobs_asked: Vec::new(),
             on_job: None,

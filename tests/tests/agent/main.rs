@@ -2,6 +2,8 @@
 //!
 //! One binary for all of it: linking one costs more than running them all.
 
+mod admission;
+mod disk;
 mod door;
 mod info;
 mod probed;
@@ -9,6 +11,7 @@ mod reboot;
 mod refusals;
 mod resume;
 mod rotation;
+mod start_again;
 mod store;
 mod streams;
 mod units;

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use jiff::{SignedDuration, Timestamp};
+use usher_common::clock;
 use usher_proto::{
     reason,
     v1::{FailureKind, OperationKind, OperationState, Order},
@@ -76,14 +78,14 @@ async fn an_answer_of_login1_that_is_lost_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_reboot_that_login1_refuses_fails_with_its_words() {
+async fn a_reboot_that_login1_refuses_fails_with_its_words_and_costs_nothing() {
     let rig = Rig::new().await;
     rig.systemd.on_reboot(Reboot::Refused);
     let mut alice = rig.operator().await;
     alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
     let end = alice.end_of("r").await;
     let failure = end.failure.unwrap();
-    assert_eq!(failure.kind(), FailureKind::Systemd);
+    assert_eq!(failure.kind(), FailureKind::Refused);
     assert!(failure.message.contains("Permission denied"), "{}", failure.message);
     assert_eq!(alice.node().await.reboot_budget.unwrap().used, 0, "a refused reboot costs nothing");
 }
@@ -150,4 +152,76 @@ async fn the_budget_is_a_brake_on_loops() {
     }
     let budget = alice.node().await.reboot_budget.unwrap();
     assert_eq!((budget.used, budget.allowed), (2, 2));
+}
+
+async fn rebooted(rig: &mut Rig, id: &str, from: &str, to: &str) {
+    rig.systemd.on_reboot(Reboot::Calls(Arc::new(|| {})));
+    let mut alice = rig.operator().await;
+    let before = rig.systemd.reboots();
+    alice.reboot(order(id), from, &[]).await.unwrap();
+    while rig.systemd.reboots() == before {
+        tokio::task::yield_now().await;
+    }
+    rig.kill();
+    rig.boot(to);
+    rig.start().await;
+    assert!(succeeded(&rig.operator().await.end_of(id).await));
+}
+
+#[tokio::test]
+async fn no_step_of_the_clock_makes_room_for_another_reboot() {
+    let mut rig = Rig::with("[reboot]\nbudget_per_day = 1\n").await;
+    rebooted(&mut rig, "r1", "boot-1", "boot-2").await;
+    for days in [-10_000, -1, 1, 2, 100] {
+        clock::follow_tokio(Timestamp::now() + SignedDuration::from_hours(24 * days));
+        assert_eq!(rig.operator().await.node().await.reboot_budget.unwrap().used, 1, "{days} days off");
+    }
+    let status = rig.operator().await.reboot(order("r2"), "boot-2", &[]).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::REBOOT_BUDGET);
+    // The history may be lost: the budget does not hang on it.
+    rig.kill();
+    fs::remove_dir_all(rig.path().join("state/operations")).unwrap();
+    rig.start().await;
+    assert_eq!(rig.operator().await.node().await.reboot_budget.unwrap().used, 1);
+}
+
+#[tokio::test]
+async fn a_budget_that_cannot_be_read_is_used_up_until_somebody_looks_at_it() {
+    let mut rig = Rig::new().await;
+    rebooted(&mut rig, "r1", "boot-1", "boot-2").await;
+    rig.kill();
+    let record = rig.path().join("state/reboots.json");
+    fs::write(&record, "{").unwrap();
+    rig.start().await;
+    let mut alice = rig.operator().await;
+    let node = alice.node().await;
+    let budget = node.reboot_budget.unwrap();
+    assert_eq!((budget.used, budget.allowed), (4, 4));
+    assert!(node.warnings.iter().any(|warning| warning.contains("reboots.json")), "{:?}", node.warnings);
+    let status = alice.reboot(order("r2"), "boot-2", &[]).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::REBOOT_BUDGET);
+    assert_eq!(fs::read_to_string(&record).unwrap(), "{", "it is left where it is");
+
+    rig.kill();
+    fs::remove_file(&record).unwrap();
+    rig.start().await;
+    assert_eq!(rig.operator().await.node().await.reboot_budget.unwrap().used, 1, "the history tells it");
+}
+
+#[tokio::test]
+async fn a_reboot_that_does_not_come_can_be_cancelled_and_still_counts() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    alice.reboot(order("r"), "boot-1", &[]).await.unwrap();
+    assert_eq!(refused(&alice.cancel(order("c"), "r").await.unwrap_err(), "").1, reason::NOT_WAITING);
+    let end = loop {
+        match alice.cancel(order("c"), "r").await {
+            Ok(end) => break end,
+            Err(status) => assert_eq!(refused(&status, "").1, reason::NOT_WAITING),
+        }
+    };
+    assert_eq!(end.failure.unwrap().kind(), FailureKind::Cancelled);
+    assert_eq!(rig.systemd.reboots(), 1);
+    let node = alice.node().await;
+    assert_eq!((node.reboot_budget.unwrap().used, node.current_operation), (1, None));
 }

@@ -46,6 +46,21 @@ async fn a_job_that_ended_while_nobody_looked_is_settled_by_the_evidence() {
     }
 }
 
+#[tokio::test]
+async fn a_step_of_the_clock_does_not_make_a_job_late() {
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = SLOW);
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    rig.kill();
+    usher_common::clock::follow_tokio(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert!(end.evidence.unwrap().unit_took.unwrap().seconds < 60);
+}
+
 /// Puts the only operation back on disk as it lay there before systemd was asked, when the unit ran as `before`.
 fn unask(rig: &Rig, before: &str) {
     let state = rig.path().join("state");

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use jiff::{SignedDuration, Timestamp};
+use usher_common::clock;
+use usher_proto::v1::ListOperationsRequest;
 use usher_testkit::rig::agent::{Rig, UNIT, order, succeeded};
 
 async fn restarted(rig: &Rig, id: &str) {
@@ -42,17 +45,74 @@ async fn damaged_files_are_told_of_and_stop_nobody() {
 }
 
 #[tokio::test]
-async fn operations_beyond_the_number_kept_are_forgotten() {
-    let rig = Rig::with("[operations]\nkeep_count = 2\n").await;
+async fn operations_beyond_the_number_kept_are_forgotten_after_a_week() {
+    let mut rig = Rig::with("[operations]\nkeep_count = 2\n").await;
     for id in ["a", "b", "c", "d"] {
         restarted(&rig, id).await;
     }
-    let mut bob = rig.viewer().await;
-    while fs::read_dir(rig.path().join("state/operations")).unwrap().count() > 2 {
+    rig.kill();
+    let folder = rig.path().join("state/operations");
+    let count = || fs::read_dir(&folder).unwrap().count();
+    assert_eq!(count(), 4, "none of them is a week old");
+    for entry in fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (sequence, rest) = name.split_once('.').unwrap();
+        let (started, rest) = rest.split_once('.').unwrap();
+        let eight_days = 8 * 24 * 60 * 60 * 1000;
+        let older = started.parse::<i64>().unwrap() - eight_days;
+        fs::rename(folder.join(&name), folder.join(format!("{sequence}.{older}.{rest}"))).unwrap();
+    }
+    rig.start().await;
+    while count() > 2 {
         tokio::task::yield_now().await;
     }
+    let mut bob = rig.viewer().await;
     assert!(bob.operation("c").await.is_ok() && bob.operation("d").await.is_ok());
     assert_eq!(bob.operation("a").await.unwrap_err().code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_wrong_loses_no_operation_and_changes_no_order() {
+    let mut rig = Rig::new().await;
+    for (id, days) in [("a", 0), ("ahead", 100), ("behind", -20_000), ("z", 0)] {
+        clock::follow_tokio(Timestamp::now() + SignedDuration::from_hours(24 * days));
+        rig.kill();
+        rig.start().await;
+        restarted(&rig, id).await;
+    }
+    let mut bob = rig.viewer().await;
+    for _ in 0..2 {
+        let listed = bob.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap().into_inner();
+        let ids: Vec<_> = listed.operations.iter().map(|operation| operation.id.as_str()).collect();
+        assert_eq!(ids, ["z", "behind", "ahead", "a"]);
+        rig.kill();
+        rig.start().await;
+        bob = rig.viewer().await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_stops_before_it_is_too_long_for_its_reader() {
+    let rig = Rig::without_agent("");
+    let folder = rig.path().join("state/operations");
+    fs::create_dir_all(&folder).unwrap();
+    for number in 1..=60 {
+        let step = serde_json::json!({"at": "2025-10-09T00:00:00Z", "name": "failed", "message": "x".repeat(50_000)});
+        let record = serde_json::json!({
+            "id": format!("op{number}"), "sequence": number, "change": {"kind": "start_unit", "unit": UNIT},
+            "order": {"epoch": 1, "reason": "r", "task_id": "", "requester": ""}, "caller": [], "boot_id": "b",
+            "started_at": "2025-10-09T00:00:00Z", "ended_at": "2025-10-09T00:00:01Z", "progress": {"phase": "accepted"},
+            "state": {"state": "succeeded"}, "steps": [step], "evidence": {"invocation_id_before": "",
+            "invocation_id_after": "", "boot_id_before": "", "boot_id_after": "", "unit_took": null},
+        });
+        fs::write(folder.join(format!("{number:010}.1760000000000.unit.op{number}.json")), record.to_string()).unwrap();
+    }
+    let mut rig = rig;
+    rig.start().await;
+    let mut bob = rig.viewer().await;
+    let listed = bob.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap().into_inner().operations;
+    assert!((10..=21).contains(&listed.len()), "{}", listed.len());
+    assert_eq!(listed[0].id, "op60");
 }
 
 #[tokio::test]
@@ -63,6 +123,10 @@ async fn operations_beyond_their_age_are_forgotten_at_the_next_start() {
     let folder = rig.path().join("state/operations");
     let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     fs::copy(&file, folder.join("1700000000000.unit.old.json")).unwrap();
+    let now = Timestamp::now().as_millisecond();
+    for number in 2..=100 {
+        fs::copy(&file, folder.join(format!("{number:010}.{now}.unit.copy{number}.json"))).unwrap();
+    }
     rig.start().await;
     while folder.join("1700000000000.unit.old.json").exists() {
         tokio::task::yield_now().await;

@@ -95,7 +95,8 @@ async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() 
     assert!(!answered, "no certificate, no answer");
 }
 
-async fn start_in_memory(rig: &mut Rig, disk: &MemoryDisk) -> Caller {
+/// Starts the agent on a disk in memory, with the boot id on it, and calls it as alice.
+pub(super) async fn start_in_memory(rig: &mut Rig, disk: &MemoryDisk) -> Caller {
     let (sender, incoming) = unbounded_channel();
     let caller = Some(caller::Caller::named(["CN=alice"]));
     let disk = Disk::Memory(disk.clone());
@@ -134,7 +135,7 @@ async fn a_killed_agent_whose_task_still_runs_begins_nothing() {
     let mut alice = start_in_memory(&mut rig, &disk).await;
     disk.detach();
     let status = alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
-    assert_eq!(refused(&status, "").1, reason::STATE_UNAVAILABLE);
+    assert_eq!(refused(&status, "").1, reason::HELD, "nobody can tell that there is no hold");
     assert!(rig.systemd.jobs().is_empty());
     assert_eq!(disk.attach().read(&boot_id).unwrap(), b"boot-1");
 }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tonic::Code;
 use usher_agent::machine::bus::Address;
-use usher_proto::v1::{FailureKind, Operation, OperationKind};
+use usher_proto::{
+    reason,
+    v1::{FailureKind, Operation, OperationKind, OperationState, Order},
+};
 use usher_testkit::{
-    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    rig::agent::{Rig, UNIT, order, refused, steps, succeeded},
     systemd::JobOutcome,
 };
 
@@ -67,15 +71,139 @@ async fn done_is_no_proof() {
 }
 
 #[tokio::test]
-async fn a_job_that_polkit_forbids_fails_with_its_words() {
+async fn a_job_that_polkit_forbids_is_refused_in_its_words() {
     let rig = Rig::new().await;
     rig.systemd.set_unit(UNIT, |unit| unit.outcome = JobOutcome::AccessDenied);
     let mut alice = rig.operator().await;
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     let end = alice.end_of("a").await;
     let (kind, message) = failed(&end);
-    assert_eq!(kind, FailureKind::Systemd);
-    assert!(message.contains("Access denied"), "{message}");
+    assert_eq!(kind, FailureKind::Refused);
+    assert!(message.contains("nothing happened") && message.contains("Access denied"), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_job_is_seen_though_its_signal_was_lost() {
+    for (takes, at_most) in [(2, 6), (17, 21), (118, 121)] {
+        let rig = Rig::new().await;
+        rig.systemd
+            .set_unit(UNIT, |unit| (unit.takes, unit.outcome) = (Duration::from_secs(takes), JobOutcome::Untold));
+        let mut alice = rig.operator().await;
+        let begun = Instant::now();
+        alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+        let end = alice.end_of("a").await;
+        assert!(succeeded(&end), "{end:?}");
+        assert_eq!(end.evidence.unwrap().invocation_id_after, rig.systemd.unit(UNIT).invocation_id);
+        assert!((takes..=at_most).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_restart_starts_nothing_that_somebody_has_stopped() {
+    let rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.active_state = "inactive".to_owned());
+    let mut alice = rig.operator().await;
+    for dry_run in [true, false] {
+        let asked = alice.restart(Order { dry_run, ..order("a") }, UNIT, &rig.invocation).await;
+        let told = refused(&asked.unwrap_err(), "active_state");
+        assert_eq!(told, (Code::FailedPrecondition, reason::UNIT_NOT_RUNNING.to_owned(), "inactive".to_owned()));
+    }
+    assert!(rig.systemd.jobs().is_empty());
+    for state in ["failed", "activating", "reloading"] {
+        rig.systemd.set_unit(UNIT, |unit| unit.active_state = state.to_owned());
+        let now = rig.systemd.unit(UNIT).invocation_id;
+        alice.restart(order(state), UNIT, &now).await.unwrap();
+        assert!(succeeded(&alice.end_of(state).await), "{state}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_of_somebody_else_is_not_replaced() {
+    let rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    rig.systemd.stop_behind(UNIT);
+    let mut alice = rig.operator().await;
+    for asked in [
+        alice.restart(order("a"), UNIT, &rig.invocation).await,
+        alice.stop(order("a"), UNIT, &rig.invocation).await,
+        alice.start(order("a"), UNIT).await,
+    ] {
+        let (code, reason, job) = refused(&asked.unwrap_err(), "job");
+        assert_eq!((code, reason.as_str()), (Code::FailedPrecondition, reason::UNIT_BUSY));
+        assert!(job.starts_with("/org/freedesktop/systemd1/job/"), "{job}");
+    }
+    assert_eq!(rig.systemd.jobs(), [format!("stop {UNIT}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_since_the_call_was_accepted_is_seen_right_before_systemd_is_asked() {
+    let rig = Rig::new().await;
+    rig.systemd.answers_after(Duration::from_secs(2));
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    rig.systemd.stop_behind(UNIT);
+    let end = alice.end_of("a").await;
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Refused);
+    assert!(message.starts_with("nothing was done") && message.contains("was stopped"), "{message}");
+    assert_eq!(rig.systemd.jobs(), [format!("stop {UNIT}")]);
+}
+
+#[tokio::test]
+async fn a_unit_that_systemd_cannot_load_is_refused_beforehand() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    for load_state in ["masked", "bad-setting", "error"] {
+        rig.systemd.set_unit(UNIT, |unit| unit.load_state = load_state);
+        for asked in [
+            alice.restart(Order { dry_run: true, ..order("a") }, UNIT, &rig.invocation).await,
+            alice.start(order("a"), UNIT).await,
+        ] {
+            let told = refused(&asked.unwrap_err(), "load_state");
+            assert_eq!(told, (Code::FailedPrecondition, reason::UNIT_NOT_LOADABLE.to_owned(), load_state.to_owned()));
+        }
+    }
+    assert!(rig.systemd.jobs().is_empty());
+    rig.systemd.set_unit(UNIT, |unit| unit.load_state = "masked");
+    alice.stop(order("stop"), UNIT, &rig.invocation).await.unwrap();
+    assert!(succeeded(&alice.end_of("stop").await), "what is masked may still be stopped");
+}
+
+#[tokio::test]
+async fn a_restart_by_an_old_unit_file_says_so() {
+    let rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.needs_daemon_reload = true);
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    let end = alice.end_of("a").await;
+    assert!(end.steps.iter().any(|step| step.name == "job" && step.message.contains("daemon-reload")), "{end:?}");
+}
+
+#[tokio::test]
+async fn an_operation_that_only_waits_can_be_cancelled_and_no_other() {
+    let rig = Rig::with(&format!("[units.'{UNIT}'.probe]\nurl = 'https://127.0.0.1:1/x'\nverify = false\n")).await;
+    let mut alice = rig.operator().await;
+    let unknown = alice.cancel(order("c"), "a").await.unwrap_err();
+    assert_eq!(refused(&unknown, "").1, reason::NO_SUCH_OPERATION);
+
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(500));
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    let working = refused(&alice.cancel(order("c"), "a").await.unwrap_err(), "step");
+    assert_eq!(working, (Code::FailedPrecondition, reason::NOT_WAITING.to_owned(), "job".to_owned()));
+
+    alice.until_step("a", "probe").await;
+    let stale = Order { epoch: 0, ..order("c") };
+    assert_eq!(refused(&alice.cancel(stale, "a").await.unwrap_err(), "").1, reason::STALE_EPOCH);
+    let asked = alice.cancel(Order { dry_run: true, ..order("c") }, "a").await.unwrap();
+    assert_eq!(asked.state(), OperationState::Running);
+    let end = alice.cancel(order("c"), "a").await.unwrap();
+    let (kind, message) = failed(&end);
+    assert_eq!(kind, FailureKind::Cancelled);
+    assert!(message.contains("alice@cumin1001") && message.contains("new CA"), "{message}");
+    assert_eq!(rig.systemd.unit(UNIT).active_state, "active");
+    assert_eq!(alice.cancel(order("c"), "a").await.unwrap(), end, "asked again, it is told as it ended");
+    assert!(alice.node().await.current_operation.is_none());
 }
 
 #[tokio::test]

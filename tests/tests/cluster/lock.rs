@@ -1,6 +1,9 @@
 //! The lock whose holder lives, is dead, or may be either.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -19,7 +22,7 @@ fn request(operation: &str) -> LockRequest {
         requester: "bob@bastion".into(),
         reason: "kernel".into(),
         task_id: None,
-        above_epoch: 0,
+        epochs: BTreeMap::new(),
     }
 }
 
@@ -135,4 +138,23 @@ async fn a_lock_whose_renewals_hang_is_no_longer_held_before_another_may_take_it
     tokio::time::sleep(seconds(2)).await;
     assert!(!lock.is_held());
     assert!(!cluster(&api).lock_holder().await.unwrap().unwrap().dead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_reports_an_epoch_that_no_lock_had_is_named_and_the_lock_is_left_alone() {
+    let api = ApiServer::bare();
+    api.add(lease(LOCK).transitions(7).lasts(seconds(60)));
+    let with = |epochs: [(&str, u64); 2]| LockRequest {
+        epochs: epochs.map(|(machine, epoch)| (machine.to_owned(), epoch)).into(),
+        ..request("op2")
+    };
+    let refused = cluster(&api).acquire_lock(&with([("cp1", 7), ("w1", u64::MAX)])).await.unwrap_err();
+    let LockError::Epoch(error) = &refused else { panic!("{refused}") };
+    assert!(
+        error.to_string().starts_with(&format!("the agent on w1 says that it has seen epoch {}", u64::MAX)),
+        "{error}"
+    );
+    assert_eq!(api.get::<Lease>(LOCK).unwrap().spec.unwrap().lease_transitions, Some(7));
+    let lock = cluster(&api).acquire_lock(&with([("cp1", 9), ("w1", 3)])).await.unwrap();
+    assert_eq!(lock.epoch(), 10);
 }

@@ -74,7 +74,7 @@ async fn a_unit_is_restarted_and_followed_to_its_proof() {
 
     let error = agent.restart_unit(&order("b"), UNIT, &rig.invocation).await.unwrap_err();
     assert_eq!(error.reason(), Some(reason::INVOCATION_MISMATCH));
-    let error = agent.stop_unit(&order("c"), "sshd.service", &rig.invocation).await.unwrap_err();
+    let error = agent.stop_unit(&order("c"), "sshd.service", &rig.invocation, None).await.unwrap_err();
     assert_eq!(error.reason(), Some(reason::UNIT_NOT_ALLOWED));
 }
 

@@ -1,5 +1,7 @@
 //! `usher drain NODE...` as a whole: cordons, drains, and what is taken back.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -253,7 +255,7 @@ async fn the_lock_is_renewed_and_given_back_and_left_alone_once_it_is_anothers()
         requester: "ann@host".into(),
         reason: "test".into(),
         task_id: None,
-        above_epoch: 0,
+        epochs: BTreeMap::new(),
     };
     let renewed = || api.get::<Lease>("kube-system/usher").and_then(|lease| lease.spec?.renew_time);
     let lock = cluster.acquire_lock(&request("op1")).await.unwrap();

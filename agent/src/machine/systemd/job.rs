@@ -27,7 +27,10 @@ impl Job {
     /// lost first.
     ///
     /// `done` means that the job has ended, not that the unit is healthy.
-    pub(crate) async fn result(mut self) -> Option<String> {
+    ///
+    /// systemd sends the result once, and not at all while it re-executes itself: a unit that has no such job any more tells the
+    /// end just as well.
+    pub(crate) async fn result(&mut self) -> Option<String> {
         while let Some(End { path, result }) = self.ends.received.recv().await {
             if path == self.path {
                 return Some(result);

@@ -1,16 +1,29 @@
 //! systemd's job on the unit: starting it, following it to its end, finding it again.
 
-use tokio::time::{Instant, timeout};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
 use usher_common::{chain, clock};
 
 use super::{
     super::{
+        expected,
         record::{Failure, FailureKind, Progress},
         run::{Outcome, failure},
     },
-    Work,
+    RETRY_INTERVAL, UNREACHABLE_FOR, Work,
 };
-use crate::machine::systemd::{Job, JobType};
+use crate::machine::{
+    bus::BusError,
+    systemd::{Job, JobType},
+};
+
+/// How often to look whether the job is still there. While systemd re-executes itself, as with an upgrade of its package, it ends
+/// jobs without a signal.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long the signal may come after the job has gone.
+const SIGNAL_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why it is unknown what became of a job.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +50,16 @@ impl Unknown {
 impl Work<'_> {
     /// Starts the job and follows it.
     pub(super) async fn start_job(&self) -> Outcome {
-        let asked = Instant::now();
-        match self.run.machine.systemd.start_job(self.job_type, &self.unit).await {
+        let (asked, answer, old_unit_file) = self.ask().await?;
+        match answer {
             Ok(job) => {
-                self.record_job(&job, "systemd has taken the job").await;
+                let message = if old_unit_file {
+                    "systemd has taken the job, by the unit file as it was before it changed on disk: nobody has run \
+                     systemctl daemon-reload since"
+                } else {
+                    "systemd has taken the job"
+                };
+                self.record_job(&job, message).await;
                 self.follow(job, asked).await
             }
             Err(error) if error.outcome_unknown() => {
@@ -48,9 +67,30 @@ impl Work<'_> {
                 self.run.record(|operation| operation.step("job", message)).await;
                 self.reconcile(Unknown::AnswerLost { asked }).await
             }
+            Err(error @ BusError::Unreachable(_)) => Err(failure(FailureKind::Systemd, nothing_asked(&error))),
             Err(error) => {
-                let message = format!("systemd did not take the job: {}", chain(&error));
-                Err(failure(FailureKind::Systemd, message))
+                let message = format!("systemd did not take the job, and nothing happened: {}", chain(&error));
+                Err(failure(FailureKind::Refused, message))
+            }
+        }
+    }
+
+    /// Looks at the unit once more and asks systemd for the job; when that was, what came of it, and whether systemd goes by an old
+    /// unit file. Tries again while systemd cannot be reached: then nothing was asked.
+    async fn ask(&self) -> Result<(Instant, Result<Job, BusError>, bool), Failure> {
+        let systemd = &self.run.machine.systemd;
+        let deadline = Instant::now() + UNREACHABLE_FOR;
+        loop {
+            let unit = self.patiently(|| systemd.unit(&self.unit)).await;
+            let unit = unit.map_err(|error| failure(FailureKind::Systemd, nothing_asked(&error)))?;
+            let ours = self.run.store.has_stopped(&self.unit);
+            if let Err(refusal) = expected::check(&self.change, &unit, ours) {
+                return Err(failure(FailureKind::Refused, format!("nothing was done: {refusal}")));
+            }
+            let asked = Instant::now();
+            match systemd.start_job(self.job_type, &self.unit).await {
+                Err(BusError::Unreachable(_)) if Instant::now() < deadline => sleep(RETRY_INTERVAL).await,
+                answer => return Ok((asked, answer, unit.needs_daemon_reload)),
             }
         }
     }
@@ -93,7 +133,7 @@ impl Work<'_> {
         let path = job.path().to_owned();
         loop {
             let left = (accepted + limit).saturating_duration_since(Instant::now());
-            let ending = match timeout(left, job.result()).await {
+            let ending = match timeout(left.min(LOOK_EVERY), job.result()).await {
                 Ok(Some(result)) if result == "done" => {
                     return self.verify(Some(accepted), "systemd's job is done").await;
                 }
@@ -106,6 +146,17 @@ impl Work<'_> {
                     }
                     _ => return self.verify(Some(accepted), "the job ended while D-Bus was away").await,
                 },
+                Err(_) if self.read_unit().await?.job.is_none_or(|current| current != path) => {
+                    // systemd drops the job before it sends the signal.
+                    match timeout(SIGNAL_WITHIN, job.result()).await {
+                        Ok(Some(result)) if result != "done" => format!("systemd's job ended with {result:?}"),
+                        Ok(_) => return self.verify(Some(accepted), "systemd's job is done").await,
+                        Err(_) => {
+                            return self.verify(Some(accepted), "the job ended, and systemd did not say how").await;
+                        }
+                    }
+                }
+                Err(_) if left > LOOK_EVERY => continue,
                 Err(_) => format!("systemd's job has not ended within {limit:?} and goes on"),
             };
             let message = format!("{ending}; {} is {}", self.unit, self.read_unit().await?.state());
@@ -114,16 +165,21 @@ impl Work<'_> {
     }
 
     async fn current_job(&self) -> Result<Option<Job>, Failure> {
-        self.retry_while_unreachable(|| self.run.machine.systemd.current_job(&self.unit)).await
+        let current = self.patiently(|| self.run.machine.systemd.current_job(&self.unit)).await;
+        current.map_err(|error| self.unknown(&error))
     }
 
     async fn record_job(&self, job: &Job, message: &str) {
-        let (path, at) = (job.path().to_owned(), clock::now());
+        let (path, at, uptime) = (job.path().to_owned(), clock::now(), self.run.machine.uptime());
         self.run
             .record(|operation| {
-                operation.progress = Progress::Job { path, at };
+                operation.progress = Progress::Job { path, at, uptime };
                 operation.step("job", message);
             })
             .await;
     }
+}
+
+fn nothing_asked(error: &BusError) -> String {
+    format!("systemd cannot be reached, so it was asked for nothing: {}", chain(error))
 }

@@ -306,4 +306,8 @@ pub enum FailureKind {
     Systemd,
     /// The machine was told to reboot and still runs the same boot.
     NotRebooted,
+    /// systemd or logind refused, or the unit had changed: nothing happened.
+    Refused,
+    /// Somebody ended it while it only waited; what it had asked for may have happened.
+    Cancelled,
 }

@@ -46,6 +46,8 @@ pub(super) struct Script {
     pub(super) refusal: Option<(Code, &'static str)>,
     pub(super) mishaps: Vec<Mishap>,
     pub(super) operations: BTreeMap<String, v1::Operation>,
+    /// How many questions for an operation are answered with "still being checked".
+    pub(super) admitting: usize,
     /// How many changes were carried out.
     pub(super) taken: usize,
     pub(super) watches: usize,
@@ -162,6 +164,11 @@ impl FakeAgent {
 
     fn known(&self, id: &str) -> Result<v1::Operation, Status> {
         self.check()?;
+        if self.script().admitting > 0 {
+            self.script().admitting -= 1;
+            let details = ErrorDetails::with_error_info(reason::ADMITTING, reason::DOMAIN, []);
+            return Err(Status::with_error_details(Code::Unavailable, "the call is still being checked", details));
+        }
         self.script().operations.get(id).cloned().ok_or_else(|| {
             let details = ErrorDetails::with_error_info(reason::NO_SUCH_OPERATION, reason::DOMAIN, []);
             Status::with_error_details(Code::NotFound, format!("no operation {id} is known"), details)
@@ -268,5 +275,16 @@ impl NodeControl for FakeAgent {
     ) -> Result<Response<v1::RebootNodeResponse>, Status> {
         let operation = Some(self.change(request.into_inner().order).await?);
         Ok(Response::new(v1::RebootNodeResponse { operation }))
+    }
+
+    async fn cancel_operation(
+        &self,
+        _: Request<v1::CancelOperationRequest>,
+    ) -> Result<Response<v1::CancelOperationResponse>, Status> {
+        Err(Status::unimplemented("no test cancels"))
+    }
+
+    async fn fence(&self, _: Request<v1::FenceRequest>) -> Result<Response<v1::FenceResponse>, Status> {
+        Err(Status::unimplemented("no test fences"))
     }
 }

@@ -1,0 +1,213 @@
+//! A disk that hangs, is read-only, or holds what the agent did not write.
+
+use std::{fs, path::Path, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use usher_agent::disk::MemoryDisk;
+use usher_proto::{
+    reason,
+    v1::{ListOperationsRequest, Order},
+};
+use usher_testkit::rig::agent::{Caller, Rig, UNIT, order, refused, succeeded};
+
+use super::streams::start_in_memory;
+
+/// Files that cannot be written until this is dropped: pipes that nobody reads.
+struct Hang<'a>(Vec<&'a Path>);
+
+impl Drop for Hang<'_> {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let (flags, mode) =
+                (nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_NONBLOCK, nix::sys::stat::Mode::empty());
+            // Whoever waits for a reader has one now, and is told that it has gone again.
+            drop(nix::fcntl::open(*path, flags, mode));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_changes_and_nothing_else() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    let pipe = rig.path().join("state/running.json.unfinished");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let hang = Hang(vec![&pipe]);
+    let mut other = alice.clone();
+    let invocation = rig.invocation.clone();
+    let change = tokio::spawn(async move { other.restart(order("a"), UNIT, &invocation).await });
+    // Its epoch is stored right before it hangs.
+    while alice.node().await.highest_epoch == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut health = HealthClient::new(alice.channel.clone());
+    for _ in 0..3 {
+        let within = Duration::from_secs(1);
+        let check = HealthCheckRequest { service: "usher.agent.v1.NodeControl".to_owned() };
+        timeout(within, health.check(check)).await.expect("health answers").unwrap();
+        let node = timeout(within, alice.node()).await.expect("GetNode answers");
+        assert_eq!((node.highest_epoch, node.boot_id.as_str()), (1, "boot-1"));
+        let list = alice.info.list_operations(ListOperationsRequest { limit: 0 });
+        assert!(timeout(within, list).await.expect("a list is answered").unwrap().into_inner().operations.is_empty());
+    }
+    assert!(rig.systemd.jobs().is_empty());
+    drop(hang);
+    let told = refused(&change.await.unwrap().unwrap_err(), "");
+    assert_eq!((told.0, told.1.as_str()), (Code::Unavailable, reason::STATE_UNAVAILABLE));
+}
+
+async fn rig() -> (Rig, MemoryDisk) {
+    let rig = Rig::without_agent("");
+    let disk = MemoryDisk::default();
+    disk.write(&rig.path().join("boot_id"), "boot-1").unwrap();
+    (rig, disk)
+}
+
+async fn done(alice: &mut Caller, rig: &Rig, id: &str) {
+    let now = rig.systemd.unit(UNIT).invocation_id;
+    alice.restart(order(id), UNIT, &now).await.unwrap();
+    assert!(succeeded(&alice.end_of(id).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_on_a_read_only_disk_answers_reads_says_why_it_refuses_changes_and_recovers() {
+    let (mut rig, disk) = rig().await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    done(&mut alice, &rig, "before").await;
+    rig.kill();
+    disk.set_read_only(true);
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+
+    assert!(succeeded(&alice.operation("before").await.unwrap()));
+    let node = alice.node().await;
+    let said = |warnings: &[String]| warnings.iter().any(|warning| warning.contains("cannot be written"));
+    assert!(said(&node.warnings), "{:?}", node.warnings);
+    assert_eq!(node.highest_epoch, 1);
+    let now = rig.systemd.unit(UNIT).invocation_id;
+    for dry_run in [true, false] {
+        let status = alice.restart(Order { dry_run, ..order("a") }, UNIT, &now).await.unwrap_err();
+        let told = refused(&status, "");
+        assert_eq!((told.0, told.1.as_str()), (Code::Unavailable, reason::STATE_UNAVAILABLE), "dry run: {dry_run}");
+    }
+    assert_eq!(rig.systemd.jobs().len(), 1);
+
+    disk.set_read_only(false);
+    sleep(Duration::from_secs(60)).await;
+    assert!(!said(&alice.node().await.warnings));
+    done(&mut alice, &rig, "after").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_stored_is_kept_and_stored_before_the_next_operation() {
+    let (mut rig, disk) = rig().await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(10));
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    disk.set_read_only(true);
+    assert!(succeeded(&alice.end_of("a").await));
+    assert!(alice.node().await.warnings.iter().any(|warning| warning.contains("the end of operation a")));
+
+    let now = rig.systemd.unit(UNIT).invocation_id;
+    let status = alice.restart(order("b"), UNIT, &now).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::STATE_UNAVAILABLE);
+    assert!(succeeded(&alice.operation("a").await.unwrap()), "it is still known");
+
+    disk.set_read_only(false);
+    alice.restart(order("b"), UNIT, &now).await.unwrap();
+    assert!(succeeded(&alice.end_of("b").await));
+    rig.kill();
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    for id in ["a", "b"] {
+        assert!(succeeded(&alice.operation(id).await.unwrap()), "{id}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_could_not_be_stored_is_stored_without_being_asked_for() {
+    let (mut rig, disk) = rig().await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(10));
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    disk.set_read_only(true);
+    alice.end_of("a").await;
+    disk.set_read_only(false);
+    sleep(Duration::from_secs(20)).await;
+    rig.kill();
+    assert!(disk.read(&rig.path().join("state/running.json")).is_err());
+    assert!(succeeded(&start_in_memory(&mut rig, &disk).await.operation("a").await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_the_agent_stopped_is_started_under_any_epoch_and_without_a_disk() {
+    let (mut rig, disk) = rig().await;
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    alice.stop(order("stop"), UNIT, &rig.invocation).await.unwrap();
+    assert!(succeeded(&alice.end_of("stop").await));
+    alice.fence(9).await.unwrap();
+    disk.set_read_only(true);
+    rig.kill();
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+
+    alice.start(order("start"), UNIT).await.unwrap();
+    assert!(succeeded(&alice.end_of("start").await));
+    assert_eq!(rig.systemd.unit(UNIT).active_state, "active");
+    assert_eq!(alice.node().await.highest_epoch, 9);
+    disk.set_read_only(false);
+    sleep(Duration::from_secs(20)).await;
+    rig.kill();
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    assert!(succeeded(&alice.operation("start").await.unwrap()), "it is stored once it can be");
+
+    let status = alice.start(order("again"), UNIT).await.unwrap_err();
+    assert_eq!(refused(&status, "epoch").2, "9", "what was started is not owed any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_a_newer_agent_is_neither_misread_nor_set_aside() {
+    let (mut rig, disk) = rig().await;
+    let running = rig.path().join("state/running.json");
+    disk.write(&running, r#"{"version": 2, "something": "else"}"#).unwrap();
+    let mut alice = start_in_memory(&mut rig, &disk).await;
+    let status = alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::STATE_UNAVAILABLE);
+    assert!(status.message().contains("a newer usher-agent"), "{}", status.message());
+    assert!(disk.read(&running).unwrap().starts_with(b"{\"version\": 2"));
+    // Its owner has looked at it.
+    disk.remove(&running).unwrap();
+    sleep(Duration::from_secs(60)).await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    assert!(succeeded(&alice.end_of("a").await));
+    assert!(disk.read(&rig.path().join("state/epoch.json")).unwrap().starts_with(b"{\n  \"version\": 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_files_are_set_aside_one_beside_the_other() {
+    let (mut rig, disk) = rig().await;
+    for number in 0..3 {
+        disk.write(&rig.path().join("state/epoch.json"), format!("damage {number}")).unwrap();
+        start_in_memory(&mut rig, &disk).await;
+        rig.kill();
+    }
+    for (name, content) in
+        [("epoch.damaged", "damage 0"), ("epoch.damaged.2", "damage 1"), ("epoch.damaged.3", "damage 2")]
+    {
+        assert_eq!(disk.read(&rig.path().join("state").join(name)).unwrap(), content.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn the_running_operation_tells_the_epoch_that_a_damaged_file_does_not() {
+    let mut rig = Rig::new().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    let mut alice = rig.operator().await;
+    alice.restart(Order { epoch: 12, ..order("a") }, UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    rig.kill();
+    fs::write(rig.path().join("state/epoch.json"), "{").unwrap();
+    rig.start().await;
+    assert_eq!(rig.viewer().await.node().await.highest_epoch, 12);
+}
