@@ -53,7 +53,7 @@ impl Operations {
     /// Opens the state directory and resumes the operation that was running. Once `stop` is cancelled, nothing more is done or
     /// recorded; the next agent resumes what runs.
     pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Result<Self, StoreError> {
-        let (store, left) = Store::open(machine.disk.clone(), &machine.config.state_directory)?;
+        let (store, left) = Store::open(machine.disk.clone(), &machine.config().state_directory)?;
         for warning in store.warnings() {
             warn!("{warning}");
         }
@@ -175,7 +175,7 @@ impl Operations {
     }
 
     async fn prune(&self) {
-        let retention = self.inner.machine.config.operations;
+        let retention = self.inner.machine.config().operations;
         let pruned = self.inner.store.run(move |store| store.prune(clock::now(), retention)).await;
         if let Some(Err(error)) = pruned {
             warn!("old operations cannot be removed: {}", chain(&error));

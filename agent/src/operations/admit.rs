@@ -6,8 +6,7 @@ use usher_common::chain;
 use usher_proto::reason;
 
 use super::{
-    Operations,
-    blockers::blockers,
+    Operations, reboot,
     record::{Change, Evidence, Operation, Order, is_operation_id},
     run::Begin,
     stopping,
@@ -72,6 +71,7 @@ impl Operations {
         self.check_epoch(&request.order).await?;
         self.check_nothing_runs()?;
         self.check_hold(&request.change)?;
+        reboot::not_shutting_down(&self.inner.machine, &request.change).await?;
         let boot_id = self.inner.machine.boot_id().map_err(|error| {
             Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
         })?;
@@ -106,7 +106,8 @@ impl Operations {
     }
 
     fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
-        let units = &self.inner.machine.config.units;
+        let config = self.inner.machine.config();
+        let units = &config.units;
         let Some(unit) = change.unit().filter(|unit| !units.contains_key(*unit)) else { return Ok(()) };
         let allowed: Vec<_> = units.keys().map(String::as_str).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
@@ -139,11 +140,7 @@ impl Operations {
 
     /// A hold forbids everything but a start, so that a stopped unit can always be started.
     fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        let hold = self.inner.machine.hold().filter(|_| !matches!(change, Change::StartUnit { .. }));
-        let Some(hold) = hold else { return Ok(()) };
-        let (line, path) = (hold.first_line().to_owned(), hold.path.display());
-        let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
-        Err(Refusal::new(reason::HELD, message).with("hold", line))
+        if matches!(change, Change::StartUnit { .. }) { Ok(()) } else { reboot::not_held(&self.inner.machine) }
     }
 
     async fn check_unit(&self, change: &Change) -> Result<Evidence, Refusal> {
@@ -166,11 +163,8 @@ impl Operations {
         expected: &str,
         overridden: &BTreeSet<String>,
     ) -> Result<Evidence, Refusal> {
-        if boot_id != expected {
-            let message = format!("the node's boot id is {boot_id}, not {expected}: it has been rebooted since");
-            return Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id));
-        }
-        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.machine.config.reboots_per_day);
+        reboot::same_boot(boot_id, expected)?;
+        let (used, allowed) = (self.reboots_within_a_day().await, self.inner.machine.config().reboots_per_day);
         if used >= usize::try_from(allowed).unwrap_or(usize::MAX) {
             let message = format!(
                 "the node was rebooted {used} times within 24 hours, and {allowed} are allowed (reboot.budget_per_day). \
@@ -178,24 +172,7 @@ impl Operations {
             );
             return Err(Refusal::new(reason::REBOOT_BUDGET, message));
         }
-        let login = &self.inner.machine.login;
-        let asked = async { Ok((login.inhibitors().await?, login.user_sessions().await?, login.can_reboot().await?)) };
-        let (inhibitors, sessions, can) = asked.await.map_err(|error: BusError| unavailable("login1", &error))?;
-        let mut blockers = blockers(&inhibitors, &sessions);
-        blockers.retain(|blocker| !overridden.contains(&blocker.name));
-        if !blockers.is_empty() {
-            let names: BTreeSet<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
-            let names: Vec<_> = names.into_iter().collect();
-            let messages: Vec<_> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
-            let message =
-                format!("{}. Wait for them, or override them by name: {}", messages.join("; "), names.join(", "));
-            return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));
-        }
-        if can != "yes" {
-            let message =
-                format!("login1 would not let the agent reboot (CanReboot: {can}). Is usher's polkit rule installed?");
-            return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
-        }
+        reboot::nothing_forbids(&self.inner.machine, overridden).await?;
         Ok(Evidence { boot_id_before: boot_id.to_owned(), ..Evidence::default() })
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
         // A reboot is not a change of a unit.
         Change::RebootNode { .. } => return Ok(()),
     };
-    let policy = run.machine.config.units.get(&unit).cloned().unwrap_or(UNCONFIGURED);
+    let policy = run.machine.config().units.get(&unit).cloned().unwrap_or(UNCONFIGURED);
     let work = Work { run, unit, job_type, before: operation.evidence.invocation_id_before.clone(), policy };
     match begin {
         Begin::Fresh => work.fresh().await,

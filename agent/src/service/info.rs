@@ -2,17 +2,16 @@
 
 use std::pin::Pin;
 
-use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
-use usher_common::{chain, clock};
+use usher_common::clock;
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
 use super::{Service, convert};
 use crate::{
     host,
-    machine::{bus::BusError, systemd::Unit},
+    machine::systemd::Unit,
     operations::{blockers, record::Operation},
 };
 
@@ -97,25 +96,16 @@ async fn send_states(
 impl Service {
     /// The whole status. What cannot be read becomes a warning.
     async fn node(&self) -> v1::Node {
-        let (machine, config) = (&self.machine, &self.machine.config);
+        let (machine, config) = (&self.machine, self.machine.config());
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
 
-        let (units, booted_at, inhibitors, sessions, reboots) = tokio::join!(
-            join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
-            machine.systemd.booted_at(),
-            machine.login.inhibitors(),
-            machine.login.user_sessions(),
-            self.operations.reboots_within_a_day(),
-        );
-        let programs = units.iter().flatten().filter_map(|unit| unit.program.clone()).collect();
+        let (seen, reboots) =
+            tokio::join!(machine.looks.look(config.units.keys()), self.operations.reboots_within_a_day());
+        let programs = seen.units.values().filter_map(|unit| unit.program.clone()).collect();
         let packages = machine.packages.of(programs).await;
-        let mut systemd_error = None;
-        let units = config.units.iter().zip(units).map(|((name, policy), unit)| {
-            let unit = unit.unwrap_or_else(|error| {
-                systemd_error = Some(chain(&error));
-                Unit { name: name.clone(), ..Unit::default() }
-            });
+        let units = config.units.iter().map(|(name, policy)| {
+            let unit = seen.units.get(name).cloned().unwrap_or_else(|| Unit { name: name.clone(), ..Unit::default() });
             if unit.load_state == "not-found" {
                 warnings.push(format!("{name} is in the agent's configuration, but systemd knows no such unit"));
             }
@@ -125,10 +115,8 @@ impl Service {
             convert::unit(unit, probe_url, package, replaced)
         });
         let units = units.collect();
-        warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));
-        let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
-        let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
-        let blockers = blockers(&inhibitors, &sessions);
+        warnings.extend(seen.warnings.iter().cloned());
+        let blockers = blockers(&seen.inhibitors, &seen.sessions, seen.shutdowns.scheduled.as_ref());
         let boot_id = machine.boot_id().unwrap_or_else(|error| {
             warnings.push(format!("the boot id cannot be read: {error}"));
             String::new()
@@ -142,7 +130,7 @@ impl Service {
             hostname: host::name(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id,
-            booted_at: booted_at.ok().flatten().map(convert::timestamp),
+            booted_at: seen.booted_at.map(convert::timestamp),
             kernel_running: machine.kernel_running(),
             kernel_installed: machine.kernel_installed().unwrap_or_default(),
             reboot_required: Some(v1::RebootRequired {
@@ -150,8 +138,8 @@ impl Service {
                 packages: reboot_required.packages,
             }),
             units,
-            inhibitors: inhibitors.into_iter().map(convert::inhibitor).collect(),
-            sessions: sessions.into_iter().map(convert::session).collect(),
+            inhibitors: seen.inhibitors.iter().cloned().map(convert::inhibitor).collect(),
+            sessions: seen.sessions.iter().cloned().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: locks.present.iter().map(|path| path.display().to_string()).collect(),
             hold: machine.hold().map(convert::hold),
@@ -164,13 +152,8 @@ impl Service {
             current_operation: self.operations.running().map(convert::operation),
             now: Some(convert::timestamp(clock::now())),
             warnings,
+            scheduled_shutdown: seen.shutdowns.scheduled.clone().map(convert::scheduled_shutdown),
+            reboot_refused: seen.reboot_refused.clone().unwrap_or_default(),
         }
     }
-}
-
-fn or_warn<T: Default>(answer: Result<T, BusError>, message: &str, warnings: &mut Vec<String>) -> T {
-    answer.unwrap_or_else(|error| {
-        warnings.push(format!("{message}: {}", chain(&error)));
-        T::default()
-    })
 }

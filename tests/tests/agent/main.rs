@@ -2,6 +2,7 @@
 //!
 //! One binary for all of it: linking one costs more than running them all.
 
+mod bus;
 mod door;
 mod info;
 mod probed;
@@ -9,6 +10,7 @@ mod reboot;
 mod refusals;
 mod resume;
 mod rotation;
+mod shutdowns;
 mod store;
 mod streams;
 mod units;
