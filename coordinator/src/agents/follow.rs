@@ -190,7 +190,13 @@ mod tests {
 
     fn distrusted() -> AgentError {
         let (node, address) = ("w1".to_owned(), "w1:7470".to_owned());
-        AgentError::NotTrusted { node, address, by: Side::Usher, advice: None, source: "certificate not valid yet".into() }
+        AgentError::NotTrusted {
+            node,
+            address,
+            by: Side::Usher,
+            advice: None,
+            source: "certificate not valid yet".into(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,7 +206,12 @@ mod tests {
             absence.note(distrusted()).unwrap();
             sleep(Duration::from_secs(60)).await;
         }
-        assert!(absence.last.as_ref().is_some_and(|last| last.to_string().contains("cannot prove that it is this machine's")));
+        assert!(
+            absence
+                .last
+                .as_ref()
+                .is_some_and(|last| last.to_string().contains("cannot prove that it is this machine's"))
+        );
         sleep(Duration::from_secs(1)).await;
         assert!(absence.note(distrusted()).is_err(), "for good");
 

@@ -30,7 +30,9 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
     // From here on it may be stopped, whatever answer reaches us.
     context.progress.stopped.push((component.to_owned(), unit.to_owned()));
     let limit = world.site.defaults.restart_timeout;
-    tasks::stop_unit(&agent, &context.order(), unit, &invocation_id, limit, |message| context.waiting(message)).await?;
+    let order = context.order();
+    let ended = tasks::stop_unit(&agent, &order, unit, &invocation_id, limit, |message| context.waiting(message)).await;
+    ended.map_err(|not_done| context.not_done(not_done))?;
     let stopped = Instant::now();
 
     let status = agent.status().await?;
