@@ -51,7 +51,8 @@ fn the_agents_user_is_refused_whatever_the_contract_does_not_offer() {
         }
         assert!(allowed.is_empty(), "polkit allows the agent's user:\n{}", allowed.join("\n"));
         assert_eq!(before, boot_id(bed, "cp1").await?);
-        let lingers = bed.exec("cp1", &["loginctl", "show-user", "usher-agent", "--property=Linger", "--value"]).await?;
+        let lingers =
+            bed.exec("cp1", &["loginctl", "show-user", "usher-agent", "--property=Linger", "--value"]).await?;
         assert!(!lingers.says("yes"), "{lingers}");
         Ok(())
     });
