@@ -181,3 +181,13 @@ async fn a_control_plane_that_goes_down_before_its_hand_over_stays_cordoned() {
     assert_eq!(site.journal.only(&["cordoned", "stop", "reboot", "pooled"]), ["cp3: cordoned"], "{ended:#?}");
     assert_eq!(site.cordoned(), ["cp3"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_polkit_does_not_let_its_agent_reboot_is_refused_before_anything_is_touched() {
+    let site = TestSite::with_pool().await;
+    site.machine("cp3").systemd.set_can_reboot("challenge");
+    let ended = site.run(reboot(&["cp3"])).await;
+    assert_eq!(ended.exit, Exit::Refused, "{ended:#?}");
+    assert_eq!(ended.summary, "the agent on cp3 may not reboot it");
+    assert!(site.journal.lines().is_empty());
+}

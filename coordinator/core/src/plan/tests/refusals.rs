@@ -162,7 +162,7 @@ fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
                 facts.agent_mut("w1").reboot_refused =
                     Some("login1 would not let the agent reboot (CanReboot: no)".into());
             }),
-            &["the agent on w1 may not reboot it", "CanReboot: no", "50-usher-agent.rules"],
+            &["the agent on w1 may not reboot it", "CanReboot: no", "/usr/share/polkit-1/rules.d"],
         ),
         (
             "a component that is not enabled",
