@@ -15,6 +15,7 @@ use crate::{
     disk::Disk,
     door::{self, Door, Guard, live::Live, tls::TlsError},
     machine::{Machine, Places, bus::Address},
+    metrics::{self, Metrics},
     notify,
     operations::{Operations, store::StoreError},
     service::Service,
@@ -93,6 +94,7 @@ pub struct Agent {
     health: HealthReporter,
     stop: CancellationToken,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
+    metrics: Option<SocketAddr>,
     _tasks: DropGuard,
 }
 
@@ -115,7 +117,7 @@ impl Agent {
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
         let Edges { door, bus, dial, disk, places } = edges;
-        let (listen, limits, reflection) = (config.listen, config.limits, config.reflection);
+        let (listen, limits, reflection, metrics) = (config.listen, config.limits, config.reflection, config.metrics);
         let config = Arc::new(InForce::new(config));
         let live = Live::new(file, Arc::clone(&config), door.has_tls())?;
         for warning in live.warnings() {
@@ -125,11 +127,22 @@ impl Agent {
         let tasks = stop.clone().drop_guard();
         let listener = door.open().map_err(|source| StartError::Listen { address: listen, source })?;
         let address = listener.address();
+        let metrics = match metrics {
+            Some(address) => {
+                Some(metrics::listen(address).await.map_err(|source| StartError::Listen { address, source })?)
+            }
+            None => None,
+        };
         // Configuration and PEM files are the machine's. Without its disk nobody changes them.
         let in_memory = disk.is_memory();
         let machine = Arc::new(Machine::new(config, bus, disk, dial, places));
         let operations = Operations::open(Arc::clone(&machine), stop.clone())?;
 
+        let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = metrics {
+            let (machine, live, operations) = (Arc::clone(&machine), Arc::clone(&live), operations.clone());
+            until(&stop, Metrics { machine, live, operations }.serve(listener));
+        }
         let service = Service::new(machine, Arc::clone(&live), operations.clone());
         let (health, routes) = routes(service, reflection).await?;
         let server = Server::builder()
@@ -148,12 +161,17 @@ impl Agent {
         }
         until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
-        Ok(Self { address, live, health, stop, server: tokio::spawn(server), _tasks: tasks })
+        Ok(Self { address, live, health, stop, server: tokio::spawn(server), metrics: metrics_address, _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The settings that may change while it runs.

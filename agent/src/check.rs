@@ -48,12 +48,14 @@ impl Account {
 
     /// Whether the modes give this user all of `bits` (4 read, 2 write, 1 search).
     fn may(&self, file: &Metadata, bits: u32) -> bool {
-        let mode = match () {
-            () if file.uid() == self.uid => file.mode() >> 6,
-            () if self.groups.contains(&file.gid()) => file.mode() >> 3,
-            () => file.mode(),
+        let shift = if file.uid() == self.uid {
+            6
+        } else if self.groups.contains(&file.gid()) {
+            3
+        } else {
+            0
         };
-        mode & bits == bits
+        (file.mode() >> shift) & bits == bits
     }
 
     /// Why this user cannot use a file in this way, if it cannot.

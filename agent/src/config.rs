@@ -42,6 +42,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Who may call, and in which role.
     pub allow: AllowList,
+    /// Where metrics are served, over plain HTTP. `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Bounds on connections.
     pub limits: Limits,
     /// How long past operations are kept.

@@ -15,6 +15,7 @@ pub mod door;
 mod host;
 pub mod logging;
 pub mod machine;
+mod metrics;
 pub mod notify;
 mod operations;
 mod refusal;

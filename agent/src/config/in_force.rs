@@ -35,6 +35,7 @@ impl InForce {
             bus: before.bus.clone(),
             tls: before.tls.clone(),
             limits: before.limits,
+            metrics: before.metrics,
             // The door has its own.
             allow: before.allow.clone(),
             ..new.clone()
@@ -48,6 +49,7 @@ impl InForce {
             ("bus", new.bus == in_force.bus),
             ("tls", new.tls == in_force.tls),
             ("limits", new.limits == in_force.limits),
+            ("metrics", new.metrics == in_force.metrics),
         ];
         if in_force != *before {
             self.now.store(Arc::new(in_force));

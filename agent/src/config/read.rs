@@ -91,6 +91,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
             )
             .read(allow),
         limits: root.table("limits").says("What callers may cost the agent.").read(limits),
+        metrics: root.table("metrics").says("Metrics for Prometheus: GET /metrics.").read(metrics),
         operations: root.table("operations").says("How long the agent remembers past operations.").read(operations),
         reboots_per_day: root.table("reboot").says("Reboots of the node.").read(|table| {
             table
@@ -159,6 +160,19 @@ fn limits(table: &mut Table<'_>) -> Limits {
             .says("How long a connection may live without a call on it.")
             .or(Duration::from_secs(10 * 60)),
     }
+}
+
+fn metrics(table: &mut Table<'_>) -> Option<SocketAddr> {
+    let listen = table
+        .key("listen", LISTEN)
+        .says("Where metrics are served, over plain HTTP to every process of the machine: a loopback address.")
+        .example("127.0.0.1:7471")
+        .optional("no metrics")?;
+    if !listen.ip().is_loopback() {
+        table.mistake("listen", "must be a loopback address: metrics are served without TLS");
+        return None;
+    }
+    Some(listen)
 }
 
 fn operations(table: &mut Table<'_>) -> Retention {

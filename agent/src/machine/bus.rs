@@ -186,6 +186,11 @@ impl Bus {
         match timeout(within, connection.call_method(Some(service), path, Some(name), method, body)).await {
             Ok(answer) => Ok(answer?),
             Err(_) => {
+                // The daemon counts a call until it is answered or its connection ends. A service that hangs for minutes
+                // would use up what it allows.
+                if !self.signals {
+                    self.current.lock().await.open = None;
+                }
                 Err(BusError::Lost(zbus::Error::Failure(format!("{service} has not answered within {within:?}"))))
             }
         }

@@ -26,6 +26,9 @@ use super::{
 /// How long a look may take in all. The coordinator waits 10 s for a status.
 const LOOK_WITHIN: Duration = Duration::from_secs(4);
 
+/// The unit that the package starts the agent by.
+const OWN_UNIT: &str = "usher-agent.service";
+
 /// A look that took longer is also for those who came while it was under way: something hangs, and would hang again.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -40,12 +43,15 @@ pub(crate) struct Seen {
     pub(crate) shutdowns: Shutdowns,
     /// Why login1 would not let the agent reboot, if it would not.
     pub(crate) reboot_refused: Option<String>,
+    /// In sentences.
     pub(crate) warnings: Vec<String>,
+    /// Whether both have told everything that they were asked.
+    pub(crate) complete: bool,
 }
 
 /// Looks at the machine for statuses, one look at a time.
 ///
-/// Who comes during a look gets the next one, together with all who came meanwhile. So a crowd costs two looks, and a status
+/// A caller that comes during a look gets the next one, together with all who came meanwhile. So a crowd costs two looks, and a status
 /// never shows what was so before it was asked for: an operator may expect the InvocationID that it tells.
 #[derive(Debug)]
 pub(crate) struct Looks {
@@ -91,8 +97,9 @@ impl Looks {
     async fn ask<'a>(&self, units: impl Iterator<Item = &'a String>, deadline: Instant) -> Seen {
         let (systemd, login) = (&self.systemd, &self.login);
         let unit = |name: &'a String| async move { (name, by(deadline, systemd.unit(name)).await) };
-        let (units, booted_at, inhibitors, sessions, shutdowns, can_reboot) = tokio::join!(
+        let (units, own, booted_at, inhibitors, sessions, shutdowns, can_reboot) = tokio::join!(
             join_all(units.map(unit)),
+            by(deadline, systemd.file_state(OWN_UNIT)),
             by(deadline, systemd.booted_at()),
             by(deadline, login.inhibitors()),
             by(deadline, login.user_sessions()),
@@ -107,13 +114,21 @@ impl Looks {
                 Err(error) => systemd_error = Some(error),
             }
         }
+        seen.complete = systemd_error.is_none();
         seen.warnings.extend(systemd_error.map(|error| format!("systemd does not answer: {error}")));
+        // Not of much use to say that it could not be asked: the units say so.
+        if let Some(state) = own.ok().flatten().filter(|state| matches!(state.as_str(), "disabled" | "masked")) {
+            seen.warnings.push(format!(
+                "{OWN_UNIT} is {state}: after a reboot nobody would answer for this node; systemctl enable {OWN_UNIT}"
+            ));
+        }
         let mut warnings = Vec::new();
         seen.inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
         seen.sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
         seen.shutdowns = or_warn(shutdowns, "whether a shutdown is under way or scheduled is unknown", &mut warnings);
         let can_reboot = or_warn(can_reboot.map(Some), "whether login1 would reboot is unknown", &mut warnings);
         seen.reboot_refused = can_reboot.as_deref().and_then(reboot_refused);
+        seen.complete &= warnings.is_empty();
         seen.warnings.extend(warnings);
         seen
     }

@@ -124,6 +124,15 @@ impl Systemd {
         read_unit(name, &unit, service.as_ref())
     }
 
+    /// Whether a unit starts with the machine, as [`Unit::file_state`]. `None` if there is no such unit file.
+    pub(crate) async fn file_state(&self, name: &str) -> Result<Option<String>, BusError> {
+        match self.bus.call(MANAGER, "GetUnitFileState", &name).await {
+            Ok(answer) => Ok(Some(answer.body().deserialize()?)),
+            Err(BusError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Enqueues a job. After an error with [`BusError::outcome_unknown`] systemd may have it anyway.
     pub(crate) async fn start_job(&self, job_type: JobType, unit: &str) -> Result<Job, BusError> {
         // Subscribe first: the job may end before the reply with its path arrives.
@@ -206,4 +215,25 @@ fn hex(bytes: &[u8]) -> String {
 pub(super) fn timestamp(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|microseconds| *microseconds != 0)?;
     Timestamp::from_microsecond(microseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_was_started_too_often_is_told_with_the_command_that_lets_it_start_again() {
+        let unit = |active: &str, sub: &str, result: &str| Unit {
+            name: "a.service".to_owned(),
+            active_state: active.to_owned(),
+            sub_state: sub.to_owned(),
+            result: result.to_owned(),
+            ..Unit::default()
+        };
+        assert_eq!(unit("active", "running", "success").state(), "active (running)");
+        assert_eq!(unit("failed", "failed", "exit-code").state(), "failed (failed, exit-code)");
+        let told = unit("failed", "failed", "start-limit-hit").state();
+        assert!(told.starts_with("failed (failed, start-limit-hit: "), "{told}");
+        assert!(told.contains("systemctl reset-failed a.service && systemctl start a.service"), "{told}");
+    }
 }

@@ -75,6 +75,11 @@ impl Manager {
         Ok(path)
     }
 
+    fn get_unit_file_state(&self, name: &str) -> Result<String, Refused> {
+        let state = self.0.state().units.get(name).map(|unit| unit.file_state.clone());
+        state.ok_or_else(|| Refused::new("org.freedesktop.DBus.Error.FileNotFound", "No such file or directory"))
+    }
+
     async fn restart_unit(
         &self,
         name: &str,

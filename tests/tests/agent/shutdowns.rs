@@ -182,3 +182,15 @@ async fn the_state_of_a_units_file_is_told() {
     rig.systemd.set_unit(UNIT, |unit| unit.file_state = "disabled".to_owned());
     assert_eq!(rig.viewer().await.node().await.units[1].file_state, "disabled");
 }
+
+#[tokio::test]
+async fn an_agent_that_will_not_start_with_the_machine_says_so() {
+    let rig = Rig::new().await;
+    rig.systemd.add_unit("usher-agent.service");
+    let own =
+        |node: usher_proto::v1::Node| node.warnings.into_iter().find(|warning| warning.contains("usher-agent.service"));
+    assert_eq!(own(rig.viewer().await.node().await), None);
+    rig.systemd.set_unit("usher-agent.service", |unit| unit.file_state = "disabled".to_owned());
+    let told = own(rig.viewer().await.node().await).expect("a warning");
+    assert!(told.starts_with("usher-agent.service is disabled: after a reboot nobody would answer"), "{told}");
+}

@@ -69,7 +69,7 @@ const HOUSES: &[House] = &[
             &["config"],
             &["door", "machine"],
             &["check", "operations"],
-            &["notify", "service"],
+            &["metrics", "notify", "service"],
             &["agent", "wait"],
         ],
         against: &[],

@@ -134,6 +134,14 @@ fn a_probes_certificate_and_key_go_together_and_a_name_is_no_loopback() {
 }
 
 #[test]
+fn metrics_are_for_loopback_alone() {
+    let listen = |address: &str| read(&format!("{LEAST}[metrics]\nlisten = '{address}'\n"), "/");
+    assert_eq!(listen("127.0.0.1:7471").unwrap().metrics, "127.0.0.1:7471".parse().ok());
+    assert_eq!(read(LEAST, "/").unwrap().metrics, None);
+    assert!(listen("0.0.0.0:7471").unwrap_err().to_string().contains("must be a loopback address"));
+}
+
+#[test]
 fn a_template_is_no_unit_to_manage() {
     let error = read(&format!("{LEAST}[units.'foo@.service']\n"), "/").unwrap_err().to_string();
     assert!(error.contains("is a template; name an instance of it (example: foo@1.service)"), "{error}");
