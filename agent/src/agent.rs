@@ -7,17 +7,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
-use usher_common::stream::Dial;
+use usher_common::{chain, stream::Dial};
 use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
 
 use crate::{
-    config::Config,
+    config::{Config, InForce},
     disk::Disk,
     door::{self, Door, Guard, live::Live, tls::TlsError},
-    machine::{
-        Machine, Places,
-        bus::{Address, Bus},
-    },
+    machine::{Machine, Places, bus::Address},
+    metrics::{self, Metrics},
     notify,
     operations::Operations,
     service::Service,
@@ -93,6 +91,7 @@ pub struct Agent {
     health: HealthReporter,
     stop: CancellationToken,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
+    metrics: Option<SocketAddr>,
     _tasks: DropGuard,
 }
 
@@ -115,21 +114,32 @@ impl Agent {
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
         let Edges { door, bus, dial, disk, places } = edges;
-        let live = Live::new(file, config.clone(), door.has_tls())?;
+        let (listen, limits, reflection, metrics) = (config.listen, config.limits, config.reflection, config.metrics);
+        let config = Arc::new(InForce::new(config));
+        let live = Live::new(file, Arc::clone(&config), door.has_tls())?;
         for warning in live.warnings() {
             warn!("{warning}");
         }
         let stop = CancellationToken::new();
         let tasks = stop.clone().drop_guard();
-        let listen = |source| StartError::Listen { address: config.listen, source };
-        let listener = door.open().await.map_err(listen)?;
+        let listener = door.open().map_err(|source| StartError::Listen { address: listen, source })?;
         let address = listener.address();
+        let metrics = match metrics {
+            Some(address) => {
+                Some(metrics::listen(address).await.map_err(|source| StartError::Listen { address, source })?)
+            }
+            None => None,
+        };
         // Configuration and PEM files are the machine's. Without its disk nobody changes them.
         let in_memory = disk.is_memory();
-        let (limits, reflection) = (config.limits, config.reflection);
-        let machine = Arc::new(Machine::new(config, Bus::new(bus), disk, dial, places));
+        let machine = Arc::new(Machine::new(config, bus, disk, dial, places));
         let operations = Operations::open(Arc::clone(&machine), stop.clone());
 
+        let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = metrics {
+            let (machine, live, operations) = (Arc::clone(&machine), Arc::clone(&live), operations.clone());
+            until(&stop, Metrics { machine, live, operations }.serve(listener));
+        }
         let service = Service::new(machine, Arc::clone(&live), operations.clone());
         let (health, routes) = routes(service, reflection).await?;
         let server = Server::builder()
@@ -148,7 +158,7 @@ impl Agent {
         }
         until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
-        Ok(Self { address, live, health, stop, server: tokio::spawn(server), _tasks: tasks })
+        Ok(Self { address, live, health, stop, server: tokio::spawn(server), metrics: metrics_address, _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
@@ -156,9 +166,23 @@ impl Agent {
         self.address
     }
 
+    /// Where metrics are served, if they are.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// The settings that may change while it runs.
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// Ends when the agent serves nobody any more although nobody has stopped it, with the reason.
+    pub async fn ended(&mut self) -> String {
+        match (&mut self.server).await {
+            Ok(Ok(())) => "its server has ended".to_owned(),
+            Ok(Err(error)) => chain(&error),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// Stops: accepts no more connections, ends watches, and lets other calls end. A running operation stays recorded as
@@ -202,4 +226,26 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
 /// Runs a task until the agent stops.
 fn until(stop: &CancellationToken, task: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(stop.clone().run_until_cancelled_owned(task));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{caller::Caller, disk::MemoryDisk};
+
+    #[tokio::test]
+    async fn a_server_that_has_ended_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.toml");
+        #[allow(clippy::disallowed_methods)] // the test's own file
+        std::fs::write(&file, "[tls]\ncertificate = 'a'\nkey = 'b'\nclient_ca = 'c'\n").unwrap();
+        let config = Config::load(&file).unwrap();
+        let (_incoming, streams) = tokio::sync::mpsc::unbounded_channel();
+        let door = Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) };
+        let bus = Address::Peer("unix:path=/nonexistent".to_owned());
+        let edges = Edges { door, bus, disk: Disk::Memory(MemoryDisk::default()), ..Edges::of(&config) };
+        let mut agent = Agent::start_on(file, config, edges).await.unwrap();
+        agent.server.abort();
+        assert!(agent.ended().await.contains("cancelled"));
+    }
 }

@@ -3,6 +3,7 @@
 //! Plain data. [`Config::load`] is the only way from a file to it; a file with an unknown key, a missing one or a bad value
 //! gives no configuration at all, but every mistake in it at once.
 
+mod in_force;
 mod read;
 mod url;
 mod values;
@@ -16,6 +17,7 @@ use std::{
 
 use usher_common::config_file::{self, FileError, Record};
 
+pub(crate) use self::in_force::InForce;
 pub use self::url::Url;
 use crate::access::AllowList;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Who may call, and in which role.
     pub allow: AllowList,
+    /// Where metrics are served, over plain HTTP. `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Bounds on connections.
     pub limits: Limits,
     /// How long past operations are kept.
@@ -102,6 +106,10 @@ pub struct Probe {
     pub fallback_url: Option<Url>,
     /// How the server's certificate is checked.
     pub trust: Trust,
+    /// The certificate that the probe shows. Without it and without a token, kube-apiserver calls it `system:anonymous`.
+    pub certificate: Option<ClientCertificate>,
+    /// A file with the bearer token that the probe sends, read again for each question.
+    pub token_file: Option<PathBuf>,
     /// The name that the server's certificate must carry. Default: the URL's host.
     pub server_name: Option<String>,
     /// The status that means healthy. Default 200.
@@ -123,6 +131,15 @@ pub enum Trust {
     Ca(PathBuf),
     /// Not at all. Only on loopback: kube-scheduler and kube-controller-manager make a self-signed certificate at start.
     Nobody,
+}
+
+/// A probe's own certificate. Both files are read again for each question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, followed by its intermediates, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
 }
 
 impl Config {

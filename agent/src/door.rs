@@ -2,13 +2,14 @@
 
 mod connection;
 mod guard;
+mod listen;
 mod listener;
 pub mod live;
 pub mod tls;
 
 use std::{io, net::SocketAddr};
 
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 use usher_common::stream::BoxedStream;
 
 pub(crate) use connection::Peer;
@@ -37,10 +38,10 @@ impl Door {
         !matches!(self, Self::Streams { caller: Some(_), .. })
     }
 
-    #[allow(clippy::disallowed_methods)] // the one place that listens
-    pub(crate) async fn open(self) -> io::Result<Listener> {
+    /// Listens. The runtime must run.
+    pub(crate) fn open(self) -> io::Result<Listener> {
         match self {
-            Self::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),
+            Self::Tcp(address) => listen::listen(address).map(Listener::Tcp),
             Self::Streams { incoming, caller } => Ok(Listener::Streams { incoming, caller }),
         }
     }

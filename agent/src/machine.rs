@@ -5,6 +5,7 @@ mod files;
 pub(crate) mod journal;
 mod kernel;
 pub(crate) mod login;
+pub(crate) mod look;
 pub(crate) mod packages;
 pub(crate) mod probe;
 pub(crate) mod systemd;
@@ -13,14 +14,18 @@ use std::{path::PathBuf, sync::Arc};
 
 pub(crate) use files::Hold;
 
-use bus::Bus;
+use bus::{Address, Bus};
 use journal::Journal;
 use login::Login;
+use look::Looks;
 use packages::Packages;
 use systemd::Systemd;
 use usher_common::stream::Dial;
 
-use crate::{config::Config, disk::Disk};
+use crate::{
+    config::{Config, InForce},
+    disk::Disk,
+};
 
 /// Paths on the machine that no configuration moves; tests use others.
 #[derive(Debug, Clone)]
@@ -49,21 +54,31 @@ impl Default for Places {
 /// Everything the agent can ask of its machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    pub config: Config,
+    /// For operations; statuses have [`Machine::looks`].
     pub systemd: Systemd,
+    /// For operations.
     pub login: Login,
+    pub looks: Looks,
     pub journal: Journal,
     pub packages: Packages,
     pub disk: Disk,
     pub dial: Dial,
+    config: Arc<InForce>,
     places: Places,
 }
 
 impl Machine {
-    /// The machine behind `bus`.
-    pub(crate) fn new(config: Config, bus: Bus, disk: Disk, dial: Dial, places: Places) -> Self {
-        let bus = Arc::new(bus);
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.config.load()
+    }
+
+    /// The machine whose systemd and login1 are at `bus`.
+    pub(crate) fn new(config: Arc<InForce>, bus: Address, disk: Disk, dial: Dial, places: Places) -> Self {
+        let looks = Looks::new(Bus::of_reads(bus.clone()));
+        let bus = Arc::new(Bus::of_operations(bus));
         Self {
+            looks,
             systemd: Systemd::new(Arc::clone(&bus)),
             login: Login::new(bus),
             journal: Journal::new(places.journalctl.clone()),

@@ -5,10 +5,16 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
-use usher_agent::{agent::Agent, arguments::Arguments, config::Config, door::tls::Credentials, logging, notify};
+use usher_agent::{
+    agent::Agent,
+    arguments::{Arguments, Check},
+    check::{self, Account},
+    config::Config,
+    logging, notify, wait,
+};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -25,27 +31,45 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::load(&arguments.config)?;
-    if arguments.check_config {
-        Credentials::load(&config.tls)?;
-        return writeln!(stdout(), "{}: ok", arguments.config.display()).context("cannot write to stdout");
+    if let Some(what) = arguments.check_config {
+        return check_config(&arguments, what);
     }
     logging::init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Before the agent is ready: without a handler, SIGHUP would kill an agent that systemd believes to be running.
     let mut hangup = signal(SignalKind::hangup())?;
-    let agent = Agent::start(arguments.config, config).await?;
+    let config = tokio::select! {
+        biased;
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        config = wait::for_files(&arguments.config) => config?,
+    };
+    let mut agent = Agent::start(arguments.config, config).await?;
     notify::ready();
     loop {
         tokio::select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            // An end of the process is what systemd notices: the runtime still feeds the watchdog.
+            why = agent.ended() => bail!("the agent serves nobody any more: {why}"),
             Some(()) = hangup.recv() => agent.live().reload(),
         }
     }
     notify::stopping();
     agent.stop().await;
     Ok(())
+}
+
+fn check_config(arguments: &Arguments, what: Check) -> anyhow::Result<()> {
+    let file = &arguments.config;
+    let config = Config::load(file)?;
+    if what == Check::Files {
+        let problems = check::files(file, &config, Account::of_agent().as_ref());
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+    }
+    writeln!(stdout(), "{}: ok", file.display()).context("cannot write to stdout")
 }

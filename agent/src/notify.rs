@@ -1,6 +1,6 @@
 //! Notifying systemd: that the agent is ready, what it does, and that it is alive.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{
@@ -17,6 +17,13 @@ const NO_WATCHDOG: Duration = Duration::from_secs(3600);
 /// Tells systemd that the agent answers calls.
 pub fn ready() {
     send(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that the agent is up and waits for a file, and that it is alive. It counts as started: its start must hold
+/// up neither a boot nor the installation of its package.
+pub(crate) fn waiting(missing: &Path) {
+    let status = format!("waiting for {}; nobody is served until it is there", missing.display());
+    send(&[NotifyState::Ready, NotifyState::Status(&status), NotifyState::Watchdog]);
 }
 
 /// Tells systemd that the agent is stopping.

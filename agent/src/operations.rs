@@ -76,7 +76,7 @@ impl Operations {
     /// recorded; the next agent resumes what runs. A directory that cannot be used is no reason not to answer reads: until it can
     /// be, changes are refused and [`Operations::warnings`] says why.
     pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Self {
-        let (store, left) = Store::open(machine.disk.clone(), machine.config.state_directory.clone());
+        let (store, left) = Store::open(machine.disk.clone(), machine.config().state_directory.clone());
         for warning in store.warnings() {
             warn!("{warning}");
         }

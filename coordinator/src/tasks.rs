@@ -29,7 +29,7 @@ pub(crate) async fn restart_unit(
     expected: Option<&str>,
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Task, Problem> {
+) -> Result<Task, NotDone> {
     let begun = match expected {
         Some(invocation_id) => agent.restart_unit(order, unit, invocation_id).await,
         None => agent.start_unit(order, unit).await,
@@ -44,7 +44,7 @@ pub(crate) async fn start_unit(
     unit: &str,
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Task, Problem> {
+) -> Result<Task, NotDone> {
     follow(agent, agent.start_unit(order, unit).await, within, say).await
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn stop_unit(
     (expected, start_again_after): (&str, Duration),
     within: Duration,
     say: impl FnMut(&str) + Send,
-) -> Result<Task, Problem> {
+) -> Result<Task, NotDone> {
     follow(agent, agent.stop_unit(order, unit, expected, Some(start_again_after)).await, within, say).await
 }
 
@@ -67,13 +67,19 @@ async fn follow(
     begun: Result<Task, AgentError>,
     within: Duration,
     mut say: impl FnMut(&str) + Send,
-) -> Result<Task, Problem> {
+) -> Result<Task, NotDone> {
     let id = match begun {
         Ok(operation) => operation.id,
         Err(AgentError::AnswerLost { operation_id, .. }) => operation_id,
-        Err(error) => return Err(error.into()),
+        Err(error) if error.reason() == Some(reason::SHUTTING_DOWN) => {
+            let machine = agent.node();
+            let problem = Problem::from(error)
+                .hint(format!("nothing of its turn was taken back, since it goes down; when it is back: usher uncordon {machine} -r REASON"));
+            return Err(NotDone { problem, goes_down: true });
+        }
+        Err(error) => return Err(Problem::from(error).into()),
     };
-    let ended = agent.follow(&id, within, |step| say(&step.message)).await?;
+    let ended = agent.follow(&id, within, |step| say(&step.message)).await.map_err(Problem::from)?;
     let Some(failure) = &ended.failure else { return Ok(ended) };
     let mut problem = Problem::failed(failure.message.clone());
     if !failure.journal.is_empty() {
@@ -81,7 +87,26 @@ async fn follow(
         problem.details.push(format!("{} {unit}, last lines of its journal:", agent.node()));
         problem.details.extend(failure.journal.iter().map(|line| format!("  {line}")));
     }
-    Err(problem)
+    Err(problem.into())
+}
+
+/// Why a unit was not changed.
+pub(crate) struct NotDone {
+    problem: Problem,
+    /// Somebody else shuts the machine down.
+    pub(crate) goes_down: bool,
+}
+
+impl From<Problem> for NotDone {
+    fn from(problem: Problem) -> Self {
+        Self { problem, goes_down: false }
+    }
+}
+
+impl From<NotDone> for Problem {
+    fn from(not_done: NotDone) -> Self {
+        not_done.problem
+    }
 }
 
 /// Why a machine was not seen to reboot.
@@ -103,6 +128,11 @@ pub(crate) async fn reboot(
     let begun = Instant::now();
     let lost = match agent.reboot(order, before, override_blockers).await {
         Ok(_) => None,
+        // The machine goes down, by somebody else's doing: neither is it to be used again before it is back, nor will the
+        // agent know of a task.
+        Err(error) if error.reason() == Some(reason::SHUTTING_DOWN) => {
+            return agent.await_boot(before, within).await.map_err(|waited| goes_down_already(agent, &error, &waited));
+        }
         Err(error @ AgentError::Refused { .. }) => return Err(NoReboot::NotRebooted(error.into())),
         // The machine may go down nevertheless.
         Err(error) => Some(chain(&error)),
@@ -125,6 +155,13 @@ pub(crate) async fn reboot(
                 .hint(format!("look at the console of {name}")),
         )
     })
+}
+
+fn goes_down_already(agent: &Agent, refusal: &AgentError, waited: &AgentError) -> NoReboot {
+    let name = agent.node();
+    let message = format!("{name} is going down by somebody else's doing, and has not answered with a new boot since");
+    let problem = Problem::new(Kind::Unknown, message).detail(chain(refusal)).detail(chain(waited));
+    NoReboot::InDoubt(problem.hint(format!("look at the console of {name}: it may have been powered off")))
 }
 
 /// Ends when the agent's own word is that the machine does not reboot; never if it does.

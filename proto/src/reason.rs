@@ -39,6 +39,8 @@ pub const OPERATION_ID_REUSED: &str = "OPERATION_ID_REUSED";
 pub const HELD: &str = "HELD";
 /// Blockers forbid the reboot; metadata `blockers` holds their names, one per line. FAILED_PRECONDITION.
 pub const INHIBITED: &str = "INHIBITED";
+/// A shutdown of the node is under way already, by somebody else: it goes down whether or not it is asked. FAILED_PRECONDITION.
+pub const SHUTTING_DOWN: &str = "SHUTTING_DOWN";
 /// The node has used up its reboots for a day. RESOURCE_EXHAUSTED.
 pub const REBOOT_BUDGET: &str = "REBOOT_BUDGET";
 /// No operation with this id is known. NOT_FOUND.

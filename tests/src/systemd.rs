@@ -9,6 +9,7 @@ mod companion;
 mod login;
 mod manager;
 mod objects;
+mod refused;
 mod serve;
 mod state;
 
@@ -27,7 +28,7 @@ use zbus::Connection;
 pub use companion::accompany;
 pub use serve::Listener;
 use state::State;
-pub use state::{FakeUnit, JobOutcome, Reboot};
+pub use state::{Calls, FakeUnit, JobOutcome, Reboot, Service};
 
 /// How many fakes there were: each has InvocationIDs of its own.
 static FAKES: AtomicU32 = AtomicU32::new(0);
@@ -157,6 +158,38 @@ impl FakeSystemd {
         self.change(|state| state.preparing = preparing);
     }
 
+    /// Schedules a shutdown, as `shutdown` does: `poweroff`, `reboot`, `dry-reboot`, …
+    pub fn schedule(&self, kind: &str, at: jiff::Timestamp, message: &str) {
+        let at = u64::try_from(at.as_microsecond()).unwrap_or(0);
+        self.change(|state| state.scheduled = (kind.to_owned(), at, message.to_owned()));
+    }
+
+    /// Lets both services be of this version of systemd. Since 257, login1 respects block inhibitors unless the call says
+    /// to skip them; before, it refuses such a flag.
+    pub fn set_version(&self, version: u32) {
+        self.change(|state| state.version = version);
+    }
+
+    /// Lets a service take calls of its methods and not answer them.
+    pub fn hang(&self, service: Service) {
+        self.change(|state| state.hanging.push(service));
+    }
+
+    /// Lets both services answer again, also what was asked meanwhile.
+    pub fn wake(&self) {
+        self.change(|state| state.hanging.clear());
+    }
+
+    /// Lets the next calls of LoadUnit and for jobs fail as on a bus that has no room for them.
+    pub fn fill_bus(&self, calls: u32) {
+        self.change(|state| state.full = calls);
+    }
+
+    /// The calls so far, and forgets them.
+    pub fn take_calls(&self) -> Calls {
+        std::mem::take(&mut self.state().calls)
+    }
+
     /// How often login1 was told to reboot.
     pub fn reboots(&self) -> usize {
         self.state().reboots
@@ -217,6 +250,24 @@ impl FakeSystemd {
         let changed = change(&mut self.state());
         self.changes.send_modify(|count| *count += 1);
         changed
+    }
+
+    /// Waits while this service hangs.
+    async fn awake(&self, service: Service) {
+        let mut changes = self.changes();
+        while self.state().hanging.contains(&service) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the bus has room for one more call.
+    fn has_room(&self) -> bool {
+        let mut state = self.state();
+        let full = state.full > 0;
+        state.full = state.full.saturating_sub(1);
+        !full
     }
 
     /// Starts the job's clock: after the unit's `takes` the outcome is put into force and everybody is told.

@@ -8,14 +8,19 @@ use usher_common::{
 };
 
 use super::{
-    Config, Limits, Probe, Retention, TlsFiles, Trust, UnitPolicy, Url,
+    ClientCertificate, Config, Limits, Probe, Retention, TlsFiles, Trust, UnitPolicy, Url,
     values::{LISTEN, PATTERN, STATUS, URL},
 };
 use crate::access::{AllowList, Role};
 
-/// Configuration management whose runs the node's status tells of: Puppet's agent, in its two places.
-const LOCK_FILES: [&str; 2] =
-    ["/var/lib/puppet/state/agent_catalog_run.lock", "/var/cache/puppet/state/agent_catalog_run.lock"];
+/// Configuration management of which the node's status tells that it runs, or that somebody has disabled it: Puppet's agent,
+/// in its two places.
+const LOCK_FILES: [&str; 4] = [
+    "/var/lib/puppet/state/agent_catalog_run.lock",
+    "/var/lib/puppet/state/agent_disabled.lock",
+    "/var/cache/puppet/state/agent_catalog_run.lock",
+    "/var/cache/puppet/state/agent_disabled.lock",
+];
 
 /// Above systemd's own default of 90 s for a start or a stop.
 const JOB_TIMEOUT: Duration = Duration::from_secs(120);
@@ -66,7 +71,10 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
             .optional("the system bus"),
         lock_files: root
             .key("lock_files", ListOf(PATH))
-            .says("Lock files of configuration management. The node's status tells which of them exist.")
+            .says(
+                "Lock files of configuration management. The node's status tells which of them exist. Debian's Puppet lets only \
+                 its own group look: a drop-in of the agent's unit with SupplementaryGroups=puppet lets the agent, too.",
+            )
             .or(LOCK_FILES.map(PathBuf::from)),
         tls: root
             .table("tls")
@@ -83,6 +91,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
             )
             .read(allow),
         limits: root.table("limits").says("What callers may cost the agent.").read(limits),
+        metrics: root.table("metrics").says("Metrics for Prometheus: GET /metrics.").read(metrics),
         operations: root.table("operations").says("How long the agent remembers past operations.").read(operations),
         reboots_per_day: root.table("reboot").says("Reboots of the node.").read(|table| {
             table
@@ -153,6 +162,19 @@ fn limits(table: &mut Table<'_>) -> Limits {
     }
 }
 
+fn metrics(table: &mut Table<'_>) -> Option<SocketAddr> {
+    let listen = table
+        .key("listen", LISTEN)
+        .says("Where metrics are served, over plain HTTP to every process of the machine: a loopback address.")
+        .example("127.0.0.1:7471")
+        .optional("no metrics")?;
+    if !listen.ip().is_loopback() {
+        table.mistake("listen", "must be a loopback address: metrics are served without TLS");
+        return None;
+    }
+    Some(listen)
+}
+
 fn operations(table: &mut Table<'_>) -> Retention {
     Retention {
         keep: table
@@ -172,7 +194,9 @@ fn operations(table: &mut Table<'_>) -> Retention {
 }
 
 fn managed_unit(name: &str, table: &mut Table<'_>) -> (String, UnitPolicy) {
-    if unit::check_name(name).is_err() {
+    if unit::check_name(name) == Err(unit::BadName::Template) {
+        table.wrong(format!("is a template; name an instance of it (example: {})", name.replace('@', "@1")));
+    } else if unit::check_name(name).is_err() {
         table.wrong(format!(
             "is no name of a unit that can be managed; write it with its suffix, one of {} (example: kube-scheduler.service)",
             unit::SUFFIXES.join(" ")
@@ -201,9 +225,18 @@ fn probe(table: &mut Table<'_>) -> Option<Probe> {
         .optional("none");
     let loopback = [&url, &fallback_url].into_iter().flatten().all(Url::is_loopback);
     let trust = trust(table, loopback);
+    let certificate = client_certificate(table);
+    let token_file = table
+        .key("token_file", PATH)
+        .says("A file whose first line is the bearer token that the probe sends.")
+        .example("/etc/usher/probe-token")
+        .optional("none");
     let server_name = table
         .key("server_name", TEXT)
-        .says("The name that the server's certificate must carry.")
+        .says(
+            "The name that the server's certificate must carry. kubeadm's apiserver has kubernetes and the node's addresses, but \
+             not 127.0.0.1.",
+        )
         .example("kubernetes")
         .optional("the URL's host");
     let status = table.key("status", STATUS).says("The HTTP status that means healthy.").or(200_u16);
@@ -217,7 +250,19 @@ fn probe(table: &mut Table<'_>) -> Option<Probe> {
             "{successes} answers, one every {interval:?}, cannot come within the deadline of {deadline:?}"
         ));
     }
-    Some(Probe { url: url?, fallback_url, trust: trust?, server_name, status, successes, interval, timeout, deadline })
+    Some(Probe {
+        url: url?,
+        fallback_url,
+        trust: trust?,
+        certificate,
+        token_file,
+        server_name,
+        status,
+        successes,
+        interval,
+        timeout,
+        deadline,
+    })
 }
 
 fn trust(table: &mut Table<'_>, loopback: bool) -> Option<Trust> {
@@ -244,6 +289,33 @@ fn trust(table: &mut Table<'_>, loopback: bool) -> Option<Trust> {
         (None, true) if table.has("ca") => None,
         _ => {
             table.wrong("needs either ca (a PEM file) or, on loopback, verify = false");
+            None
+        }
+    }
+}
+
+fn client_certificate(table: &mut Table<'_>) -> Option<ClientCertificate> {
+    let certificate = table
+        .key("certificate", PATH)
+        .says(
+            "The probe's own certificate, PEM. kube-apiserver with --anonymous-auth=false answers 401 to a probe without a \
+             certificate or a token.",
+        )
+        .example("/etc/usher/probe.pem")
+        .optional("none");
+    let key = table
+        .key("key", PATH)
+        .says("The key of the probe's certificate, PEM.")
+        .example("/etc/usher/probe-key.pem")
+        .optional("none; needed with certificate");
+    match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+        // One that is there but wrong has been reported.
+        (None, Some(_)) if table.has("certificate") => None,
+        (Some(_), None) if table.has("key") => None,
+        _ => {
+            table.wrong("certificate and key go together");
             None
         }
     }

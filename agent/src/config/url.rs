@@ -36,6 +36,6 @@ impl Url {
 
     /// Whether the host is this machine itself. A name is not: it may resolve to anything.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }

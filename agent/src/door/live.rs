@@ -1,4 +1,4 @@
-//! What may change while the agent runs: certificates, the CAs of callers, and the allow-list.
+//! What may change while the agent runs: certificates, the CAs of callers, the allow-list, and most of the configuration.
 //!
 //! The agent reads the files every few seconds and at SIGHUP, and compares their content: modification times would miss a
 //! file rewritten within one tick of the clock, and would take a rewrite with the same text for a change. A file that cannot
@@ -22,7 +22,7 @@ use usher_common::{chain, clock};
 use super::tls::{Credentials, TlsError};
 use crate::{
     access::{AllowList, Role},
-    config::Config,
+    config::{Config, InForce},
 };
 
 /// How often the files are read. Certificates are renewed hours before they expire, but somebody who has edited the
@@ -33,7 +33,8 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Live {
     file: PathBuf,
-    started_with: Config,
+    /// The whole configuration; its allow-list is not used, [`Live::allow`] is.
+    settings: Arc<InForce>,
     /// `None` behind a door without TLS.
     credentials: Option<ArcSwap<Credentials>>,
     allow: ArcSwap<AllowList>,
@@ -44,7 +45,8 @@ pub struct Live {
 
 impl Live {
     /// Reads the PEM files that `config` names, if the door has TLS. `file` is where `config` came from.
-    pub(crate) fn new(file: PathBuf, config: Config, tls: bool) -> Result<Arc<Self>, TlsError> {
+    pub(crate) fn new(file: PathBuf, settings: Arc<InForce>, tls: bool) -> Result<Arc<Self>, TlsError> {
+        let config = settings.load();
         let read_first = digest(&file, &config);
         let credentials = if tls { Some(Credentials::load(&config.tls)?) } else { None };
         Ok(Arc::new(Self {
@@ -53,7 +55,7 @@ impl Live {
             credentials: credentials.map(ArcSwap::from_pointee),
             allow: ArcSwap::from_pointee(config.allow.clone()),
             warnings: ArcSwap::default(),
-            started_with: config,
+            settings,
         }))
     }
 
@@ -77,7 +79,8 @@ impl Live {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
         if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(clock::now())) {
-            let path = self.started_with.tls.certificate.display();
+            let config = self.settings.load();
+            let path = config.tls.certificate.display();
             warnings
                 .push(format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself"));
         }
@@ -89,7 +92,7 @@ impl Live {
 
     /// Reads all files again and puts into force what can be used.
     pub fn reload(&self) {
-        let warnings: Vec<_> = [self.reload_credentials(), self.reload_allow_list()].into_iter().flatten().collect();
+        let warnings: Vec<_> = [self.reload_credentials(), self.reload_config()].into_iter().flatten().collect();
         let before = self.warnings.load();
         for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
             warn!("{warning}");
@@ -99,7 +102,8 @@ impl Live {
 
     fn reload_credentials(&self) -> Option<String> {
         let credentials = self.credentials.as_ref()?;
-        let files = &self.started_with.tls;
+        let config = self.settings.load();
+        let files = &config.tls;
         let kept =
             |reason: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
         match Credentials::load(files) {
@@ -113,22 +117,28 @@ impl Live {
         }
     }
 
-    fn reload_allow_list(&self) -> Option<String> {
-        let mut config = match Config::load(&self.file) {
+    fn reload_config(&self) -> Option<String> {
+        let config = match Config::load(&self.file) {
             Ok(config) => config,
             Err(error) => {
                 let reason = chain(&error).replace('\n', "; ");
                 return Some(format!("the configuration on disk is not in use, the one before stays: {reason}"));
             }
         };
-        let allow = std::mem::replace(&mut config.allow, self.started_with.allow.clone());
-        if allow != **self.allow.load() {
+        if config.allow != **self.allow.load() {
+            let allow = config.allow.clone();
             let (viewers, operators) = (allow.count(Role::Viewer), allow.count(Role::Operator));
             info!(viewers, operators, "the allow-list changed on disk and is in use now");
             self.allow.store(Arc::new(allow));
         }
+        let before = self.settings.load();
+        let fixed = self.settings.replace(config);
+        if *self.settings.load() != *before {
+            info!("the configuration changed on disk and is in use now");
+        }
         let file = self.file.display();
-        (config != self.started_with).then(|| format!("{file} changed beyond [allow]; restart the agent to use it"))
+        let changed = || format!("{file} changed in {}; restart the agent to use that", fixed.join(", "));
+        (!fixed.is_empty()).then(changed)
     }
 
     /// Reloads the files whenever they change. Never returns.
@@ -138,7 +148,7 @@ impl Live {
         let mut seen = self.read_first;
         loop {
             ticks.tick().await;
-            let now = digest(&self.file, &self.started_with);
+            let now = digest(&self.file, &self.settings.load());
             if now != seen {
                 self.reload();
                 seen = now;

@@ -1,6 +1,7 @@
 //! Facts about the machine from files: boot id, hold, lock files, pending reboot, kernels.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -56,7 +57,7 @@ impl Machine {
 
     /// The boot id: it changes with each boot and only then.
     pub(crate) fn boot_id(&self) -> io::Result<String> {
-        let id = self.disk.read(&self.config.boot_id_file)?;
+        let id = self.disk.read(&self.config().boot_id_file)?;
         Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
@@ -70,7 +71,8 @@ impl Machine {
 
     /// The hold, if there is one. A hold file that exists but cannot be read counts.
     pub(crate) fn hold(&self) -> Option<Hold> {
-        let path = &self.config.hold_file;
+        let config = self.config();
+        let path = &config.hold_file;
         let since = match self.disk.modified(path) {
             Ok(since) => since,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -85,13 +87,25 @@ impl Machine {
 
     pub(crate) fn lock_files(&self) -> LockFiles {
         let mut locks = LockFiles::default();
-        for path in &self.config.lock_files {
+        let mut closed = BTreeSet::new();
+        for path in &self.config().lock_files {
             match self.disk.exists(path) {
                 Ok(true) => locks.present.push(path.clone()),
                 Ok(false) => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    closed.extend(path.parent().map(Path::to_owned));
+                }
                 Err(error) => locks.warnings.push(format!("whether {} exists is unknown: {error}", path.display())),
             }
         }
+        // One for a folder: its files share the cause and the cure.
+        locks.warnings.extend(closed.iter().map(|folder| {
+            format!(
+                "the agent may not see the lock_files in {}: give its unit a drop-in with SupplementaryGroups= and the \
+                 folder's group, or set lock_files without them",
+                folder.display()
+            )
+        }));
         locks
     }
 

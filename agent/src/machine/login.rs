@@ -1,45 +1,41 @@
-//! login1 (systemd-logind): reboots, inhibitors, and sessions.
+//! login1 (systemd-logind): reboots, other shutdowns, inhibitors, and sessions.
 
 use std::sync::Arc;
 
 use futures::future::join_all;
-use zbus::{proxy::CacheProperties, zvariant::OwnedObjectPath};
+use jiff::Timestamp;
+use zbus::zvariant::{OwnedObjectPath, Value};
 
-use super::bus::{Bus, BusError};
+use super::{
+    bus::{Bus, BusError, Interface},
+    systemd::timestamp,
+};
+
+const SERVICE: &str = "org.freedesktop.login1";
+
+const MANAGER: Interface<'_> =
+    Interface { service: SERVICE, path: "/org/freedesktop/login1", name: "org.freedesktop.login1.Manager" };
 
 /// The D-Bus error for an object that was removed since login1 listed it.
 const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
 
-/// A list of inhibitors as login1 sends it: what, who, why, mode, uid, pid.
+/// The errors of a login1 that does not know the flags, or has no `RebootWithFlags` at all.
+const WITHOUT_FLAGS: [&str; 2] = ["org.freedesktop.DBus.Error.InvalidArgs", "org.freedesktop.DBus.Error.UnknownMethod"];
+
+/// The error of login1 while a shutdown is under way already.
+const IN_PROGRESS: &str = "org.freedesktop.login1.OperationInProgress";
+
+/// `SD_LOGIND_SKIP_INHIBITORS` of systemd 257 and later.
+const SKIP_INHIBITORS: u64 = 1 << 4;
+
+/// Texts of inhibitors come from any local user; longer ones are cut.
+const TEXT_LIMIT: usize = 200;
+
+/// Inhibitors as login1 sends them: what, who, why, mode, uid, pid.
 type Inhibitors = Vec<(String, String, String, String, u32, u32)>;
 
-#[zbus::proxy(
-    interface = "org.freedesktop.login1.Manager",
-    default_service = "org.freedesktop.login1",
-    default_path = "/org/freedesktop/login1",
-    gen_blocking = false
-)]
-trait Manager {
-    fn reboot(&self, interactive: bool) -> zbus::Result<()>;
-    fn can_reboot(&self) -> zbus::Result<String>;
-    fn list_inhibitors(&self) -> zbus::Result<Inhibitors>;
-    #[allow(clippy::type_complexity)]
-    fn list_sessions(&self) -> zbus::Result<Vec<(String, u32, String, String, OwnedObjectPath)>>;
-    #[zbus(property)]
-    fn preparing_for_shutdown(&self) -> zbus::Result<bool>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.login1.Session",
-    default_service = "org.freedesktop.login1",
-    gen_blocking = false
-)]
-trait Session {
-    #[zbus(property)]
-    fn class(&self) -> zbus::Result<String>;
-    #[zbus(property)]
-    fn state(&self) -> zbus::Result<String>;
-}
+/// Sessions as login1 sends them: id, uid, user, seat, object.
+type Sessions = Vec<(String, u32, String, String, OwnedObjectPath)>;
 
 /// An inhibitor lock on shutdowns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +66,40 @@ pub(crate) struct UserSession {
     pub(crate) uid: u32,
 }
 
+/// Shutdowns of the machine that somebody else has asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shutdowns {
+    /// One is under way, and only inhibitors of the mode `delay` hold it up.
+    pub(crate) under_way: bool,
+    /// The one that is to come, as `shutdown -r +10` asks for it.
+    pub(crate) scheduled: Option<ScheduledShutdown>,
+}
+
+/// A shutdown with a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScheduledShutdown {
+    /// `poweroff`, `reboot`, `halt`, `kexec` or `soft-reboot`.
+    pub(crate) kind: String,
+    /// `None` if login1 gives no time that a calendar has.
+    pub(crate) at: Option<Timestamp>,
+    /// What the one who asked for it tells the users.
+    pub(crate) message: String,
+}
+
+/// Why login1 would not let the agent reboot, by its answer to CanReboot; `None` if it would. An inhibitor is no such
+/// reason: it can be overridden.
+pub(crate) fn reboot_refused(can_reboot: &str) -> Option<String> {
+    // Since systemd 257 an answer may also say that an inhibitor is in the way of what polkit allows.
+    if matches!(can_reboot, "yes" | "inhibited" | "inhibitor-blocked") {
+        return None;
+    }
+    Some(format!(
+        "login1 would not let the agent reboot (CanReboot: {can_reboot}). Is usher's polkit rule installed, and does polkit \
+         read rules.d (0.106 or later)?"
+    ))
+}
+
+/// login1, over one of the agent's connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
     bus: Arc<Bus>,
@@ -80,56 +110,104 @@ impl Login {
         Self { bus }
     }
 
-    async fn manager(&self) -> Result<ManagerProxy<'static>, BusError> {
-        let bus = self.bus.connection().await?;
-        ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build().await.map_err(BusError::Unreachable)
+    /// Reboots the machine. Before systemd 257, login1 ignores inhibitors for a caller with the polkit actions that the agent
+    /// needs; since then only if `skip_inhibitors`. After a [`BusError::Lost`] it may reboot anyway.
+    pub(crate) async fn reboot(&self, skip_inhibitors: bool) -> Result<(), BusError> {
+        let flags = if skip_inhibitors { SKIP_INHIBITORS } else { 0 };
+        match self.bus.call(MANAGER, "RebootWithFlags", &flags).await {
+            Err(error) if WITHOUT_FLAGS.iter().any(|name| error.is_refusal(name)) => {
+                self.bus.call(MANAGER, "Reboot", &false).await?;
+            }
+            answer => _ = answer?,
+        }
+        Ok(())
     }
 
-    /// Reboots the machine, whatever inhibits it: with the polkit actions that the agent needs, login1 ignores inhibitors. After
-    /// a [`BusError::Lost`] it may reboot anyway.
-    pub(crate) async fn reboot(&self) -> Result<(), BusError> {
-        Ok(self.manager().await?.reboot(false).await?)
+    /// Whether this is login1's answer to a request to reboot while the machine goes down already.
+    pub(crate) fn is_in_progress(error: &BusError) -> bool {
+        error.is_refusal(IN_PROGRESS)
     }
 
-    /// Whether login1 would let the agent reboot: `yes`, `no`, `challenge` (it would ask for a password) or `na`.
+    /// Whether login1 would let the agent reboot: see [`reboot_refused`].
     pub(crate) async fn can_reboot(&self) -> Result<String, BusError> {
-        Ok(self.manager().await?.can_reboot().await?)
+        Ok(self.bus.call(MANAGER, "CanReboot", &()).await?.body().deserialize()?)
     }
 
-    /// Whether a shutdown is in progress.
-    pub(crate) async fn is_shutting_down(&self) -> Result<bool, BusError> {
-        Ok(self.manager().await?.preparing_for_shutdown().await?)
+    /// The shutdowns that login1 knows of.
+    pub(crate) async fn shutdowns(&self) -> Result<Shutdowns, BusError> {
+        let manager = self.bus.properties(MANAGER).await?;
+        let (kind, at) = manager.structure("ScheduledShutdown", |scheduled| match scheduled {
+            [Value::Str(kind), Value::U64(at)] => Some((kind.as_str().to_owned(), timestamp(*at))),
+            _ => None,
+        })?;
+        // `shutdown -k` only tells the users.
+        let scheduled = if kind.is_empty() || kind.starts_with("dry-") {
+            None
+        } else {
+            Some(ScheduledShutdown { kind: printable(&kind), at, message: printable(&manager.text("WallMessage")?) })
+        };
+        Ok(Shutdowns { under_way: manager.flag("PreparingForShutdown")?, scheduled })
     }
 
+    /// Inhibitors of a shutdown, in all modes.
     pub(crate) async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
-        let all = self.manager().await?.list_inhibitors().await?;
-        let inhibitors =
-            all.into_iter().map(|(what, who, why, mode, uid, pid)| Inhibitor { what, who, why, mode, uid, pid });
+        let all: Inhibitors = self.bus.call(MANAGER, "ListInhibitors", &()).await?.body().deserialize()?;
+        let inhibitors = all.into_iter().map(|(what, who, why, mode, uid, pid)| Inhibitor {
+            what,
+            who: printable(&who),
+            why: printable(&why),
+            mode,
+            uid,
+            pid,
+        });
         Ok(inhibitors.filter(|inhibitor| inhibitor.what.split(':').any(|what| what == "shutdown")).collect())
     }
 
     /// The sessions of logged-in users: those of the classes `user…`, not those of services and greeters, and not closing
     /// ones, whose user has logged out and only left processes behind.
     pub(crate) async fn user_sessions(&self) -> Result<Vec<UserSession>, BusError> {
-        let bus = self.bus.connection().await?;
-        let sessions = self.manager().await?.list_sessions().await?;
-        let sessions = sessions.into_iter().map(|(id, uid, user, _seat, path)| {
-            let bus = &bus;
-            async move {
-                let session =
-                    SessionProxy::builder(bus).path(path)?.cache_properties(CacheProperties::No).build().await?;
-                let person = session.class().await?.starts_with("user") && session.state().await? != "closing";
-                Ok(person.then_some(UserSession { id, user, uid }))
-            }
+        let sessions: Sessions = self.bus.call(MANAGER, "ListSessions", &()).await?.body().deserialize()?;
+        let sessions = sessions.into_iter().map(|(id, uid, user, _seat, path)| async move {
+            let of = Interface { service: SERVICE, path: path.as_str(), name: "org.freedesktop.login1.Session" };
+            let session = self.bus.properties(of).await?;
+            let person = session.text("Class")?.starts_with("user") && session.text("State")? != "closing";
+            Ok(person.then_some(UserSession { id, user: printable(&user), uid }))
         });
         let mut people = Vec::new();
         for session in join_all(sessions).await {
-            match session.map_err(|error: zbus::Error| BusError::from(error)) {
+            match session {
                 Ok(person) => people.extend(person),
                 Err(BusError::Refused { name, .. }) if name == UNKNOWN_OBJECT => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(people)
+    }
+}
+
+/// A text that another process chose, fit for a terminal and for one line of a list: control characters and those that turn
+/// the direction of writing are replaced.
+fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_other_processes_can_neither_break_a_line_nor_move_a_cursor() {
+        assert_eq!(printable("apt\nuser:bob\u{1b}[2J\u{202e}"), "apt\u{fffd}user:bob\u{fffd}[2J\u{fffd}");
+        assert_eq!(printable("Läuft noch: 日本"), "Läuft noch: 日本");
+        assert_eq!(printable(&"x".repeat(1000)).len(), TEXT_LIMIT);
+    }
+
+    #[test]
+    fn only_polkits_answer_is_a_reason_that_login1_would_refuse_the_agent() {
+        assert!(["yes", "inhibited", "inhibitor-blocked"].into_iter().all(|can| reboot_refused(can).is_none()));
+        for can in ["no", "na", "challenge", "challenge-inhibitor-blocked"] {
+            assert!(reboot_refused(can).unwrap().contains(&format!("CanReboot: {can}")));
+        }
     }
 }

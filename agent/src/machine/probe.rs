@@ -2,10 +2,16 @@
 
 mod trust;
 
-use std::{future::Future, io, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -29,6 +35,9 @@ pub(crate) enum ProbeError {
     /// The CA file of the probe cannot be used.
     #[error("the probe's CA {path} cannot be used: {reason}")]
     Ca { path: PathBuf, reason: String },
+    /// The certificate, key or token of the probe itself cannot be used.
+    #[error("the probe's {path} cannot be used: {reason}")]
+    Login { path: PathBuf, reason: String },
     /// The server name to verify is not a valid name.
     #[error("{name:?} cannot be a certificate's name")]
     Name { name: String, source: InvalidDnsNameError },
@@ -39,7 +48,7 @@ pub(crate) enum ProbeError {
     #[error("{url}")]
     Http { url: String, source: hyper::Error },
     /// A response with another status than the healthy one.
-    #[error("{url} answers {status}{body}")]
+    #[error("{url} answers {status}{body}{}", advice(*status))]
     Status {
         url: String,
         status: StatusCode,
@@ -133,17 +142,19 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let talk = |source| ProbeError::Http { url: url.as_str().to_owned(), source };
     let name = probe.server_name.as_ref().unwrap_or(&url.host);
     let name = ServerName::try_from(name.clone()).map_err(|source| ProbeError::Name { name: name.clone(), source })?;
-    let tls = TlsConnector::from(trust::client_config(&probe.trust)?);
+    let tls = TlsConnector::from(trust::client_config(&probe.trust, probe.certificate.as_ref())?);
     let stream = dial.open(host(url)).await.map_err(connect)?;
     let stream = tls.connect(name, stream).await.map_err(connect)?;
 
     // A new connection for each probe: the previous one may belong to the previous process.
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
-    let request = Request::get(&url.path)
+    let mut request = Request::get(&url.path)
         .header(header::HOST, host(url))
-        .header(header::USER_AGENT, concat!("usher-agent/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new());
-    let Ok(request) = request else {
+        .header(header::USER_AGENT, concat!("usher-agent/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = &probe.token_file {
+        request = request.header(header::AUTHORIZATION, bearer(path)?);
+    }
+    let Ok(request) = request.body(Empty::<Bytes>::new()) else {
         return Err(connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL makes no HTTP request")));
     };
     // Dropped with this future, so that a probe that times out leaves no connection behind.
@@ -152,6 +163,33 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let status = answer.status();
     let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await;
     Ok((status, body.map(|body| excerpt(&body.to_bytes())).unwrap_or_default()))
+}
+
+#[allow(clippy::disallowed_methods)] // as the probe's certificates, the token is always the machine's
+fn bearer(path: &Path) -> Result<HeaderValue, ProbeError> {
+    let bad = |reason: String| ProbeError::Login { path: path.to_owned(), reason };
+    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.is_empty() {
+        return Err(bad("its first line is empty".to_owned()));
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| bad(error.to_string()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What a status that has nothing to do with the unit's health says about the configuration.
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            "; it wants to know who asks: set certificate and key, or token_file, of the probe (its server answers nobody \
+             anonymous)"
+        }
+        StatusCode::FORBIDDEN => {
+            "; who asks may not see it: give the probe's user the right, or set certificate and key"
+        }
+        _ => "",
+    }
 }
 
 fn host(url: &Url) -> String {

@@ -8,15 +8,26 @@ mod job;
 use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use systemd_zbus::{ManagerProxy, Mode, ServiceProxy, UnitProxy};
+use systemd_zbus::ManagerProxy;
 use tokio::try_join;
 use usher_common::unit;
-use zbus::{Connection, proxy::CacheProperties, zvariant::OwnedObjectPath};
+use zbus::zvariant::{OwnedObjectPath, Value};
 
 pub(crate) use job::Job;
 
-use super::bus::{Bus, BusError};
+use super::bus::{Bus, BusError, Interface, Properties};
 use job::Ends;
+
+const SERVICE: &str = "org.freedesktop.systemd1";
+
+const MANAGER: Interface<'_> =
+    Interface { service: SERVICE, path: "/org/freedesktop/systemd1", name: "org.freedesktop.systemd1.Manager" };
+
+/// The result of a unit that was started too often.
+const START_LIMIT_HIT: &str = "start-limit-hit";
+
+/// How a job treats other jobs of its unit: it takes their place.
+const REPLACE: &str = "replace";
 
 /// A unit's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +51,8 @@ pub(crate) struct Unit {
     pub(crate) result: String,
     /// The unit file has changed since systemd read it.
     pub(crate) needs_daemon_reload: bool,
+    /// Whether it starts with the machine: `enabled`, `disabled`, `masked`, `static`, … Empty if it has no unit file.
+    pub(crate) file_state: String,
     /// The program of its first ExecStart, as the unit file names it.
     pub(crate) program: Option<PathBuf>,
     /// The object path of the job that is queued or running for it.
@@ -56,11 +69,18 @@ impl Unit {
         matches!(self.active_state.as_str(), "inactive" | "failed")
     }
 
-    /// The state for people: `active (running)`, `failed (failed, exit-code)`.
+    /// The state for people: `active (running)`, `failed (failed, exit-code)`. For a unit that systemd does not start any
+    /// more it also says what a person has to do: polkit has no action for that alone, so the agent may not.
     pub(crate) fn state(&self) -> String {
-        let result =
-            if matches!(self.result.as_str(), "" | "success") { String::new() } else { format!(", {}", self.result) };
-        format!("{} ({}{result})", self.active_state, self.sub_state)
+        let Self { name, active_state, sub_state, result, .. } = self;
+        match result.as_str() {
+            "" | "success" => format!("{active_state} ({sub_state})"),
+            START_LIMIT_HIT if !self.is_active() => format!(
+                "{active_state} ({sub_state}, {result}: it was started too often for its StartLimitBurst=; to let it start \
+                 again: systemctl reset-failed {name} && systemctl start {name})"
+            ),
+            _ => format!("{active_state} ({sub_state}, {result})"),
+        }
     }
 }
 
@@ -72,6 +92,7 @@ pub(crate) enum JobType {
     Start,
 }
 
+/// systemd, over one of the agent's connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Systemd {
     bus: Arc<Bus>,
@@ -83,80 +104,97 @@ impl Systemd {
     }
 
     /// A unit's state. One that systemd does not know has the load state `not-found`.
+    ///
+    /// Three calls: with one for each property, a few statuses at once would exhaust what the bus allows a connection.
     pub(crate) async fn unit(&self, name: &str) -> Result<Unit, BusError> {
-        let bus = self.bus.connection().await?;
-        let path = ManagerProxy::new(&bus).await?.load_unit(name).await?;
-        read_unit(&bus, path, name).await.map_err(BusError::from)
+        let path: OwnedObjectPath = self.bus.call(MANAGER, "LoadUnit", &name).await?.body().deserialize()?;
+        let of = |name| Interface { service: SERVICE, path: path.as_str(), name };
+        let service = async {
+            if !name.ends_with(".service") {
+                return Ok(None);
+            }
+            self.bus.properties(of("org.freedesktop.systemd1.Service")).await.map(Some)
+        };
+        let (unit, service) = try_join!(self.bus.properties(of("org.freedesktop.systemd1.Unit")), service)?;
+        read_unit(name, &unit, service.as_ref())
+    }
+
+    /// Whether a unit starts with the machine, as [`Unit::file_state`]. `None` if there is no such unit file.
+    pub(crate) async fn file_state(&self, name: &str) -> Result<Option<String>, BusError> {
+        match self.bus.call(MANAGER, "GetUnitFileState", &name).await {
+            Ok(answer) => Ok(Some(answer.body().deserialize()?)),
+            Err(BusError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Enqueues a job. After an error with [`BusError::outcome_unknown`] systemd may have it anyway.
     pub(crate) async fn start_job(&self, job_type: JobType, unit: &str) -> Result<Job, BusError> {
-        let bus = self.bus.connection().await?;
-        let manager = ManagerProxy::new(&bus).await.map_err(BusError::Unreachable)?;
         // Subscribe first: the job may end before the reply with its path arrives.
-        let ends = Ends::of_jobs(&manager).await.map_err(BusError::Unreachable)?;
-        let path = match job_type {
-            JobType::Restart => manager.restart_unit(unit, Mode::Replace).await,
-            JobType::Stop => manager.stop_unit(unit, Mode::Replace).await,
-            JobType::Start => manager.start_unit(unit, Mode::Replace).await,
-        }?;
+        let ends = self.ends_of_jobs().await?;
+        let method = match job_type {
+            JobType::Restart => "RestartUnit",
+            JobType::Stop => "StopUnit",
+            JobType::Start => "StartUnit",
+        };
+        let path: OwnedObjectPath = self.bus.call(MANAGER, method, &(unit, REPLACE)).await?.body().deserialize()?;
         Ok(Job::new(path.to_string(), ends))
     }
 
     /// The unit's current job, regardless of who enqueued it.
     pub(crate) async fn current_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
-        let bus = self.bus.connection().await?;
-        let ends = Ends::of_jobs(&ManagerProxy::new(&bus).await?).await?;
+        let ends = self.ends_of_jobs().await?;
         Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
     }
 
     /// When this boot's user space started, as systemd recorded it. In a container the uptime would be the host's.
     pub(crate) async fn booted_at(&self) -> Result<Option<Timestamp>, BusError> {
+        let get = Interface { name: "org.freedesktop.DBus.Properties", ..MANAGER };
+        let answer = self.bus.call(get, "Get", &(MANAGER.name, "UserspaceTimestamp")).await?;
+        match answer.body().deserialize::<Value<'_>>()? {
+            Value::U64(at) => Ok(timestamp(at)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Subscribes to the ends of jobs. After an error nothing was asked of systemd yet.
+    async fn ends_of_jobs(&self) -> Result<Ends, BusError> {
         let bus = self.bus.connection().await?;
-        let manager = ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build().await?;
-        Ok(timestamp(manager.userspace_timestamp().await?))
+        let manager = ManagerProxy::new(&bus).await.map_err(BusError::Unreachable)?;
+        Ends::of_jobs(&manager).await.map_err(BusError::Unreachable)
     }
 }
 
-/// A command of a service: program, arguments, whether its failure is ignored; then times, process and result of its last run.
-type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
-
-async fn read_unit(bus: &Connection, path: OwnedObjectPath, name: &str) -> zbus::Result<Unit> {
-    let unit = UnitProxy::builder(bus).path(path.clone())?.cache_properties(CacheProperties::No).build().await?;
-    let text = |property: &'static str| unit.inner().get_property::<String>(property);
-    let service = async {
-        if !name.ends_with(".service") {
-            return Ok((0, 0, String::new(), Vec::new()));
-        }
-        let service = ServiceProxy::builder(bus).path(path)?.cache_properties(CacheProperties::No).build().await?;
-        let commands = service.inner().get_property::<Vec<ExecCommand>>("ExecStart");
-        try_join!(service.n_restarts(), service.main_pid(), service.result(), commands)
-    };
-    let (load_state, active_state, sub_state, invocation_id, active_since, needs_daemon_reload, job, service) = try_join!(
-        text("LoadState"),
-        text("ActiveState"),
-        text("SubState"),
-        unit.inner().get_property::<Vec<u8>>("InvocationID"),
-        unit.active_enter_timestamp(),
-        unit.need_daemon_reload(),
-        unit.inner().get_property::<(u32, OwnedObjectPath)>("Job"),
-        service,
-    )?;
-    let (restarts, main_pid, result, commands) = service;
+fn read_unit(name: &str, unit: &Properties, service: Option<&Properties>) -> Result<Unit, BusError> {
+    let (mut restarts, mut main_pid, mut result, mut program) = (0, 0, String::new(), None);
+    if let Some(service) = service {
+        (restarts, main_pid) = (service.number("NRestarts")?, service.number("MainPID")?);
+        result = service.text("Result")?;
+        program = service.first("ExecStart", |command| match command.first()? {
+            Value::Str(program) => Some(PathBuf::from(program.as_str())),
+            _ => None,
+        })?;
+    }
+    // systemd returns number 0 and the path "/" for no job.
+    let job = unit.structure("Job", |job| match job {
+        [Value::U32(0), _] => Some(None),
+        [Value::U32(_), Value::ObjectPath(path)] => Some(Some(path.as_str().to_owned())),
+        _ => None,
+    })?;
     Ok(Unit {
         name: name.to_owned(),
-        load_state,
-        active_state,
-        sub_state,
-        invocation_id: hex(&invocation_id),
+        load_state: unit.text("LoadState")?,
+        active_state: unit.text("ActiveState")?,
+        sub_state: unit.text("SubState")?,
+        invocation_id: hex(&unit.bytes("InvocationID")?),
         restarts,
         main_pid,
-        active_since: timestamp(active_since),
+        active_since: timestamp(unit.microseconds("ActiveEnterTimestamp")?),
         result,
-        needs_daemon_reload,
-        program: commands.into_iter().next().map(|command| command.0.into()),
-        // systemd returns number 0 and the path "/" for no job.
-        job: (job.0 != 0).then(|| job.1.to_string()),
+        needs_daemon_reload: unit.flag("NeedDaemonReload")?,
+        file_state: unit.text("UnitFileState")?,
+        program,
+        job,
     })
 }
 
@@ -168,8 +206,29 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// systemd counts microseconds since 1970; 0 means never.
-fn timestamp(microseconds: u64) -> Option<Timestamp> {
+/// systemd and login1 count microseconds since 1970; 0 means never.
+pub(super) fn timestamp(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|microseconds| *microseconds != 0)?;
     Timestamp::from_microsecond(microseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_was_started_too_often_is_told_with_the_command_that_lets_it_start_again() {
+        let unit = |active: &str, sub: &str, result: &str| Unit {
+            name: "a.service".to_owned(),
+            active_state: active.to_owned(),
+            sub_state: sub.to_owned(),
+            result: result.to_owned(),
+            ..Unit::default()
+        };
+        assert_eq!(unit("active", "running", "success").state(), "active (running)");
+        assert_eq!(unit("failed", "failed", "exit-code").state(), "failed (failed, exit-code)");
+        let told = unit("failed", "failed", "start-limit-hit").state();
+        assert!(told.starts_with("failed (failed, start-limit-hit: "), "{told}");
+        assert!(told.contains("systemctl reset-failed a.service && systemctl start a.service"), "{told}");
+    }
 }

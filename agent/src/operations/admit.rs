@@ -3,7 +3,7 @@
 mod epoch;
 mod request;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
@@ -14,10 +14,9 @@ pub(crate) use request::Request;
 pub(super) use request::check_order;
 
 use super::{
-    Operations,
-    blockers::blockers,
-    expected,
+    Operations, expected,
     moment::Moment,
+    reboot,
     record::{Change, Evidence, Operation},
     run::Begin,
     stopping,
@@ -97,6 +96,7 @@ impl Operations {
         }
         self.check_nothing_runs()?;
         self.check_hold(change).await?;
+        reboot::not_shutting_down(&self.inner.machine, change).await?;
         if !owed && !order.dry_run {
             self.record_epoch(order.epoch).await?;
         }
@@ -128,15 +128,15 @@ impl Operations {
 
     /// Refuses a call that has reached another node than it was meant for.
     pub(super) fn check_node(&self, meant: &str) -> Result<(), Refusal> {
-        let (node, host) = (&self.inner.machine.config.node, host::name());
-        if meant.is_empty() || is_same_host(meant, node) || is_same_host(meant, &host) {
+        let (node, host) = (self.inner.machine.config().node.clone(), host::name());
+        if meant.is_empty() || is_same_host(meant, &node) || is_same_host(meant, &host) {
             return Ok(());
         }
         let message = format!(
             "the call is meant for {meant}, but this is {node} (host name {host}). Look at the address under which \
              {meant} is called, or, if it is the same machine, at node in this agent's configuration"
         );
-        Err(Refusal::new(reason::WRONG_NODE, message).with("node", node.clone()))
+        Err(Refusal::new(reason::WRONG_NODE, message).with("node", node))
     }
 
     /// Refuses what could not be stored anyway, and first stores what could not be stored before: in `running.json` there is room
@@ -156,7 +156,8 @@ impl Operations {
     }
 
     fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
-        let units = &self.inner.machine.config.units;
+        let config = self.inner.machine.config();
+        let units = &config.units;
         let Some(unit) = change.unit().filter(|unit| !units.contains_key(*unit)) else { return Ok(()) };
         let allowed: Vec<_> = units.keys().map(String::as_str).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
@@ -174,15 +175,7 @@ impl Operations {
 
     /// A hold forbids everything but a start, so that a stopped unit can always be started.
     async fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        if matches!(change, Change::StartUnit { .. }) {
-            return Ok(());
-        }
-        let machine = Arc::clone(&self.inner.machine);
-        let held = self.inner.machine.disk.run(move || machine.hold()).await.ok_or_else(stopping)?;
-        let Some(hold) = held else { return Ok(()) };
-        let (line, path) = (hold.first_line().to_owned(), hold.path.display());
-        let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
-        Err(Refusal::new(reason::HELD, message).with("hold", line))
+        if matches!(change, Change::StartUnit { .. }) { Ok(()) } else { reboot::not_held(&self.inner.machine).await }
     }
 
     async fn check_unit(&self, change: &Change, owed: bool) -> Result<Evidence, Refusal> {
@@ -198,11 +191,8 @@ impl Operations {
         expected: &str,
         overridden: &BTreeSet<String>,
     ) -> Result<Evidence, Refusal> {
-        if boot_id != expected {
-            let message = format!("the node's boot id is {boot_id}, not {expected}: it has been rebooted since");
-            return Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id));
-        }
-        let allowed = self.inner.machine.config.reboots_per_day;
+        reboot::same_boot(boot_id, expected)?;
+        let allowed = self.inner.machine.config().reboots_per_day;
         let used = self.reboots_within_a_day().map_err(|why| {
             let message = format!("how often the node was rebooted is unknown, so it is not rebooted: {why}");
             Refusal::new(reason::REBOOT_BUDGET, message)
@@ -214,24 +204,7 @@ impl Operations {
             );
             return Err(Refusal::new(reason::REBOOT_BUDGET, message));
         }
-        let login = &self.inner.machine.login;
-        let asked = async { Ok((login.inhibitors().await?, login.user_sessions().await?, login.can_reboot().await?)) };
-        let (inhibitors, sessions, can) = asked.await.map_err(|error: BusError| unavailable("login1", &error))?;
-        let mut blockers = blockers(&inhibitors, &sessions);
-        blockers.retain(|blocker| !overridden.contains(&blocker.name));
-        if !blockers.is_empty() {
-            let names: BTreeSet<_> = blockers.iter().map(|blocker| blocker.name.as_str()).collect();
-            let names: Vec<_> = names.into_iter().collect();
-            let messages: Vec<_> = blockers.iter().map(|blocker| blocker.message.as_str()).collect();
-            let message =
-                format!("{}. Wait for them, or override them by name: {}", messages.join("; "), names.join(", "));
-            return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));
-        }
-        if can != "yes" {
-            let message =
-                format!("login1 would not let the agent reboot (CanReboot: {can}). Is usher's polkit rule installed?");
-            return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
-        }
+        reboot::nothing_forbids(&self.inner.machine, overridden).await?;
         Ok(Evidence { boot_id_before: boot_id.to_owned(), ..Evidence::default() })
     }
 

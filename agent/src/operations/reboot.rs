@@ -1,14 +1,19 @@
-//! Rebooting: record it, answer the caller, ask login1, and find out after the boot what became of it.
+//! Rebooting: record it, answer the caller, look again, ask login1, and find out after the boot what became of it.
+
+mod forbidden;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use usher_common::chain;
 
+pub(super) use forbidden::{not_held, not_shutting_down, nothing_forbids, same_boot};
+
 use super::{
-    record::{Failure, FailureKind, Progress},
+    record::{Change, Failure, FailureKind, Progress},
     run::{Begin, Outcome, Run, failure},
 };
+use crate::{machine::login::Login, refusal::Refusal};
 
 /// The delay between the answer to the caller and the request to login1, for the answer to leave the machine.
 const ANSWER_FIRST: Duration = Duration::from_millis(200);
@@ -19,6 +24,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the same boot may continue without a shutdown in progress. logind starts one within a second, and reports it as
 /// in progress while delay inhibitors (kubelet's graceful shutdown among them) hold it up.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The step of a reboot that another shutdown has overtaken. Whether that is a reboot as well, the boot id will tell.
+const WAITS_FOR_OTHER: &str = "another shutdown of the node is under way already; waiting for what comes of it";
 
 pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
     match (begin, run.operation().progress) {
@@ -47,8 +55,22 @@ async fn ask(run: &Run) -> Outcome {
         let message = format!("the reboot could not be recorded, so it was not asked for: {}", chain(&error));
         return Err(failure(FailureKind::Interrupted, message));
     }
-    let message = match run.machine.login.reboot().await {
+    let skip_inhibitors = match look_again(run).await {
+        Ok(LastLook::Clear { skip_inhibitors }) => skip_inhibitors,
+        Ok(LastLook::GoesDownAlready) => {
+            run.record(|operation| operation.step("reboot", WAITS_FOR_OTHER)).await;
+            return Ok(());
+        }
+        Err(refusal) => {
+            // login1 was not asked, so this is none of the day's reboots.
+            run.record(|operation| operation.progress = Progress::Accepted).await;
+            let message = format!("nothing happened, login1 was not asked to reboot: {refusal} ({})", refusal.reason);
+            return Err(failure(FailureKind::Interrupted, message));
+        }
+    };
+    let message = match run.machine.login.reboot(skip_inhibitors).await {
         Ok(()) => "login1 has taken the request".to_owned(),
+        Err(error) if Login::is_in_progress(&error) => WAITS_FOR_OTHER.to_owned(),
         Err(error) if error.outcome_unknown() => {
             format!("login1's answer was lost ({}); it may be rebooting anyway", chain(&error))
         }
@@ -59,6 +81,33 @@ async fn ask(run: &Run) -> Outcome {
     };
     run.record(|operation| operation.step("reboot", message)).await;
     Ok(())
+}
+
+/// What the machine is like right before login1 is asked.
+enum LastLook {
+    /// Nothing forbids the reboot that was not overridden.
+    Clear {
+        /// An inhibitor is among what was overridden.
+        skip_inhibitors: bool,
+    },
+    /// Somebody else's shutdown is under way.
+    GoesDownAlready,
+}
+
+/// Looks again at everything that forbids a reboot: the disk, or the bus, may have taken its time since the admission, and
+/// polkit lets the agent ignore all of it, so nobody looks after this.
+async fn look_again(run: &Run) -> Result<LastLook, Refusal> {
+    let operation = run.operation();
+    let Change::RebootNode { expected_boot_id, override_blockers } = &operation.change else {
+        return Ok(LastLook::Clear { skip_inhibitors: false });
+    };
+    if not_shutting_down(&run.machine, &operation.change).await.is_err() {
+        return Ok(LastLook::GoesDownAlready);
+    }
+    not_held(&run.machine).await?;
+    same_boot(&forbidden::boot_id(&run.machine)?, expected_boot_id)?;
+    let overridden = nothing_forbids(&run.machine, override_blockers).await?;
+    Ok(LastLook::Clear { skip_inhibitors: overridden.inhibitors })
 }
 
 /// Waits for this boot, and the agent with it, to end; or finds that another boot has started.
@@ -74,7 +123,7 @@ async fn until_booted(run: &Run) -> Outcome {
             return Ok(());
         }
         // An error proves nothing: in a shutdown login1 may stop before the agent.
-        if run.machine.login.is_shutting_down().await.unwrap_or(false) {
+        if run.machine.login.shutdowns().await.is_ok_and(|shutdowns| shutdowns.under_way) {
             idle_since = Instant::now();
         }
         if idle_since.elapsed() >= SHUTDOWN_WITHIN {

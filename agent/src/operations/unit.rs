@@ -53,7 +53,7 @@ pub(super) async fn run(run: &Run, begin: Begin) -> Outcome {
         // A reboot is not a change of a unit.
         Change::RebootNode { .. } => return Ok(()),
     };
-    let policy = run.machine.config.units.get(&unit).cloned().unwrap_or(UNCONFIGURED);
+    let policy = run.machine.config().units.get(&unit).cloned().unwrap_or(UNCONFIGURED);
     let (change, before) = (operation.change.clone(), operation.evidence.invocation_id_before.clone());
     let work = Work { run, change, unit, job_type, before, policy };
     match begin {

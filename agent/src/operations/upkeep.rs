@@ -45,7 +45,7 @@ impl Operations {
 
     /// Forgets what is too old or too much.
     pub(super) async fn prune(&self) {
-        let retention = self.inner.machine.config.operations;
+        let retention = self.inner.machine.config().operations;
         if let Err(error) = self.inner.store.prune(clock::now(), retention).await {
             warn!("old operations cannot be removed: {}", chain(&error));
         }

@@ -6,7 +6,7 @@ use usher_proto::v1;
 use crate::{
     machine::{
         Hold,
-        login::{Inhibitor, UserSession},
+        login::{Inhibitor, ScheduledShutdown, UserSession},
         packages::Package,
         systemd::Unit,
     },
@@ -98,6 +98,7 @@ pub(super) fn unit(unit: Unit, probe_url: String, package: Option<Package>, prog
         package,
         package_version,
         program_replaced,
+        file_state: unit.file_state,
     }
 }
 
@@ -111,11 +112,17 @@ pub(super) fn session(session: UserSession) -> v1::Session {
     v1::Session { id, user, uid }
 }
 
+pub(super) fn scheduled_shutdown(shutdown: ScheduledShutdown) -> v1::ScheduledShutdown {
+    let ScheduledShutdown { kind, at, message } = shutdown;
+    v1::ScheduledShutdown { kind, at: at.map(timestamp), message }
+}
+
 pub(super) fn blocker(blocker: Blocker) -> v1::Blocker {
     let Blocker { name, kind, message } = blocker;
     let kind = match kind {
         BlockerKind::Inhibitor => v1::BlockerKind::Inhibitor,
         BlockerKind::User => v1::BlockerKind::User,
+        BlockerKind::ScheduledShutdown => v1::BlockerKind::ScheduledShutdown,
     };
     v1::Blocker { name, kind: kind.into(), message }
 }

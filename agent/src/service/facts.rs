@@ -53,7 +53,7 @@ impl Facts {
     /// What is known while the disk does not answer: what the kernel tells, and that there may be a hold.
     pub(super) fn of_a_silent_disk(machine: &Machine, units: &[Unit]) -> Self {
         let (path, text) =
-            (machine.config.hold_file.clone(), "(it cannot be read: the disk does not answer)".to_owned());
+            (machine.config().hold_file.clone(), "(it cannot be read: the disk does not answer)".to_owned());
         Self {
             boot_id: machine.boot_id().unwrap_or_default(),
             kernel_running: machine.kernel_running(),

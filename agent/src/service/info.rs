@@ -2,20 +2,19 @@
 
 use std::{pin::Pin, time::Duration};
 
-use futures::future::join_all;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
-use usher_common::{chain, clock};
+use usher_common::clock;
 use usher_proto::v1::{self, node_info_server::NodeInfo};
 
 use super::{Service, convert, facts::Facts};
 use crate::{
     host,
-    machine::{bus::BusError, systemd::Unit},
+    machine::systemd::Unit,
     operations::{blockers, record::Operation, stopping},
 };
 
@@ -103,29 +102,15 @@ async fn send_states(
 impl Service {
     /// The whole status. What cannot be read becomes a warning.
     async fn node(&self) -> v1::Node {
-        let (machine, config) = (&self.machine, &self.machine.config);
+        let (machine, config) = (&self.machine, self.machine.config());
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
 
-        let (units, booted_at, inhibitors, sessions) = tokio::join!(
-            join_all(config.units.keys().map(|name| machine.systemd.unit(name))),
-            machine.systemd.booted_at(),
-            machine.login.inhibitors(),
-            machine.login.user_sessions(),
-        );
-        let programs = units.iter().flatten().filter_map(|unit| unit.program.clone()).collect();
-        let mut systemd_error = None;
-        let units: Vec<_> = config
-            .units
-            .keys()
-            .zip(units)
-            .map(|(name, unit)| {
-                unit.unwrap_or_else(|error| {
-                    systemd_error = Some(chain(&error));
-                    Unit { name: name.clone(), ..Unit::default() }
-                })
-            })
-            .collect();
+        let seen = machine.looks.look(config.units.keys()).await;
+        let programs = seen.units.values().filter_map(|unit| unit.program.clone()).collect();
+        let unread = |name: &String| Unit { name: name.clone(), ..Unit::default() };
+        let units: Vec<_> =
+            config.units.keys().map(|name| seen.units.get(name).cloned().unwrap_or_else(|| unread(name))).collect();
         let (packages, facts) =
             tokio::join!(machine.packages.of(programs), timeout(FILES_WITHIN, Facts::read(machine, &units)));
         let facts = facts.ok().flatten().unwrap_or_else(|| Facts::of_a_silent_disk(machine, &units));
@@ -138,10 +123,8 @@ impl Service {
             convert::unit(unit, probe_url, package, *replaced)
         });
         let units = units.collect();
-        warnings.extend(systemd_error.map(|message| format!("systemd does not answer: {message}")));
-        let inhibitors = or_warn(inhibitors, "inhibitors of a shutdown are unknown", &mut warnings);
-        let sessions = or_warn(sessions, "who is logged in is unknown", &mut warnings);
-        let blockers = blockers(&inhibitors, &sessions);
+        warnings.extend(seen.warnings.iter().cloned());
+        let blockers = blockers(&seen.inhibitors, &seen.sessions, seen.shutdowns.scheduled.as_ref());
         warnings.extend(facts.warnings);
         let reboots = match self.operations.reboots_within_a_day() {
             Ok(used) => u32::try_from(used).unwrap_or(u32::MAX),
@@ -153,13 +136,13 @@ impl Service {
             hostname: host::name(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: facts.boot_id,
-            booted_at: booted_at.ok().flatten().map(convert::timestamp),
+            booted_at: seen.booted_at.map(convert::timestamp),
             kernel_running: facts.kernel_running,
             kernel_installed: facts.kernel_installed,
             reboot_required: Some(facts.reboot_required),
             units,
-            inhibitors: inhibitors.into_iter().map(convert::inhibitor).collect(),
-            sessions: sessions.into_iter().map(convert::session).collect(),
+            inhibitors: seen.inhibitors.iter().cloned().map(convert::inhibitor).collect(),
+            sessions: seen.sessions.iter().cloned().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: facts.lock_files,
             hold: facts.hold.map(convert::hold),
@@ -169,13 +152,8 @@ impl Service {
             current_operation: self.operations.running().map(convert::operation),
             now: Some(convert::timestamp(clock::now())),
             warnings,
+            scheduled_shutdown: seen.shutdowns.scheduled.clone().map(convert::scheduled_shutdown),
+            reboot_refused: seen.reboot_refused.clone().unwrap_or_default(),
         }
     }
-}
-
-fn or_warn<T: Default>(answer: Result<T, BusError>, message: &str, warnings: &mut Vec<String>) -> T {
-    answer.unwrap_or_else(|error| {
-        warnings.push(format!("{message}: {}", chain(&error)));
-        T::default()
-    })
 }

@@ -7,8 +7,8 @@ use prost_types as wire;
 use usher_proto::v1;
 
 use usher_core::facts::agent::{
-    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget, Session,
-    Task, TaskKind, TaskState, TaskStep, UnitStatus,
+    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
+    ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
 };
 
 /// A message of the contract that stands for plain data.
@@ -62,6 +62,8 @@ impl IntoPlain for v1::Node {
             current_operation: self.current_operation.map(IntoPlain::into_plain),
             now: time(self.now),
             warnings: self.warnings,
+            scheduled_shutdown: self.scheduled_shutdown.map(IntoPlain::into_plain),
+            reboot_refused: filled(self.reboot_refused),
         }
     }
 }
@@ -85,6 +87,7 @@ impl IntoPlain for v1::Unit {
             package: filled(self.package),
             package_version: filled(self.package_version),
             program_replaced: self.program_replaced,
+            file_state: filled(self.file_state),
         }
     }
 }
@@ -115,8 +118,17 @@ impl IntoPlain for v1::Blocker {
             v1::BlockerKind::Unspecified => BlockerKind::Unknown,
             v1::BlockerKind::Inhibitor => BlockerKind::Inhibitor,
             v1::BlockerKind::User => BlockerKind::User,
+            v1::BlockerKind::ScheduledShutdown => BlockerKind::ScheduledShutdown,
         };
         Blocker { name: self.name, kind, message: self.message }
+    }
+}
+
+impl IntoPlain for v1::ScheduledShutdown {
+    type Plain = ScheduledShutdown;
+
+    fn into_plain(self) -> ScheduledShutdown {
+        ScheduledShutdown { kind: self.kind, at: time(self.at), message: self.message }
     }
 }
 

@@ -139,6 +139,7 @@ fn refusal_hint(node: &str, reason: &str, metadata: &BTreeMap<String, String>) -
         }
         reason::HELD => format!("When the hold is over, remove the file on {node}."),
         reason::INHIBITED => format!("See who: usher agent status {node}"),
+        reason::SHUTTING_DOWN => format!("When it is back, see what it says: usher agent status {node}"),
         reason::REBOOT_BUDGET => {
             format!("If that many are wanted, raise budget_per_day under [reboot] in /etc/usher/agent.toml on {node}.")
         }

@@ -23,9 +23,12 @@ const ABSENT_PAUSE: Duration = Duration::from_millis(200);
 /// Between two looks at a machine that still runs its old boot.
 const PRESENT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a machine that was seen before may show a certificate that is not believed: after a boot its clock may be wrong
-/// until it has asked the time, and a certificate then seems expired or not valid yet.
+/// How long a machine that was seen before may show a certificate that is not believed.
 const DISTRUST: Duration = Duration::from_secs(60);
+
+/// The same after a boot: the machine's clock may be wrong until it has asked the time, for which it first needs a network,
+/// and a certificate then seems expired or not valid yet.
+const DISTRUST_AFTER_BOOT: Duration = Duration::from_secs(300);
 
 impl Agent {
     /// Follows an operation until it has ended, and tells each of its steps once, in order.
@@ -45,7 +48,7 @@ impl Agent {
     ) -> Result<Task, AgentError> {
         let deadline = Instant::now() + timeout;
         let mut told = 0;
-        let mut absence = Absence::default();
+        let mut absence = Absence { distrusted_for: DISTRUST, ..Absence::of_a_boot() };
         loop {
             let error = match timeout_at(deadline, self.inner.follow_once(id, &mut told, &mut on_step)).await {
                 Ok(Ok(operation)) => return Ok(operation),
@@ -67,14 +70,14 @@ impl Agent {
     /// As [`Self::follow`].
     pub async fn await_boot(&self, old_boot_id: &str, timeout: Duration) -> Result<AgentStatus, AgentError> {
         let deadline = Instant::now() + timeout;
-        let mut absence = Absence::default();
+        let mut absence = Absence::of_a_boot();
         let mut same_boot = false;
         loop {
             let pause = match timeout_at(deadline, self.inner.look()).await {
                 Ok(Ok(status)) if status.boot_id != old_boot_id => return Ok(status),
                 Ok(Ok(_)) => {
                     same_boot = true;
-                    absence = Absence::default();
+                    absence = Absence::of_a_boot();
                     PRESENT_PAUSE
                 }
                 Ok(Err(error)) => {
@@ -147,13 +150,19 @@ impl Inner {
 }
 
 /// Why the machine could not be asked, since it last could.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Absence {
     last: Option<Cause>,
     distrusted_since: Option<Instant>,
+    /// How long its certificate may not be believed.
+    distrusted_for: Duration,
 }
 
 impl Absence {
+    fn of_a_boot() -> Self {
+        Self { last: None, distrusted_since: None, distrusted_for: DISTRUST_AFTER_BOOT }
+    }
+
     /// Takes an error that may pass, and gives back one that will not.
     fn note(&mut self, error: AgentError) -> Result<(), AgentError> {
         match error {
@@ -162,7 +171,7 @@ impl Absence {
                 self.last = Some(source);
             }
             AgentError::NotTrusted { .. } => {
-                if self.distrusted_since.get_or_insert_with(Instant::now).elapsed() > DISTRUST {
+                if self.distrusted_since.get_or_insert_with(Instant::now).elapsed() > self.distrusted_for {
                     return Err(error);
                 }
                 self.last = Some(Box::new(error));
@@ -175,5 +184,44 @@ impl Absence {
 
     fn timed_out(self, agent: &Agent, what: String, waited: Duration) -> AgentError {
         AgentError::TimedOut { node: agent.node().to_owned(), what, waited, source: self.last }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::error::Side;
+
+    fn distrusted() -> AgentError {
+        let (node, address) = ("w1".to_owned(), "w1:7470".to_owned());
+        AgentError::NotTrusted {
+            node,
+            address,
+            by: Side::Usher,
+            advice: None,
+            source: "certificate not valid yet".into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_wrong_for_minutes_after_a_boot_is_waited_for_and_its_last_words_are_kept() {
+        let mut absence = Absence::of_a_boot();
+        for _ in 0..5 {
+            absence.note(distrusted()).unwrap();
+            sleep(Duration::from_secs(60)).await;
+        }
+        assert!(
+            absence
+                .last
+                .as_ref()
+                .is_some_and(|last| last.to_string().contains("cannot prove that it is this machine's"))
+        );
+        sleep(Duration::from_secs(1)).await;
+        assert!(absence.note(distrusted()).is_err(), "for good");
+
+        let mut absence = Absence { distrusted_for: DISTRUST, ..Absence::of_a_boot() };
+        absence.note(distrusted()).unwrap();
+        sleep(DISTRUST + Duration::from_secs(1)).await;
+        assert!(absence.note(distrusted()).is_err(), "without a boot");
     }
 }

@@ -91,6 +91,14 @@ impl Described<'_> {
             let Inhibitor { who, mode, why, what, .. } = inhibitor;
             line("inhibitor", format!("{who} ({mode}): {why} [{what}]"));
         }
+        if let Some(shutdown) = &status.scheduled_shutdown {
+            let at = shutdown.at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
+            let message = if shutdown.message.is_empty() { String::new() } else { format!(": {}", shutdown.message) };
+            line("SCHEDULED", format!("{} at {at}{message}", shutdown.kind));
+        }
+        if let Some(why) = &status.reboot_refused {
+            line("NO REBOOT", why.clone());
+        }
         for session in &status.sessions {
             line("logged in", format!("{} (session {})", session.user, session.id));
         }
@@ -136,10 +144,17 @@ fn unit_table(units: &[UnitStatus], now: Timestamp) -> String {
             unit.invocation_id.as_deref().map_or_else(|| "-".to_owned(), text::short_id),
             unit.restarts.to_string(),
             unit.result.clone(),
+            unit_file(unit),
             unit.probe_url.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "PROBE"], rows)
+    output::table(&["UNIT", "STATE", "SINCE", "INVOCATION", "RESTARTS", "RESULT", "FILE", "PROBE"], rows)
+}
+
+/// The state of a unit's file, and whether systemd has not read the file since it changed.
+fn unit_file(unit: &UnitStatus) -> String {
+    let state = unit.file_state.as_deref().unwrap_or("-");
+    if unit.needs_daemon_reload { format!("{state} (changed, not reloaded)") } else { state.to_owned() }
 }
 
 async fn restart(

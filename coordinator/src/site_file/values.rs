@@ -40,6 +40,9 @@ pub(super) const UNIT: Scalar<String> = Scalar::text("systemd unit", |value, _| 
     match unit::check_name(&name) {
         Ok(()) => Ok(name),
         Err(BadName::NoSuffix) => Err(format!("\"{name}\" has no suffix of a unit; did you mean \"{name}.service\"?")),
+        Err(BadName::Template) => {
+            Err(format!("\"{name}\" is a template; name an instance of it, such as \"{}\"", name.replace('@', "@1")))
+        }
         Err(BadName::Malformed) => Err(format!("\"{name}\" is no name of a systemd unit")),
     }
 });

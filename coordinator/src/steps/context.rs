@@ -15,8 +15,10 @@ use crate::{
     event::{Events, Kind},
     interrupt::Interrupt,
     plan::Target,
+    problem::Problem,
     rebalance::Moved,
     request::Request,
+    tasks::NotDone,
     world::World,
 };
 
@@ -26,7 +28,8 @@ use crate::{
 pub struct Progress {
     /// How many of its steps have begun.
     pub(crate) reached: usize,
-    /// Set when the machine may have been told to reboot: nothing is taken back from here on.
+    /// Set when the machine may have been told to reboot, or goes down by somebody else's doing: nothing is taken back from
+    /// here on.
     pub(crate) reboot_requested: bool,
     /// The Node right before the reboot.
     pub(crate) node_before_reboot: Option<NodeFacts>,
@@ -77,6 +80,13 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// The problem of a unit that was not changed. On a machine that somebody else shuts down nothing is taken back: it must
+    /// neither get pods nor requests before it is back.
+    pub(super) fn not_done(&mut self, not_done: NotDone) -> Problem {
+        self.progress.reboot_requested |= not_done.goes_down;
+        not_done.into()
+    }
+
     pub(super) fn machine(&self) -> &'a str {
         self.target.machine()
     }

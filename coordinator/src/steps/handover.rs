@@ -46,7 +46,9 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
     context.progress.stopped.push((component.to_owned(), unit.to_owned()));
     let limit = world.site.defaults.restart_timeout;
     let as_seen = (invocation_id.as_str(), start_again_after(world.site.defaults.lease_timeout));
-    tasks::stop_unit(&agent, &context.order(), unit, as_seen, limit, |message| context.waiting(message)).await?;
+    let order = context.order();
+    let ended = tasks::stop_unit(&agent, &order, unit, as_seen, limit, |message| context.waiting(message)).await;
+    ended.map_err(|not_done| context.not_done(not_done))?;
     let stopped = Instant::now();
 
     let status = agent.status().await?;

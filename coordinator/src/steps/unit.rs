@@ -15,7 +15,7 @@ pub(super) async fn restart(context: &mut Context<'_>, component: &str, unit: &s
     let limit = context.world.site.defaults.restart_timeout;
     let order = context.order();
     let ended = tasks::restart_unit(&agent, &order, unit, before.as_deref(), limit, |message| context.waiting(message));
-    let ended = ended.await?;
+    let ended = ended.await.map_err(|not_done| context.not_done(not_done))?;
     let verb = if before.is_some() { "restarted" } else { "started" };
     context.fact(with_evidence(verb, &ended));
     let probed = ended.steps.iter().any(|step| step.name == "healthy");
@@ -31,7 +31,8 @@ pub(super) async fn restart(context: &mut Context<'_>, component: &str, unit: &s
 pub(super) async fn start(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     let agent = context.agent()?;
     let limit = context.world.site.defaults.restart_timeout;
-    let ended = tasks::start_unit(&agent, &context.order(), unit, limit, |message| context.waiting(message)).await?;
+    let ended = tasks::start_unit(&agent, &context.order(), unit, limit, |message| context.waiting(message)).await;
+    let ended = ended.map_err(|not_done| context.not_done(not_done))?;
     context.progress.stopped.retain(|(stopped, _)| stopped != component);
     context.fact(with_evidence("started", &ended));
     Ok(())

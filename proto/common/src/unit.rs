@@ -14,6 +14,8 @@ pub enum BadName {
     NoSuffix,
     /// Empty, too long, or with characters that systemd does not allow (`unit_name_is_valid`).
     Malformed,
+    /// It is a template, such as `getty@.service`: only its instances run.
+    Template,
 }
 
 /// Checks the name of a unit that is to be managed: `kube-scheduler.service`.
@@ -28,6 +30,7 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
     }
     match SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)) {
         Some("") => Err(BadName::Malformed),
+        Some(stem) if stem.ends_with('@') => Err(BadName::Template),
         Some(_) => Ok(()),
         None => Err(BadName::NoSuffix),
     }
@@ -48,6 +51,7 @@ mod tests {
             ("kube-scheduler.service", Ok(())),
             ("getty@tty1.service", Ok(())),
             ("multi-user.target", Ok(())),
+            ("getty@.service", Err(BadName::Template)),
             ("var-lib-etcd.mount", Ok(())),
             ("kube-scheduler", Err(BadName::NoSuffix)),
             ("user.slice", Err(BadName::NoSuffix)),

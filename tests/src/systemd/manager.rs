@@ -1,33 +1,38 @@
 //! `org.freedesktop.systemd1.Manager`.
 
-use zbus::{DBusError, ObjectServer, interface, object_server::SignalEmitter, zvariant::OwnedObjectPath};
+use zbus::{ObjectServer, interface, object_server::SignalEmitter, zvariant::OwnedObjectPath};
 
 use super::{
-    FakeSystemd, JobOutcome,
+    FakeSystemd, JobOutcome, Service as Hanging,
     objects::{self, Job, Service, Unit},
+    refused::Refused,
     state::Verb,
 };
 
 /// Where systemd's manager is.
 pub(super) const PATH: &str = "/org/freedesktop/systemd1";
 
-/// The refusals of systemd that the agent meets.
-#[derive(Debug, DBusError)]
-#[zbus(prefix = "org.freedesktop.systemd1")]
-pub(super) enum Refused {
-    #[zbus(error)]
-    ZBus(zbus::Error),
-    NoSuchUnit(String),
-    AccessDenied(String),
+/// What a bus without room answers, in place of the service.
+fn full() -> Refused {
+    Refused::new(
+        "org.freedesktop.DBus.Error.LimitsExceeded",
+        "The maximum number of pending replies per connection has been reached",
+    )
 }
 
 pub(super) struct Manager(pub(super) FakeSystemd);
 
 impl Manager {
     async fn job(&self, verb: Verb, name: &str, server: &ObjectServer) -> Result<OwnedObjectPath, Refused> {
+        self.0.awake(Hanging::Systemd).await;
+        if !self.0.has_room() {
+            return Err(full());
+        }
         match self.0.state().units.get(name).map(|unit| unit.outcome.clone()) {
-            None => return Err(Refused::NoSuchUnit(format!("Unit {name} not found."))),
-            Some(JobOutcome::AccessDenied) => return Err(Refused::AccessDenied("Access denied".to_owned())),
+            None => return Err(Refused::new("org.freedesktop.systemd1.NoSuchUnit", format!("Unit {name} not found."))),
+            Some(JobOutcome::AccessDenied) => {
+                return Err(Refused::new("org.freedesktop.systemd1.AccessDenied", "Access denied"));
+            }
             Some(_) => {}
         }
         let others = self.0.state().other_jobs;
@@ -50,12 +55,29 @@ impl Manager {
         name: &str,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, Refused> {
-        let answers_after = self.0.state().answers_after;
-        tokio::time::sleep(answers_after).await;
+        self.0.awake(Hanging::Systemd).await;
+        if !self.0.has_room() {
+            return Err(full());
+        }
+        let takes = {
+            let mut state = self.0.state();
+            state.calls.loads += 1;
+            state.calls.loads_at_once = state.calls.loads_at_once.max(state.calls.loads);
+            state.answers_after
+        };
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+        self.0.state().calls.loads -= 1;
         let path = objects::unit_path(name);
         server.at(&path, Unit { fake: self.0.clone(), name: name.to_owned() }).await?;
         server.at(&path, Service { fake: self.0.clone(), name: name.to_owned() }).await?;
         Ok(path)
+    }
+
+    fn get_unit_file_state(&self, name: &str) -> Result<String, Refused> {
+        let state = self.0.state().units.get(name).map(|unit| unit.file_state.clone());
+        state.ok_or_else(|| Refused::new("org.freedesktop.DBus.Error.FileNotFound", "No such file or directory"))
     }
 
     async fn restart_unit(

@@ -69,6 +69,11 @@ impl Unit {
     }
 
     #[zbus(property)]
+    fn unit_file_state(&self) -> String {
+        self.read(|unit| unit.file_state.clone()).unwrap_or_default()
+    }
+
+    #[zbus(property)]
     fn job(&self) -> (u32, OwnedObjectPath) {
         match self.read(|unit| unit.job).flatten() {
             Some(number) => (number, job_path(number)),

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::StreamExt as _;
 use tokio::{net::UnixListener, task::JoinHandle};
 use zbus::{
-    Connection, Guid,
+    Connection, Guid, MessageStream,
     connection::{Builder, socket::Channel},
+    message::Type as MessageType,
 };
 
 use super::{FakeSystemd, login, manager};
@@ -58,6 +60,15 @@ async fn serve(fake: &FakeSystemd, peer: Builder<'_>) -> anyhow::Result<()> {
         .serve_at(login::PATH, login::Login(fake.clone()))?
         .build()
         .await?;
+    let mut calls = MessageStream::from(&connection);
+    let counted = fake.clone();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = calls.next().await {
+            if message.message_type() == MessageType::MethodCall {
+                counted.state().calls.all += 1;
+            }
+        }
+    });
     fake.state().connections.push(connection);
     Ok(())
 }

@@ -38,6 +38,8 @@ pub struct FakeUnit {
     pub restarts: u32,
     /// NeedDaemonReload.
     pub needs_daemon_reload: bool,
+    /// UnitFileState.
+    pub file_state: String,
     /// The program of ExecStart.
     pub program: String,
     /// How long the next jobs take.
@@ -57,6 +59,7 @@ impl FakeUnit {
             result: "success".to_owned(),
             restarts: 0,
             needs_daemon_reload: false,
+            file_state: "enabled".to_owned(),
             program: "/opt/fake/bin/unit".to_owned(),
             takes: Duration::ZERO,
             outcome: JobOutcome::Done,
@@ -91,10 +94,31 @@ pub enum Reboot {
     Ignored,
     /// It refuses.
     Refused,
+    /// It refuses because somebody else's shutdown is under way.
+    InProgress,
     /// It takes the request and calls this, which plays the machine: change the boot id, kill the agent.
     Calls(Arc<dyn Fn() + Send + Sync>),
     /// As `Calls`, but the connection breaks instead of an answer.
     AnswerLost(Arc<dyn Fn() + Send + Sync>),
+}
+
+/// One of the two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// org.freedesktop.systemd1.
+    Systemd,
+    /// org.freedesktop.login1.
+    Login,
+}
+
+/// How many calls the fake has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// All of them, to both services and for properties.
+    pub all: usize,
+    /// How many of LoadUnit were without an answer at once, at most.
+    pub loads_at_once: usize,
+    pub(super) loads: usize,
 }
 
 /// What a job does to a unit.
@@ -131,6 +155,14 @@ pub(super) struct State {
     /// How long systemd takes to answer for a unit.
     pub(super) answers_after: Duration,
     pub(super) preparing: bool,
+    /// Kind, microseconds since the epoch, message.
+    pub(super) scheduled: (String, u64, String),
+    /// systemd's version, of both services.
+    pub(super) version: u32,
+    pub(super) hanging: Vec<Service>,
+    /// How many more calls the bus has no room for.
+    pub(super) full: u32,
+    pub(super) calls: Calls,
     pub(super) jobs_asked: Vec<String>,
     pub(super) on_job: Option<OnJob>,
     pub(super) connections: Vec<Connection>,
@@ -153,6 +185,11 @@ impl State {
             other_jobs: 0,
             answers_after: Duration::ZERO,
             preparing: false,
+            scheduled: (String::new(), u64::MAX, String::new()),
+            version: 252,
+            hanging: Vec::new(),
+            full: 0,
+            calls: Calls::default(),
             jobs_asked: Vec::new(),
             on_job: None,
             connections: Vec::new(),
@@ -165,6 +202,7 @@ impl State {
     /// Jobs and shutdown are forgotten, and every unit starts under a new InvocationID.
     pub(super) fn boot(&mut self) {
         self.preparing = false;
+        self.scheduled = (String::new(), u64::MAX, String::new());
         let names: Vec<_> = self.units.keys().cloned().collect();
         for name in names {
             let id = self.next_invocation_id();

@@ -2,6 +2,10 @@
 
 use std::{fs, time::Duration};
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::Code;
 use usher_proto::{
     reason,
@@ -158,4 +162,31 @@ async fn the_package_of_a_units_program_is_told_and_that_another_version_of_it_i
     assert!(unit().await.program_replaced);
     rig.systemd.set_unit(UNIT, |unit| unit.active_state = "failed".to_owned());
     assert!(!unit().await.program_replaced, "it does not run");
+}
+
+#[tokio::test]
+async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
+    let rig = Rig::with("[metrics]\nlisten = '127.0.0.1:0'\n").await;
+    fs::write(rig.path().join("reboot-required"), "").unwrap();
+    let get = async |path: &str| {
+        let mut stream = TcpStream::connect(rig.agent().metrics().unwrap()).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = get("/metrics").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    for line in [
+        "usher_agent_reboot_required 1",
+        "usher_agent_operation_in_progress 0",
+        "usher_agent_reboots_allowed 4",
+        "usher_agent_bus_up 1",
+        "usher_agent_unit_active{unit=\"kube-scheduler.service\"} 1",
+        "# TYPE usher_agent_tls_certificate_not_after_timestamp_seconds gauge",
+    ] {
+        assert!(answer.lines().any(|told| told == line), "{line:?} is not in\n{answer}");
+    }
+    assert!(get("/").await.starts_with("HTTP/1.1 404 "));
+    assert_eq!(Rig::new().await.agent().metrics(), None);
 }

@@ -3,6 +3,7 @@
 //! One binary for all of it: linking one costs more than running them all.
 
 mod admission;
+mod bus;
 mod disk;
 mod door;
 mod info;
@@ -11,6 +12,7 @@ mod reboot;
 mod refusals;
 mod resume;
 mod rotation;
+mod shutdowns;
 mod start_again;
 mod store;
 mod streams;

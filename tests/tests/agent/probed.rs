@@ -29,9 +29,19 @@ struct Component {
 }
 
 async fn component(identity: &Identity, script: fn(usize, &str) -> (u16, &'static str)) -> Component {
+    let answer = move |n, request: &str| script(n, request.split(' ').nth(1).unwrap_or_default());
+    serve(identity, rustls::ServerConfig::builder().with_no_client_auth(), answer).await
+}
+
+/// The same with a say in who may connect. `answer` sees the whole request.
+async fn serve(
+    identity: &Identity,
+    tls: rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert>,
+    answer: impl Fn(usize, &str) -> (u16, &'static str) + Send + 'static,
+) -> Component {
     let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let tls = tls.with_single_cert(chain, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -44,8 +54,7 @@ async fn component(identity: &Identity, script: fn(usize, &str) -> (u16, &'stati
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap_or(0);
             let request = String::from_utf8_lossy(&request[..length]).into_owned();
-            let path = request.split(' ').nth(1).unwrap_or_default();
-            let (status, body) = script(counter.fetch_add(1, Ordering::SeqCst), path);
+            let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst), &request);
             let answer =
                 format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -170,4 +179,52 @@ async fn a_unit_that_restarts_by_itself_is_counted_anew_and_its_last_invocation_
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(end.evidence.unwrap().invocation_id_after, by_itself);
     assert!(component.asked.load(Ordering::SeqCst) >= 13);
+}
+
+#[tokio::test]
+async fn a_401_names_the_keys_that_say_who_asks() {
+    let (rig, _component) = rig_with(|_, _| (401, "Unauthorized"), "verify = false").await;
+    let (kind, message) = failure(&restart(&rig).await);
+    assert_eq!(kind, FailureKind::Probe);
+    assert!(message.contains("set certificate and key, or token_file, of the probe"), "{message}");
+}
+
+#[tokio::test]
+async fn a_probe_shows_its_own_certificate_to_a_server_that_answers_nobody_else() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap()).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier);
+    let component = serve(&ca.server(&["kubernetes"]).unwrap(), tls, |_, _| (200, "ok")).await;
+    let own = "ca = 'cluster.pem'\nserver_name = 'kubernetes'\ncertificate = 'probe.pem'\nkey = 'probe-key.pem'";
+    let mut rig = Rig::without_agent(&probe(component.port, own));
+    write_ca(&ca, rig.path());
+    let names = usher_testkit::pki::Names { common_name: "usher-probe", ..usher_testkit::pki::Names::default() };
+    ca.client(&names).unwrap().write(rig.path(), "probe").unwrap();
+    rig.start().await;
+    let end = restart(&rig).await;
+    assert!(succeeded(&end), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_probe_sends_its_token_and_a_file_without_one_is_named() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
+    let answer = |_, request: &str| {
+        if request.to_lowercase().contains("authorization: bearer s3cret\r\n") { (200, "ok") } else { (401, "") }
+    };
+    let tls = rustls::ServerConfig::builder().with_no_client_auth();
+    let component = serve(&ca.server(&["kubernetes"]).unwrap(), tls, answer).await;
+    for (token, good) in [("s3cret\n", true), ("\n", false)] {
+        let mut rig = Rig::without_agent(&probe(component.port, "verify = false\ntoken_file = 'token'"));
+        std::fs::write(rig.path().join("token"), token).unwrap();
+        rig.start().await;
+        let end = restart(&rig).await;
+        assert_eq!(succeeded(&end), good, "{end:?}");
+        if !good {
+            assert!(failure(&end).1.contains("its first line is empty"), "{end:?}");
+        }
+    }
 }

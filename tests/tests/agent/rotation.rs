@@ -14,7 +14,7 @@ use usher_agent::door::live::POLL_INTERVAL;
 use usher_proto::v1::GetNodeRequest;
 use usher_testkit::{
     pki::{Ca, Names},
-    rig::agent::{Caller, Rig, UNIT, order, refused, succeeded},
+    rig::agent::{Caller, OTHER, Rig, UNIT, order, refused, succeeded},
 };
 
 /// Long enough for the agent to look at its files twice.
@@ -149,4 +149,52 @@ async fn the_allow_list_is_read_again_also_for_open_connections() {
     rig.agent().live().reload();
     let warnings = alice.node().await.warnings;
     assert!(warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn units_the_hold_and_the_budget_follow_the_file_without_a_restart() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    let id = rig.systemd.unit(OTHER).invocation_id;
+    let outside = alice.restart(order("a"), OTHER, &id).await.unwrap_err();
+    assert_eq!(refused(&outside, "").1, usher_proto::reason::UNIT_NOT_ALLOWED);
+
+    let file = rig.path().join("agent.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let text = before.replace("hold_file = 'hold'", "hold_file = 'halt'").replace("puppet.lock", "chef.lock");
+    fs::write(&file, format!("{text}[units.'{OTHER}']\n[reboot]\nbudget_per_day = 7\n")).unwrap();
+    fs::write(rig.path().join("hold"), "no more looked at").unwrap();
+    fs::write(rig.path().join("chef.lock"), "").unwrap();
+    rig.agent().live().reload();
+    let node = alice.node().await;
+    assert!(!node.warnings.iter().any(|warning| warning.contains("restart the agent")), "{:?}", node.warnings);
+    assert_eq!((node.units.len(), node.reboot_budget.unwrap().allowed, node.lock_files.len()), (3, 7, 1));
+    alice.restart(order("b"), OTHER, &id).await.unwrap();
+    assert!(succeeded(&alice.end_of("b").await));
+
+    // A file with a mistake anywhere is not used, and a list that got narrower is.
+    fs::write(&file, format!("{before}nonsense = 1\n")).unwrap();
+    rig.agent().live().reload();
+    let node = alice.node().await;
+    assert_eq!(node.units.len(), 3);
+    assert!(node.warnings.iter().any(|warning| warning.contains("nonsense")), "{:?}", node.warnings);
+    fs::write(&file, before).unwrap();
+    rig.agent().live().reload();
+    assert_eq!(alice.node().await.units.len(), 2);
+    let id = rig.systemd.unit(OTHER).invocation_id;
+    let outside = alice.restart(order("c"), OTHER, &id).await.unwrap_err();
+    assert_eq!(refused(&outside, "").1, usher_proto::reason::UNIT_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn what_the_agent_is_built_from_waits_for_a_restart_and_is_named() {
+    let rig = Rig::new().await;
+    let file = rig.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("node = 'node-1'", "node = 'node-2'\nreflection = false");
+    fs::write(&file, text).unwrap();
+    rig.agent().live().reload();
+    let node = rig.operator().await.node().await;
+    assert_eq!(node.name, "node-1");
+    let told: Vec<_> = node.warnings.iter().filter(|warning| warning.contains("restart the agent")).collect();
+    assert!(told.len() == 1 && told[0].contains("changed in node, reflection;"), "{told:?}");
 }

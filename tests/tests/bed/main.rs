@@ -12,6 +12,7 @@ mod failures;
 mod interruptions;
 mod jobs;
 mod observe;
+mod polkit;
 mod proxy;
 mod puppet;
 mod rebalance;

@@ -137,3 +137,57 @@ async fn a_machine_that_boots_by_itself_during_its_turn_is_not_rebooted_once_mor
     assert_eq!(ended.only(&["by itself"]), [by_itself], "{:#?}", ended.told);
     assert_eq!(ended.only(&["w1: ready: "]).len(), 1, "{:#?}", ended.told);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_else_shuts_down_is_not_uncordoned_before_it_is_back() {
+    for comes_back in [true, false] {
+        let site = TestSite::start().await;
+        let machine = site.machine("w1");
+        if !comes_back {
+            machine.stays_down();
+        }
+        let ended = site.run_and(reboot(&["w1"]), |told| {
+            if told == "w1: reboot" {
+                machine.systemd.set_preparing(true);
+                machine.loses_its_power();
+            }
+            Then::GoOn
+        });
+        let ended = ended.await;
+        let lines = site.journal.only(&["cordoned", "reboot", "power"]);
+        if comes_back {
+            assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+            assert_eq!(lines, ["w1: cordoned", "w1: lost its power", "w1: uncordoned"]);
+        } else {
+            assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+            assert_eq!(lines, ["w1: cordoned", "w1: lost its power"]);
+            assert!(ended.summary.contains("w1"), "{}", ended.summary);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_goes_down_before_its_hand_over_stays_cordoned() {
+    let site = TestSite::with_pool().await;
+    let machine = site.machine("cp3");
+    let ended = site.run_and(reboot(&["cp3"]), |told| {
+        if told == "cp3: drain" {
+            machine.systemd.set_preparing(true);
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_ne!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["cordoned", "stop", "reboot", "pooled"]), ["cp3: cordoned"], "{ended:#?}");
+    assert_eq!(site.cordoned(), ["cp3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_polkit_does_not_let_its_agent_reboot_is_refused_before_anything_is_touched() {
+    let site = TestSite::with_pool().await;
+    site.machine("cp3").systemd.set_can_reboot("challenge");
+    let ended = site.run(reboot(&["cp3"])).await;
+    assert_eq!(ended.exit, Exit::Refused, "{ended:#?}");
+    assert_eq!(ended.summary, "the agent on cp3 may not reboot it");
+    assert!(site.journal.lines().is_empty());
+}

@@ -193,8 +193,14 @@ async fn a_reboot_that_is_forbidden_at_the_last_moment_takes_everything_before_i
 #[tokio::test(start_paused = true)]
 async fn a_reboot_that_only_the_agent_refuses_takes_everything_before_it_back() {
     let site = TestSite::with_pool().await;
-    site.machine("cp3").systemd.set_can_reboot("challenge");
-    let ended = site.run(reboot(&["cp3"])).await;
+    let ended = site.run_and(reboot(&["cp3"]), |told| {
+        // Before that, a gate would see it.
+        if told == "cp3: reboot" {
+            site.machine("cp3").systemd.set_can_reboot("challenge");
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
     assert_eq!(site.journal.only(&["cp3"]), GIVEN_UP);
     assert!(ended.summary.contains("polkit"), "{}", ended.summary);

@@ -112,6 +112,41 @@ fn a_probe_needs_one_way_to_trust_and_is_told_of_it_once() {
     }
 }
 
+#[test]
+fn a_probes_certificate_and_key_go_together_and_a_name_is_no_loopback() {
+    let probe = |url: &str, more: &str| {
+        let text = format!("{LEAST}[units.'a.service'.probe]\nurl = '{url}'\n{more}\n");
+        read(&text, "/").map(|config| config.units["a.service"].probe.clone().unwrap())
+    };
+    let own = probe("https://127.0.0.1/", "verify = false\ncertificate = 'p.pem'\nkey = 'p-key.pem'\ntoken_file = 't'")
+        .unwrap();
+    let certificate = own.certificate.unwrap();
+    assert_eq!((certificate.certificate, certificate.key), ("/p.pem".into(), "/p-key.pem".into()));
+    assert_eq!(own.token_file, Some("/t".into()));
+    for (url, more, expected) in [
+        ("https://127.0.0.1/", "verify = false\nkey = 'p-key.pem'", "certificate and key go together"),
+        ("https://127.0.0.1/", "verify = false\ncertificate = 'p.pem'", "certificate and key go together"),
+        ("https://localhost/", "verify = false", "verify = false is for loopback alone"),
+    ] {
+        let error = probe(url, more).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn metrics_are_for_loopback_alone() {
+    let listen = |address: &str| read(&format!("{LEAST}[metrics]\nlisten = '{address}'\n"), "/");
+    assert_eq!(listen("127.0.0.1:7471").unwrap().metrics, "127.0.0.1:7471".parse().ok());
+    assert_eq!(read(LEAST, "/").unwrap().metrics, None);
+    assert!(listen("0.0.0.0:7471").unwrap_err().to_string().contains("must be a loopback address"));
+}
+
+#[test]
+fn a_template_is_no_unit_to_manage() {
+    let error = read(&format!("{LEAST}[units.'foo@.service']\n"), "/").unwrap_err().to_string();
+    assert!(error.contains("is a template; name an instance of it (example: foo@1.service)"), "{error}");
+}
+
 fn begin_with(told: &[String], expected: &[&str]) {
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for (told, expected) in told.iter().zip(expected) {

@@ -1,4 +1,4 @@
-//! How a probe checks the certificate of the server it asks.
+//! How a probe checks the certificate of the server it asks, and shows its own.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,21 +7,29 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
 
 use super::ProbeError;
-use crate::config::Trust;
+use crate::config::{ClientCertificate, Trust};
 
-/// The TLS client of one probe. It reads the CA each time: it may have been renewed with the unit's certificate.
-pub(super) fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, ProbeError> {
+/// The TLS client of one probe. It reads the files each time: they may have been renewed with the unit's certificate.
+pub(super) fn client_config(trust: &Trust, own: Option<&ClientCertificate>) -> Result<Arc<ClientConfig>, ProbeError> {
     let builder = ClientConfig::builder();
-    let config = match trust {
-        Trust::Ca(path) => builder.with_root_certificates(roots(path)?).with_no_client_auth(),
+    let builder = match trust {
+        Trust::Ca(path) => builder.with_root_certificates(roots(path)?),
         Trust::Nobody => {
             let verifier = Arc::new(AnyCertificate(ring::default_provider()));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(verifier)
         }
     };
+    let Some(ClientCertificate { certificate, key }) = own else {
+        return Ok(Arc::new(builder.with_no_client_auth()));
+    };
+    let bad = |path: &Path, reason: String| ProbeError::Login { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| bad(certificate, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let config = builder.with_client_auth_cert(chain, secret).map_err(|error| bad(certificate, error.to_string()))?;
     Ok(Arc::new(config))
 }
 

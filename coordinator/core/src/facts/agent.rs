@@ -68,6 +68,10 @@ pub struct AgentStatus {
     pub now: Option<Timestamp>,
     /// What is wrong without keeping the agent from answering.
     pub warnings: Vec<String>,
+    /// A shutdown that somebody has scheduled.
+    pub scheduled_shutdown: Option<ScheduledShutdown>,
+    /// Why the machine's login1 would not let the agent reboot it, if it would not.
+    pub reboot_refused: Option<String>,
 }
 
 impl AgentStatus {
@@ -109,12 +113,27 @@ pub struct UnitStatus {
     pub package_version: Option<String>,
     /// Another version of its program is installed than the one that runs.
     pub program_replaced: bool,
+    /// `enabled`, `disabled`, `masked`, …; None without a unit file, or if the agent is too old to say.
+    pub file_state: Option<String>,
 }
 
 impl UnitStatus {
     /// Whether it runs, by the rule that its agent applies: a unit that reloads does.
     pub fn is_active(&self) -> bool {
         usher_common::unit::is_active(&self.active_state)
+    }
+
+    /// Whether it is masked, also if systemd has not read that yet: it runs, but once stopped it cannot be started.
+    pub fn is_masked(&self) -> bool {
+        let masked = |state: &str| matches!(state, "masked" | "masked-runtime");
+        masked(&self.load_state) || self.file_state.as_deref().is_some_and(masked)
+    }
+
+    /// The state of its unit file by which it runs now and will not start with the machine. `static` and the like start
+    /// because others want them.
+    pub fn gone_after_boot(&self) -> Option<&str> {
+        const NOT_STARTED: [&str; 5] = ["disabled", "masked", "linked", "linked-runtime", "enabled-runtime"];
+        self.file_state.as_deref().filter(|state| self.is_active() && NOT_STARTED.contains(state))
     }
 }
 
@@ -142,11 +161,23 @@ pub struct Session {
     pub uid: u32,
 }
 
+/// A shutdown of the machine with a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledShutdown {
+    /// `poweroff`, `reboot`, `halt`, …
+    #[serde(rename = "action")] // `kind` says of every document that usher prints what that document is
+    pub kind: String,
+    pub at: Option<Timestamp>,
+    /// What the users are told.
+    pub message: String,
+}
+
 /// Something that forbids a reboot, by the agent's own rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocker {
-    /// The name that overrides it: an inhibitor's `who`, or `user:NAME`.
+    /// The name that overrides it: an inhibitor's `who`, `user:NAME`, or `scheduled:KIND`.
     pub name: String,
     /// What kind of thing it is.
     pub kind: BlockerKind,
@@ -164,6 +195,8 @@ pub enum BlockerKind {
     /// An inhibitor that does more than delay a shutdown.
     Inhibitor,
     User,
+    /// A shutdown that somebody has scheduled.
+    ScheduledShutdown,
 }
 
 /// A file on the machine that forbids changes.

@@ -66,6 +66,8 @@ const GATES: &[Gate] = &[
     Gate { name: "control-plane-listed", moments: &[AtPlan, AtTurn], verdict: identity::is_listed },
     Gate { name: "unit-managed", moments: &[AtPlan, AtTurn], verdict: agent::manages_the_unit },
     Gate { name: "reboot-budget", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::has_reboots_left },
+    Gate { name: "reboot-allowed", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::may_reboot },
+    Gate { name: "units-start-at-boot", moments: &[AtPlan, AtTurn], verdict: agent::starts_its_units_at_boot },
     Gate { name: "reboot-blockers", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::is_not_blocked },
     Gate { name: "node-in-service", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: node::is_in_service },
     Gate { name: "takes-pods", moments: &[AtPlan, AtTurn], verdict: node::takes_pods },

@@ -91,6 +91,12 @@ fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) ->
     let control_plane = turns.iter().filter(|turn| turn.control_plane).map(Turn::machine);
     warnings.extend(pool_warning(control_plane, site));
     for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
+        let units = machine.agent.status().map(|status| status.units.as_slice()).unwrap_or_default();
+        for unit in units {
+            let Some(state) = unit.gone_after_boot() else { continue };
+            let (unit, name) = (&unit.name, &machine.name);
+            warnings.push(format!("{unit} on {name} is {state}: it runs now and will not start after the boot"));
+        }
         let Some(node) = &machine.node else { continue };
         if request.impolite {
             warnings.push(format!("{} is neither cordoned nor drained: its pods die with it", node.name));

@@ -32,7 +32,7 @@ pub(super) fn turns(
             turns.push(turn(machine, component, more, request, facts, site));
         }
     }
-    let warnings = warnings(&turns, request, site);
+    let warnings = warnings(&turns, request, facts, site);
     Ok((turns, warnings))
 }
 
@@ -137,14 +137,20 @@ pub(super) fn can_hand_over(machine: &str, component: &Component, facts: &Invent
         let unit = other.agent.status().and_then(|status| status.unit(&component.unit));
         other.name != machine && unit.is_some_and(UnitStatus::is_active)
     };
-    leads && facts.control_plane().any(stands_by)
+    // What is masked would stay down.
+    let masked = facts
+        .machine(machine)
+        .and_then(|machine| machine.agent.status()?.unit(&component.unit))
+        .is_some_and(UnitStatus::is_masked);
+    leads && !masked && facts.control_plane().any(stands_by)
 }
 
-fn warnings(turns: &[Turn], request: &Restart, site: &Site) -> Vec<String> {
+fn warnings(turns: &[Turn], request: &Restart, facts: &Inventory, site: &Site) -> Vec<String> {
     let mut warnings = Vec::new();
     let apiservers = turns.iter().filter(|turn| restarts_apiserver(turn, site));
     warnings.extend(pool_warning(apiservers.map(Turn::machine), site));
     for turn in turns {
+        warnings.extend(stale_unit_file(turn, facts));
         for step in &turn.steps {
             if let Step::Restart { component, .. } = step
                 && turn.leads.contains(component)
@@ -164,6 +170,21 @@ fn warnings(turns: &[Turn], request: &Restart, site: &Site) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// A warning for a turn that restarts a unit by a file that has changed since systemd read it.
+fn stale_unit_file(turn: &Turn, facts: &Inventory) -> Option<String> {
+    let status = facts.machine(turn.machine())?.agent.status()?;
+    let unit = turn.steps.iter().find_map(|step| match step {
+        Step::Restart { unit, .. } | Step::Start { unit, .. } => Some(unit),
+        _ => None,
+    })?;
+    status.unit(unit).filter(|unit| unit.needs_daemon_reload)?;
+    let machine = turn.machine();
+    Some(format!(
+        "the unit file of {unit} on {machine} has changed, and systemd will start the one before: ssh {machine} systemctl \
+         daemon-reload"
+    ))
 }
 
 /// A warning for machines whose apiserver goes down while a balancer may still send it requests.

@@ -1,7 +1,12 @@
 //! What the machine's agent says of it.
 
 use super::Subject;
-use crate::{facts::AgentFacts, plan::step::Step, problem::Problem, text};
+use crate::{
+    facts::{AgentFacts, agent::UnitStatus},
+    plan::step::Step,
+    problem::Problem,
+    text,
+};
 
 /// The agent answers, and the machine is neither held nor busy with another operation.
 pub(super) fn is_willing(subject: &Subject<'_>) -> Result<(), Problem> {
@@ -47,10 +52,60 @@ pub(super) fn manages_the_unit(subject: &Subject<'_>) -> Result<(), Problem> {
             Some(found) if found.load_state != "loaded" => {
                 return Err(Problem::refused(format!("systemd on {name} has not loaded {unit}: {}", found.load_state)));
             }
+            Some(found) if found.is_masked() => {
+                return Err(Problem::refused(format!(
+                    "{unit} on {name} is masked: once stopped it cannot be started again"
+                ))
+                .hint(format!("if it is to go on: ssh {name} systemctl unmask {unit}")));
+            }
             Some(_) => {}
         }
     }
     Ok(())
+}
+
+/// login1 would let the agent reboot the machine. Otherwise it would be drained for nothing.
+pub(super) fn may_reboot(subject: &Subject<'_>) -> Result<(), Problem> {
+    let Some(status) = subject.machine.agent.status().filter(|_| subject.reboots()) else { return Ok(()) };
+    let Some(why) = &status.reboot_refused else { return Ok(()) };
+    let name = subject.name();
+    Err(Problem::refused(format!("the agent on {name} may not reboot it")).detail(why.clone()).hint(format!(
+        "is usher's rule there, and does polkit run?  ssh {name} 'ls /usr/share/polkit-1/rules.d /etc/polkit-1/rules.d; systemctl status polkit'"
+    )))
+}
+
+/// The site's components on the machine run after its boot as they do now, unless the operator has named those that do not.
+pub(super) fn starts_its_units_at_boot(subject: &Subject<'_>) -> Result<(), Problem> {
+    let Some(status) = subject.machine.agent.status().filter(|_| subject.reboots()) else { return Ok(()) };
+    let (name, overridden) = (subject.name(), subject.request.override_blockers());
+    let mut gone = Vec::new();
+    for component in subject.site.components.iter().filter(|_| subject.machine.control_plane) {
+        let unit = &component.unit;
+        let state = status.unit(unit).and_then(UnitStatus::gone_after_boot);
+        gone.extend(state.filter(|_| !overridden.contains(&override_of(unit))).map(|state| (unit, state)));
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let mut problem = Problem::refused(format!("{name} would come back without a part of its control plane"));
+    for (unit, state) in &gone {
+        problem = problem.detail(format!("{unit} runs and is {state}: it will not start after the boot"));
+    }
+    let units: Vec<_> = gone.iter().map(|(unit, _)| unit.as_str()).collect();
+    let verbs = if gone.iter().any(|(_, state)| *state == "masked") {
+        "systemctl unmask and enable"
+    } else {
+        "systemctl enable"
+    };
+    let flags: Vec<_> = units.iter().map(|unit| format!("--override-blocker {:?}", override_of(unit))).collect();
+    Err(problem
+        .hint(format!("if they are to run: ssh {name} {verbs} {}", units.join(" ")))
+        .hint(format!("to reboot it nevertheless: {}", flags.join(" "))))
+}
+
+/// What `--override-blocker` names to reboot a machine although this unit will not start after the boot.
+fn override_of(unit: &str) -> String {
+    format!("not-enabled:{unit}")
 }
 
 /// The machine's agent allows one more reboot today.

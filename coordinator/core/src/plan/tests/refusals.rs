@@ -5,6 +5,43 @@ use super::*;
 /// What is different from a site where all is well.
 type Change = Box<dyn Fn(&mut Inventory)>;
 
+/// The state of a unit's file on a machine.
+fn unit_file(facts: &mut Inventory, machine: &str, unit: &str, state: &str) {
+    let units = &mut facts.agent_mut(machine).units;
+    units.iter_mut().find(|found| found.name == unit).unwrap().file_state = Some(state.into());
+}
+
+#[test]
+fn a_machine_whose_component_will_not_start_is_rebooted_once_the_operator_has_named_it() {
+    let mut facts = facts("cp1", "cp2");
+    unit_file(&mut facts, "cp3", "kube-scheduler.service", "disabled");
+    let reboot = Reboot { override_blockers: names(&["not-enabled:kube-scheduler.service"]), ..reboot(&["cp3"]) };
+    let plan = make(&request(Kind::Reboot(reboot)), &facts, &site()).unwrap();
+    let expected = "kube-scheduler.service on cp3 is disabled: it runs now and will not start after the boot";
+    assert!(plan.warnings.iter().any(|warning| warning == expected), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_masked_leader_is_not_stopped_for_a_hand_over_before_a_reboot() {
+    let mut facts = facts("cp1", "cp2");
+    unit_file(&mut facts, "cp2", "kube-controller-manager.service", "masked");
+    let reboot =
+        Reboot { override_blockers: names(&["not-enabled:kube-controller-manager.service"]), ..reboot(&["cp2"]) };
+    let plan = make(&request(Kind::Reboot(reboot)), &facts, &site()).unwrap();
+    assert!(!plan.turns[0].steps.iter().any(|step| matches!(step, Step::HandOver { .. })), "{:?}", plan.turns[0].steps);
+}
+
+#[test]
+fn a_unit_file_that_systemd_has_not_read_is_named_before_the_restart() {
+    let mut facts = facts("cp1", "cp2");
+    let units = &mut facts.agent_mut("cp3").units;
+    units.iter_mut().find(|unit| unit.name == "kube-scheduler.service").unwrap().needs_daemon_reload = true;
+    let plan = make(&request(Kind::Restart(restart(&["kube-scheduler"]))), &facts, &site()).unwrap();
+    let named: Vec<_> = plan.warnings.iter().filter(|warning| warning.contains("daemon-reload")).collect();
+    assert_eq!(named.len(), 1);
+    assert!(named[0].starts_with("the unit file of kube-scheduler.service on cp3 has changed"), "{}", named[0]);
+}
+
 #[test]
 fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
     let scheduler = || Kind::Restart(restart(&["kube-scheduler"]));
@@ -71,6 +108,12 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["does not manage kube-scheduler.service"],
         ),
         (
+            "masked while it runs",
+            scheduler(),
+            Box::new(|facts| unit_file(facts, "cp1", "kube-scheduler.service", "masked")),
+            &["kube-scheduler.service on cp1 is masked", "systemctl unmask kube-scheduler.service"],
+        ),
+        (
             "unknown component",
             Kind::Restart(restart(&["kube-proxy"])),
             Box::new(|_| {}),
@@ -111,6 +154,26 @@ fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             "w1",
             Box::new(|facts| facts.agent_mut("w1").reboot_budget = RebootBudget { used: 4, allowed: 4 }),
             &["rebooted 4 times within a day", "budget_per_day"],
+        ),
+        (
+            "polkit has no rule for the agent",
+            "w1",
+            Box::new(|facts| {
+                facts.agent_mut("w1").reboot_refused =
+                    Some("login1 would not let the agent reboot (CanReboot: no)".into());
+            }),
+            &["the agent on w1 may not reboot it", "CanReboot: no", "/usr/share/polkit-1/rules.d"],
+        ),
+        (
+            "a component that is not enabled",
+            "cp3",
+            Box::new(|facts| unit_file(facts, "cp3", "kube-scheduler.service", "disabled")),
+            &[
+                "cp3 would come back without a part of its control plane",
+                "kube-scheduler.service runs and is disabled: it will not start after the boot",
+                "ssh cp3 systemctl enable kube-scheduler.service",
+                "--override-blocker \"not-enabled:kube-scheduler.service\"",
+            ],
         ),
         (
             "somebody is logged in, something inhibits",
