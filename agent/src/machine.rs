@@ -6,6 +6,7 @@ pub(crate) mod journal;
 mod kernel;
 pub(crate) mod login;
 pub(crate) mod packages;
+mod printable;
 pub(crate) mod probe;
 pub(crate) mod systemd;
 

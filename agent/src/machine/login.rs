@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures::future::join_all;
 use zbus::{proxy::CacheProperties, zvariant::OwnedObjectPath};
 
-use super::bus::{Bus, BusError};
+use super::{
+    bus::{Bus, BusError},
+    printable::printable,
+};
 
 /// The D-Bus error for an object that was removed since login1 listed it.
 const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
@@ -103,8 +106,11 @@ impl Login {
 
     pub(crate) async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
         let all = self.manager().await?.list_inhibitors().await?;
-        let inhibitors =
-            all.into_iter().map(|(what, who, why, mode, uid, pid)| Inhibitor { what, who, why, mode, uid, pid });
+        // Any local user may hold one, and gives it its texts.
+        let inhibitors = all.into_iter().map(|(what, who, why, mode, uid, pid)| {
+            let (what, who, why) = (printable(&what), printable(&who), printable(&why));
+            Inhibitor { what, who, why, mode, uid, pid }
+        });
         Ok(inhibitors.filter(|inhibitor| inhibitor.what.split(':').any(|what| what == "shutdown")).collect())
     }
 
