@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use usher_agent::{agent::Agent, arguments::Arguments, config::Config, door::tls::Credentials, logging, notify};
+use usher_common::clock;
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -21,13 +22,23 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// Threads that wait for the disk. The unit's TasksMax has room for them and for journalctl; a disk that hangs must not take more.
+const BLOCKING_THREADS: usize = 32;
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::load(&arguments.config)?;
     if arguments.check_config {
-        Credentials::load(&config.tls)?;
+        let credentials = Credentials::load(&config.tls)?;
+        if let Some(unfit) = credentials.unfit(&config.tls, &config.node, clock::now()) {
+            anyhow::bail!("callers would not accept {}: {unfit}", config.tls.certificate.display());
+        }
         return writeln!(stdout(), "{}: ok", arguments.config.display()).context("cannot write to stdout");
     }
     logging::init();

@@ -1,4 +1,4 @@
-//! What may change while the agent runs: certificates, the CAs of callers, and the allow-list.
+//! What may change while the agent runs: certificates, the CAs of callers and their revocation lists, and who may do what.
 //!
 //! The agent reads the files every few seconds and at SIGHUP, and compares their content: modification times would miss a
 //! file rewritten within one tick of the clock, and would take a rewrite with the same text for a change. A file that cannot
@@ -7,22 +7,35 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    mem::discriminant,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tracing::{info, warn};
 use usher_common::{chain, clock};
+use usher_proto::reason;
 
-use super::tls::{Credentials, TlsError};
+use super::{
+    peer::Peer,
+    rights::Rights,
+    tls::{Callers, Credentials, Own, TlsError, Unfit},
+};
 use crate::{
-    access::{AllowList, Role},
+    access::{Role, Wanted},
     config::Config,
+    refusal::Refusal,
 };
 
 /// How often the files are read. Certificates are renewed hours before they expire, but somebody who has edited the
@@ -36,7 +49,11 @@ pub struct Live {
     started_with: Config,
     /// `None` behind a door without TLS.
     credentials: Option<ArcSwap<Credentials>>,
-    allow: ArcSwap<AllowList>,
+    /// Counts the credentials that have been in force: a connection that an earlier generation let in is verified again.
+    generation: AtomicU64,
+    rights: Rights,
+    /// Told whenever somebody may have lost a right.
+    changes: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
     /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
@@ -51,37 +68,67 @@ impl Live {
             file,
             read_first,
             credentials: credentials.map(ArcSwap::from_pointee),
-            allow: ArcSwap::from_pointee(config.allow.clone()),
+            generation: AtomicU64::new(0),
+            rights: Rights::new(&config),
+            changes: watch::Sender::new(()),
             warnings: ArcSwap::default(),
             started_with: config,
         }))
     }
 
-    /// The configuration of the next handshake, `None` behind a door without TLS.
-    pub(crate) fn server(&self) -> Option<Arc<ServerConfig>> {
-        Some(Arc::clone(&self.credentials.as_ref()?.load().server))
+    /// The configuration of the next handshake and its generation, `None` behind a door without TLS.
+    pub(super) fn server(&self) -> Option<(Arc<ServerConfig>, u64)> {
+        // The generation first: one that is too old only makes the chain be verified once more.
+        let generation = self.generation.load(Ordering::Acquire);
+        Some((Arc::clone(&self.credentials.as_ref()?.load().server), generation))
     }
 
     /// When the agent's certificate expires, `None` behind a door without TLS.
     pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
-        Some(self.credentials.as_ref()?.load().not_after)
+        Some(self.credentials.as_ref()?.load().own.not_after())
     }
 
-    /// The role of a caller with these names, or how many names are listed as viewers and as operators.
-    pub(crate) fn role(&self, names: &[String]) -> Result<Role, (usize, usize)> {
-        let allow = self.allow.load();
-        allow.role(names).ok_or_else(|| (allow.count(Role::Viewer), allow.count(Role::Operator)))
+    /// The role of a peer, by the certificates and lists that are in force now.
+    pub(super) fn standing(&self, peer: &Peer) -> Result<Role, Refusal> {
+        let role = self.rights.role(peer)?;
+        let generation = self.generation.load(Ordering::Acquire);
+        if let Some(credentials) = self.credentials.as_ref().filter(|_| peer.verified_by() != generation) {
+            if !credentials.load().callers.verify(peer.chain(), clock::now()) {
+                let message = format!(
+                    "the certificate ({}) was accepted when the connection was made, but the CAs of callers or their revocation \
+                     lists have changed since. Call with a certificate that they accept",
+                    peer.caller
+                );
+                return Err(Refusal::new(reason::CERTIFICATE_REVOKED, message));
+            }
+            peer.set_verified_by(generation);
+        }
+        Ok(role)
+    }
+
+    /// Whether the allow-list permits a change to a peer that is an operator.
+    pub(crate) fn permit(&self, peer: &Peer, wanted: &Wanted<'_>) -> Result<(), Refusal> {
+        self.rights.permit(peer, wanted)
+    }
+
+    /// Changes whenever somebody may have lost a right.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// What is wrong with the files now, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
-        if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(clock::now())) {
+        if let Some(unfit) = self.credentials.as_ref().and_then(|credentials| self.unfit(&credentials.load().own)) {
             let path = self.started_with.tls.certificate.display();
-            warnings
-                .push(format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself"));
+            warnings.push(match unfit {
+                Unfit::Expired(_) => {
+                    format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself")
+                }
+                unfit => format!("callers may not accept the agent's certificate {path}: {unfit}"),
+            });
         }
-        if self.allow.load().is_empty() {
+        if self.rights.counts() == (0, 0) {
             warnings.push(format!("nobody is listed in [allow] of {}", self.file.display()));
         }
         warnings
@@ -89,7 +136,8 @@ impl Live {
 
     /// Reads all files again and puts into force what can be used.
     pub fn reload(&self) {
-        let warnings: Vec<_> = [self.reload_credentials(), self.reload_allow_list()].into_iter().flatten().collect();
+        let mut warnings = self.reload_credentials();
+        warnings.extend(self.reload_rights());
         let before = self.warnings.load();
         for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
             warn!("{warning}");
@@ -97,38 +145,79 @@ impl Live {
         self.warnings.store(Arc::new(warnings));
     }
 
-    fn reload_credentials(&self) -> Option<String> {
-        let credentials = self.credentials.as_ref()?;
-        let files = &self.started_with.tls;
-        let kept =
-            |reason: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
-        match Credentials::load(files) {
-            Ok(new) if new.expired(clock::now()) => kept(format!("{} has expired", files.certificate.display())),
-            Ok(new) => {
-                info!(not_after = %new.not_after, "the TLS files were read again and are in use");
-                credentials.store(Arc::new(new));
-                None
+    /// The agent's own certificate and what verifies its callers are put into force apart: a broken certificate must not keep a
+    /// revoked caller in.
+    fn reload_credentials(&self) -> Vec<String> {
+        let Some(credentials) = &self.credentials else { return Vec::new() };
+        let (files, in_force) = (&self.started_with.tls, credentials.load_full());
+        let mut warnings = Vec::new();
+        let callers = Callers::load(files).unwrap_or_else(|error| {
+            let reason = chain(&error);
+            warnings.push(format!("the CAs of callers on disk are not in use, the ones before stay: {reason}"));
+            in_force.callers.clone()
+        });
+        let own = self.renewed(&in_force.own).unwrap_or_else(|reason| {
+            warnings.push(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
+            in_force.own.clone()
+        });
+        let new = match Credentials::of(callers, own) {
+            Ok(new) => new,
+            Err(error) => {
+                warnings.push(format!("the TLS files on disk are not in use, the ones before stay: {}", chain(&error)));
+                return warnings;
             }
-            Err(error) => kept(chain(&error)),
-        }
+        };
+        info!(not_after = %new.own.not_after(), "the TLS files were read again");
+        credentials.store(Arc::new(new));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.changes.send_replace(());
+        warnings
     }
 
-    fn reload_allow_list(&self) -> Option<String> {
+    /// The agent's certificate on disk, unless it is worse than the one in force.
+    fn renewed(&self, in_force: &Own) -> Result<Own, String> {
+        let new = Own::load(&self.started_with.tls).map_err(|error| chain(&error))?;
+        let Some(unfit) = self.unfit(&new) else { return Ok(new) };
+        let no_worse = self.unfit(in_force).is_some_and(|fault| discriminant(&fault) == discriminant(&unfit));
+        let path = self.started_with.tls.certificate.display();
+        if no_worse { Ok(new) } else { Err(format!("callers would not accept {path}: {unfit}")) }
+    }
+
+    fn unfit(&self, own: &Own) -> Option<Unfit> {
+        own.unfit(&self.started_with.tls, &self.started_with.node, clock::now())
+    }
+
+    fn reload_rights(&self) -> Option<String> {
         let mut config = match Config::load(&self.file) {
             Ok(config) => config,
             Err(error) => {
                 let reason = chain(&error).replace('\n', "; ");
-                return Some(format!("the configuration on disk is not in use, the one before stays: {reason}"));
+                if let Some(said) = Config::load_in_part(&self.file)
+                    && self.rights.narrow(said)
+                {
+                    let (viewers, operators) = self.rights.counts();
+                    warn!(
+                        viewers,
+                        operators, "callers lost rights that the configuration on disk does not give any more"
+                    );
+                    self.changes.send_replace(());
+                }
+                return Some(format!(
+                    "the configuration on disk is not in use, the one before stays, except that callers whom the new one does not \
+                     list have lost their rights: {reason}"
+                ));
             }
         };
         let allow = std::mem::replace(&mut config.allow, self.started_with.allow.clone());
-        if allow != **self.allow.load() {
-            let (viewers, operators) = (allow.count(Role::Viewer), allow.count(Role::Operator));
-            info!(viewers, operators, "the allow-list changed on disk and is in use now");
-            self.allow.store(Arc::new(allow));
+        let deny = std::mem::replace(&mut config.deny, self.started_with.deny.clone());
+        if self.rights.replace(allow, deny) {
+            let (viewers, operators) = self.rights.counts();
+            info!(viewers, operators, "the lists of callers changed on disk and are in use now");
+            self.changes.send_replace(());
         }
         let file = self.file.display();
-        (config != self.started_with).then(|| format!("{file} changed beyond [allow]; restart the agent to use it"))
+        (config != self.started_with)
+            .then(|| format!("{file} changed beyond [allow] and [deny]; restart the agent to use it"))
     }
 
     /// Reloads the files whenever they change. Never returns.
@@ -152,7 +241,8 @@ impl Live {
 fn digest(file: &Path, config: &Config) -> u64 {
     let tls = &config.tls;
     let mut hasher = DefaultHasher::new();
-    for path in [&tls.certificate, &tls.key, &tls.client_ca].map(PathBuf::as_path).into_iter().chain([file]) {
+    let always = [&tls.certificate, &tls.key, &tls.client_ca].map(PathBuf::as_path);
+    for path in always.into_iter().chain(tls.client_crl.as_deref()).chain([file]) {
         fs::read(path).unwrap_or_default().hash(&mut hasher);
     }
     hasher.finish()

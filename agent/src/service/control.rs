@@ -3,13 +3,15 @@
 use tonic::{Request, Response, Status};
 use usher_proto::v1::{self, node_control_server::NodeControl};
 
-use super::{Service, audit, convert, peer};
+use super::{Service, audit::Received, convert, peer};
 use crate::{
+    access::{Verb, Wanted},
     door::Peer,
     operations::{
         self,
         record::{Change, Operation, Order},
     },
+    refusal::Refusal,
 };
 
 impl Service {
@@ -25,12 +27,35 @@ impl Service {
                 requester: order.requester,
                 dry_run: order.dry_run,
             },
-            caller: peer.caller,
+            caller: peer.caller.clone(),
         };
-        let record = audit::Record::of(&request, peer.address);
-        let answer = self.operations.submit(request).await;
-        record.answered(&answer);
+        let service = self.clone();
+        // A task of its own: whatever becomes of the caller, what was begun is recorded.
+        let answered = tokio::spawn(async move {
+            let received = Received::record(service.audit.clone(), &request, &peer).await;
+            let answer = match service.permit(&peer, &request.change) {
+                Ok(()) => service.operations.submit(request).await,
+                Err(refusal) => Err(refusal),
+            };
+            received.answered(&answer).await;
+            answer
+        });
+        // Only the end of the runtime ends the task.
+        let answer = answered
+            .await
+            .map_err(|_| Status::unavailable("the agent is stopping; ask for the operation by its id"))?;
         answer.map_err(Status::from)
+    }
+
+    /// What the caller's entry in the allow-list says about the change.
+    fn permit(&self, peer: &Peer, change: &Change) -> Result<(), Refusal> {
+        let (verb, overrides) = match change {
+            Change::RestartUnit { .. } => (Verb::Restart, false),
+            Change::StopUnit { .. } => (Verb::Stop, false),
+            Change::StartUnit { .. } => (Verb::Start, false),
+            Change::RebootNode { override_blockers, .. } => (Verb::Reboot, !override_blockers.is_empty()),
+        };
+        self.live.permit(peer, &Wanted { verb, unit: change.unit(), overrides })
     }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! One binary for all of it: linking one costs more than running them all.
 
+mod audit;
 mod door;
+mod flood;
 mod info;
 mod probed;
 mod reboot;
 mod refusals;
 mod resume;
+mod revocation;
 mod rotation;
 mod store;
 mod streams;
