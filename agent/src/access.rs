@@ -1,8 +1,16 @@
-//! Who may call: the allow-list of names in certificates and the role each gives.
+//! Who may call: the allow-list of names in certificates, the role each gives, and what narrows it.
 //!
 //! A certificate of the right CA is never enough by itself: kubelets hold such certificates too.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+mod grant;
+mod network;
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use jiff::Timestamp;
+
+pub use grant::{BadVerb, Grant, Limit, Verb, Wanted};
+pub use network::{BadNetwork, Network};
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,72 +57,107 @@ impl FromStr for Pattern {
     }
 }
 
-/// The names that may call, with the role each gives.
+/// Why the allow-list does not permit a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// No name of the caller is listed.
+    NotListed {
+        /// How many names are listed as viewers.
+        viewers: usize,
+        /// How many names are listed as operators.
+        operators: usize,
+    },
+    /// A name is listed, but none of its entries permits this call.
+    Limited {
+        /// The key that forbids it, of the last entry that was looked at.
+        limit: Limit,
+        /// The entry and its limit, in words.
+        message: String,
+    },
+}
+
+/// The names that may call, with the role that each gives and what narrows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowList {
-    roles: BTreeMap<Pattern, Role>,
+    grants: Vec<(Grant, Role)>,
 }
 
 impl AllowList {
-    /// Adds a name. A name listed twice has the higher role.
-    pub fn insert(&mut self, pattern: Pattern, role: Role) {
-        let entry = self.roles.entry(pattern).or_insert(role);
-        *entry = role.max(*entry);
+    /// Adds an entry. What a name may do is what any of its entries permits.
+    pub fn insert(&mut self, grant: impl Into<Grant>, role: Role) {
+        self.grants.push((grant.into(), role));
     }
 
-    /// The highest role that any of a certificate's names gives, `None` if no name is listed.
-    pub fn role(&self, names: &[String]) -> Option<Role> {
-        names.iter().filter_map(|name| self.roles.get(&Pattern(name.clone()))).max().copied()
+    /// The highest role that any of a certificate's names gives a caller at this address, at this time.
+    ///
+    /// # Errors
+    ///
+    /// If no name is listed, or no entry holds here and now.
+    pub fn role(&self, names: &[String], address: IpAddr, now: Timestamp) -> Result<Role, Denial> {
+        self.best(names, Role::Viewer, |grant| grant.reach(address, now))
+    }
+
+    /// Whether an operator with these names may make this change.
+    ///
+    /// # Errors
+    ///
+    /// If no name is an operator's, or no entry of one permits it.
+    pub fn permit(&self, names: &[String], address: IpAddr, now: Timestamp, wanted: &Wanted<'_>) -> Result<(), Denial> {
+        self.best(names, Role::Operator, |grant| grant.reach(address, now).and_then(|()| grant.permit(wanted)))
+            .map(drop)
+    }
+
+    fn best(
+        &self,
+        names: &[String],
+        least: Role,
+        check: impl Fn(&Grant) -> Result<(), (Limit, String)>,
+    ) -> Result<Role, Denial> {
+        let mut best = None;
+        let mut denial = Denial::NotListed { viewers: self.count(Role::Viewer), operators: self.count(Role::Operator) };
+        for (grant, role) in self.grants.iter().filter(|(grant, role)| *role >= least && names.contains(&grant.name.0))
+        {
+            match check(grant) {
+                Ok(()) => best = best.max(Some(*role)),
+                Err((limit, reason)) => {
+                    let message = format!("the allow-list's entry for {} does not permit this: {reason}", grant.name);
+                    denial = Denial::Limited { limit, message };
+                }
+            }
+        }
+        best.ok_or(denial)
+    }
+
+    /// Only what both this list and `other` give: the entries of `other` whose names this list gives at least their role.
+    #[must_use]
+    pub fn narrowed_to(&self, other: &Self) -> Self {
+        let held = |(grant, role): &&(Grant, Role)| {
+            self.grants.iter().any(|(known, known_role)| known.name == grant.name && known_role >= role)
+        };
+        Self { grants: other.grants.iter().filter(held).cloned().collect() }
+    }
+
+    /// The entries that give `role`.
+    #[must_use]
+    pub fn of(&self, role: Role) -> Self {
+        Self { grants: self.grants.iter().filter(|(_, given)| *given == role).cloned().collect() }
+    }
+
+    /// Adds all entries of another list.
+    pub fn extend(&mut self, other: Self) {
+        self.grants.extend(other.grants);
     }
 
     /// How many names give `role`.
     pub fn count(&self, role: Role) -> usize {
-        self.roles.values().filter(|listed| **listed == role).count()
+        self.grants.iter().filter(|(_, given)| *given == role).count()
     }
 
     /// Whether nobody may call at all.
     pub fn is_empty(&self) -> bool {
-        self.roles.is_empty()
+        self.grants.is_empty()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn list() -> AllowList {
-        let mut list = AllowList::default();
-        for (name, role) in [
-            ("CN=cumin1001", Role::Operator),
-            ("O=sre", Role::Viewer),
-            ("DNS:usher.example", Role::Viewer),
-            ("DNS:usher.example", Role::Operator),
-        ] {
-            list.insert(name.parse().unwrap(), role);
-        }
-        list
-    }
-
-    #[test]
-    fn the_highest_role_of_all_names_counts() {
-        for (names, role) in [
-            (vec!["CN=cumin1001"], Some(Role::Operator)),
-            (vec!["CN=someone", "O=sre"], Some(Role::Viewer)),
-            (vec!["O=sre", "DNS:usher.example"], Some(Role::Operator)),
-            (vec!["CN=sre"], None),
-            (vec!["CN=usher.example"], None),
-            (vec!["DNS:USHER.example"], None),
-            (vec![], None),
-        ] {
-            let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-            assert_eq!(list().role(&names), role, "{names:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_without_a_known_prefix_or_without_a_value_is_refused() {
-        for text in ["cumin1001", "cn=x", "CN=", "DNS: ", "*", ""] {
-            assert_eq!(text.parse::<Pattern>(), Err(BadPattern(text.to_owned())));
-        }
-    }
-}
+mod tests;

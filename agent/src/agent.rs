@@ -4,16 +4,17 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{service::Routes, transport::Server};
+use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
-use usher_common::{chain, stream::Dial};
+use usher_common::stream::Dial;
 use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
 
 use crate::{
+    audit::Audit,
     config::{Config, InForce},
     disk::Disk,
-    door::{self, Door, Guard, live::Live, tls::TlsError},
+    door::{Door, Entrance, Guard, live::Live, tls::TlsError},
     machine::{Machine, Places, bus::Address},
     metrics::{self, Metrics},
     notify,
@@ -23,16 +24,6 @@ use crate::{
 
 /// The largest request that the agent decodes. One that makes sense has a few hundred bytes.
 const REQUEST_LIMIT: usize = 64 * 1024;
-
-/// Concurrent calls on one connection.
-const STREAMS_PER_CONNECTION: u32 = 32;
-
-/// How long a call may take before it is answered. Longer than the agent waits for D-Bus.
-const CALL_LIMIT: Duration = Duration::from_secs(40);
-
-/// The interval between HTTP/2 pings, and how long a peer may take to answer one. A connection whose peer died is closed
-/// and makes room for another.
-const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// How long calls in progress may take to end when the agent stops. Watches end at once, the rest takes milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -90,7 +81,7 @@ pub struct Agent {
     live: Arc<Live>,
     health: HealthReporter,
     stop: CancellationToken,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    server: JoinHandle<()>,
     metrics: Option<SocketAddr>,
     _tasks: DropGuard,
 }
@@ -132,6 +123,7 @@ impl Agent {
         };
         // Configuration and PEM files are the machine's. Without its disk nobody changes them.
         let in_memory = disk.is_memory();
+        let audit = Audit::open(disk.clone(), &config.load().state_directory);
         let machine = Arc::new(Machine::new(config, bus, disk, dial, places));
         let operations = Operations::open(Arc::clone(&machine), stop.clone());
 
@@ -140,25 +132,17 @@ impl Agent {
             let (machine, live, operations) = (Arc::clone(&machine), Arc::clone(&live), operations.clone());
             until(&stop, Metrics { machine, live, operations }.serve(listener));
         }
-        let service = Service::new(machine, Arc::clone(&live), operations.clone());
+        let service = Service::new(machine, Arc::clone(&live), operations.clone(), audit.clone());
         let (health, routes) = routes(service, reflection).await?;
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(PING_EVERY))
-            .http2_keepalive_timeout(Some(PING_EVERY))
-            .max_concurrent_streams(STREAMS_PER_CONNECTION)
-            .timeout(CALL_LIMIT)
-            .layer(Guard::new(Arc::clone(&live)))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                door::incoming(listener, Arc::clone(&live), limits),
-                stop.clone().cancelled_owned(),
-            );
+        let guard = Guard::new(Arc::clone(&live), audit);
+        let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), limits, stop.clone());
         if !in_memory {
             until(&stop, Arc::clone(&live).follow());
         }
         until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
-        Ok(Self { address, live, health, stop, server: tokio::spawn(server), metrics: metrics_address, _tasks: tasks })
+        let server = tokio::spawn(entrance.accept(listener));
+        Ok(Self { address, live, health, stop, server, metrics: metrics_address, _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
@@ -179,8 +163,7 @@ impl Agent {
     /// Ends when the agent serves nobody any more although nobody has stopped it, with the reason.
     pub async fn ended(&mut self) -> String {
         match (&mut self.server).await {
-            Ok(Ok(())) => "its server has ended".to_owned(),
-            Ok(Err(error)) => chain(&error),
+            Ok(()) => "its server has ended".to_owned(),
             Err(error) => error.to_string(),
         }
     }
@@ -210,6 +193,7 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeInfoServer<Service>>().await;
     health.set_serving::<NodeControlServer<Service>>().await;
+    let health_service = health_service.max_decoding_message_size(REQUEST_LIMIT);
     let mut routes = Routes::new(info).add_service(control).add_service(health_service);
     if reflection {
         let builder = || {
@@ -218,7 +202,9 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         // Both versions: older tools speak only v1alpha.
-        routes = routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
+        routes = routes
+            .add_service(builder().build_v1()?.max_decoding_message_size(REQUEST_LIMIT))
+            .add_service(builder().build_v1alpha()?.max_decoding_message_size(REQUEST_LIMIT));
     }
     Ok((health, routes))
 }

@@ -1,25 +1,22 @@
-//! The authenticated caller: the names in a peer's certificate.
+//! The authenticated caller: the names in a peer's certificate, and which certificate it is.
 
 use std::{fmt, sync::Arc};
 
 use rustls_pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::certificate::{Certificate, UnreadableCertificate};
 
 /// An authenticated peer. Clones share the names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     names: Arc<[String]>,
+    certificate: Option<Arc<Certificate>>,
 }
-
-/// TLS accepted the certificate, but its names cannot be parsed.
-#[derive(Debug, thiserror::Error)]
-#[error("the certificate cannot be read: {0}")]
-pub struct UnreadableCertificate(String);
 
 impl Caller {
     /// A caller with these names, in the notation of the allow-list (`CN=alice`). For a door without certificates.
     pub fn named<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
-        Self { names: names.into_iter().map(Into::into).collect() }
+        Self { names: names.into_iter().map(Into::into).collect(), certificate: None }
     }
 
     /// The caller that presented a certificate, which TLS has verified already.
@@ -28,24 +25,18 @@ impl Caller {
     ///
     /// If the certificate is not well-formed.
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, UnreadableCertificate> {
-        let (_, certificate) = X509Certificate::from_der(certificate).map_err(unreadable)?;
-        let subject = certificate.subject();
-        let mut names = Vec::new();
-        names.extend(subject.iter_common_name().filter_map(|name| Some(format!("CN={}", name.as_str().ok()?))));
-        names.extend(subject.iter_organization().filter_map(|name| Some(format!("O={}", name.as_str().ok()?))));
-        if let Some(alternatives) = certificate.subject_alternative_name().map_err(unreadable)? {
-            names.extend(alternatives.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some(format!("DNS:{name}")),
-                GeneralName::URI(uri) => Some(format!("URI:{uri}")),
-                _ => None,
-            }));
-        }
-        Ok(Self { names: names.into() })
+        let certificate = Certificate::parse(certificate)?;
+        Ok(Self { names: certificate.names.clone().into(), certificate: Some(Arc::new(certificate)) })
     }
 
     /// The names in the notation of the allow-list: `CN=…`, `O=…`, `DNS:…`, `URI:…`.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The certificate, `None` behind a door without certificates.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
     }
 }
 
@@ -57,8 +48,4 @@ impl fmt::Display for Caller {
             f.write_str(&self.names.join(", "))
         }
     }
-}
-
-fn unreadable(error: impl fmt::Display) -> UnreadableCertificate {
-    UnreadableCertificate(error.to_string())
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use nix::unistd::{Uid, User, getgrouplist};
-use usher_common::chain;
+use usher_common::{chain, clock};
 
 use crate::{
     config::{Config, Trust},
@@ -76,7 +76,15 @@ impl Account {
 /// What is wrong with the files that a configuration names, in sentences. `account` is whose rights count in place of this
 /// process's own.
 pub fn files(file: &Path, config: &Config, account: Option<&Account>) -> Vec<String> {
-    let mut problems: Vec<_> = Credentials::load(&config.tls).err().map(|error| chain(&error)).into_iter().collect();
+    let mut problems = Vec::new();
+    match Credentials::load(&config.tls) {
+        Err(error) => problems.push(chain(&error)),
+        Ok(credentials) => problems.extend(
+            credentials
+                .unfit(&config.tls, &config.node, clock::now())
+                .map(|unfit| format!("callers would not accept {}: {unfit}", config.tls.certificate.display())),
+        ),
+    }
     let probed = probe_files(config);
     for (unit, path) in &probed {
         if let Err(error) = fs::metadata(path) {
@@ -87,7 +95,7 @@ pub fn files(file: &Path, config: &Config, account: Option<&Account>) -> Vec<Str
     let Some(account) = account else { return problems };
     let tls = &config.tls;
     let own = [file, &tls.certificate, &tls.key, &tls.client_ca];
-    let read = own.into_iter().chain(probed.iter().map(|(_, path)| path.as_path()));
+    let read = own.into_iter().chain(tls.client_crl.as_deref()).chain(probed.iter().map(|(_, path)| path.as_path()));
     problems.extend(read.filter_map(|path| account.refused(path, 4)));
     problems.extend(account.refused(&config.state_directory, 4 | 2 | 1));
     problems

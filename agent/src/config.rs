@@ -3,13 +3,14 @@
 //! Plain data. [`Config::load`] is the only way from a file to it; a file with an unknown key, a missing one or a bad value
 //! gives no configuration at all, but every mistake in it at once.
 
+mod allow;
 mod in_force;
 mod read;
 mod url;
 mod values;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -17,9 +18,9 @@ use std::{
 
 use usher_common::config_file::{self, FileError, Record};
 
-pub(crate) use self::in_force::InForce;
 pub use self::url::Url;
-use crate::access::AllowList;
+pub(crate) use self::{allow::InPart, in_force::InForce};
+use crate::{access::AllowList, certificate::Fingerprint};
 
 /// Everything the agent is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Config {
     pub allow: AllowList,
     /// Where metrics are served, over plain HTTP. `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Certificates that are refused whatever names they carry.
+    pub deny: BTreeSet<Fingerprint>,
     /// Bounds on connections.
     pub limits: Limits,
     /// How long past operations are kept.
@@ -65,17 +68,35 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The CAs that sign callers' certificates.
     pub client_ca: PathBuf,
+    /// Revocation lists of these CAs. Default: none.
+    pub client_crl: Option<PathBuf>,
+    /// The DNS name that the certificate must carry. `None`: the node's name, alone or with a domain behind it.
+    pub server_name: Option<String>,
 }
 
-/// What a peer may cost the agent.
+/// What peers may cost the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at once; those beyond wait in the kernel's queue. Default 64.
-    pub connections: usize,
-    /// How long a TLS handshake may take. Default 10 s.
+    /// Peers at once that have not shown a listed certificate; the oldest makes room for a new one. Default 128.
+    pub handshakes: usize,
+    /// The same for one address, or one /64 of IPv6. Default 8.
+    pub handshakes_per_address: usize,
+    /// How long a TLS handshake may take. Default 3 s.
     pub handshake_timeout: Duration,
+    /// Connections of listed callers at once; the longest idle makes room for a new one. Default 64.
+    pub connections: usize,
+    /// How many of them are for operators alone; at most half. Default 8.
+    pub operator_connections: usize,
+    /// Connections at once with one certificate. Default 16.
+    pub connections_per_certificate: usize,
+    /// How long a connection may live before its first call. Default 10 s.
+    pub first_call_timeout: Duration,
     /// How long a connection may live without a call on it. Default 10 min.
     pub idle_timeout: Duration,
+    /// How long a connection takes new calls. Default 15 min.
+    pub connection_age: Duration,
+    /// How long calls in progress may go on after that. Default 1 min.
+    pub connection_grace: Duration,
 }
 
 /// How long past operations are kept. The budget of reboots has a record of its own.
@@ -150,6 +171,11 @@ impl Config {
     /// If the file cannot be read, or has mistakes: then all of them.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         Ok(config_file::load(path, "the agent's configuration", read::config)?.value)
+    }
+
+    /// What a file that [`Config::load`] refuses says about callers, `None` if it is not even TOML.
+    pub(crate) fn load_in_part(path: &Path) -> Option<InPart> {
+        config_file::load_in_part(path, allow::in_part)
     }
 }
 

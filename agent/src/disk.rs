@@ -128,6 +128,22 @@ impl Disk {
         }
     }
 
+    /// Appends to a file, which is made if there is none. If `durable`, it is on the disk when this returns.
+    pub(crate) fn append(&self, path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
+        match self {
+            Self::Machine => {
+                let is_new = !path.try_exists()?;
+                let mut file = File::options().append(true).create(true).open(path)?;
+                file.write_all(content)?;
+                if durable {
+                    file.sync_data()?;
+                }
+                if durable && is_new { sync_folder(path) } else { Ok(()) }
+            }
+            Self::Memory(memory) => memory.append(path, content),
+        }
+    }
+
     /// Whether [`Disk::replace`] left this file behind when the power failed.
     pub(crate) fn is_unfinished(name: &str) -> bool {
         name.ends_with(UNFINISHED)

@@ -1,10 +1,22 @@
 //! The door: connections, TLS, and which calls a caller may make.
+//!
+//! A connection passes these in order: [`entrance`] (two pools: strangers and callers), [`connection`] (HTTP/2 and when it
+//! ends), [`guard`] (each call). [`live`] holds what is in force: certificates, CAs, and who may do what.
 
+mod answer;
 mod connection;
+mod entrance;
 mod guard;
+mod limiter;
 mod listen;
 mod listener;
 pub mod live;
+mod methods;
+mod patience;
+mod peer;
+mod places;
+mod rights;
+mod strangers;
 pub mod tls;
 
 use std::{io, net::SocketAddr};
@@ -12,9 +24,12 @@ use std::{io, net::SocketAddr};
 use tokio::sync::mpsc;
 use usher_common::stream::BoxedStream;
 
-pub(crate) use connection::Peer;
+pub(crate) use answer::KeptUntilTaken;
+pub(crate) use entrance::Entrance;
 pub(crate) use guard::Guard;
-pub(crate) use listener::{Listener, incoming};
+pub(crate) use listener::Listener;
+pub(crate) use patience::Patience;
+pub(crate) use peer::Peer;
 
 use crate::caller::Caller;
 

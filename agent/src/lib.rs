@@ -7,7 +7,9 @@
 pub mod access;
 pub mod agent;
 pub mod arguments;
+mod audit;
 pub mod caller;
+pub mod certificate;
 pub mod check;
 pub mod config;
 pub mod disk;

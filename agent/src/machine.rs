@@ -7,6 +7,7 @@ mod kernel;
 pub(crate) mod login;
 pub(crate) mod look;
 pub(crate) mod packages;
+mod printable;
 pub(crate) mod probe;
 pub(crate) mod systemd;
 

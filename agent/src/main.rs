@@ -27,8 +27,15 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// Threads that wait for the disk. The unit's TasksMax has room for them and for journalctl; a disk that hangs must not take more.
+const BLOCKING_THREADS: usize = 32;
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(what) = arguments.check_config {

@@ -8,13 +8,18 @@ mod info;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::{Request, Status};
 
 use crate::{
+    audit::Audit,
     door::{Peer, live::Live},
     machine::Machine,
     operations::Operations,
 };
+
+/// How many lists are made at once. A list may be as large as all other answers together.
+const LISTINGS: usize = 2;
 
 /// Answers `NodeInfo` and `NodeControl`, for callers that the door's guard has let in.
 #[derive(Debug, Clone)]
@@ -22,11 +27,14 @@ pub(crate) struct Service {
     machine: Arc<Machine>,
     live: Arc<Live>,
     operations: Operations,
+    audit: Audit,
+    /// A permit for each list, kept until the caller has taken it.
+    listings: Arc<Semaphore>,
 }
 
 impl Service {
-    pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations) -> Self {
-        Self { machine, live, operations }
+    pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations, audit: Audit) -> Self {
+        Self { machine, live, operations, audit, listings: Arc::new(Semaphore::new(LISTINGS)) }
     }
 }
 

@@ -29,9 +29,12 @@ pub use address::in_url;
 pub use agent::Agent;
 pub use dial::Dial;
 pub use error::{AgentError, Side};
-pub use usher_core::facts::agent::{
-    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget, Session,
-    Task, TaskKind, TaskState, TaskStep, UnitStatus,
+pub use usher_core::facts::{
+    agent::{
+        AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
+        Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+    },
+    audit::{AuditPhase, AuditRecord, by as asked_by},
 };
 
 use crate::site::{AgentAccess, Site};

@@ -23,6 +23,8 @@ static SHOWN: AtomicBool = AtomicBool::new(false);
 pub enum Kind {
     /// `usher agent status`.
     AgentStatus,
+    /// `usher agent audit`.
+    AuditRecordList,
     /// `usher clusters show`.
     Cluster,
     /// `usher clusters env`.

@@ -10,6 +10,14 @@ pub const DOMAIN: &str = "agent.usher.dev";
 pub const NOT_LISTED: &str = "NOT_LISTED";
 /// The caller is a viewer and the call changes something. PERMISSION_DENIED.
 pub const ROLE_TOO_LOW: &str = "ROLE_TOO_LOW";
+/// A name of the caller is in the allow-list, but its entry does not permit this call; metadata `limit` is the key that forbids
+/// it: `from`, `units`, `may` or `until`. PERMISSION_DENIED.
+pub const CALLER_LIMITED: &str = "CALLER_LIMITED";
+/// The caller's certificate has expired while its connection was open. UNAUTHENTICATED.
+pub const CERTIFICATE_EXPIRED: &str = "CERTIFICATE_EXPIRED";
+/// The caller's certificate is on the deny-list, or has been accepted on this connection but would not be any more: the CAs of
+/// callers or their revocation lists have changed. UNAUTHENTICATED.
+pub const CERTIFICATE_REVOKED: &str = "CERTIFICATE_REVOKED";
 /// The agent serves no such method: the caller speaks a newer contract than the agent does. UNIMPLEMENTED.
 pub const NO_SUCH_METHOD: &str = "NO_SUCH_METHOD";
 /// The unit is not in the agent's configuration. PERMISSION_DENIED.
@@ -56,5 +64,7 @@ pub const UNIT_BUSY: &str = "UNIT_BUSY";
 pub const UNIT_NOT_LOADABLE: &str = "UNIT_NOT_LOADABLE";
 /// systemd or logind is unreachable, too slow, or refuses the agent; the message says which. UNAVAILABLE.
 pub const SYSTEMD_UNAVAILABLE: &str = "SYSTEMD_UNAVAILABLE";
+/// Other callers read lists of this agent at the same time, as many as it serves at once; ask again. RESOURCE_EXHAUSTED.
+pub const TOO_MANY_LISTINGS: &str = "TOO_MANY_LISTINGS";
 /// The agent cannot use its state directory, or is stopping, so it began nothing. UNAVAILABLE.
 pub const STATE_UNAVAILABLE: &str = "STATE_UNAVAILABLE";

@@ -8,6 +8,7 @@
 mod machines {
     pub(crate) mod agent;
     pub(crate) mod drain;
+    pub(crate) mod flood;
     pub(crate) mod handover;
     pub(crate) mod list;
     pub(crate) mod reboot;
@@ -17,12 +18,14 @@ mod machines {
 }
 
 use anyhow::{Context as _, ensure};
-use machines::{agent, drain, handover, list, reboot, results::Results, roll, rollout};
+use machines::{agent, drain, flood, handover, list, reboot, results::Results, roll, rollout};
 use usher_testkit::bed::Bed;
 
-/// In this order. The agent comes after the reboot, which leaves it an operation to be asked for.
-const PARTS: [&str; 13] = [
-    "binaries",
+/// What is measured without machines, first.
+const ALONE: [&str; 2] = ["binaries", "flood"];
+
+/// On the machines, in this order. The agent comes after the reboot, which leaves it an operation to be asked for.
+const PARTS: [&str; 12] = [
     "reboot",
     "agent",
     "hand-over",
@@ -47,31 +50,49 @@ async fn measure() -> anyhow::Result<()> {
     // A second provider cannot be installed; that one is there is all that matters.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut results = Results::default();
-    let bed = Bed::shared().await.context("the bed did not start")?;
     // cargo adds an option of its own.
-    let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &&&str| words.is_empty() || words.iter().any(|word| part.contains(word.as_str()));
     let mut failed = Vec::new();
-    for part in PARTS {
-        if !wanted.is_empty() && !wanted.iter().any(|word| part.contains(word.as_str())) {
-            continue;
-        }
+    for part in ALONE.iter().filter(wanted) {
         results.say(&format!("measuring: {part}"));
-        bed.restore().await.context("the bed is not whole")?;
-        if let Err(error) = measure_part(&bed, &mut results, part).await {
-            results.say(&format!("{part} failed: {error:#}"));
-            failed.push(part);
-        }
-        results.write()?;
+        let measured = match *part {
+            "binaries" => agent::binaries(&mut results),
+            _ => flood::measure(&mut results).await,
+        };
+        note(&mut results, &mut failed, part, measured)?;
     }
-    bed.restore().await?;
+    if PARTS.iter().any(|part| wanted(&part)) {
+        let bed = Bed::shared().await.context("the bed did not start")?;
+        for part in PARTS.iter().filter(wanted) {
+            results.say(&format!("measuring: {part}"));
+            bed.restore().await.context("the bed is not whole")?;
+            let measured = measure_part(&bed, &mut results, part).await;
+            note(&mut results, &mut failed, part, measured)?;
+        }
+        bed.restore().await?;
+    }
     results.print();
     ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }
 
+/// Writes what there is, and remembers a part that failed.
+fn note(
+    results: &mut Results,
+    failed: &mut Vec<&'static str>,
+    part: &'static str,
+    measured: anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if let Err(error) = measured {
+        results.say(&format!("{part} failed: {error:#}"));
+        failed.push(part);
+    }
+    results.write()
+}
+
 async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::Result<()> {
     match part {
-        "binaries" => agent::binaries(results),
         "agent" => agent::measure(bed, results).await,
         "reboot" => reboot::measure(bed, results).await,
         "hand-over" => handover::measure(bed, results).await,

@@ -6,8 +6,9 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
 
 /// A certificate with its key, both as PEM.
@@ -101,7 +102,67 @@ impl Ca {
         self.issue(names, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A server's certificate for one DNS name with something changed: its usages, its validity.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be one.
+    pub fn server_with(&self, dns: &str, change: impl FnOnce(&mut CertificateParams)) -> anyhow::Result<Identity> {
+        let names = Names { common_name: dns, dns: &[dns], ..Names::default() };
+        self.issue_with(&names, ExtendedKeyUsagePurpose::ServerAuth, change)
+    }
+
+    /// A client's certificate with something changed: its validity.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be one.
+    pub fn client_with(
+        &self,
+        names: &Names<'_>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> anyhow::Result<Identity> {
+        self.issue_with(names, ExtendedKeyUsagePurpose::ClientAuth, change)
+    }
+
+    /// A revocation list of the certificates with these serial numbers, in hexadecimal, as PEM.
+    ///
+    /// # Errors
+    ///
+    /// If a serial number is none.
+    pub fn revoke(&self, serials: &[&str]) -> anyhow::Result<String> {
+        let mut revoked_certs = Vec::new();
+        for serial in serials {
+            let bytes: Result<Vec<u8>, _> =
+                (0..serial.len()).step_by(2).map(|place| u8::from_str_radix(&serial[place..place + 2], 16)).collect();
+            revoked_certs.push(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&bytes?),
+                revocation_time: date_time_ymd(2025, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            });
+        }
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2099, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
+
     fn issue(&self, names: &Names<'_>, usage: ExtendedKeyUsagePurpose) -> anyhow::Result<Identity> {
+        self.issue_with(names, usage, |_| {})
+    }
+
+    fn issue_with(
+        &self,
+        names: &Names<'_>,
+        usage: ExtendedKeyUsagePurpose,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> anyhow::Result<Identity> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(names);
@@ -117,6 +178,7 @@ impl Ca {
         params.extended_key_usages = vec![usage];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }

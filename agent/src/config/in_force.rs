@@ -38,6 +38,7 @@ impl InForce {
             metrics: before.metrics,
             // The door has its own.
             allow: before.allow.clone(),
+            deny: before.deny.clone(),
             ..new.clone()
         };
         let fixed = [

@@ -9,9 +9,9 @@ use usher_common::{
 
 use super::{
     ClientCertificate, Config, Limits, Probe, Retention, TlsFiles, Trust, UnitPolicy, Url,
-    values::{LISTEN, PATTERN, STATUS, URL},
+    allow::{allow, deny},
+    values::{LISTEN, STATUS, URL},
 };
-use crate::access::{AllowList, Role};
 
 /// Configuration management of which the node's status tells that it runs, or that somebody has disabled it: Puppet's agent,
 /// in its two places.
@@ -87,9 +87,17 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
             .table("allow")
             .says(
                 "Who may call: names in callers' certificates, matched exactly, as CN=NAME, O=ORGANISATION, DNS:NAME or \
-                 URI:URI. A certificate of the right CA is not enough. The agent reads this table again when it changes.",
+                 URI:URI. A certificate of the right CA is not enough. The agent reads this table again when it changes. A \
+                 name that is taken out loses its rights even while something else in the file is wrong.",
             )
             .read(allow),
+        deny: root
+            .table("deny")
+            .says(
+                "Certificates that are refused although a name in them is listed, as after a theft. The agent reads this table \
+                 again when it changes, and open connections are refused, too.",
+            )
+            .read(deny),
         limits: root.table("limits").says("What callers may cost the agent.").read(limits),
         metrics: root.table("metrics").says("Metrics for Prometheus: GET /metrics.").read(metrics),
         operations: root.table("operations").says("How long the agent remembers past operations.").read(operations),
@@ -129,36 +137,83 @@ fn tls(table: &mut Table<'_>) -> TlsFiles {
             .example("ca.pem")
             .required()
             .unwrap_or_default(),
+        client_crl: table
+            .key("client_crl", PATH)
+            .says(
+                "Revocation lists of these CAs, PEM. A certificate on one of them is refused, on open connections, too. A CA \
+                 without a list here revokes nobody.",
+            )
+            .example("crl.pem")
+            .optional("none"),
+        server_name: table
+            .key("server_name", TEXT)
+            .says(
+                "The DNS name that the agent's certificate must carry: the one that agents.server_name in the cluster file makes \
+                 of this node.",
+            )
+            .example("worker1.example")
+            .optional("the node's name, alone or with a domain behind it"),
     }
-}
-
-fn allow(table: &mut Table<'_>) -> AllowList {
-    let viewers = table.key("viewer", ListOf(PATTERN)).says("May look.").example(["O=sre"]).or([]);
-    let operators = table
-        .key("operator", ListOf(PATTERN))
-        .says("May look and change.")
-        .example(["CN=cumin1001", "DNS:deploy1001.example"])
-        .or([]);
-    let mut list = AllowList::default();
-    for (patterns, role) in [(viewers, Role::Viewer), (operators, Role::Operator)] {
-        for pattern in patterns {
-            list.insert(pattern, role);
-        }
-    }
-    list
 }
 
 fn limits(table: &mut Table<'_>) -> Limits {
     Limits {
-        connections: count(table.key("connections", POSITIVE).says("Connections at once; more wait.").or(64_u32)),
+        handshakes: count(
+            table
+                .key("handshakes", POSITIVE)
+                .says(
+                    "Peers at once that have not shown a listed certificate. Beyond that the oldest of them is dropped, and \
+                     never the newest refused.",
+                )
+                .or(128_u32),
+        ),
+        handshakes_per_address: count(
+            table
+                .key("handshakes_per_address", POSITIVE)
+                .says("The same for one address, or one /64 of IPv6.")
+                .or(8_u32),
+        ),
         handshake_timeout: table
             .key("handshake_timeout", LIMIT)
             .says("How long a TLS handshake may take.")
+            .or(Duration::from_secs(3)),
+        connections: count(
+            table
+                .key("connections", POSITIVE)
+                .says(
+                    "Connections of listed callers at once. Beyond that the one that has been idle for longest is closed; if \
+                     none is idle, a new one waits.",
+                )
+                .or(64_u32),
+        ),
+        operator_connections: count(
+            table
+                .key("operator_connections", COUNT)
+                .says("How many of these are for operators alone; at most half of them.")
+                .or(8_u32),
+        ),
+        connections_per_certificate: count(
+            table
+                .key("connections_per_certificate", POSITIVE)
+                .says("Connections at once with one certificate. Beyond that its longest idle one is closed.")
+                .or(16_u32),
+        ),
+        first_call_timeout: table
+            .key("first_call_timeout", LIMIT)
+            .says("How long a connection may live before its first call.")
             .or(Duration::from_secs(10)),
         idle_timeout: table
             .key("idle_timeout", LIMIT)
             .says("How long a connection may live without a call on it.")
             .or(Duration::from_secs(10 * 60)),
+        connection_age: table
+            .key("connection_age", LIMIT)
+            .says("How long a connection takes new calls. Then the caller is told to make a new one.")
+            .or(Duration::from_secs(15 * 60)),
+        connection_grace: table
+            .key("connection_grace", LIMIT)
+            .says("How long calls in progress may go on after that.")
+            .or(Duration::from_secs(60)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use usher_common::config_file::{Scalar, Shape, Value, number, text};
 
 use super::url::Url;
-use crate::access::Pattern;
+use crate::{access::Pattern, certificate::Fingerprint};
 
 /// An address and a port to listen on.
 pub(super) const LISTEN: Scalar<SocketAddr> = Scalar {
@@ -24,6 +24,14 @@ pub(super) const PATTERN: Scalar<Pattern> = Scalar {
     shape: Shape::Text,
     read: |value, _| text(value)?.parse().map_err(|error: crate::access::BadPattern| error.to_string()),
     write: |pattern| Value::Text(pattern.to_string()),
+};
+
+/// The SHA-256 of a certificate.
+pub(super) const FINGERPRINT: Scalar<Fingerprint> = Scalar {
+    name: "fingerprint",
+    shape: Shape::Text,
+    read: |value, _| text(value)?.parse().map_err(|error: crate::certificate::BadFingerprint| error.to_string()),
+    write: |fingerprint| Value::Text(fingerprint.to_string()),
 };
 
 /// An HTTPS URL.

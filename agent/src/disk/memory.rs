@@ -107,6 +107,14 @@ impl MemoryDisk {
         Ok(())
     }
 
+    pub(super) fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let before = self.read(path).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(Vec::new()),
+            _ => Err(error),
+        });
+        self.replace(path, &[&before?, content].concat())
+    }
+
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = self.writable()?;
         let file = files.content.remove(from).ok_or_else(not_found)?;

@@ -1,80 +1,57 @@
 //! The guard before every service: it authorizes each call by the caller's names and the method.
 //!
-//! A layer and not an interceptor of each service, so that nothing is served unguarded by omission, health and reflection
+//! It stands before the routes and not in each service, so that nothing is served unguarded by omission, health and reflection
 //! included, and so that a refusal's audit record can name the method.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use tonic::Status;
-use tower::{Layer, Service};
-use tracing::warn;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use tonic::{Status, service::Routes};
+use tower::Service as _;
+use tracing::{info, warn};
+use usher_common::clock;
 use usher_proto::reason;
 
 use super::{
-    connection::{InUse, Peer},
+    answer::{Answer, KeptUntilTaken},
+    limiter::Limiter,
     live::Live,
+    methods::needed_role,
+    patience::Patience,
+    peer::Peer,
 };
-use crate::{access::Role, refusal::Refusal};
+use crate::{
+    audit::{Audit, Phase, Record},
+    refusal::Refusal,
+};
 
-/// The role that each method needs. Nobody may call a method without a row, whatever service offers it, so that a new one
-/// is never open by omission.
-const METHODS: &[(&str, Role)] = &[
-    ("/usher.agent.v1.NodeInfo/GetNode", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/GetOperation", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/ListOperations", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/WatchOperation", Role::Viewer),
-    ("/usher.agent.v1.NodeControl/RestartUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/StopUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/StartUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/RebootNode", Role::Operator),
-    ("/usher.agent.v1.NodeControl/CancelOperation", Role::Operator),
-    ("/usher.agent.v1.NodeControl/Fence", Role::Operator),
-    ("/grpc.health.v1.Health/Check", Role::Viewer),
-    ("/grpc.health.v1.Health/Watch", Role::Viewer),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Viewer),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Viewer),
-];
+/// How long a call may take before it is answered. Longer than the agent waits for D-Bus.
+const CALL_LIMIT: Duration = Duration::from_secs(40);
 
-/// The role that the method at `path` needs, `None` if nobody may call it.
-fn needed_role(path: &str) -> Option<Role> {
-    METHODS.iter().find(|(method, _)| *method == path).map(|(_, role)| *role)
-}
-
+/// Decides on each call. Clones share the count of refusals.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     live: Arc<Live>,
+    audit: Audit,
+    limiter: Arc<Limiter>,
 }
 
 impl Guard {
-    /// Looks callers up in the allow-list that is in force at the time of the call.
-    pub(crate) fn new(live: Arc<Live>) -> Self {
-        Self { live }
+    /// Looks callers up in the lists that are in force at the time of the call.
+    pub(crate) fn new(live: Arc<Live>, audit: Audit) -> Self {
+        Self { live, audit, limiter: Arc::default() }
     }
 
-    fn check(&self, peer: Option<&Peer>, path: &str) -> Result<(), Refusal> {
-        let Some(peer) = peer else {
-            return Err(Refusal::new(reason::NOT_LISTED, "this connection has no certificate"));
-        };
-        let caller = &peer.caller;
-        let role = self.live.role(caller.names()).map_err(|(viewers, operators)| {
-            let message = format!(
-                "the certificate ({caller}) is signed by the right CA but is not in the allow-list (viewer: {viewers} names, \
-                 operator: {operators} names). Add one of its names to [allow] of the agent's configuration"
-            );
-            Refusal::new(reason::NOT_LISTED, message)
-        })?;
+    fn check(&self, peer: &Peer, path: &str) -> Result<(), Refusal> {
+        let role = self.live.standing(peer)?;
         let Some(needed) = needed_role(path) else {
             let message = format!("this agent (version {}) serves no method {path}", env!("CARGO_PKG_VERSION"));
             return Err(Refusal::new(reason::NO_SUCH_METHOD, message));
         };
         if role < needed {
+            let caller = &peer.caller;
             let message = format!(
                 "{caller} has the role {role}; this call needs {needed}. Add the name to allow.operator of the agent's configuration"
             );
@@ -82,131 +59,78 @@ impl Guard {
         }
         Ok(())
     }
-}
 
-impl<S> Layer<S> for Guard {
-    type Service = Guarded<S>;
+    /// Writes the audit record of a call that was refused without reading its request. The service writes those of changing
+    /// calls that came in.
+    fn record_refusal(&self, peer: &Peer, path: &str, refusal: &Refusal) {
+        let Some(untold) = self.limiter.tell(peer.address.ip()) else { return };
+        let call = path.trim_start_matches('/');
+        let record = Record {
+            untold,
+            outcome: format!("{}: {refusal}", refusal.reason),
+            ..Record::of(Phase::Refused, call, &peer.caller, peer.address, clock::now())
+        };
+        let (caller, fingerprint) = (record.callers(), &record.fingerprint);
+        warn!(
+            audit = "refused", refusal = refusal.reason, call, caller, fingerprint, serial = record.serial,
+            issuer = record.issuer, address = %peer.address, untold, "refused {call}: {refusal}"
+        );
+        self.audit.note(record);
+    }
 
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { guard: self.clone(), inner }
+    /// Logs that a peer got no connection.
+    pub(super) fn turned_away(&self, address: std::net::SocketAddr, why: &str) {
+        if let Some(untold) = self.limiter.tell(address.ip()) {
+            info!(%address, untold, "refused a peer: {why}");
+        }
+    }
+
+    /// The calls on a peer's connection.
+    pub(super) fn calls(&self, peer: Peer, routes: Routes) -> Calls {
+        Calls { guard: self.clone(), peer, routes }
     }
 }
 
-/// A service behind the guard.
-#[derive(Debug, Clone)]
-pub(crate) struct Guarded<S> {
+/// The calls on one connection.
+pub(super) struct Calls {
     guard: Guard,
-    inner: S,
+    peer: Peer,
+    routes: Routes,
 }
 
-impl<S, In, Out> Service<Request<In>> for Guarded<S>
-where
-    S: Service<Request<In>, Response = Response<Out>>,
-    S::Future: Send + 'static,
-    Out: Default + Send + 'static,
-{
-    type Response = Response<TrackedBody<Out>>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+impl hyper::service::Service<Request<Incoming>> for Calls {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<In>) -> Self::Future {
-        let peer = request.extensions().get::<Peer>();
-        let in_use = peer.map(Peer::begin_call);
-        if let Err(refusal) = self.guard.check(peer, request.uri().path()) {
-            record_refusal(request.uri().path(), peer, &refusal);
-            let response = Status::from(refusal).into_http();
-            return Box::pin(async move { Ok(response.map(|body| TrackedBody { body, in_use })) });
-        }
-        let response = self.inner.call(request);
-        Box::pin(async move { Ok(response.await?.map(|body| TrackedBody { body, in_use })) })
-    }
-}
-
-/// Writes the audit record of a call that the guard refused without reading its request. The service writes those of
-/// changing calls that came in.
-fn record_refusal(path: &str, peer: Option<&Peer>, refusal: &Refusal) {
-    let caller = peer.map(|peer| peer.caller.to_string()).unwrap_or_default();
-    let address = peer.map(|peer| peer.address.to_string()).unwrap_or_default();
-    let call = path.trim_start_matches('/');
-    warn!(audit = "refused", refusal = refusal.reason, call, caller, address, "refused {call}: {refusal}");
-}
-
-/// A response's body that keeps its connection in use until it ends.
-#[derive(Debug, Default)]
-pub(crate) struct TrackedBody<B> {
-    body: B,
-    in_use: Option<InUse>,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if frame.is_none() {
-            self.in_use = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use prost::Message as _;
-    use prost_types::FileDescriptorSet;
-
-    use super::*;
-
-    fn methods(descriptors: &[u8]) -> BTreeSet<String> {
-        let descriptors = FileDescriptorSet::decode(descriptors).unwrap();
-        let mut methods = BTreeSet::new();
-        for file in &descriptors.file {
-            for service in &file.service {
-                let service_path = format!("/{}.{}", file.package(), service.name());
-                methods.extend(service.method.iter().map(|method| format!("{service_path}/{}", method.name())));
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let peer = self.peer.clone();
+        if let Err(refusal) = self.guard.check(&peer, request.uri().path()) {
+            self.guard.record_refusal(&peer, request.uri().path(), &refusal);
+            if !matches!(refusal.reason, reason::NO_SUCH_METHOD | reason::ROLE_TOO_LOW) {
+                // Nothing that it may ask will get another answer. The connection ends once this one has been sent.
+                peer.dismiss();
             }
+            let response = Status::from(refusal).into_http().map(Answer::refusal);
+            return Box::pin(async move { Ok(response) });
         }
-        methods
-    }
-
-    #[test]
-    fn every_method_of_the_contract_has_a_role_and_no_role_is_left_over() {
-        let mut served = methods(usher_proto::FILE_DESCRIPTOR_SET);
-        assert_eq!(served.len(), 8);
-        for standard in [
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-        ] {
-            served.extend(methods(standard));
-        }
-        let listed: BTreeSet<_> = METHODS.iter().map(|(path, _)| (*path).to_owned()).collect();
-        assert_eq!(listed, served, "give each new method of the contract a row in METHODS");
-    }
-
-    #[test]
-    fn what_changes_the_node_is_for_operators_and_what_has_no_row_is_for_nobody() {
-        for path in methods(usher_proto::FILE_DESCRIPTOR_SET) {
-            let needed = if path.contains(".NodeControl/") { Role::Operator } else { Role::Viewer };
-            assert_eq!(needed_role(&path), Some(needed), "{path}");
-        }
-        for path in ["/usher.agent.v1.NodeControl/FormatDisk", "/usher.agent.v1.NodeFiles/Write", "/", "", "GetNode"] {
-            assert_eq!(needed_role(path), None, "{path}");
-        }
+        let in_use = peer.begin_call();
+        let patience = Patience::read(request.headers());
+        let limit = patience.map_or(CALL_LIMIT, |patience| patience.0.min(CALL_LIMIT));
+        request.extensions_mut().insert(peer);
+        patience.map(|patience| request.extensions_mut().insert(patience));
+        let mut routes = self.routes.clone();
+        Box::pin(async move {
+            let mut response = match timeout(limit, routes.call(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_) => {
+                    Status::deadline_exceeded(format!("the agent had no answer within {} s", limit.as_secs_f32()))
+                        .into_http()
+                }
+            };
+            let kept = response.extensions_mut().remove::<KeptUntilTaken>();
+            Ok(response.map(|body| Answer::new(body, in_use, kept)))
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! What may change while the agent runs: certificates, the CAs of callers, the allow-list, and most of the configuration.
+//! What may change while the agent runs: certificates, the CAs of callers and their revocation lists, who may do what, and
+//! most of the configuration.
 //!
 //! The agent reads the files every few seconds and at SIGHUP, and compares their content: modification times would miss a
 //! file rewritten within one tick of the clock, and would take a rewrite with the same text for a change. A file that cannot
@@ -7,22 +8,35 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    mem::discriminant,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tracing::{info, warn};
 use usher_common::{chain, clock};
+use usher_proto::reason;
 
-use super::tls::{Credentials, TlsError};
+use super::{
+    peer::Peer,
+    rights::Rights,
+    tls::{Callers, Credentials, Own, TlsError, Unfit},
+};
 use crate::{
-    access::{AllowList, Role},
+    access::{Role, Wanted},
     config::{Config, InForce},
+    refusal::Refusal,
 };
 
 /// How often the files are read. Certificates are renewed hours before they expire, but somebody who has edited the
@@ -33,11 +47,15 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Live {
     file: PathBuf,
-    /// The whole configuration; its allow-list is not used, [`Live::allow`] is.
+    /// The whole configuration; its lists of callers are not used, [`Live::rights`] is.
     settings: Arc<InForce>,
     /// `None` behind a door without TLS.
     credentials: Option<ArcSwap<Credentials>>,
-    allow: ArcSwap<AllowList>,
+    /// Counts the credentials that have been in force: a connection that an earlier generation let in is verified again.
+    generation: AtomicU64,
+    rights: Rights,
+    /// Told whenever somebody may have lost a right.
+    changes: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
     /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
@@ -53,38 +71,68 @@ impl Live {
             file,
             read_first,
             credentials: credentials.map(ArcSwap::from_pointee),
-            allow: ArcSwap::from_pointee(config.allow.clone()),
+            generation: AtomicU64::new(0),
+            rights: Rights::new(&config),
+            changes: watch::Sender::new(()),
             warnings: ArcSwap::default(),
             settings,
         }))
     }
 
-    /// The configuration of the next handshake, `None` behind a door without TLS.
-    pub(crate) fn server(&self) -> Option<Arc<ServerConfig>> {
-        Some(Arc::clone(&self.credentials.as_ref()?.load().server))
+    /// The configuration of the next handshake and its generation, `None` behind a door without TLS.
+    pub(super) fn server(&self) -> Option<(Arc<ServerConfig>, u64)> {
+        // The generation first: one that is too old only makes the chain be verified once more.
+        let generation = self.generation.load(Ordering::Acquire);
+        Some((Arc::clone(&self.credentials.as_ref()?.load().server), generation))
     }
 
     /// When the agent's certificate expires, `None` behind a door without TLS.
     pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
-        Some(self.credentials.as_ref()?.load().not_after)
+        Some(self.credentials.as_ref()?.load().own.not_after())
     }
 
-    /// The role of a caller with these names, or how many names are listed as viewers and as operators.
-    pub(crate) fn role(&self, names: &[String]) -> Result<Role, (usize, usize)> {
-        let allow = self.allow.load();
-        allow.role(names).ok_or_else(|| (allow.count(Role::Viewer), allow.count(Role::Operator)))
+    /// The role of a peer, by the certificates and lists that are in force now.
+    pub(super) fn standing(&self, peer: &Peer) -> Result<Role, Refusal> {
+        let role = self.rights.role(peer)?;
+        let generation = self.generation.load(Ordering::Acquire);
+        if let Some(credentials) = self.credentials.as_ref().filter(|_| peer.verified_by() != generation) {
+            if !credentials.load().callers.verify(peer.chain(), clock::now()) {
+                let message = format!(
+                    "the certificate ({}) was accepted when the connection was made, but the CAs of callers or their revocation \
+                     lists have changed since. Call with a certificate that they accept",
+                    peer.caller
+                );
+                return Err(Refusal::new(reason::CERTIFICATE_REVOKED, message));
+            }
+            peer.set_verified_by(generation);
+        }
+        Ok(role)
+    }
+
+    /// Whether the allow-list permits a change to a peer that is an operator.
+    pub(crate) fn permit(&self, peer: &Peer, wanted: &Wanted<'_>) -> Result<(), Refusal> {
+        self.rights.permit(peer, wanted)
+    }
+
+    /// Changes whenever somebody may have lost a right.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// What is wrong with the files now, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
-        if self.credentials.as_ref().is_some_and(|credentials| credentials.load().expired(clock::now())) {
+        if let Some(unfit) = self.credentials.as_ref().and_then(|credentials| self.unfit(&credentials.load().own)) {
             let config = self.settings.load();
             let path = config.tls.certificate.display();
-            warnings
-                .push(format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself"));
+            warnings.push(match unfit {
+                Unfit::Expired(_) => {
+                    format!("the agent's certificate {path} has expired; renew it, the agent picks it up by itself")
+                }
+                unfit => format!("callers may not accept the agent's certificate {path}: {unfit}"),
+            });
         }
-        if self.allow.load().is_empty() {
+        if self.rights.counts() == (0, 0) {
             warnings.push(format!("nobody is listed in [allow] of {}", self.file.display()));
         }
         warnings
@@ -92,7 +140,8 @@ impl Live {
 
     /// Reads all files again and puts into force what can be used.
     pub fn reload(&self) {
-        let warnings: Vec<_> = [self.reload_credentials(), self.reload_config()].into_iter().flatten().collect();
+        let mut warnings = self.reload_credentials();
+        warnings.extend(self.reload_config());
         let before = self.warnings.load();
         for warning in warnings.iter().filter(|warning| !before.contains(warning)) {
             warn!("{warning}");
@@ -100,21 +149,48 @@ impl Live {
         self.warnings.store(Arc::new(warnings));
     }
 
-    fn reload_credentials(&self) -> Option<String> {
-        let credentials = self.credentials.as_ref()?;
-        let config = self.settings.load();
-        let files = &config.tls;
-        let kept =
-            |reason: String| Some(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
-        match Credentials::load(files) {
-            Ok(new) if new.expired(clock::now()) => kept(format!("{} has expired", files.certificate.display())),
-            Ok(new) => {
-                info!(not_after = %new.not_after, "the TLS files were read again and are in use");
-                credentials.store(Arc::new(new));
-                None
+    /// The agent's own certificate and what verifies its callers are put into force apart: a broken certificate must not keep a
+    /// revoked caller in.
+    fn reload_credentials(&self) -> Vec<String> {
+        let Some(credentials) = &self.credentials else { return Vec::new() };
+        let (config, in_force) = (self.settings.load(), credentials.load_full());
+        let mut warnings = Vec::new();
+        let callers = Callers::load(&config.tls).unwrap_or_else(|error| {
+            let reason = chain(&error);
+            warnings.push(format!("the CAs of callers on disk are not in use, the ones before stay: {reason}"));
+            in_force.callers.clone()
+        });
+        let own = self.renewed(&in_force.own).unwrap_or_else(|reason| {
+            warnings.push(format!("the TLS files on disk are not in use, the ones before stay: {reason}"));
+            in_force.own.clone()
+        });
+        let new = match Credentials::of(callers, own) {
+            Ok(new) => new,
+            Err(error) => {
+                warnings.push(format!("the TLS files on disk are not in use, the ones before stay: {}", chain(&error)));
+                return warnings;
             }
-            Err(error) => kept(chain(&error)),
-        }
+        };
+        info!(not_after = %new.own.not_after(), "the TLS files were read again");
+        credentials.store(Arc::new(new));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.changes.send_replace(());
+        warnings
+    }
+
+    /// The agent's certificate on disk, unless it is worse than the one in force.
+    fn renewed(&self, in_force: &Own) -> Result<Own, String> {
+        let config = self.settings.load();
+        let new = Own::load(&config.tls).map_err(|error| chain(&error))?;
+        let Some(unfit) = self.unfit(&new) else { return Ok(new) };
+        let no_worse = self.unfit(in_force).is_some_and(|fault| discriminant(&fault) == discriminant(&unfit));
+        let path = config.tls.certificate.display();
+        if no_worse { Ok(new) } else { Err(format!("callers would not accept {path}: {unfit}")) }
+    }
+
+    fn unfit(&self, own: &Own) -> Option<Unfit> {
+        let config = self.settings.load();
+        own.unfit(&config.tls, &config.node, clock::now())
     }
 
     fn reload_config(&self) -> Option<String> {
@@ -122,14 +198,26 @@ impl Live {
             Ok(config) => config,
             Err(error) => {
                 let reason = chain(&error).replace('\n', "; ");
-                return Some(format!("the configuration on disk is not in use, the one before stays: {reason}"));
+                if let Some(said) = Config::load_in_part(&self.file)
+                    && self.rights.narrow(said)
+                {
+                    let (viewers, operators) = self.rights.counts();
+                    warn!(
+                        viewers,
+                        operators, "callers lost rights that the configuration on disk does not give any more"
+                    );
+                    self.changes.send_replace(());
+                }
+                return Some(format!(
+                    "the configuration on disk is not in use, the one before stays, except that callers whom the new one does not \
+                     list have lost their rights: {reason}"
+                ));
             }
         };
-        if config.allow != **self.allow.load() {
-            let allow = config.allow.clone();
-            let (viewers, operators) = (allow.count(Role::Viewer), allow.count(Role::Operator));
-            info!(viewers, operators, "the allow-list changed on disk and is in use now");
-            self.allow.store(Arc::new(allow));
+        if self.rights.replace(config.allow.clone(), config.deny.clone()) {
+            let (viewers, operators) = self.rights.counts();
+            info!(viewers, operators, "the lists of callers changed on disk and are in use now");
+            self.changes.send_replace(());
         }
         let before = self.settings.load();
         let fixed = self.settings.replace(config);
@@ -162,7 +250,8 @@ impl Live {
 fn digest(file: &Path, config: &Config) -> u64 {
     let tls = &config.tls;
     let mut hasher = DefaultHasher::new();
-    for path in [&tls.certificate, &tls.key, &tls.client_ca].map(PathBuf::as_path).into_iter().chain([file]) {
+    let always = [&tls.certificate, &tls.key, &tls.client_ca].map(PathBuf::as_path);
+    for path in always.into_iter().chain(tls.client_crl.as_deref()).chain([file]) {
         fs::read(path).unwrap_or_default().hash(&mut hasher);
     }
     hasher.finish()

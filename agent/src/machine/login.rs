@@ -8,6 +8,7 @@ use zbus::zvariant::{OwnedObjectPath, Value};
 
 use super::{
     bus::{Bus, BusError, Interface},
+    printable::printable,
     systemd::timestamp,
 };
 
@@ -27,9 +28,6 @@ const IN_PROGRESS: &str = "org.freedesktop.login1.OperationInProgress";
 
 /// `SD_LOGIND_SKIP_INHIBITORS` of systemd 257 and later.
 const SKIP_INHIBITORS: u64 = 1 << 4;
-
-/// Texts of inhibitors come from any local user; longer ones are cut.
-const TEXT_LIMIT: usize = 200;
 
 /// Inhibitors as login1 sends them: what, who, why, mode, uid, pid.
 type Inhibitors = Vec<(String, String, String, String, u32, u32)>;
@@ -152,13 +150,10 @@ impl Login {
     /// Inhibitors of a shutdown, in all modes.
     pub(crate) async fn inhibitors(&self) -> Result<Vec<Inhibitor>, BusError> {
         let all: Inhibitors = self.bus.call(MANAGER, "ListInhibitors", &()).await?.body().deserialize()?;
-        let inhibitors = all.into_iter().map(|(what, who, why, mode, uid, pid)| Inhibitor {
-            what,
-            who: printable(&who),
-            why: printable(&why),
-            mode,
-            uid,
-            pid,
+        // Any local user may hold one, and gives it its texts.
+        let inhibitors = all.into_iter().map(|(what, who, why, mode, uid, pid)| {
+            let (what, who, why) = (printable(&what), printable(&who), printable(&why));
+            Inhibitor { what, who, why, mode, uid, pid }
         });
         Ok(inhibitors.filter(|inhibitor| inhibitor.what.split(':').any(|what| what == "shutdown")).collect())
     }
@@ -185,23 +180,9 @@ impl Login {
     }
 }
 
-/// A text that another process chose, fit for a terminal and for one line of a list: control characters and those that turn
-/// the direction of writing are replaced.
-fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_of_other_processes_can_neither_break_a_line_nor_move_a_cursor() {
-        assert_eq!(printable("apt\nuser:bob\u{1b}[2J\u{202e}"), "apt\u{fffd}user:bob\u{fffd}[2J\u{fffd}");
-        assert_eq!(printable("Läuft noch: 日本"), "Läuft noch: 日本");
-        assert_eq!(printable(&"x".repeat(1000)).len(), TEXT_LIMIT);
-    }
 
     #[test]
     fn only_polkits_answer_is_a_reason_that_login1_would_refuse_the_agent() {

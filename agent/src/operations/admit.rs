@@ -56,7 +56,9 @@ impl Operations {
         };
         let owed = self.is_owed(&request.change);
         let caller = request.caller.names().to_vec();
+        let fingerprint = request.caller.certificate().map(|certificate| certificate.fingerprint.to_string());
         let mut operation = Operation::new(request.id, request.change, request.order, caller, boot_id);
+        operation.caller_fingerprint = fingerprint.unwrap_or_default();
         operation.evidence = evidence;
         if operation.order.dry_run {
             return Ok(operation);
@@ -168,7 +170,7 @@ impl Operations {
     fn check_nothing_runs(&self) -> Result<(), Refusal> {
         let Some(running) = self.running() else { return Ok(()) };
         let change = running.change.description();
-        let by = if running.order.requester.is_empty() { running.caller.join(", ") } else { running.order.requester };
+        let by = running.requested_by();
         let message = format!("operation {} runs on this node ({change}, by {by}); wait for its end", running.id);
         Err(Refusal::new(reason::BUSY, message).with("operation_id", running.id))
     }

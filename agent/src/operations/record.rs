@@ -17,6 +17,9 @@ pub(crate) struct Operation {
     pub(crate) order: Order,
     /// The names in the caller's certificate.
     pub(crate) caller: Vec<String>,
+    /// The SHA-256 of that certificate. Empty in records of older agents, and behind a door without certificates.
+    #[serde(default)]
+    pub(crate) caller_fingerprint: String,
     /// The boot in which it was accepted.
     pub(crate) boot_id: String,
     pub(crate) started_at: Timestamp,
@@ -184,6 +187,7 @@ impl Operation {
             change,
             order,
             caller,
+            caller_fingerprint: String::new(),
             boot_id,
             started_at,
             ended_at: None,
@@ -194,6 +198,14 @@ impl Operation {
         };
         operation.step("accepted", format!("accepted: {}", operation.change.description()));
         operation
+    }
+
+    /// Who requested it, for people: the person they claim to be, and the name that their certificate proves.
+    pub(crate) fn requested_by(&self) -> String {
+        match (self.order.requester.as_str(), self.caller.join(", ")) {
+            ("", caller) => caller,
+            (requester, caller) => format!("{requester} ({caller})"),
+        }
     }
 
     pub(crate) fn is_running(&self) -> bool {

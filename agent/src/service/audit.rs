@@ -1,53 +1,153 @@
-//! The audit trail: a log record for each changing call, including refused ones.
+//! The audit trail of changing calls: two records each, in the state directory and in the journal.
 //!
-//! `journalctl -u usher-agent USHER_AUDIT=refused` finds them in the journal; `USHER_OPERATION`, `USHER_UNIT` and
-//! `USHER_CALLER` work too.
+//! `journalctl -u usher-agent USHER_AUDIT=refused` finds them in the journal; `USHER_OPERATION`, `USHER_UNIT`,
+//! `USHER_FINGERPRINT` and `USHER_CALLER` work too. The guard of the door writes those of calls that do not come this far.
 
 use tracing::{info, warn};
+use usher_common::clock;
 
 use crate::{
+    audit::{Audit, Phase, Record},
+    door::Peer,
     operations::{
         Request,
-        record::{Change, Operation},
+        record::{Change, Order},
     },
     refusal::Refusal,
 };
 
-/// The audited parts of a request, copied before it is consumed.
+/// The service whose calls these are.
+const SERVICE: &str = "usher.agent.v1.NodeControl";
+
+/// A changing call that has come in. The task that admits the call carries it, so that the record of the answer does not hang on
+/// the caller's staying.
 #[derive(Debug)]
-pub(crate) struct Record {
-    request: Request,
-    address: String,
+pub(super) struct Received {
+    audit: Audit,
+    record: Record,
+    description: String,
+    overridden: String,
+    dry_run: bool,
 }
 
-impl Record {
-    pub(crate) fn of(request: &Request, address: impl ToString) -> Self {
-        Self { request: request.clone(), address: address.to_string() }
-    }
-
-    /// Logs how the call was answered.
-    pub(crate) fn answered(&self, answer: &Result<Operation, Refusal>) {
-        let Request { id, change, order, caller, .. } = &self.request;
-        let (call, description, unit) = (change.call(), change.description(), change.unit().unwrap_or_default());
+impl Received {
+    /// Records that a change was asked for, before anybody looks at it.
+    pub(super) async fn change(audit: Audit, request: &Request, peer: &Peer) -> Self {
+        let Request { id, change, order, .. } = request;
         let overridden = match change {
             Change::RebootNode { override_blockers, .. } => {
                 override_blockers.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
             }
             _ => String::new(),
         };
+        let unit = change.unit().unwrap_or_default().to_owned();
+        let record = Record { operation_id: id.clone(), unit, ..of_order(change.call(), order, peer) };
+        let received = Self { audit, record, description: change.description(), overridden, dry_run: order.dry_run };
+        received.kept().await
+    }
+
+    /// Records that the end of an operation was asked for.
+    pub(super) async fn cancel(audit: Audit, operation_id: &str, order: &Order, peer: &Peer) -> Self {
+        let record = Record { operation_id: operation_id.to_owned(), ..of_order("CancelOperation", order, peer) };
+        let description = format!("cancel operation {operation_id:?}");
+        Self { audit, record, description, overridden: String::new(), dry_run: order.dry_run }.kept().await
+    }
+
+    /// Records that an epoch was told.
+    pub(super) async fn fence(audit: Audit, epoch: u64, requester: &str, peer: &Peer) -> Self {
+        let record = Record { epoch, requester: requester.to_owned(), ..of_call("Fence", peer) };
+        let description = format!("refuse epochs below {epoch}");
+        Self { audit, record, description, overridden: String::new(), dry_run: false }.kept().await
+    }
+
+    async fn kept(self) -> Self {
+        let Self { record, description, overridden, .. } = &self;
+        let (caller, call) = (record.callers(), record.method.rsplit('/').next().unwrap_or_default());
+        info!(
+            audit = "received",
+            operation = record.operation_id,
+            call,
+            unit = record.unit,
+            caller,
+            fingerprint = record.fingerprint,
+            serial = record.serial,
+            issuer = record.issuer,
+            address = record.address,
+            requester = record.requester,
+            reason = record.reason,
+            task = record.task_id,
+            epoch = record.epoch,
+            overridden,
+            "received from {}: {description}",
+            record.caller.join(", ")
+        );
+        self.audit.keep(record.clone()).await;
+        self
+    }
+
+    /// Records how the call was answered.
+    pub(super) async fn answered<T>(self, answer: &Result<T, Refusal>) {
+        let Self { audit, record, description, overridden, dry_run } = self;
+        let outcome = match answer {
+            Ok(_) if dry_run => "dry run".to_owned(),
+            Ok(_) => "accepted".to_owned(),
+            Err(refusal) => format!("{}: {refusal}", refusal.reason),
+        };
+        let record = Record { at: clock::now(), phase: Phase::Answered, outcome, ..record };
+        let Record {
+            operation_id, unit, fingerprint, serial, issuer, address, requester, reason, task_id, epoch, ..
+        } = &record;
+        let (caller, call) = (record.callers(), record.method.rsplit('/').next().unwrap_or_default());
         match answer {
             Ok(_) => info!(
-                audit = if order.dry_run { "dry run" } else { "accepted" },
-                operation = id, call, unit, %caller, address = self.address, requester = order.requester,
-                reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
-                "accepted from {caller}{}: {description}", if order.dry_run { " as a dry run" } else { "" }
+                audit = record.outcome,
+                operation = operation_id,
+                call,
+                unit,
+                caller,
+                fingerprint,
+                serial,
+                issuer,
+                address,
+                requester,
+                reason,
+                task = task_id,
+                epoch,
+                overridden,
+                "accepted from {}{}: {description}",
+                record.caller.join(", "),
+                if dry_run { " as a dry run" } else { "" }
             ),
             Err(refusal) => warn!(
-                audit = "refused", refusal = refusal.reason,
-                operation = id, call, unit, %caller, address = self.address, requester = order.requester,
-                reason = order.reason, task = order.task_id, epoch = order.epoch, overridden,
-                "refused to {description} for {caller}: {}: {refusal}", refusal.reason
+                audit = "refused",
+                refusal = refusal.reason,
+                operation = operation_id,
+                call,
+                unit,
+                caller,
+                fingerprint,
+                serial,
+                issuer,
+                address,
+                requester,
+                reason,
+                task = task_id,
+                epoch,
+                overridden,
+                "refused to {description} for {}: {}: {refusal}",
+                record.caller.join(", "),
+                refusal.reason
             ),
         }
+        audit.keep(record).await;
     }
+}
+
+fn of_order(call: &str, order: &Order, peer: &Peer) -> Record {
+    let Order { epoch, reason, task_id, requester, .. } = order.clone();
+    Record { epoch, reason, task_id, requester, ..of_call(call, peer) }
+}
+
+fn of_call(call: &str, peer: &Peer) -> Record {
+    Record::of(Phase::Received, &format!("{SERVICE}/{call}"), &peer.caller, peer.address, clock::now())
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
-use tracing::{info, warn};
+use tonic::{Request, Response, Status};
 use usher_proto::v1::{self, node_control_server::NodeControl};
 
-use super::{Service, audit, convert, peer};
+use super::{Service, audit::Received, convert, peer};
 use crate::{
-    door::Peer,
+    access::{Verb, Wanted},
+    door::{Patience, Peer},
     operations::{
         self,
-        record::{Change, Operation, Order},
+        record::{Change, Operation},
     },
     refusal::Refusal,
 };
@@ -25,7 +25,7 @@ struct Sender {
 
 impl Sender {
     fn of<T>(request: &Request<T>) -> Result<Self, Status> {
-        Ok(Self { peer: peer(request)?, patience: patience(request.metadata()) })
+        Ok(Self { peer: peer(request)?, patience: request.extensions().get::<Patience>().map(|patience| patience.0) })
     }
 }
 
@@ -33,11 +33,29 @@ impl Service {
     async fn submit(&self, sender: Sender, order: Option<v1::Order>, change: Change) -> Result<Operation, Status> {
         let (id, order) = convert::order(order.unwrap_or_default());
         let Sender { peer, patience } = sender;
-        let request = operations::Request { id, change, order, caller: peer.caller, patience };
-        let record = audit::Record::of(&request, peer.address);
-        let answer = self.operations.submit(request).await;
-        record.answered(&answer);
-        answer.map_err(Status::from)
+        let request = operations::Request { id, change, order, caller: peer.caller.clone(), patience };
+        let service = self.clone();
+        to_the_end(async move {
+            let received = Received::change(service.audit.clone(), &request, &peer).await;
+            let answer = match service.permit(&peer, &request.change) {
+                Ok(()) => service.operations.submit(request).await,
+                Err(refusal) => Err(refusal),
+            };
+            received.answered(&answer).await;
+            answer
+        })
+        .await
+    }
+
+    /// What the caller's entry in the allow-list says about the change.
+    fn permit(&self, peer: &Peer, change: &Change) -> Result<(), Refusal> {
+        let (verb, overrides) = match change {
+            Change::RestartUnit { .. } => (Verb::Restart, false),
+            Change::StopUnit { .. } => (Verb::Stop, false),
+            Change::StartUnit { .. } => (Verb::Start, false),
+            Change::RebootNode { override_blockers, .. } => (Verb::Reboot, !override_blockers.is_empty()),
+        };
+        self.live.permit(peer, &Wanted { verb, unit: change.unit(), overrides })
     }
 }
 
@@ -88,76 +106,37 @@ impl NodeControl for Service {
         &self,
         request: Request<v1::CancelOperationRequest>,
     ) -> Result<Response<v1::CancelOperationResponse>, Status> {
-        let Peer { caller, address, .. } = peer(&request)?;
+        let (peer, service) = (peer(&request)?, self.clone());
         let v1::CancelOperationRequest { order, operation_id } = request.into_inner();
-        let (call, order) = convert::order(order.unwrap_or_default());
-        let answer = self.operations.cancel(&operation_id, &order, &caller).await;
-        audited("CancelOperation", &answer, || {
-            let Order { requester, reason, epoch, .. } = &order;
-            let by = format!("{caller} at {address} ({requester:?}, call {call:?}, epoch {epoch})");
-            format!("operation {operation_id:?} for {by}: {reason:?}")
+        let (_, order) = convert::order(order.unwrap_or_default());
+        let operation = to_the_end(async move {
+            let received = Received::cancel(service.audit.clone(), &operation_id, &order, &peer).await;
+            let answer = service.operations.cancel(&operation_id, &order, &peer.caller).await;
+            received.answered(&answer).await;
+            answer
         });
-        let operation = Some(convert::operation(answer?));
+        let operation = Some(convert::operation(operation.await?));
         Ok(Response::new(v1::CancelOperationResponse { operation }))
     }
 
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Result<Response<v1::FenceResponse>, Status> {
-        let Peer { caller, address, .. } = peer(&request)?;
+        let (peer, service) = (peer(&request)?, self.clone());
         let v1::FenceRequest { epoch, requester } = request.into_inner();
-        let answer = self.operations.fence(epoch, &requester).await;
-        audited("Fence", &answer, || format!("under epoch {epoch} for {caller} at {address} ({requester:?})"));
-        Ok(Response::new(v1::FenceResponse { highest_epoch: answer? }))
+        let highest = to_the_end(async move {
+            let received = Received::fence(service.audit.clone(), epoch, &requester, &peer).await;
+            let answer = service.operations.fence(epoch, &requester).await;
+            received.answered(&answer).await;
+            answer
+        });
+        Ok(Response::new(v1::FenceResponse { highest_epoch: highest.await? }))
     }
 }
 
-/// The audit record of a call that is no operation.
-fn audited<T>(call: &str, answer: &Result<T, Refusal>, what: impl FnOnce() -> String) {
-    match answer {
-        Ok(_) => info!(audit = "accepted", call, "accepted {call} {}", what()),
-        Err(refusal) => {
-            warn!(audit = "refused", refusal = refusal.reason, call, "refused {call} {}: {refusal}", what());
-        }
-    }
-}
-
-/// How long the caller waits, by the header `grpc-timeout` of gRPC over HTTP/2: up to eight digits and a unit. `None` if it does not
-/// say so.
-fn patience(metadata: &MetadataMap) -> Option<Duration> {
-    let timeout = metadata.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = timeout.split_at_checked(timeout.len().checked_sub(1)?)?;
-    let number: u32 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let unit = match unit {
-        "H" => Duration::from_secs(3600),
-        "M" => Duration::from_secs(60),
-        "S" => Duration::from_secs(1),
-        "m" => Duration::from_millis(1),
-        "u" => Duration::from_micros(1),
-        "n" => Duration::from_nanos(1),
-        _ => return None,
-    };
-    unit.checked_mul(number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_callers_patience_is_read_as_grpc_writes_it() {
-        for (header, expected) in [
-            ("10S", Some(Duration::from_secs(10))),
-            ("2500000u", Some(Duration::from_millis(2500))),
-            ("1H", Some(Duration::from_secs(3600))),
-            ("99999999n", Some(Duration::from_nanos(99_999_999))),
-            ("999999999S", None),
-            ("10", None),
-            ("S", None),
-            ("-1S", None),
-        ] {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("grpc-timeout", header.parse().unwrap());
-            assert_eq!(patience(&metadata), expected, "{header}");
-        }
-        assert_eq!(patience(&MetadataMap::new()), None);
-    }
+/// Carries a call out in a task of its own: whatever becomes of the caller, what was begun is recorded.
+async fn to_the_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Status> {
+    // Only the end of the runtime ends the task.
+    let answer = tokio::spawn(call).await.map_err(|_| Status::from(operations::stopping()))?;
+    answer.map_err(Status::from)
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use usher_proto::v1;
 
 use crate::{
+    audit::{Phase, Record},
     machine::{
         Hold,
         login::{Inhibitor, ScheduledShutdown, UserSession},
@@ -65,6 +66,34 @@ pub(super) fn operation(operation: Operation) -> v1::Operation {
             unit_took: operation.evidence.unit_took.map(duration),
         }),
         failure: failure.map(self::failure),
+        caller_fingerprint: operation.caller_fingerprint,
+    }
+}
+
+pub(super) fn audit_record(record: Record) -> v1::AuditRecord {
+    let phase = match record.phase {
+        Phase::Received => v1::AuditPhase::Received,
+        Phase::Answered => v1::AuditPhase::Answered,
+        Phase::Refused => v1::AuditPhase::Refused,
+    };
+    v1::AuditRecord {
+        number: record.seq,
+        at: Some(timestamp(record.at)),
+        phase: phase.into(),
+        method: record.method,
+        operation_id: record.operation_id,
+        unit: record.unit,
+        caller: record.caller,
+        caller_fingerprint: record.fingerprint,
+        caller_serial: record.serial,
+        caller_issuer: record.issuer,
+        address: record.address,
+        reason: record.reason,
+        task_id: record.task_id,
+        requester: record.requester,
+        epoch: record.epoch,
+        outcome: record.outcome,
+        untold: record.untold,
     }
 }
 

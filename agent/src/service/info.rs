@@ -1,7 +1,8 @@
 //! `NodeInfo`: reads.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
+use prost::Message as _;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -9,20 +10,34 @@ use tokio::{
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use usher_common::clock;
-use usher_proto::v1::{self, node_info_server::NodeInfo};
+use usher_proto::{
+    reason,
+    v1::{self, node_info_server::NodeInfo},
+};
 
 use super::{Service, convert, facts::Facts};
 use crate::{
+    door::KeptUntilTaken,
     host,
     machine::systemd::Unit,
     operations::{blockers, record::Operation, stopping},
+    refusal::Refusal,
 };
 
 /// The length of a list if the caller sets no limit; the contract promises it.
 const DEFAULT_LIMIT: usize = 50;
 
-/// The longest list. Each operation may carry twenty lines of a journal, and clients accept messages of up to 4 MiB.
+/// The longest list.
 const LONGEST_LIST: usize = 150;
+
+/// The largest list, as it is sent. Clients accept messages of up to 4 MiB, and the agent's memory holds two lists.
+const LARGEST_LIST: usize = 1024 * 1024;
+
+/// The length of a list of audit records if the caller sets no limit; the contract promises it.
+const DEFAULT_RECORDS: usize = 100;
+
+/// How long a caller waits for others to take their lists.
+const LISTING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many states of an operation to queue for a slow client. It always gets the latest.
 const STATES_AHEAD: usize = 1;
@@ -48,10 +63,29 @@ impl NodeInfo for Service {
         &self,
         request: Request<v1::ListOperationsRequest>,
     ) -> Result<Response<v1::ListOperationsResponse>, Status> {
+        let permit = self.listing().await?;
         let limit = usize::try_from(request.get_ref().limit).unwrap_or(usize::MAX);
         let newest = self.operations.newest(if limit == 0 { DEFAULT_LIMIT } else { limit.min(LONGEST_LIST) }).await;
-        let operations = newest.into_iter().map(convert::operation).collect();
-        Ok(Response::new(v1::ListOperationsResponse { operations }))
+        Ok(kept(bounded(newest.into_iter().map(convert::operation)), permit))
+    }
+
+    async fn list_audit_records(
+        &self,
+        request: Request<v1::ListAuditRecordsRequest>,
+    ) -> Result<Response<v1::ListAuditRecordsResponse>, Status> {
+        let permit = self.listing().await?;
+        let v1::ListAuditRecordsRequest { before, limit } = *request.get_ref();
+        let limit = if limit == 0 { DEFAULT_RECORDS } else { usize::try_from(limit).unwrap_or(usize::MAX) };
+        let records = self.audit.newest_before(before, limit).await.map_err(|error| {
+            Refusal::new(
+                reason::STATE_UNAVAILABLE,
+                format!("the audit trail in the state directory cannot be read: {error}"),
+            )
+        })?;
+        // The first record of all is number 1.
+        let next_before = records.last().map(|oldest| oldest.seq).filter(|oldest| *oldest > 1).unwrap_or_default();
+        let records = records.into_iter().map(convert::audit_record).collect();
+        Ok(kept(v1::ListAuditRecordsResponse { records, next_before }, permit))
     }
 
     type WatchOperationStream = Pin<Box<dyn Stream<Item = Result<v1::WatchOperationResponse, Status>> + Send>>;
@@ -99,12 +133,46 @@ async fn send_states(
     }
 }
 
+/// A list of operations that ends before it grows too large.
+fn bounded(operations: impl IntoIterator<Item = v1::Operation>) -> v1::ListOperationsResponse {
+    let (mut list, mut size) = (v1::ListOperationsResponse::default(), 0);
+    for operation in operations {
+        size += operation.encoded_len();
+        // The newest is always told: a list without it would say that there was none.
+        if size > LARGEST_LIST && !list.operations.is_empty() {
+            list.truncated = true;
+            break;
+        }
+        list.operations.push(operation);
+    }
+    list
+}
+
+/// An answer that keeps its permit until the caller has taken it.
+fn kept<T>(answer: T, permit: KeptUntilTaken) -> Response<T> {
+    let mut response = Response::new(answer);
+    response.extensions_mut().insert(permit);
+    response
+}
+
 impl Service {
+    /// Waits until a list may be made.
+    async fn listing(&self) -> Result<KeptUntilTaken, Refusal> {
+        match timeout(LISTING_PATIENCE, Arc::clone(&self.listings).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit.into()),
+            _ => Err(Refusal::new(
+                reason::TOO_MANY_LISTINGS,
+                "other callers read lists from this agent and have not taken them; ask again in a moment",
+            )),
+        }
+    }
+
     /// The whole status. What cannot be read becomes a warning.
     async fn node(&self) -> v1::Node {
         let (machine, config) = (&self.machine, self.machine.config());
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
+        warnings.extend(self.audit.warning());
 
         let seen = machine.looks.look(config.units.keys()).await;
         let programs = seen.units.values().filter_map(|unit| unit.program.clone()).collect();
@@ -155,5 +223,25 @@ impl Service {
             scheduled_shutdown: seen.shutdowns.scheduled.clone().map(convert::scheduled_shutdown),
             reboot_refused: seen.reboot_refused.clone().unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(bytes: usize) -> v1::Operation {
+        v1::Operation { id: "x".repeat(bytes), ..v1::Operation::default() }
+    }
+
+    #[test]
+    fn a_list_ends_before_a_mebibyte_says_so_and_has_the_newest_in_any_case() {
+        let list = bounded((0..150).map(|_| operation(20_000)));
+        assert!(list.truncated && list.encoded_len() <= LARGEST_LIST, "{}", list.encoded_len());
+        assert_eq!(list.operations.len(), 52);
+        let list = bounded((0..50).map(|_| operation(20_000)));
+        assert_eq!((list.operations.len(), list.truncated), (50, false));
+        let list = bounded([operation(2 << 20), operation(1)]);
+        assert_eq!((list.operations.len(), list.truncated), (1, true));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod apiserver;
+pub mod audit;
 mod control_plane;
 mod identity;
 pub mod leader;

@@ -8,10 +8,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tonic::{Response, Status, transport::Channel};
-use usher_proto::v1::{GetNodeRequest, GetOperationRequest, ListOperationsRequest, node_info_client::NodeInfoClient};
+use usher_proto::v1::{
+    GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
+    node_info_client::NodeInfoClient,
+};
 
 use super::{
-    AgentError, AgentStatus, Task,
+    AgentError, AgentStatus, AuditRecord, Task,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
     convert::IntoPlain,
@@ -115,6 +118,31 @@ impl Agent {
             NodeInfoClient::new(channel).list_operations(ListOperationsRequest { limit }).await
         });
         Ok(read.await?.operations.into_iter().map(IntoPlain::into_plain).collect())
+    }
+
+    /// The machine's audit records, newest first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`].
+    pub async fn audit(&self, limit: u32) -> Result<Vec<AuditRecord>, AgentError> {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut records, mut before) = (Vec::new(), 0);
+        loop {
+            let left = u32::try_from(wanted - records.len()).unwrap_or(u32::MAX);
+            let request = ListAuditRecordsRequest { before, limit: left };
+            let page = self
+                .read(move |channel| async move { NodeInfoClient::new(channel).list_audit_records(request).await })
+                .await?;
+            records.extend(page.records.into_iter().map(IntoPlain::into_plain));
+            // Numbers fall from page to page, so that this ends whatever an agent says.
+            let falls = before == 0 || page.next_before < before;
+            if page.next_before == 0 || records.len() >= wanted || !falls {
+                records.truncate(wanted);
+                return Ok(records);
+            }
+            before = page.next_before;
+        }
     }
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at

@@ -6,9 +6,12 @@ use jiff::Timestamp;
 use prost_types as wire;
 use usher_proto::v1;
 
-use usher_core::facts::agent::{
-    AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
-    ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+use usher_core::facts::{
+    agent::{
+        AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
+        ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+    },
+    audit::{AuditPhase, AuditRecord},
 };
 
 /// A message of the contract that stands for plain data.
@@ -161,11 +164,43 @@ impl IntoPlain for v1::Operation {
             unit: filled(self.unit),
             order: self.order.unwrap_or_default().into_plain(),
             caller: self.caller,
+            caller_fingerprint: filled(self.caller_fingerprint),
             started_at: time(self.started_at),
             ended_at: time(self.ended_at),
             steps: all(self.steps),
             evidence: self.evidence.unwrap_or_default().into_plain(),
             failure: self.failure.map(IntoPlain::into_plain),
+        }
+    }
+}
+
+impl IntoPlain for v1::AuditRecord {
+    type Plain = AuditRecord;
+
+    fn into_plain(self) -> AuditRecord {
+        AuditRecord {
+            phase: match self.phase() {
+                v1::AuditPhase::Unspecified => AuditPhase::Unknown,
+                v1::AuditPhase::Received => AuditPhase::Received,
+                v1::AuditPhase::Answered => AuditPhase::Answered,
+                v1::AuditPhase::Refused => AuditPhase::Refused,
+            },
+            number: self.number,
+            at: time(self.at),
+            method: self.method,
+            operation_id: filled(self.operation_id),
+            unit: filled(self.unit),
+            caller: self.caller,
+            caller_fingerprint: filled(self.caller_fingerprint),
+            caller_serial: filled(self.caller_serial),
+            caller_issuer: filled(self.caller_issuer),
+            address: self.address,
+            reason: filled(self.reason),
+            task_id: filled(self.task_id),
+            requester: filled(self.requester),
+            epoch: self.epoch,
+            outcome: filled(self.outcome),
+            untold: self.untold,
         }
     }
 }

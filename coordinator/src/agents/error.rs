@@ -128,6 +128,17 @@ fn refusal_hint(node: &str, reason: &str, metadata: &BTreeMap<String, String>) -
     let hint = match reason {
         reason::NOT_LISTED => format!("Add it under [allow] in /etc/usher/agent.toml on {node}."),
         reason::ROLE_TOO_LOW => format!("Add it to operator under [allow] in /etc/usher/agent.toml on {node}."),
+        reason::CALLER_LIMITED => format!(
+            "Its entry under [allow] in /etc/usher/agent.toml on {node} is narrowed by {}. Call as it permits, or widen it.",
+            detail("limit")
+        ),
+        reason::CERTIFICATE_EXPIRED => "Renew the certificate (agents.certificate in the cluster file).".into(),
+        reason::CERTIFICATE_REVOKED => {
+            format!(
+                "Use another certificate, or see [deny], tls.client_ca and tls.client_crl in /etc/usher/agent.toml on {node}."
+            )
+        }
+        reason::TOO_MANY_LISTINGS => "Ask again in a moment.".into(),
         reason::UNIT_NOT_ALLOWED => format!("Name the unit under [units] in /etc/usher/agent.toml on {node}."),
         reason::STALE_EPOCH => "Another usher has taken the lock since. See what it does: usher status".into(),
         reason::BUSY => format!("Wait until operation {} has ended: usher agent status {node}", detail("operation_id")),

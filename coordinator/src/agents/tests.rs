@@ -297,6 +297,16 @@ async fn a_boot_is_awaited_until_its_id_is_another() {
     assert_eq!(waiting.await.unwrap().unwrap().boot_id, "b2");
 }
 
+#[tokio::test]
+async fn audit_records_are_read_page_by_page_up_to_the_limit() {
+    let bed = bed().await;
+    bed.fake.script.lock().unwrap().audit_records = 7;
+    for (limit, expected) in [(100, vec![7, 6, 5, 4, 3, 2, 1]), (5, vec![7, 6, 5, 4, 3]), (1, vec![7])] {
+        let numbers: Vec<_> = bed.agent.audit(limit).await.unwrap().iter().map(|record| record.number).collect();
+        assert_eq!(numbers, expected);
+    }
+}
+
 #[test]
 fn unusable_files_are_named() {
     let folder = TempDir::new().unwrap();

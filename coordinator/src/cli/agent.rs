@@ -16,6 +16,14 @@ pub(crate) enum AgentCommand {
         /// The machine.
         node: String,
     },
+    /// Show what callers asked of a machine and how its agent answered, newest first.
+    Audit {
+        /// The machine.
+        node: String,
+        /// At most this many records.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
     /// Restart one unit on one machine, without lock, order or leader.
     Restart {
         /// The machine.

@@ -1,5 +1,7 @@
 //! `usher agent`: break-glass. One agent, from the cluster file's addresses, with the Kubernetes API up or down.
 
+mod audit;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -8,7 +10,7 @@ use usher_common::clock;
 
 use super::{cluster, confirm::confirm, identity, site};
 use crate::{
-    agents::{Agent, AgentStatus, Agents, Inhibitor, Order, Task, UnitStatus},
+    agents::{Agent, AgentStatus, Agents, Inhibitor, Order, Task, UnitStatus, asked_by},
     cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
     output,
@@ -24,6 +26,7 @@ pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, 
     match command {
         AgentCommand::Status { node } => status(global, &agent(global, &site, &node).await?).await,
         AgentCommand::Units { node } => units(global, &agent(global, &site, &node).await?).await,
+        AgentCommand::Audit { node, limit } => audit::run(global, &agent(global, &site, &node).await?, limit).await,
         AgentCommand::Restart { node, unit, change } => {
             let agent = agent(global, &site, &node).await?;
             let unit = site.component(&unit).map_or(unit, |component| component.unit.clone());
@@ -126,7 +129,8 @@ fn operation_row(operation: &Task, now: Timestamp) -> Vec<String> {
     };
     let age = operation.started_at.map(|at| text::age(at, now)).unwrap_or_default();
     let order = &operation.order;
-    vec![operation.id.clone(), what, state, age, order.requester.clone(), order.reason.clone()]
+    let by = asked_by(&order.requester, &operation.caller);
+    vec![operation.id.clone(), what, state, age, by, order.reason.clone()]
 }
 
 async fn units(global: &Global, agent: &Agent) -> Result<Exit, Problem> {

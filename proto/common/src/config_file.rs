@@ -21,11 +21,15 @@ mod value;
 
 use std::path::Path;
 
-use toml::de::DeTable;
+pub use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 pub use self::{
     kind::{
-        COUNT, DURATION, FLAG, Kind, LIMIT, ListOf, PATH, PORT, POSITIVE, Scalar, Shape, TEXT, expected, number, text,
+        COUNT, DURATION, Entry, FLAG, Kind, LIMIT, ListOf, PATH, PORT, POSITIVE, Scalar, Shape, TEXT, expected, number,
+        text,
     },
     nearest::nearest,
     problem::{FileError, Problem},
@@ -60,6 +64,14 @@ pub fn load<T>(
 ) -> Result<Contents<T>, FileError> {
     let text = read(path, what)?;
     parse(&text, path, folder_of(path), root)
+}
+
+/// Reads what can be read of a file that [`load`] refuses for its mistakes. `None` if it cannot be read at all, or is not TOML:
+/// what a broken text seems to say is not to be relied on.
+pub fn load_in_part<T>(path: &Path, root: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
+    let text = read(path, "").ok()?;
+    let table = DeTable::parse(&text).ok()?.into_inner();
+    Some(Reading::new(folder_of(path), false).read(Some(&table), root))
 }
 
 /// Reads a file with what several files have in common: a key that the file itself lacks is `common`'s, table by table.

@@ -21,12 +21,16 @@ const STARTS: usize = 9;
 const WARM_UP: usize = 50;
 const CALLS: usize = 1000;
 
+/// A program as it is shipped.
+pub(crate) fn release(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name)
+}
+
 pub(crate) fn binaries(results: &mut Results) -> anyhow::Result<()> {
-    let release = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release");
     for (name, binary, goal) in
         [("agent_binary_mib", "usher-agent", Some(5.0)), ("coordinator_binary_mib", "usher", None)]
     {
-        let file = release.join(binary);
+        let file = release(binary);
         let size = fs::metadata(&file).with_context(|| format!("no {}: make build", file.display()))?.len();
         results.record(name, size as f64 / MIB, goal);
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use serde_json::{Map, Value as Json, json};
-use usher_common::config_file::{Default, KeyRecord, Name, Record, Section, Shape, Value};
+use usher_common::config_file::{Default, Entry, KeyRecord, Name, Record, Section, Shape, Value};
 
 use super::example::children;
 
@@ -59,15 +59,32 @@ fn table(record: &Record, section: &Section) -> Map<String, Json> {
     schema
 }
 
-fn key(key: &KeyRecord) -> Map<String, Json> {
-    let shape = match key.shape {
+fn shape(of: Shape) -> Json {
+    match of {
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Number { least, greatest } => json!({ "type": "integer", "minimum": least, "maximum": greatest }),
         Shape::Text => json!({ "type": "string", "pattern": r"\S" }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
         Shape::Texts => json!({ "type": "array", "items": { "type": "string", "pattern": r"\S" } }),
-    };
-    let mut schema = match shape {
+        Shape::TextsOrTables(entries) => {
+            json!({ "type": "array", "items": { "anyOf": [shape(Shape::Text), table_of(entries)] } })
+        }
+    }
+}
+
+fn table_of(entries: &[Entry]) -> Json {
+    let mut properties = Map::new();
+    for Entry { name, shape: of, says } in entries {
+        let mut property = shape(*of);
+        property["description"] = json!(says);
+        properties.insert((*name).to_owned(), property);
+    }
+    let required: Vec<_> = entries.iter().take(1).map(|entry| entry.name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn key(key: &KeyRecord) -> Map<String, Json> {
+    let mut schema = match shape(key.shape) {
         Json::Object(schema) => schema,
         _ => Map::new(),
     };
@@ -89,5 +106,9 @@ fn json_of(value: &Value) -> Json {
         Value::Text(text) => json!(text),
         Value::Duration(_) => json!(value.to_string().trim_matches('"')),
         Value::List(items) => items.iter().map(json_of).collect(),
+        Value::Table(entries) => {
+            entries.iter().map(|(key, value)| ((*key).to_owned(), json_of(value))).collect::<Map<_, _>>().into()
+        }
+        Value::Time(time) => json!(time),
     }
 }

@@ -148,7 +148,7 @@ async fn a_handshake_that_never_comes_is_ended() {
 
 #[tokio::test]
 async fn a_connection_without_calls_is_ended_and_one_with_a_watch_is_not() {
-    let rig = Rig::with("[limits]\nidle_timeout = '300ms'\n").await;
+    let rig = Rig::with("[limits]\nidle_timeout = '300ms'\nfirst_call_timeout = '300ms'\n").await;
     rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1200));
     let mut alice = rig.operator().await;
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
@@ -163,14 +163,24 @@ async fn a_connection_without_calls_is_ended_and_one_with_a_watch_is_not() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_until_one_goes() {
+async fn connections_beyond_the_limit_displace_an_idle_one_and_wait_while_all_are_in_use() {
     let rig = Rig::with("[limits]\nconnections = 2\n").await;
-    let first = tls(&rig).await;
-    let _second = tls(&rig).await;
-    let mut third = Box::pin(tls(&rig));
-    assert!(timeout(Duration::from_millis(300), &mut third).await.is_err(), "there are two places");
-    drop(first);
-    timeout(LONG, third).await.expect("a place became free");
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1500));
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    let mut idle = tls(&rig).await;
+    let mut third = rig.operator().await;
+    let mut bytes = Vec::new();
+    timeout(LONG, idle.read_to_end(&mut bytes)).await.expect("the idle one makes room").ok();
+
+    let watches = async { tokio::join!(alice.end_of("a"), third.end_of("a")) };
+    let fourth = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.operator().await.node().await.current_operation.is_some()
+    };
+    let ((first, second), still_running) = tokio::join!(watches, fourth);
+    assert!(succeeded(&first) && succeeded(&second));
+    assert!(!still_running, "there are two places, and both were in use until the operation ended");
 }
 
 /// A connection after its handshake, as a listed caller, on which nothing is said.

@@ -95,6 +95,18 @@ async fn what_forbids_a_reboot_is_told_with_the_names_that_override_it() {
     alice.reboot(dry("a"), "boot-1", &names).await.expect("all of them are overridden");
 }
 
+#[tokio::test]
+async fn what_local_users_write_into_inhibitors_cannot_steer_a_terminal_nor_look_like_two_blockers() {
+    let rig = Rig::new().await;
+    rig.systemd.inhibit("shutdown", "apt\nuser:bob", "\u{1b}[2Jupgrade", "block");
+    let mut alice = rig.operator().await;
+    let node = alice.node().await;
+    assert_eq!((node.inhibitors[0].who.as_str(), node.inhibitors[0].why.as_str()), ("apt?user:bob", "?[2Jupgrade"));
+    let status = alice.reboot(dry("a"), "boot-1", &["apt", "user:bob"]).await.unwrap_err();
+    assert_eq!(refused(&status, "blockers").2, "apt?user:bob");
+    alice.reboot(dry("a"), "boot-1", &["apt?user:bob"]).await.expect("the name that is told overrides it");
+}
+
 fn dry(id: &str) -> Order {
     Order { dry_run: true, ..order(id) }
 }

@@ -3,14 +3,17 @@
 //! One binary for all of it: linking one costs more than running them all.
 
 mod admission;
+mod audit;
 mod bus;
 mod disk;
 mod door;
+mod flood;
 mod info;
 mod probed;
 mod reboot;
 mod refusals;
 mod resume;
+mod revocation;
 mod rotation;
 mod shutdowns;
 mod start_again;

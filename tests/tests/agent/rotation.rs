@@ -98,7 +98,45 @@ async fn a_broken_certificate_keeps_the_old_one_and_becomes_a_warning_until_it_i
 }
 
 #[tokio::test]
-async fn the_callers_ca_is_changed_for_new_connections() {
+async fn a_renewed_certificate_that_callers_would_not_accept_is_not_put_into_force() {
+    let rig = Rig::new().await;
+    let good = fs::read_to_string(rig.path().join("agent.pem")).unwrap();
+    let key = fs::read_to_string(rig.path().join("agent-key.pem")).unwrap();
+    let cases = [
+        (
+            "not valid before",
+            rig.ca.server_with("node-1", |certificate| certificate.not_before = rcgen::date_time_ymd(2098, 1, 1)),
+        ),
+        (
+            "lacks serverAuth",
+            rig.ca.server_with("node-1", |certificate| {
+                certificate.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+        ),
+        ("and not node-1", rig.ca.server(&["node-2"])),
+        (
+            "it expired at 2020",
+            rig.ca.server_with("node-1", |certificate| certificate.not_after = rcgen::date_time_ymd(2020, 1, 1)),
+        ),
+    ];
+    for (expected, identity) in cases {
+        identity.unwrap().write(rig.path(), "agent").unwrap();
+        rig.agent().live().reload();
+        // Whoever connects is served with the certificate before.
+        let warnings = rig.viewer().await.node().await.warnings;
+        assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:?}");
+    }
+    // A name with the domain behind it is the node's too.
+    rig.ca.server(&["node-1.example", "node-1"]).unwrap().write(rig.path(), "agent").unwrap();
+    rig.agent().live().reload();
+    let warnings = rig.viewer().await.node().await.warnings;
+    assert!(warnings.iter().all(|warning| !warning.contains("certificate")), "{warnings:?}");
+    fs::write(rig.path().join("agent.pem"), good).unwrap();
+    fs::write(rig.path().join("agent-key.pem"), key).unwrap();
+}
+
+#[tokio::test]
+async fn the_callers_ca_is_changed_for_new_connections_and_for_open_ones() {
     let mut rig = Rig::new().await;
     let alice = Names { common_name: "alice", ..Names::default() };
     let mut open = rig.operator().await;
@@ -116,7 +154,9 @@ async fn the_callers_ca_is_changed_for_new_connections() {
     assert!(refused, "the old CA is out of force");
     let new = new_ca.client(&alice).unwrap();
     rig.connect(&new).await.unwrap().node().await;
-    open.node().await;
+    // The old identity makes no other connection either, whether the open one says so or has ended.
+    assert!(open.restart(order("a"), UNIT, &rig.invocation).await.is_err());
+    assert!(rig.systemd.jobs().is_empty());
     rig.kill();
 }
 

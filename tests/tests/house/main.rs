@@ -65,8 +65,9 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["access", "arguments", "caller", "disk", "host", "logging", "refusal"],
-            &["config"],
+            &["arguments", "certificate", "disk", "host", "logging", "refusal"],
+            &["access", "caller"],
+            &["audit", "config"],
             &["door", "machine"],
             &["check", "operations"],
             &["metrics", "notify", "service"],

@@ -61,6 +61,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         ("agent units cp1", "UnitList", 0),
         ("agent restart cp1 kube-scheduler -r test --yes", "Task", 0),
         ("agent restart cp1 sshd.service -r test --yes", "Failure", 3),
+        ("agent audit cp1", "AuditRecordList", 0),
         ("reboot w9 -r test --yes", "Failure", 3),
         ("rollout restart deployment/search -n shop --dry-run=server", "RolloutPlan", 0),
         ("rollout restart deployment/search -n shop --yes", "RolloutReport", 0),

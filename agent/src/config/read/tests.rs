@@ -3,6 +3,7 @@ use std::path::Path;
 use usher_common::config_file::{FileError, parse};
 
 use super::*;
+use crate::access::{Verb, Wanted};
 
 const LEAST: &str = "[tls]\ncertificate = 'a.pem'\nkey = '/k.pem'\nclient_ca = 'ca.pem'\n";
 
@@ -145,6 +146,60 @@ fn metrics_are_for_loopback_alone() {
 fn a_template_is_no_unit_to_manage() {
     let error = read(&format!("{LEAST}[units.'foo@.service']\n"), "/").unwrap_err().to_string();
     assert!(error.contains("is a template; name an instance of it (example: foo@1.service)"), "{error}");
+}
+
+#[test]
+fn an_entry_of_the_allow_list_may_be_a_table_with_limits() {
+    let text = format!(
+        "{LEAST}[allow]\nviewer = [{{ name = 'O=sre', from = ['2001:db8::/32', '192.0.2.1'] }}]\noperator = ['CN=a', {{ name = 'CN=b', \
+         units = ['a.service'], may = ['restart', 'override'], until = 2027-01-01T00:00:00+01:00 }}]\n[deny]\nfingerprints = \
+         ['{}']\n",
+        "AB:".repeat(31) + "AB"
+    );
+    let config = read(&text, "/").unwrap();
+    let wanted = |verb, unit| Wanted { verb, unit: Some(unit), overrides: false };
+    let permitted = |name: &str, at: &str, wanted| {
+        let at = at.parse().unwrap();
+        config.allow.permit(&[name.to_owned()], [192, 0, 2, 1].into(), at, &wanted).is_ok()
+    };
+    for (name, at, wanted, expected) in [
+        ("CN=a", "2099-01-01T00:00:00Z", wanted(Verb::Stop, "b.service"), true),
+        ("CN=b", "2026-12-31T22:59:59Z", wanted(Verb::Restart, "a.service"), true),
+        ("CN=b", "2026-12-31T23:00:00Z", wanted(Verb::Restart, "a.service"), false),
+        ("CN=b", "2026-01-01T00:00:00Z", wanted(Verb::Restart, "b.service"), false),
+        ("CN=b", "2026-01-01T00:00:00Z", wanted(Verb::Stop, "a.service"), false),
+        ("O=sre", "2026-01-01T00:00:00Z", wanted(Verb::Start, "a.service"), false),
+    ] {
+        assert_eq!(permitted(name, at, wanted), expected, "{name} {at} {wanted:?}");
+    }
+    assert_eq!(config.deny.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ab".repeat(32)]);
+}
+
+#[test]
+fn mistakes_in_an_entry_of_the_allow_list_are_told_with_their_key() {
+    for (list, expected) in [
+        ("operator = [{ units = ['a.service'] }]", "allow.operator: name is missing"),
+        ("operator = ['CN=a', { name = 'b' }]", "allow.operator: item 2: name: \"b\" names nobody"),
+        (
+            "operator = [{ name = 'CN=a', unit = ['a.service'] }]",
+            "allow.operator: unit: unknown key; did you mean \"units\"?",
+        ),
+        ("operator = [{ name = 'CN=a', units = ['a'] }]", "allow.operator: units: \"a\" is no name of a unit"),
+        ("operator = [{ name = 'CN=a', may = ['fly'] }]", "allow.operator: may: \"fly\" is none of restart"),
+        ("operator = [{ name = 'CN=a', may = [] }]", "allow.operator: may: must not be empty"),
+        ("operator = [{ name = 'CN=a', from = ['10.0.0.1/8'] }]", "allow.operator: from: \"10.0.0.1/8\" is no range"),
+        (
+            "operator = [{ name = 'CN=a', until = 2027-01-01 }]",
+            "allow.operator: until: 2027-01-01 is no time with an offset",
+        ),
+        ("viewer = [{ name = 'CN=a', may = ['stop'] }]", "allow.viewer: may: unknown key"),
+        ("viewer = [5]", "allow.viewer: expected a name or a table, found an integer"),
+        ("[deny]\nfingerprints = ['ab']", "deny.fingerprints: \"ab\" is no SHA-256 fingerprint"),
+    ] {
+        let told = problems(&format!("{LEAST}[allow]\n{list}\n"));
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].contains(expected), "{told:?} instead of {expected}");
+    }
 }
 
 fn begin_with(told: &[String], expected: &[&str]) {

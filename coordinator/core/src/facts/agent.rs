@@ -261,6 +261,9 @@ pub struct Task {
     pub order: Order,
     /// The names in the caller's certificate.
     pub caller: Vec<String>,
+    /// SHA-256 of that certificate. `None` from an agent that is too old to say.
+    #[serde(default)]
+    pub caller_fingerprint: Option<String>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     /// What happened so far.

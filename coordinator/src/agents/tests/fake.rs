@@ -30,6 +30,9 @@ use usher_proto::{
 
 use super::pki::{Authority, Identity};
 
+/// How many audit records one answer holds.
+const AUDIT_PAGE: u32 = 3;
+
 /// What the next changing call meets.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Mishap {
@@ -52,6 +55,8 @@ pub(super) struct Script {
     pub(super) taken: usize,
     pub(super) watches: usize,
     pub(super) caller: Vec<u8>,
+    /// How many audit records it has.
+    pub(super) audit_records: u64,
     /// What each attachment of a watch sends; after the last message the connection is cut.
     pub(super) attachments: Vec<Vec<v1::Operation>>,
 }
@@ -215,7 +220,19 @@ impl NodeInfo for FakeAgent {
         _: Request<v1::ListOperationsRequest>,
     ) -> Result<Response<v1::ListOperationsResponse>, Status> {
         let operations = self.script().operations.values().cloned().collect();
-        Ok(Response::new(v1::ListOperationsResponse { operations }))
+        Ok(Response::new(v1::ListOperationsResponse { operations, truncated: false }))
+    }
+
+    async fn list_audit_records(
+        &self,
+        request: Request<v1::ListAuditRecordsRequest>,
+    ) -> Result<Response<v1::ListAuditRecordsResponse>, Status> {
+        let v1::ListAuditRecordsRequest { before, limit } = *request.get_ref();
+        let newest = if before == 0 { self.script().audit_records } else { before - 1 };
+        let numbers: Vec<_> = (1..=newest).rev().take(limit.min(AUDIT_PAGE) as usize).collect();
+        let next_before = numbers.last().copied().filter(|oldest| *oldest > 1).unwrap_or_default();
+        let records = numbers.into_iter().map(|number| v1::AuditRecord { number, ..Default::default() }).collect();
+        Ok(Response::new(v1::ListAuditRecordsResponse { records, next_before }))
     }
 
     async fn watch_operation(

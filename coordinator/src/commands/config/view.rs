@@ -154,6 +154,12 @@ fn as_json(value: &Value) -> Json {
         Value::Text(text) => json!(text),
         Value::Duration(duration) => json!(duration.as_secs_f64()),
         Value::List(items) => items.iter().map(as_json).collect(),
+        Value::Table(entries) => entries
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), as_json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Time(time) => json!(time),
     }
 }
 

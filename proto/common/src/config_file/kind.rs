@@ -27,6 +27,19 @@ pub enum Shape {
     Duration,
     /// An array of strings.
     Texts,
+    /// An array of strings and of tables with these keys, the first of which is required.
+    TextsOrTables(&'static [Entry]),
+}
+
+/// A key of the tables in a [`Shape::TextsOrTables`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub shape: Shape,
+    /// What it means, in whole sentences.
+    pub says: &'static str,
 }
 
 /// How the value of a key is read.

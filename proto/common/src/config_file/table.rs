@@ -116,6 +116,11 @@ impl<'d> Table<'d> {
         self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
+    /// Whether the file has this table, and as a table.
+    pub fn is_present(&self) -> bool {
+        self.entries.is_some()
+    }
+
     /// A key of this table, to be said what it is.
     pub fn key<K: Kind>(&mut self, name: &'static str, kind: K) -> Key<'_, 'd, K> {
         Key { table: self, name, kind, says: "", example: None }

@@ -15,6 +15,10 @@ pub enum Value {
     Duration(Duration),
     /// An array.
     List(Vec<Self>),
+    /// A table in one line.
+    Table(Vec<(&'static str, Self)>),
+    /// A date with a time, as TOML writes it without quotes.
+    Time(String),
 }
 
 impl fmt::Display for Value {
@@ -31,6 +35,14 @@ impl fmt::Display for Value {
                 }
                 f.write_str("]")
             }
+            Self::Table(entries) => {
+                f.write_str("{")?;
+                for (number, (key, value)) in entries.iter().enumerate() {
+                    write!(f, "{} {key} = {value}", if number == 0 { "" } else { "," })?;
+                }
+                f.write_str(" }")
+            }
+            Self::Time(time) => f.write_str(time),
         }
     }
 }

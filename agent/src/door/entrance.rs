@@ -1,0 +1,149 @@
+//! From a connected stream to a served caller: the TLS handshake, the look at the allow-list, and a place.
+//!
+//! There are two pools. Strangers, who have shown no listed certificate yet, are many, short-lived and cheap; the oldest of
+//! them goes for a newcomer. Callers hold places of another pool, so that no stranger can keep one out, whatever it does.
+//!
+//! tonic's own TLS reads its certificates once; this one uses those in force for each handshake.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rustls_pki_types::CertificateDer;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::warn;
+use usher_common::stream::BoxedStream;
+
+use super::{
+    connection::{Terms, serve},
+    guard::Guard,
+    listener::Listener,
+    live::Live,
+    peer::Peer,
+    places::Places,
+    strangers::{Strangers, Ticket},
+};
+use crate::{caller::Caller, config::Limits};
+
+/// The pause after a failed accept. Most often the process is out of file descriptors, until peers hang up.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What it takes to let callers in.
+#[derive(Clone)]
+pub(crate) struct Entrance {
+    live: Arc<Live>,
+    guard: Guard,
+    routes: Routes,
+    limits: Limits,
+    strangers: Strangers,
+    places: Places,
+    stop: CancellationToken,
+}
+
+impl Entrance {
+    /// An entrance to these services. Once `stop` is cancelled, connections are told to end.
+    pub(crate) fn new(live: Arc<Live>, guard: Guard, routes: Routes, limits: Limits, stop: CancellationToken) -> Self {
+        let (strangers, places) = (Strangers::new(&limits), Places::new(&limits));
+        Self { live, guard, routes, limits, strangers, places, stop }
+    }
+
+    /// Accepts connections until the stop, then waits for those that are open. Dropping it ends all of them on the spot.
+    pub(crate) async fn accept(self, mut listener: Listener) {
+        let mut open = JoinSet::new();
+        let caller = listener.caller();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(_) = open.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match (accepted, &caller) {
+                (Ok((stream, address)), None) => {
+                    let ticket = self.strangers.admit(address.ip());
+                    open.spawn(self.clone().receive(stream, address, ticket));
+                }
+                (Ok((stream, address)), Some(caller)) => {
+                    let peer = Peer::new(address, caller.clone(), Vec::new(), 0);
+                    open.spawn(self.clone().welcome(stream, peer, None));
+                }
+                (Err(error), _) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while open.join_next().await.is_some() {}
+    }
+
+    /// Identifies a stranger, as long as it may stay.
+    async fn receive(self, stream: BoxedStream, address: SocketAddr, ticket: Ticket) {
+        let identified = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return,
+            () = ticket.withdrawn() => return self.guard.turned_away(address, "newer ones came before its TLS handshake was over"),
+            identified = self.shake_hands(stream, address) => identified,
+        };
+        match identified {
+            Ok((stream, peer)) => self.welcome(stream, peer, Some(ticket)).await,
+            Err(why) => self.guard.turned_away(address, &why),
+        }
+    }
+
+    /// Serves an identified peer: a listed one in a place of its own, another one just long enough for its refusal.
+    async fn welcome(self, stream: BoxedStream, peer: Peer, ticket: Option<Ticket>) {
+        let Self { live, guard, routes, limits, places, stop, .. } = self;
+        let withdrawn = async {
+            match &ticket {
+                Some(ticket) => ticket.withdrawn().await,
+                None => std::future::pending().await,
+            }
+        };
+        let calls = guard.calls(peer.clone(), routes);
+        let Ok(role) = live.standing(&peer) else {
+            let terms = Terms { limits, places: None };
+            return tokio::select! {
+                biased;
+                () = withdrawn => {}
+                () = serve(stream, peer.clone(), calls, terms, &live, &stop) => {}
+            };
+        };
+        let place = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = withdrawn => return guard.turned_away(peer.address, "all places are in use, and newer peers came"),
+            place = timeout(limits.first_call_timeout, places.take(&peer, role)) => place,
+        };
+        drop(ticket);
+        match place {
+            Ok(_place) => serve(stream, peer, calls, Terms { limits, places: Some(places) }, &live, &stop).await,
+            Err(_) => warn!(
+                address = %peer.address, caller = %peer.caller,
+                "no place became free for a caller: each is in use. Raise limits.connections, or see who holds them"
+            ),
+        }
+    }
+
+    async fn shake_hands(&self, stream: BoxedStream, address: SocketAddr) -> Result<(BoxedStream, Peer), String> {
+        let (server, generation) = self.live.server().ok_or("there are no certificates")?;
+        let limit = self.limits.handshake_timeout;
+        let tls = match timeout(limit, TlsAcceptor::from(server).accept(stream)).await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(error)) => return Err(format!("its TLS handshake failed: {error}")),
+            Err(_) => return Err(format!("its TLS handshake took longer than {limit:?}")),
+        };
+        let chain: Vec<_> = tls
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .map(|der| der.clone().into_owned())
+            .collect();
+        let certificate: &CertificateDer<'_> = chain.first().ok_or("it has no certificate")?;
+        let caller = Caller::of(certificate).map_err(|error| error.to_string())?;
+        Ok((Box::new(tls), Peer::new(address, caller, chain, generation)))
+    }
+}

@@ -1,0 +1,259 @@
+//! Peers that want nothing good: silent ones, ones that are not listed, ones that take no answers. Over streams in memory.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::Request;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncReadExt as _, DuplexStream, duplex},
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    time::{Instant, timeout},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Code,
+    body::Body,
+    transport::{Channel, Endpoint, Error},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tower::{ServiceExt as _, service_fn};
+use usher_agent::door::Door;
+use usher_common::stream::BoxedStream;
+use usher_proto::{
+    reason,
+    v1::{GetNodeRequest, ListAuditRecordsRequest},
+};
+use usher_testkit::{
+    pki::{Identity, Names},
+    rig::agent::{Caller, Rig, UNIT, order, refused},
+};
+
+const BUFFER: usize = 16 * 1024;
+
+/// Longer than the agent lets any peer wait for its turn.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The door of a rig's agent, with TLS.
+struct House {
+    rig: Rig,
+    door: UnboundedSender<(BoxedStream, SocketAddr)>,
+}
+
+impl House {
+    async fn with(more: &str) -> Self {
+        let mut rig = Rig::without_agent(more);
+        let (door, incoming) = unbounded_channel();
+        rig.start_with(|edges| edges.door = Door::Streams { incoming, caller: None }).await;
+        Self { rig, door }
+    }
+
+    fn dial(&self, from: SocketAddr) -> DuplexStream {
+        let (theirs, ours) = duplex(BUFFER);
+        self.door.send((Box::new(theirs), from)).unwrap();
+        ours
+    }
+
+    fn identity(&self, name: &str) -> Identity {
+        self.rig.ca.client(&Names { common_name: name, ..Names::default() }).unwrap()
+    }
+
+    async fn connect(&self, identity: &Identity, from: SocketAddr) -> Result<Channel, Error> {
+        self.connect_by(self.rig.endpoint_to("https://node-1", identity), from).await
+    }
+
+    async fn connect_by(&self, endpoint: Endpoint, from: SocketAddr) -> Result<Channel, Error> {
+        let door = self.door.clone();
+        let dial = service_fn(move |_| {
+            let (theirs, ours) = duplex(BUFFER);
+            let sent = door.send((Box::new(theirs), from));
+            async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
+        });
+        endpoint.connect_with_connector(dial).await
+    }
+
+    /// A connection after its handshake, on which nothing has been said yet.
+    async fn shake_hands(&self, identity: &Identity, from: SocketAddr) -> TlsStream<DuplexStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.rig.ca.pem().as_bytes()).unwrap()).unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        let mut config = config.with_client_auth_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        connector.connect(ServerName::try_from("node-1").unwrap(), self.dial(from)).await.unwrap()
+    }
+}
+
+fn from(host: u32) -> SocketAddr {
+    let [_, a, b, c] = host.to_be_bytes();
+    ([10, a, b, c], 40000).into()
+}
+
+/// How long until the agent has hung up.
+async fn hung_up_after(mut stream: impl tokio::io::AsyncRead + Unpin) -> Duration {
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    let ended = timeout(Duration::from_secs(3600), stream.read_to_end(&mut bytes));
+    ended.await.expect("the agent must hang up").ok();
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_answered_within_a_second_beside_a_thousand_silent_peers_and_64_unlisted_certificates() {
+    let house = House::with("").await;
+    let mut others = Vec::new();
+    for host in 0..64 {
+        let kubelet = house.identity(&format!("system:node:{host}"));
+        let mut caller = Caller::over(house.connect(&kubelet, from(host)).await.unwrap());
+        assert!(caller.info.get_node(GetNodeRequest {}).await.is_err());
+        others.push(house.shake_hands(&kubelet, from(host)).await);
+    }
+    // Half of the silent ones share the operator's address.
+    let silent: Vec<_> = (0..1000).map(|host| house.dial(if host % 2 == 0 { from(7) } else { from(host) })).collect();
+    let alice = house.identity("alice");
+    let begun = Instant::now();
+    let mut alice = Caller::over(house.connect(&alice, from(7)).await.unwrap());
+    assert_eq!(alice.node().await.name, "node-1");
+    alice.restart(order("a"), UNIT, &house.rig.invocation).await.unwrap();
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    drop((silent, others));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_peers_of_one_address_make_room_for_one_another_and_for_nobody_else() {
+    let house = House::with("").await;
+    let other = house.dial(from(2));
+    let first = house.dial(from(1));
+    let rest: Vec<_> = (0..8).map(|_| house.dial(from(1))).collect();
+    assert!(hung_up_after(first).await < SOON, "there are eight places for an address");
+    let (other, last) = tokio::join!(hung_up_after(other), hung_up_after(rest.into_iter().next_back().unwrap()));
+    assert_eq!((other.as_secs(), last.as_secs()), (3, 3), "these have the time of a handshake");
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_that_are_not_listed_get_their_refusal_and_keep_no_place() {
+    let house = House::with("[limits]\nconnections = 2\n").await;
+    for host in 1..=4 {
+        let kubelet = house.identity(&format!("system:node:{host}"));
+        let mut caller = Caller::over(house.connect(&kubelet, from(host)).await.unwrap());
+        let status = caller.info.get_node(GetNodeRequest {}).await.unwrap_err();
+        assert_eq!(refused(&status, "").1, reason::NOT_LISTED);
+        assert!(status.message().contains("viewer: 1 names, operator: 2 names"), "{}", status.message());
+    }
+    let begun = Instant::now();
+    let alice = house.identity("alice");
+    Caller::over(house.connect(&alice, from(9)).await.unwrap()).node().await;
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    // One that asks nothing is not kept either.
+    let kubelet = house.identity("system:node:9");
+    assert_eq!(hung_up_after(house.shake_hands(&kubelet, from(9)).await).await.as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_calls_do_not_keep_a_connection() {
+    let house = House::with("").await;
+    let bob = Names { common_name: "bob", organisations: &["sre"], ..Names::default() };
+    let bob = house.rig.ca.client(&bob).unwrap();
+    let (door, dials) = (house.door.clone(), Arc::new(std::sync::atomic::AtomicU32::new(0)));
+    let counted = Arc::clone(&dials);
+    let dial = service_fn(move |_| {
+        let (theirs, ours) = duplex(BUFFER);
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let sent = door.send((Box::new(theirs), from(1)));
+        async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
+    });
+    let endpoint = house.rig.endpoint_to("https://node-1", &bob);
+    let mut bob = Caller::over(endpoint.connect_with_connector(dial).await.unwrap());
+    for _ in 0..4 {
+        let status = bob.start(order("a"), UNIT).await.unwrap_err();
+        assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert_eq!(dials.load(std::sync::atomic::Ordering::Relaxed), 2, "ten seconds are for a first call that counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_with_too_many_connections_loses_the_one_that_was_idle_for_longest() {
+    let house = House::with("[limits]\nconnections_per_certificate = 2\n").await;
+    let alice = house.identity("alice");
+    let first = house.shake_hands(&alice, from(1)).await;
+    tokio::time::sleep(SOON).await;
+    let second = house.shake_hands(&alice, from(1)).await;
+    let third = house.shake_hands(&alice, from(1)).await;
+    let (first, second, third) = tokio::join!(hung_up_after(first), hung_up_after(second), hung_up_after(third));
+    assert!(first < SOON * 2, "{first:?}");
+    assert_eq!((second.as_secs(), third.as_secs()), (10, 10), "no call came on them");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_renewed_at_its_age_and_a_call_in_progress_has_its_grace() {
+    let house = House::with("[limits]\nconnection_age = '5m'\nconnection_grace = '2m'\n").await;
+    house.rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(60));
+    let alice = house.identity("alice");
+    let mut alice = Caller::over(house.connect(&alice, from(1)).await.unwrap());
+    for _ in 0..9 {
+        alice.node().await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+    }
+    alice.restart(order("a"), UNIT, &house.rig.invocation).await.unwrap();
+    let begun = Instant::now();
+    let end = alice.end_of("a").await;
+    assert_eq!(begun.elapsed().as_secs(), 60, "{end:?}");
+    alice.node().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_larger_than_any_request_is_not_read_by_any_service() {
+    let house = House::with("").await;
+    let alice = house.identity("alice");
+    let channel = house.connect(&alice, from(1)).await.unwrap();
+    let request = HealthCheckRequest { service: "x".repeat(100 * 1024) };
+    let status = HealthClient::new(channel.clone()).check(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    let ask = tonic_reflection::pb::v1::ServerReflectionRequest { host: "x".repeat(100 * 1024), message_request: None };
+    let mut client = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel);
+    // tonic's reflection ends the stream of answers without a word.
+    let answered = match client.server_reflection_info(tokio_stream::once(ask)).await {
+        Ok(answers) => answers.into_inner().message().await.is_ok_and(|answer| answer.is_some()),
+        Err(_) => false,
+    };
+    assert!(!answered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_loses_its_connection() {
+    let house = House::with("").await;
+    let alice = house.identity("alice");
+    let mut operator = Caller::over(house.connect(&alice, from(1)).await.unwrap());
+    for number in 0..30 {
+        let mut order = order(&format!("op{number}"));
+        (order.dry_run, order.reason) = (true, "x".repeat(2000));
+        operator.restart(order, UNIT, &house.rig.invocation).await.unwrap();
+    }
+    let all = ListAuditRecordsRequest { before: 0, limit: 1000 };
+    let answer = operator.info.list_audit_records(all).await.unwrap().into_inner();
+    assert_eq!(answer.records.len(), 60, "two records a call");
+
+    // Bodies that nobody reads, over windows of a few bytes.
+    let endpoint = house.rig.endpoint_to("https://node-1", &alice);
+    let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
+    let greedy = house.connect_by(endpoint, from(2)).await.unwrap();
+    let mut untaken = Vec::new();
+    for _ in 0..2 {
+        let request = Request::post("https://node-1/usher.agent.v1.NodeInfo/ListAuditRecords")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"\0\0\0\0\x03\x10\xe8\x07"))))
+            .unwrap();
+        untaken.push(greedy.clone().oneshot(request).await.unwrap());
+    }
+    let status = operator.info.list_audit_records(all).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::TOO_MANY_LISTINGS);
+    assert_eq!(operator.node().await.name, "node-1", "other calls are answered");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    operator.info.list_audit_records(all).await.expect("the peer has lost its connection, and with it the answers");
+    drop(untaken);
+}
