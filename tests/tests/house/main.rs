@@ -50,7 +50,7 @@ const HOUSES: &[House] = &[
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
-            &["output", "switch", "tasks"],
+            &["helmfile", "output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],
             &["operation"],
