@@ -21,6 +21,7 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 	./tests/machines/rootfs.sh >/dev/null
 	./tests/machines/binaries.sh >/dev/null
 	./tests/machines/kwok.sh >/dev/null
+	./tests/machines/helmfile.sh >/dev/null
 
 docs:           ## Write what is generated: examples, references, schemas, man pages
 	$(KIT) --bin docs

@@ -6,6 +6,7 @@ mod clusters;
 mod config;
 mod eviction;
 mod global;
+mod helmfile;
 mod jobs;
 mod nodes;
 mod rebalance;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     change::{ChangeFlags, DryRun},
     clusters::{ClustersCommand, Environment},
     config::ConfigCommand,
+    helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     nodes::{Drain, OnNodes, Preflight, Targets},
     rebalance::Rebalance,
@@ -83,6 +85,9 @@ pub(crate) enum Command {
     /// Look at cron jobs, and replace jobs that run with an image of before.
     #[command(subcommand, name = "cronjobs", visible_alias = "cronjob")]
     CronJobs(CronJobsCommand),
+    /// Roll services that helmfile deploys.
+    #[command(subcommand)]
+    Helmfile(HelmfileCommand),
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -10,6 +10,7 @@ mod clock;
 mod connect;
 mod elections;
 mod error;
+mod helm;
 mod kubeconfig;
 mod leases;
 pub(crate) mod list;

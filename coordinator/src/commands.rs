@@ -7,6 +7,7 @@ mod clusters;
 mod config;
 mod confirm;
 mod cronjobs;
+mod helmfile;
 mod identity;
 mod interrupt;
 mod job_plan;
@@ -65,6 +66,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Pods(command) => pods::run(&global, command).await,
         Command::Jobs(command) => jobs::run(&global, command).await,
         Command::CronJobs(command) => cronjobs::run(&global, command).await,
+        Command::Helmfile(command) => helmfile::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,

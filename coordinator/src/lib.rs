@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod commands;
 pub mod drain;
 pub mod exec;
+pub mod helmfile;
 pub mod interrupt;
 pub mod operation;
 pub mod output;

@@ -43,6 +43,10 @@ pub enum Kind {
     CronJobList,
     /// Any command that ended without a result.
     Failure,
+    /// `usher helmfile roll` with `--dry-run`.
+    HelmfilePlan,
+    /// `usher helmfile roll`.
+    HelmfileReport,
     /// `usher jobs list`.
     JobList,
     /// What `usher job delete` and `usher cronjob refresh` would do.

@@ -8,6 +8,7 @@ mod api;
 mod balancer;
 mod components;
 mod drain;
+mod helmfile;
 mod places;
 mod remembered;
 mod sites;
@@ -114,6 +115,10 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
              written as for kubectl -l.",
         )
         .read(drain::drain);
+    let helmfile = root
+        .table("helmfile")
+        .says("The services that `usher helmfile roll` restarts; docs/helmfile.md has an example.")
+        .read(|table| helmfile::helmfile(table, is_named));
     let versions = root
         .table("versions")
         .says("What `usher versions` holds the versions against, beside Kubernetes' own policy.")
@@ -131,6 +136,7 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
         components,
         load_balancer,
         drain,
+        helmfile,
         versions,
         defaults,
     }

@@ -18,6 +18,7 @@
 mod balancer;
 mod components;
 mod files;
+mod helmfile;
 mod machine;
 mod network;
 mod pair;
@@ -40,6 +41,7 @@ use machine::{Machine, Setup};
 use network::Network;
 
 pub use balancer::ask as ask_balancer;
+pub use helmfile::helmfile;
 pub use pair::Pair;
 pub use programs::Programs;
 pub use script::demo;
@@ -112,6 +114,7 @@ impl Sandbox {
         add_workloads(&api);
         files::kubeconfig(folder.path(), network)?;
         files::cluster_file(folder.path(), network, control)?;
+        helmfile::write(folder.path(), control)?;
         for machine in &machines {
             machine.await_agent().await?;
         }
@@ -167,11 +170,12 @@ fn add_node(api: &ApiServer, name: &str, network: Network, boot_id: &str) {
     api.kubelet(name, |kubelet| kubelet.heartbeat = Duration::from_secs(1));
 }
 
-/// Two Deployments, one of them under a budget, and a DaemonSet.
+/// Two Deployments, one of them under a budget, the other deployed by Helm, and a DaemonSet.
 fn add_workloads(api: &ApiServer) {
     let stop = Duration::from_millis(1500);
     api.add(fixtures::deployment("shop/web").replicas(12).pods_stop_after(stop));
     api.add(fixtures::budget("shop/web").max_unavailable(3));
     api.add(fixtures::deployment("shop/search").replicas(4).pods_stop_after(stop));
     api.add(fixtures::daemon_set("kube-system/cni"));
+    api.add(fixtures::helm_revision("shop/search", 12));
 }

@@ -17,6 +17,7 @@ pub use self::{
 };
 use crate::{
     drain::DrainPolicy,
+    helmfile::Helmfile,
     versions::{Support, Targets},
 };
 
@@ -46,6 +47,8 @@ pub struct Site {
     pub load_balancer: Option<LoadBalancer>,
     /// What every drain leaves alone, awaits, or puts in order.
     pub drain: DrainPolicy,
+    /// How its Helmfile services are rolled.
+    pub helmfile: Helmfile,
     /// Which versions the site wants.
     pub versions: Versions,
     /// Durations and counts that flags override.
@@ -220,7 +223,12 @@ pub struct Defaults {
 impl Site {
     /// Whether operators call it so: by its name or an alias.
     pub fn is_called(&self, name: &str) -> bool {
-        self.name.as_deref() == Some(name) || self.aliases.iter().any(|alias| alias == name)
+        self.names().any(|own| own == name)
+    }
+
+    /// What operators call it: its name, then its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.name.iter().chain(&self.aliases).map(String::as_str)
     }
 
     /// The component with this name.
@@ -277,6 +285,7 @@ impl Default for Site {
             ],
             load_balancer: None,
             drain: DrainPolicy::default(),
+            helmfile: Helmfile::default(),
             versions: Versions::default(),
             defaults: Defaults::default(),
         }

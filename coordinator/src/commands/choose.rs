@@ -110,9 +110,24 @@ fn another_of_this_name(global: &Global, site: &Site) -> Option<String> {
 
 /// The way to the site's cluster, by the flags and the cluster file.
 pub(super) fn access(global: &Global, site: &Site) -> Result<Access, Problem> {
+    access_of_user(global, site, (global.user.as_deref(), None))
+}
+
+/// The way for a service that helmfile deploys: as the user of the flag, else of `[helmfile]`, else as everywhere.
+pub(super) fn access_for(global: &Global, site: &Site, service: &str) -> Result<Access, Problem> {
+    let user = global.user.as_deref().or(site.helmfile.user.as_deref());
+    access_of_user(global, site, (user, user.map(|_| service)))
+}
+
+fn access_of_user(
+    global: &Global,
+    site: &Site,
+    (user, service): (Option<&str>, Option<&str>),
+) -> Result<Access, Problem> {
     // Where the site's own kubeconfig or context depends on the user, the flag is about these.
     let is_filled_in = site.api.depends_on_the_user() && (global.kubeconfig.is_none() || global.context.is_none());
-    let way = site.way(global.user.as_deref().filter(|_| is_filled_in), None).map_err(|error| no_user(&error))?;
+    let way =
+        site.way(user.filter(|_| is_filled_in), service.filter(|_| is_filled_in)).map_err(|error| no_user(&error))?;
     let kubeconfig = global.kubeconfig.clone().or(way.kubeconfig);
     let means_the_site = global.cluster.as_deref().is_none_or(|name| site.is_called(name));
     let is_the_sites = means_the_site && is_the_sites(global, site, way.context.as_deref());

@@ -325,3 +325,26 @@ fn wanted_versions_are_series_or_whole_versions_of_known_projects() {
         assert!(complaint(text).contains(expected), "{text}: {}", complaint(text));
     }
 }
+
+#[test]
+fn helmfile_services_have_a_folder_a_program_and_a_command_that_rolls_them() {
+    let site = read(
+        "name = 'codfw'\n[helmfile]\nfolder = 'charts/{cluster}'\nprogram = 'bin/helmfile'\nuser = 'deploy'\n\
+         environment = 'live'\narguments = ['--selector', 'tier=front', 'apply']\ntimeout = '10m'",
+    )
+    .unwrap();
+    let helmfile = site.helmfile;
+    assert_eq!(helmfile.folder_of("web", "codfw").unwrap(), Path::new("/srv/site/charts/codfw/web"));
+    assert_eq!(helmfile.roll("live").join(" "), "/srv/site/bin/helmfile -e live --selector tier=front apply");
+    assert_eq!((helmfile.user.as_deref(), helmfile.timeout), (Some("deploy"), Duration::from_secs(600)));
+    for (text, expected) in [
+        ("[helmfile]\nfolder = '/srv/{servcie}'", "unknown placeholder {servcie}; did you mean {service}?"),
+        ("[helmfile]\nfolder = '/srv/{cluster}'", "the file has none: set name"),
+        ("[helmfile]\narguments = 'sync'", "a list of arguments is wanted, as no shell is run: [\"sync\"]"),
+        ("[helmfile]\narguments = ['diff']", "has neither \"sync\" nor \"apply\""),
+        ("[helmfile]\nenvironment = '-x'", "\"-x\" is no name of a site"),
+        ("[helmfile]\ntimeout = '0s'", "a time limit must be longer than 0s"),
+    ] {
+        assert!(complaint(text).contains(expected), "{text}: {}", complaint(text));
+    }
+}

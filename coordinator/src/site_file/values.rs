@@ -1,6 +1,6 @@
 //! Kinds of values that only the cluster file has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 use toml::{Spanned, de::DeValue};
@@ -93,6 +93,19 @@ pub(super) const SWITCH_COMMAND: Scalar<Vec<String>> =
 pub(super) const SWITCH_TEXT: Scalar<String> =
     Scalar::text("string", |value, _| template(value, &Direction::PLACEHOLDERS));
 
+/// What follows a program's name; nothing is filled in.
+pub(super) const ARGUMENTS: Scalar<Vec<String>> = Scalar { read: |value, _| command(value, &[]), ..COMMAND };
+
+/// A program: a name that `PATH` leads to, or a path; a relative one begins at the file's folder.
+pub(super) const PROGRAM: Scalar<String> = Scalar::text("program", |value, folder| {
+    let program = text(value)?;
+    Ok(if program.contains('/') { folder.join(program).display().to_string() } else { program })
+});
+
+/// A path in which the cluster and a service may stand; a relative one begins at the file's folder.
+pub(super) const SERVICE_FOLDER: Scalar<PathBuf> =
+    Scalar { read: |value, folder| path_template(value, folder, &["cluster", "service"]), ..KUBECONFIG_TEMPLATE };
+
 /// A look that is taken before a switch.
 pub(super) const LOOK: Scalar<Look> = Scalar {
     name: "look",
@@ -112,11 +125,7 @@ pub(super) const LOOK: Scalar<Look> = Scalar {
 pub(super) const KUBECONFIG_TEMPLATE: Scalar<PathBuf> = Scalar {
     name: "path",
     shape: Shape::Text,
-    read: |value, folder| {
-        let path = text(value)?;
-        placeholders(&path, &["cluster", "user"])?;
-        Ok(folder.join(path))
-    },
+    read: |value, folder| path_template(value, folder, &["cluster", "user"]),
     write: |path| Value::Text(path.display().to_string()),
 };
 
@@ -153,6 +162,10 @@ pub(super) fn variable(name: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("\"{name}\" is no name of a shell's variable (letters, digits and '_')")),
     }
+}
+
+fn path_template(value: &DeValue<'_>, folder: &Path, allowed: &[&str]) -> Result<PathBuf, String> {
+    template(value, allowed).map(|path| folder.join(path))
 }
 
 fn template(value: &DeValue<'_>, allowed: &[&str]) -> Result<String, String> {

@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod helm;
 mod jobs;
 mod leases;
 mod nodes;
@@ -18,6 +19,7 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+pub use helm::{HelmRevisionFixture, helm_revision};
 pub use jobs::{CronJobFixture, JobFixture, cron_job, job};
 pub use leases::{LeaseFixture, lease};
 pub use nodes::{NodeFixture, node};

@@ -31,6 +31,7 @@ pub(super) const NAMESPACES: &Resource =
 pub(super) const NODES: &Resource = &Resource { status: true, ..cluster("nodes", "node", "Node", &["no"]) };
 pub(super) const PODS: &Resource =
     &Resource { status: true, generation: true, ..namespaced("", "pods", "pod", "Pod", &["po"]) };
+pub(super) const SECRETS: &Resource = &namespaced("", "secrets", "secret", "Secret", &[]);
 pub(super) const LEASES: &Resource =
     &Resource { unconditional_update: false, ..namespaced("coordination.k8s.io", "leases", "lease", "Lease", &[]) };
 pub(super) const BUDGETS: &Resource = &Resource {
@@ -57,7 +58,7 @@ pub(super) const ALL: &[&Resource] = &[
     &namespaced("", "events", "event", "Event", &["ev"]),
     &namespaced("", "persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim", &["pvc"]),
     &Resource { status: true, ..cluster("persistentvolumes", "persistentvolume", "PersistentVolume", &["pv"]) },
-    &namespaced("", "secrets", "secret", "Secret", &[]),
+    SECRETS,
     &namespaced("", "serviceaccounts", "serviceaccount", "ServiceAccount", &["sa"]),
     &Resource { status: true, ..namespaced("", "services", "service", "Service", &["svc"]) },
     CONTROLLER_REVISIONS,

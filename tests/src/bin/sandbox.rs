@@ -12,7 +12,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
 };
-use usher_testkit::sandbox::{Programs, Sandbox, ask_balancer, demo};
+use usher_testkit::sandbox::{Programs, Sandbox, ask_balancer, demo, helmfile};
 
 /// The shipped usher and five shipped agents on fake machines: no root, no set-up.
 #[derive(Debug, Parser)]
@@ -34,6 +34,11 @@ enum Verb {
         #[arg(value_parser = ["depool", "pool", "check"])]
         verb: String,
         machine: String,
+    },
+    /// Stand in for helmfile, in the folder of a sandbox's service
+    Helmfile {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -58,6 +63,7 @@ async fn run(command: Verb) -> anyhow::Result<ExitCode> {
             say(&answer);
             return Ok(if verb == "check" && !in_pool { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
+        Verb::Helmfile { arguments } => return Ok(helmfile(&arguments, &say).await?.into()),
         Verb::Demo => {
             until_signal(async {
                 let (sandbox, programs) = start().await?;

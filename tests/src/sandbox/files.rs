@@ -106,6 +106,10 @@ pool = {pool}
 check = {check}
 settle = "300ms"
 
+[helmfile]
+folder = "services"
+program = "./helmfile"
+
 # Shorter than anywhere else: nothing here needs the time.
 [defaults]
 gap = "1s"

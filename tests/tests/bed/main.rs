@@ -9,6 +9,7 @@ mod break_glass;
 mod door;
 mod drain;
 mod failures;
+mod helmfile;
 mod interruptions;
 mod jobs;
 mod observe;

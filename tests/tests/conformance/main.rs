@@ -1,12 +1,14 @@
 //! What the in-memory API server answers, call by call, as the snapshots beside this file have it.
 //!
 //! With the cargo feature `machines` the same calls are made to a real kube-apiserver, which must give the same answers; so
-//! the snapshots are facts about Kubernetes.
+//! the snapshots are facts about Kubernetes. Real helmfile and helm run against it as well, for what `helmfile` has of a script.
 
 #[cfg(feature = "machines")]
 mod against_real;
 mod cases;
 mod double;
+#[cfg(feature = "machines")]
+mod helmfile;
 #[cfg(feature = "machines")]
 mod real;
 

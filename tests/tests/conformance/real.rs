@@ -39,6 +39,7 @@ pub(crate) struct RealServer {
     etcdctl: PathBuf,
     etcd_url: String,
     processes: [Child; 2],
+    port: u16,
     folder: TempDir,
 }
 
@@ -73,9 +74,22 @@ impl RealServer {
         })?;
         let client = client(port)?;
         let mut server =
-            Self { client, etcdctl: binaries.join("etcdctl"), etcd_url, processes: [etcd, api_server], folder };
+            Self { client, etcdctl: binaries.join("etcdctl"), etcd_url, processes: [etcd, api_server], port, folder };
         server.await_ready().await?;
         Ok(server)
+    }
+
+    /// A kubeconfig with one context, `real`, for programs that need one.
+    pub(crate) fn write_kubeconfig(&self) -> anyhow::Result<PathBuf> {
+        let path = self.folder.path().join("kubeconfig");
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: real, contexts: [{{name: real, context: {{cluster: real, user: \
+             admin}}}}], clusters: [{{name: real, cluster: {{server: 'https://127.0.0.1:{}', insecure-skip-tls-verify: true}}}}], \
+             users: [{{name: admin, user: {{token: {TOKEN}}}}}]}}",
+            self.port
+        );
+        std::fs::write(&path, text)?;
+        Ok(path)
     }
 
     async fn await_ready(&mut self) -> anyhow::Result<()> {

@@ -32,7 +32,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/core/src",
         rooms: &[
-            &["drain", "exit", "facts", "rebalance", "schedule", "seconds", "target", "text"],
+            &["drain", "exit", "facts", "helmfile", "rebalance", "schedule", "seconds", "target", "text"],
             &["event", "problem", "staging", "versions"],
             &["site"],
             &["request"],
@@ -50,7 +50,7 @@ const HOUSES: &[House] = &[
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
-            &["output", "switch", "tasks"],
+            &["helmfile", "output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],
             &["operation"],
