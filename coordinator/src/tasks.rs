@@ -73,8 +73,10 @@ async fn follow(
         Err(AgentError::AnswerLost { operation_id, .. }) => operation_id,
         Err(error) if error.reason() == Some(reason::SHUTTING_DOWN) => {
             let machine = agent.node();
-            let problem = Problem::from(error)
-                .hint(format!("nothing of its turn was taken back, since it goes down; when it is back: usher uncordon {machine} -r REASON"));
+            let problem = Problem::from(error).hint(format!(
+                "nothing of its turn was taken back, since it goes down; if it is cordoned when it is back: usher uncordon \
+                 {machine} -r REASON"
+            ));
             return Err(NotDone { problem, goes_down: true });
         }
         Err(error) => return Err(Problem::from(error).into()),

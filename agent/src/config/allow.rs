@@ -53,7 +53,8 @@ impl Grants {
 
     fn narrowed(self, table: &DeTable<'_>, folder: &Path) -> Result<Grant, String> {
         let known = || self.known_keys().iter().map(|entry| entry.name);
-        for key in table.keys().map(|key| &**key.get_ref()).filter(|key| !known().any(|known| known == *key)) {
+        let unknown = table.keys().map(|key| &**key.get_ref()).find(|key| !known().any(|known| known == *key));
+        if let Some(key) = unknown {
             return Err(match nearest(key, known()) {
                 Some(meant) => format!("{key}: unknown key; did you mean \"{meant}\"?"),
                 None => format!("{key}: unknown key (a {} has: {})", self.role, known().collect::<Vec<_>>().join(", ")),

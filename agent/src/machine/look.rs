@@ -51,8 +51,8 @@ pub(crate) struct Seen {
 
 /// Looks at the machine for statuses, one look at a time.
 ///
-/// A caller that comes during a look gets the next one, together with all who came meanwhile. So a crowd costs two looks, and a status
-/// never shows what was so before it was asked for: an operator may expect the InvocationID that it tells.
+/// A caller that comes during a look gets the next one, together with all who came meanwhile. So a crowd costs two looks, and a
+/// status never shows what was so before it was asked for: an operator may expect the InvocationID that it tells.
 #[derive(Debug)]
 pub(crate) struct Looks {
     systemd: Systemd,

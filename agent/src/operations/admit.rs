@@ -33,7 +33,7 @@ const STORE_START_WITHIN: Duration = Duration::from_secs(2);
 /// What the checks have come to.
 enum Checked {
     /// The operation exists already.
-    Known(Operation),
+    Known(Box<Operation>),
     New {
         boot_id: String,
         evidence: Evidence,
@@ -51,7 +51,7 @@ impl Operations {
         };
         let (checked, _one_at_a_time) = timeout_at(deadline, checking).await.map_err(|_| too_slow(within))??;
         let (boot_id, evidence) = match checked {
-            Checked::Known(known) => return same_change(&request, known),
+            Checked::Known(known) => return same_change(&request, *known),
             Checked::New { boot_id, evidence } => (boot_id, evidence),
         };
         let owed = self.is_owed(&request.change);
@@ -88,7 +88,7 @@ impl Operations {
         let Request { id, change, order, .. } = request;
         self.check_node(&order.node)?;
         if let Some(known) = self.known(id).await? {
-            return Ok(Checked::Known(known));
+            return Ok(Checked::Known(Box::new(known)));
         }
         self.check_unit_is_allowed(change)?;
         let owed = self.is_owed(change);

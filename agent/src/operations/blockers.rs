@@ -26,8 +26,9 @@ pub(crate) enum BlockerKind {
 /// What the names of blockers begin with that are no inhibitors, and of inhibitors that would be mistaken for them.
 const PREFIXES: [&str; 3] = ["user:", "scheduled:", "inhibitor:"];
 
-/// Block inhibitors, logged-in users, and a shutdown that somebody has scheduled: login1 would forget it. The agent cannot leave this to login1: the polkit actions that let it reboot at all
-/// also let it ignore both, as they do for root.
+/// Block inhibitors, logged-in users, and a scheduled shutdown. The agent cannot leave this to login1: the polkit actions that
+/// let it reboot at all also let it ignore inhibitors and users, as they do for root, and a reboot makes login1 forget what is
+/// scheduled.
 pub(crate) fn blockers(
     inhibitors: &[Inhibitor],
     sessions: &[UserSession],

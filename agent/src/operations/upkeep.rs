@@ -67,7 +67,7 @@ impl Operations {
                 }
             }
             Err(error) => {
-                tracing::debug!(filed = filed.is_ok(), "the state directory cannot be used: {}", chain(&error))
+                tracing::debug!(filed = filed.is_ok(), "the state directory cannot be used: {}", chain(&error));
             }
         }
     }

@@ -54,7 +54,7 @@ async fn a_step_of_the_clock_does_not_make_a_job_late() {
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     alice.until_step("a", "job").await;
     rig.kill();
-    usher_common::clock::follow_tokio(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1));
+    usher_common::clock::follow_tokio(usher_common::clock::now() + jiff::SignedDuration::from_hours(1));
     rig.start().await;
     let end = rig.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");

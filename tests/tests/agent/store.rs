@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use usher_common::clock;
 use usher_proto::v1::ListOperationsRequest;
 use usher_testkit::rig::agent::{Rig, UNIT, order, succeeded};
@@ -74,8 +74,9 @@ async fn operations_beyond_the_number_kept_are_forgotten_after_a_week() {
 #[tokio::test]
 async fn a_clock_that_was_wrong_loses_no_operation_and_changes_no_order() {
     let mut rig = Rig::new().await;
+    let now = clock::now();
     for (id, days) in [("a", 0), ("ahead", 100), ("behind", -20_000), ("z", 0)] {
-        clock::follow_tokio(Timestamp::now() + SignedDuration::from_hours(24 * days));
+        clock::follow_tokio(now + SignedDuration::from_hours(24 * days));
         rig.kill();
         rig.start().await;
         restarted(&rig, id).await;
@@ -123,7 +124,7 @@ async fn operations_beyond_their_age_are_forgotten_at_the_next_start() {
     let folder = rig.path().join("state/operations");
     let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
     fs::copy(&file, folder.join("1700000000000.unit.old.json")).unwrap();
-    let now = Timestamp::now().as_millisecond();
+    let now = clock::now().as_millisecond();
     for number in 2..=100 {
         fs::copy(&file, folder.join(format!("{number:010}.{now}.unit.copy{number}.json"))).unwrap();
     }

@@ -191,10 +191,9 @@ async fn a_reboot_that_is_forbidden_at_the_last_moment_takes_everything_before_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reboot_that_only_the_agent_refuses_takes_everything_before_it_back() {
+async fn a_reboot_that_polkit_forbids_only_since_the_plan_takes_everything_before_it_back() {
     let site = TestSite::with_pool().await;
     let ended = site.run_and(reboot(&["cp3"]), |told| {
-        // Before that, a gate would see it.
         if told == "cp3: reboot" {
             site.machine("cp3").systemd.set_can_reboot("challenge");
         }
@@ -203,7 +202,8 @@ async fn a_reboot_that_only_the_agent_refuses_takes_everything_before_it_back() 
     let ended = ended.await;
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
     assert_eq!(site.journal.only(&["cp3"]), GIVEN_UP);
-    assert!(ended.summary.contains("polkit"), "{}", ended.summary);
+    assert!(ended.summary.contains("the agent on cp3 may not reboot it"), "{}", ended.summary);
+    assert!(ended.details.iter().any(|line| line.contains("polkit")), "{ended:#?}");
     assert!(site.units_down().is_empty() && site.cordoned().is_empty());
     assert_eq!(site.pool.members(), CONTROL_PLANE);
 }

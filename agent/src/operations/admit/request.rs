@@ -57,8 +57,8 @@ impl Request {
                 if override_blockers.len() > OVERRIDES {
                     return Err(Refusal::bad_request("override_blockers", "must not be more than 64"));
                 }
-                let names = override_blockers.iter();
-                names.map(|name| check_text("override_blockers", name, OVERRIDE_LIMIT)).collect()
+                let mut names = override_blockers.iter();
+                names.try_for_each(|name| check_text("override_blockers", name, OVERRIDE_LIMIT))
             }
             _ => Ok(()),
         }

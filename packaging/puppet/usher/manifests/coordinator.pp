@@ -4,6 +4,9 @@
 # active one of two staging clusters is switched. Their keys are those of `docs/reference/cluster-file.md` and
 # `docs/reference/staging-file.md`.
 #
+# A file is right or wrong only together with `_common.toml`, so Puppet checks none of them by itself. usher names a mistake with
+# its file and line, and does not use the cluster whose file has one: run `usher config check` after a change.
+#
 # @example Two clusters with one form of addresses
 #   class { 'usher::coordinator':
 #     common   => {
@@ -32,9 +35,6 @@
 # @param purge_clusters
 #   Whether files in `clusters.d` that the module does not know are removed, so that a cluster that is no longer described
 #   is gone. Default: true.
-# @param validate_command
-#   What must succeed before a cluster file replaces the old one; `%` is the new file. Default: `usher config view`, which asks no
-#   cluster. `undef` checks nothing.
 # @param manage_package
 #   Whether the module installs the package. Default: true.
 # @param package_name
@@ -48,7 +48,6 @@ class usher::coordinator (
   Optional[Usher::Identity] $identity,
   String[1] $group,
   Boolean $purge_clusters,
-  Optional[Pattern[/%/]] $validate_command,
   Boolean $manage_package,
   String[1] $package_name,
   String[1] $package_ensure,

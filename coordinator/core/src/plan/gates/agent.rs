@@ -70,7 +70,8 @@ pub(super) fn may_reboot(subject: &Subject<'_>) -> Result<(), Problem> {
     let Some(why) = &status.reboot_refused else { return Ok(()) };
     let name = subject.name();
     Err(Problem::refused(format!("the agent on {name} may not reboot it")).detail(why.clone()).hint(format!(
-        "is usher's rule there, and does polkit run?  ssh {name} 'ls /usr/share/polkit-1/rules.d /etc/polkit-1/rules.d; systemctl status polkit'"
+        "is usher's rule there, and does polkit run?  ssh {name} 'ls /usr/share/polkit-1/rules.d \
+         /etc/polkit-1/rules.d; systemctl status polkit'"
     )))
 }
 

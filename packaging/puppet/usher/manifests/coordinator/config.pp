@@ -52,9 +52,8 @@ class usher::coordinator::config {
   $files_of_clusters = { 'ensure' => file, 'owner' => 'root', 'group' => 'root', 'mode' => '0644' }
   ({ '_common' => $common } + $usher::coordinator::clusters).each |$cluster, $document| {
     file { "/etc/usher/clusters.d/${cluster}.toml":
-      content      => epp('usher/cluster.toml.epp', { 'document' => $document }),
-      validate_cmd => $usher::coordinator::validate_command,
-      *            => $files_of_clusters,
+      content => epp('usher/cluster.toml.epp', { 'document' => $document }),
+      *       => $files_of_clusters,
     }
   }
   if $usher::coordinator::staging {

@@ -42,9 +42,8 @@ describe 'usher::coordinator' do
       end
     end
 
-    it 'has each checked before it is put in place' do
-      is_expected.to contain_file('/etc/usher/clusters.d/eqiad.toml')
-        .with(owner: 'root', mode: '0644', validate_cmd: '/usr/bin/usher --cluster-file % config view')
+    it 'lets every operator read them' do
+      is_expected.to contain_file('/etc/usher/clusters.d/eqiad.toml').with(owner: 'root', mode: '0644')
     end
 
     it 'lets the group read the key, and tells usher where it is' do
