@@ -150,7 +150,7 @@ async fn carry_out(
     let mut outcome = CommandOutcome::of(argv);
     match command.and_then(|mut command| Process::start(&mut command)) {
         Ok(process) => {
-            let ended = process.to_end(limits, |stream, text| {
+            let ended = process.follow(limits, |stream, text| {
                 outcome.keep(&text);
                 line(stream, &text);
             });

@@ -76,7 +76,7 @@ impl Process {
     }
 
     /// Gives every line to `line` until the process ends. Bytes that are no UTF-8 are replaced.
-    pub(super) async fn to_end<Stop: Future<Output = ()>, Leave: Future<Output = ()>>(
+    pub(super) async fn follow<Stop: Future<Output = ()>, Leave: Future<Output = ()>>(
         self,
         limits: Limits<'_, Stop, Leave>,
         mut line: impl FnMut(Stream, String),
