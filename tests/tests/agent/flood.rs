@@ -230,7 +230,7 @@ async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_l
     let mut operator = Caller::over(house.connect(&alice, from(1)).await.unwrap());
     for number in 0..30 {
         let mut order = order(&format!("op{number}"));
-        (order.dry_run, order.reason) = (true, "x".repeat(2000));
+        (order.dry_run, order.reason) = (true, "x".repeat(1000));
         operator.restart(order, UNIT, &house.rig.invocation).await.unwrap();
     }
     let all = ListAuditRecordsRequest { before: 0, limit: 1000 };

@@ -31,18 +31,19 @@ struct Reboot {
 
 impl Reboots {
     /// Takes note of what an operation has come to, and returns whether that changed anything. A reboot counts from before login1
-    /// is asked, and stops to count only if login1 refused it.
+    /// is asked, and stops to count only if login1 refused it, or if it was not asked after all.
     pub(super) fn update(&mut self, operation: &Operation, now: &Moment) -> bool {
-        if !matches!(operation.change, Change::RebootNode { .. }) || operation.progress != Progress::RebootAsked {
+        if !matches!(operation.change, Change::RebootNode { .. }) {
             return false;
         }
         let known = self.reboots.iter().position(|reboot| reboot.operation == operation.id);
         let refused = matches!(&operation.state, State::Failed(failure) if failure.kind == FailureKind::Refused);
+        let counts = operation.progress == Progress::RebootAsked && !refused;
         match known {
-            Some(known) if refused => drop(self.reboots.remove(known)),
+            Some(known) if !counts => drop(self.reboots.remove(known)),
             Some(_) if operation.is_running() => return false,
             Some(known) => self.reboots[known].at = now.clone(),
-            None if refused => return false,
+            None if !counts => return false,
             None => self.reboots.push(Reboot { operation: operation.id.clone(), at: now.clone() }),
         }
         let forgotten = self.reboots.len().saturating_sub(REMEMBERED);
@@ -102,5 +103,9 @@ mod tests {
         let mut accepted = asked("a");
         accepted.progress = Progress::Accepted;
         assert!(!Reboots::default().update(&accepted, &at(0)));
+        let mut reboots = Reboots::default();
+        assert!(reboots.update(&asked("a"), &at(0)));
+        assert!(reboots.update(&accepted, &at(0)), "the last look found that it must not be");
+        assert_eq!(reboots.used(&at(0)), 0);
     }
 }
