@@ -28,6 +28,7 @@ mod script;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -149,16 +150,21 @@ impl Sandbox {
         }
     }
 
-    /// Waits until each election has its first leader and the Deployments have all their pods.
+    /// Waits until each election has its first leader and all pods of the workloads are ready.
     async fn await_leaders(&self, elections: &[&Election]) {
         let settled = || {
-            elections.iter().all(|election| election.holder().is_some())
-                && self.api.list::<k8s_openapi::api::core::v1::Pod>().len() >= PODS
+            let ready = self.api.list::<Pod>().iter().filter(|pod| is_ready(pod)).count();
+            elections.iter().all(|election| election.holder().is_some()) && ready >= PODS
         };
         while !settled() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Pods of the workloads below, those of the DaemonSet included.

@@ -55,6 +55,9 @@ const AFTER_A_REBOOT: &[Line] = &[
         arguments: &["rollout", "restart", "deployment/search", "-n", "shop", "--yes"],
         exit: 0,
     },
+];
+
+const OF_JOBS: &[Line] = &[
     Line {
         why: "A deploy has changed the image of a cron job; a long job still runs the old one.",
         arguments: &["cronjobs", "list", "-n", "shop"],
@@ -100,8 +103,9 @@ const OF_TWO_SITES: &[Line] = &[
 pub async fn demo(sandbox: Sandbox, programs: &Programs, control: &Path, say: &dyn Fn(&str)) -> anyhow::Result<()> {
     let file = sandbox.folder().join("cluster.toml");
     run(&file, programs, SCRIPT, say).await?;
-    add_jobs(&sandbox);
     run(&file, programs, AFTER_A_REBOOT, say).await?;
+    add_jobs(&sandbox);
+    run(&file, programs, OF_JOBS, say).await?;
     cordon(&sandbox, "w2").await?;
     run(&file, programs, AFTER_A_CORDON, say).await?;
     drop(sandbox);
@@ -113,7 +117,7 @@ pub async fn demo(sandbox: Sandbox, programs: &Programs, control: &Path, say: &d
 fn add_jobs(sandbox: &Sandbox) {
     let api = sandbox.api();
     api.add(fixtures::cron_job("shop/report").image("report:2"));
-    api.add(fixtures::job("shop/report-29412345").of("shop/report").image("report:1"));
+    api.add(fixtures::job("shop/report-29412345").of("report").image("report:1"));
     api.add(fixtures::job("shop/import").image("import:1"));
 }
 
