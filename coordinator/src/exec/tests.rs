@@ -134,7 +134,7 @@ async fn a_program_that_is_stopped_gets_one_sigint_and_all_the_time_that_it_need
     let script = "trap 'echo asked; n=$((n+1))' INT; echo begun; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.3; exit $((40+n))";
     let outcome = followed(script, LONG, |line, stop, _| {
         if line == "begun" {
-            send(stop)
+            send(stop);
         }
     })
     .await;
