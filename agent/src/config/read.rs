@@ -13,14 +13,9 @@ use super::{
     values::{LISTEN, STATUS, URL},
 };
 
-/// Configuration management of which the node's status tells that it runs, or that somebody has disabled it: Puppet's agent,
-/// in its two places.
-const LOCK_FILES: [&str; 4] = [
-    "/var/lib/puppet/state/agent_catalog_run.lock",
-    "/var/lib/puppet/state/agent_disabled.lock",
-    "/var/cache/puppet/state/agent_catalog_run.lock",
-    "/var/cache/puppet/state/agent_disabled.lock",
-];
+/// Configuration management of which the node's status tells that it runs, or that somebody has disabled it: Debian's Puppet.
+const LOCK_FILES: [&str; 2] =
+    ["/var/cache/puppet/state/agent_catalog_run.lock", "/var/cache/puppet/state/agent_disabled.lock"];
 
 /// Above systemd's own default of 90 s for a start or a stop.
 const JOB_TIMEOUT: Duration = Duration::from_secs(120);
@@ -72,8 +67,9 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
         lock_files: root
             .key("lock_files", ListOf(PATH))
             .says(
-                "Lock files of configuration management. The node's status tells which of them exist. Debian's Puppet lets only \
-                 its own group look: a drop-in of the agent's unit with SupplementaryGroups=puppet lets the agent, too.",
+                "Lock files of configuration management. The node's status tells which of them exist. The folder of Debian's \
+                 Puppet is open to others once Puppet has run as root; where another's is not, a drop-in of the agent's unit with \
+                 SupplementaryGroups= lets the agent look.",
             )
             .or(LOCK_FILES.map(PathBuf::from)),
         tls: root

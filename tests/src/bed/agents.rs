@@ -14,6 +14,8 @@ const CONFIGURATION: &str = include_str!("../../machines/config/agent.toml");
 const UNITS: &str = include_str!("../../machines/config/agent-units.toml");
 const DROP_IN: &str = include_str!("../../machines/units/usher-agent-bed.conf");
 const BOOT_ID: &str = include_str!("../../machines/config/boot-id.tmpfiles");
+/// In place of the drop-in: systemd 257 sets a unit's own /proc up after its bind mounts.
+const BOOT_ID_FILE: &str = "boot_id_file = \"/run/boot-id\"\n";
 const CLUSTER_FILE: &str = include_str!("../../machines/config/cluster.toml");
 const POOL_COMMANDS: &str = include_str!("../../machines/config/pool-commands.toml");
 
@@ -146,12 +148,17 @@ impl Bed {
 
     fn agent_configuration(&self, machine: &Machine) -> anyhow::Result<Vec<File>> {
         let mut text = fill(CONFIGURATION, &[("node", machine.name)])?;
+        if machine.debian == "trixie" {
+            text.insert_str(0, BOOT_ID_FILE);
+        }
         if machine.role == Role::ControlPlane {
             text.push_str(UNITS);
         }
         let mut files = self.agent_identity(machine, Generation::First)?;
         files.push(File::new("/etc/usher/agent.toml", text));
-        files.push(File::unit("usher-agent.service.d/bed.conf", DROP_IN));
+        if machine.debian != "trixie" {
+            files.push(File::unit("usher-agent.service.d/bed.conf", DROP_IN));
+        }
         files.push(File::new("/etc/tmpfiles.d/boot-id.conf", BOOT_ID));
         files.push(File::new("/etc/usher/ca.pem", read(&self.folder.pki().join("agents-ca.pem"))?));
         Ok(files)
