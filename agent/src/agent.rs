@@ -13,6 +13,7 @@ use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::
 use crate::{
     audit::Audit,
     config::{Config, InForce},
+    counters::Counters,
     disk::Disk,
     door::{Door, Entrance, Guard, live::Live, tls::TlsError},
     machine::{Machine, Places, bus::Address},
@@ -105,7 +106,7 @@ impl Agent {
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
         let Edges { door, bus, dial, disk, places } = edges;
-        let (listen, limits, reflection, metrics) = (config.listen, config.limits, config.reflection, config.metrics);
+        let (listen, reflection, metrics) = (config.listen, config.reflection, config.metrics);
         let config = Arc::new(InForce::new(config));
         let live = Live::new(file, Arc::clone(&config), door.has_tls())?;
         for warning in live.warnings() {
@@ -125,17 +126,19 @@ impl Agent {
         let in_memory = disk.is_memory();
         let audit = Audit::open(disk.clone(), &config.load().state_directory);
         let machine = Arc::new(Machine::new(config, bus, disk, dial, places));
-        let operations = Operations::open(Arc::clone(&machine), stop.clone());
+        let counters = Arc::new(Counters::default());
+        let operations = Operations::open(Arc::clone(&machine), Arc::clone(&counters), stop.clone());
 
         let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = metrics {
-            let (machine, live, operations) = (Arc::clone(&machine), Arc::clone(&live), operations.clone());
-            until(&stop, Metrics { machine, live, operations }.serve(listener));
+            let (machine, live) = (Arc::clone(&machine), Arc::clone(&live));
+            let (operations, counters) = (operations.clone(), Arc::clone(&counters));
+            until(&stop, Metrics { machine, live, operations, counters }.serve(listener));
         }
         let service = Service::new(machine, Arc::clone(&live), operations.clone(), audit.clone());
         let (health, routes) = routes(service, reflection).await?;
-        let guard = Guard::new(Arc::clone(&live), audit);
-        let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), limits, stop.clone());
+        let guard = Guard::new(Arc::clone(&live), audit, counters);
+        let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), stop.clone());
         if !in_memory {
             until(&stop, Arc::clone(&live).follow());
         }

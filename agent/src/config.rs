@@ -99,6 +99,25 @@ pub struct Limits {
     pub connection_grace: Duration,
 }
 
+/// Something to begin tests with, of which each sets what it is about.
+#[cfg(test)]
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshakes: 1,
+            handshakes_per_address: 1,
+            handshake_timeout: Duration::ZERO,
+            connections: 1,
+            operator_connections: 0,
+            connections_per_certificate: 1,
+            first_call_timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            connection_age: Duration::ZERO,
+            connection_grace: Duration::ZERO,
+        }
+    }
+}
+
 /// How long past operations are kept. The budget of reboots has a record of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {

@@ -12,6 +12,7 @@ pub mod caller;
 pub mod certificate;
 pub mod check;
 pub mod config;
+mod counters;
 pub mod disk;
 pub mod door;
 mod host;

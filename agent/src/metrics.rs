@@ -14,7 +14,12 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::{door::live::Live, machine::Machine, operations::Operations};
+use crate::{
+    counters::{BUCKETS, Counted, Counters},
+    door::live::Live,
+    machine::Machine,
+    operations::Operations,
+};
 
 /// How long one connection may take. A scrape takes milliseconds, and systemd at most four seconds.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) machine: Arc<Machine>,
     pub(crate) live: Arc<Live>,
     pub(crate) operations: Operations,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Listens where the configuration says.
@@ -104,11 +110,15 @@ impl Metrics {
                 text.labelled("unit_start_timestamp_seconds", "unit", name, since.as_second());
             }
         }
+        let in_use = self.live.config_is_in_use();
+        let says = "Whether the configuration on disk could be read and is in use.";
+        text.gauge("config_last_reload_success", says, i64::from(in_use));
+        text.counted(&self.counters.counted());
         text.0
     }
 }
 
-/// Prometheus' text format. All of ours are gauges, and begin with `usher_agent_`.
+/// Prometheus' text format. All of ours begin with `usher_agent_`.
 struct Text(String);
 
 impl Text {
@@ -119,12 +129,53 @@ impl Text {
     }
 
     fn family(&mut self, name: &str, says: &str) {
-        let _ = writeln!(self.0, "# HELP usher_agent_{name} {says}\n# TYPE usher_agent_{name} gauge");
+        self.family_of("gauge", name, says);
+    }
+
+    fn family_of(&mut self, kind: &str, name: &str, says: &str) {
+        let _ = writeln!(self.0, "# HELP usher_agent_{name} {says}\n# TYPE usher_agent_{name} {kind}");
+    }
+
+    fn counted(&mut self, counted: &Counted) {
+        let Counted { calls, refusals, operations, within, took } = counted;
+        self.family_of("counter", "rpc_requests_total", "Calls that were answered, by method and code of gRPC.");
+        for ((method, code), count) in calls {
+            let _ = writeln!(self.0, "usher_agent_rpc_requests_total{{method=\"{method}\",code=\"{code}\"}} {count}");
+        }
+        let says = "Peers and calls that were refused at the door, by reason.";
+        self.family_of("counter", "authentication_failures_total", says);
+        for (reason, count) in refusals {
+            let _ = writeln!(self.0, "usher_agent_authentication_failures_total{{reason=\"{reason}\"}} {count}");
+        }
+        self.family_of("counter", "operations_total", "Operations that have ended, by action, unit and result.");
+        for ((action, unit, succeeded), count) in operations {
+            let (unit, result) = (escaped(unit), if *succeeded { "success" } else { "failure" });
+            let _ = writeln!(
+                self.0,
+                "usher_agent_operations_total{{action=\"{action}\",unit=\"{unit}\",result=\"{result}\"}} {count}"
+            );
+        }
+        let name = "operation_duration_seconds";
+        self.family_of("histogram", name, "How long operations took.");
+        for (bound, count) in BUCKETS.iter().zip(within) {
+            let _ = writeln!(self.0, "usher_agent_{name}_bucket{{le=\"{bound}\"}} {count}");
+        }
+        let all: u64 = operations.values().sum();
+        let (seconds, infinity) = (took.as_secs_f64(), "+Inf");
+        let _ = writeln!(
+            self.0,
+            "usher_agent_{name}_bucket{{le=\"{infinity}\"}} {all}\nusher_agent_{name}_sum {seconds}\nusher_agent_{name}_count {all}"
+        );
     }
 
     /// One of a family. Names of units may hold a backslash.
     fn labelled(&mut self, name: &str, label: &str, of: &str, value: i64) {
-        let of = of.replace('\\', "\\\\").replace('"', "\\\"");
+        let of = escaped(of);
         let _ = writeln!(self.0, "usher_agent_{name}{{{label}=\"{of}\"}} {value}");
     }
+}
+
+/// The value of a label.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -40,7 +40,7 @@ use record::{Change, Operation};
 use run::{Begin, Run};
 use store::Store;
 
-use crate::{machine::Machine, refusal::Refusal};
+use crate::{counters::Counters, machine::Machine, refusal::Refusal};
 
 /// How long a question for an operation waits for the verdict on its call. Shorter than callers wait for an answer.
 const VERDICT_WITHIN: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ struct Inner {
     latest: watch::Sender<Latest>,
     /// The latest operation's.
     cancel: Mutex<Cancel>,
+    counters: Arc<Counters>,
     /// Wakes what keeps the store in order.
     ended: Notify,
     /// Wakes what starts units again.
@@ -75,7 +76,7 @@ impl Operations {
     /// Opens the state directory and resumes the operation that was running. Once `stop` is cancelled, nothing more is done or
     /// recorded; the next agent resumes what runs. A directory that cannot be used is no reason not to answer reads: until it can
     /// be, changes are refused and [`Operations::warnings`] says why.
-    pub(crate) fn open(machine: Arc<Machine>, stop: CancellationToken) -> Self {
+    pub(crate) fn open(machine: Arc<Machine>, counters: Arc<Counters>, stop: CancellationToken) -> Self {
         let (store, left) = Store::open(machine.disk.clone(), machine.config().state_directory.clone());
         for warning in store.warnings() {
             warn!("{warning}");
@@ -87,6 +88,7 @@ impl Operations {
             admitting: Admitting::default(),
             latest: watch::Sender::new(None),
             cancel: Mutex::default(),
+            counters,
             ended: Notify::new(),
             stopped: Notify::new(),
             stop,
@@ -205,6 +207,7 @@ impl Operations {
                 () = inner.stop.cancelled() => return,
                 () = carry_out(&run, begin) => {}
             }
+            count(&inner.counters, &run.operation());
             inner.stopped.notify_one();
             Self { inner: Arc::clone(&inner) }.prune().await;
             inner.ended.notify_one();
@@ -219,6 +222,14 @@ async fn carry_out(run: &Run, begin: Begin) {
         _ => unit::run(run, begin).await,
     };
     run.end(outcome).await;
+}
+
+/// A reboot is counted by the agent that finds its end, after the boot.
+fn count(counters: &Counters, ended: &Operation) {
+    let took = ended.ended_at.map(|at| at.duration_since(ended.started_at));
+    let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
+    let (change, succeeded) = (&ended.change, matches!(ended.state, record::State::Succeeded));
+    counters.ended(change.call(), change.unit().unwrap_or_default(), succeeded, took);
 }
 
 /// The caller may retry: the next agent will answer, or the machine is going down.

@@ -34,7 +34,6 @@ impl InForce {
             reflection: before.reflection,
             bus: before.bus.clone(),
             tls: before.tls.clone(),
-            limits: before.limits,
             metrics: before.metrics,
             // The door has its own.
             allow: before.allow.clone(),
@@ -49,7 +48,6 @@ impl InForce {
             ("reflection", new.reflection == in_force.reflection),
             ("bus", new.bus == in_force.bus),
             ("tls", new.tls == in_force.tls),
-            ("limits", new.limits == in_force.limits),
             ("metrics", new.metrics == in_force.metrics),
         ];
         if in_force != *before {

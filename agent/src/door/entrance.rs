@@ -24,7 +24,7 @@ use super::{
     places::Places,
     strangers::{Strangers, Ticket},
 };
-use crate::{caller::Caller, config::Limits};
+use crate::caller::Caller;
 
 /// The pause after a failed accept. Most often the process is out of file descriptors, until peers hang up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -35,7 +35,6 @@ pub(crate) struct Entrance {
     live: Arc<Live>,
     guard: Guard,
     routes: Routes,
-    limits: Limits,
     strangers: Strangers,
     places: Places,
     stop: CancellationToken,
@@ -43,9 +42,8 @@ pub(crate) struct Entrance {
 
 impl Entrance {
     /// An entrance to these services. Once `stop` is cancelled, connections are told to end.
-    pub(crate) fn new(live: Arc<Live>, guard: Guard, routes: Routes, limits: Limits, stop: CancellationToken) -> Self {
-        let (strangers, places) = (Strangers::new(&limits), Places::new(&limits));
-        Self { live, guard, routes, limits, strangers, places, stop }
+    pub(crate) fn new(live: Arc<Live>, guard: Guard, routes: Routes, stop: CancellationToken) -> Self {
+        Self { live, guard, routes, strangers: Strangers::default(), places: Places::default(), stop }
     }
 
     /// Accepts connections until the stop, then waits for those that are open. Dropping it ends all of them on the spot.
@@ -61,7 +59,7 @@ impl Entrance {
             };
             match (accepted, &caller) {
                 (Ok((stream, address)), None) => {
-                    let ticket = self.strangers.admit(address.ip());
+                    let ticket = self.strangers.admit(address.ip(), &self.live.limits());
                     open.spawn(self.clone().receive(stream, address, ticket));
                 }
                 (Ok((stream, address)), Some(caller)) => {
@@ -94,7 +92,8 @@ impl Entrance {
 
     /// Serves an identified peer: a listed one in a place of its own, another one just long enough for its refusal.
     async fn welcome(self, stream: BoxedStream, peer: Peer, ticket: Option<Ticket>) {
-        let Self { live, guard, routes, limits, places, stop, .. } = self;
+        let Self { live, guard, routes, places, stop, .. } = self;
+        let limits = live.limits();
         let withdrawn = async {
             match &ticket {
                 Some(ticket) => ticket.withdrawn().await,
@@ -114,7 +113,7 @@ impl Entrance {
             biased;
             () = stop.cancelled() => return,
             () = withdrawn => return guard.turned_away(peer.address, "all places are in use, and newer peers came"),
-            place = timeout(limits.first_call_timeout, places.take(&peer, role)) => place,
+            place = timeout(limits.first_call_timeout, places.take(&peer, role, &limits)) => place,
         };
         drop(ticket);
         match place {
@@ -128,7 +127,7 @@ impl Entrance {
 
     async fn shake_hands(&self, stream: BoxedStream, address: SocketAddr) -> Result<(BoxedStream, Peer), String> {
         let (server, generation) = self.live.server().ok_or("there are no certificates")?;
-        let limit = self.limits.handshake_timeout;
+        let limit = self.live.limits().handshake_timeout;
         let tls = match timeout(limit, TlsAcceptor::from(server).accept(stream)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return Err(format!("its TLS handshake failed: {error}")),

@@ -18,12 +18,13 @@ use super::{
     answer::{Answer, KeptUntilTaken},
     limiter::Limiter,
     live::Live,
-    methods::needed_role,
+    methods::{known_method, needed_role},
     patience::Patience,
     peer::Peer,
 };
 use crate::{
     audit::{Audit, Phase, Record},
+    counters::Counters,
     refusal::Refusal,
 };
 
@@ -35,13 +36,17 @@ const CALL_LIMIT: Duration = Duration::from_secs(40);
 pub(crate) struct Guard {
     live: Arc<Live>,
     audit: Audit,
-    limiter: Arc<Limiter>,
+    counters: Arc<Counters>,
+    /// Of peers that are not listed.
+    strangers: Arc<Limiter>,
+    /// Of listed callers: what strangers do must not hide that one of them tried what it may not.
+    callers: Arc<Limiter>,
 }
 
 impl Guard {
     /// Looks callers up in the lists that are in force at the time of the call.
-    pub(crate) fn new(live: Arc<Live>, audit: Audit) -> Self {
-        Self { live, audit, limiter: Arc::default() }
+    pub(crate) fn new(live: Arc<Live>, audit: Audit, counters: Arc<Counters>) -> Self {
+        Self { live, audit, counters, strangers: Arc::default(), callers: Arc::default() }
     }
 
     fn check(&self, peer: &Peer, path: &str) -> Result<(), Refusal> {
@@ -63,7 +68,9 @@ impl Guard {
     /// Writes the audit record of a call that was refused without reading its request. The service writes those of changing
     /// calls that came in.
     fn record_refusal(&self, peer: &Peer, path: &str, refusal: &Refusal) {
-        let Some(untold) = self.limiter.tell(peer.address.ip()) else { return };
+        self.counters.refused(refusal.reason);
+        let limiter = if is_of_a_listed_caller(refusal) { &self.callers } else { &self.strangers };
+        let Some(untold) = limiter.tell(peer.address.ip()) else { return };
         let call = path.trim_start_matches('/');
         let record = Record {
             untold,
@@ -80,7 +87,8 @@ impl Guard {
 
     /// Logs that a peer got no connection.
     pub(super) fn turned_away(&self, address: std::net::SocketAddr, why: &str) {
-        if let Some(untold) = self.limiter.tell(address.ip()) {
+        self.counters.refused("NO_CONNECTION");
+        if let Some(untold) = self.strangers.tell(address.ip()) {
             info!(%address, untold, "refused a peer: {why}");
         }
     }
@@ -89,6 +97,11 @@ impl Guard {
     pub(super) fn calls(&self, peer: Peer, routes: Routes) -> Calls {
         Calls { guard: self.clone(), peer, routes }
     }
+}
+
+/// Whether the caller is listed, and only this call is not for it.
+fn is_of_a_listed_caller(refusal: &Refusal) -> bool {
+    matches!(refusal.reason, reason::NO_SUCH_METHOD | reason::ROLE_TOO_LOW)
 }
 
 /// The calls on one connection.
@@ -107,7 +120,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let peer = self.peer.clone();
         if let Err(refusal) = self.guard.check(&peer, request.uri().path()) {
             self.guard.record_refusal(&peer, request.uri().path(), &refusal);
-            if !matches!(refusal.reason, reason::NO_SUCH_METHOD | reason::ROLE_TOO_LOW) {
+            if !is_of_a_listed_caller(&refusal) {
                 // Nothing that it may ask will get another answer. The connection ends once this one has been sent.
                 peer.dismiss();
             }
@@ -120,6 +133,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         request.extensions_mut().insert(peer);
         patience.map(|patience| request.extensions_mut().insert(patience));
         let mut routes = self.routes.clone();
+        let (counters, method) = (Arc::clone(&self.guard.counters), known_method(request.uri().path()));
         Box::pin(async move {
             let mut response = match timeout(limit, routes.call(request)).await {
                 Ok(Ok(response)) => response,
@@ -129,6 +143,9 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
                         .into_http()
                 }
             };
+            // An answer that is no error tells its code only at its end, behind the body.
+            let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok());
+            counters.answered(method, code.unwrap_or("0"));
             let kept = response.extensions_mut().remove::<KeptUntilTaken>();
             Ok(response.map(|body| Answer::new(body, in_use, kept)))
         })

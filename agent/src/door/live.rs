@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{
     access::{Role, Wanted},
-    config::{Config, InForce},
+    config::{Config, InForce, Limits},
     refusal::Refusal,
 };
 
@@ -57,6 +57,7 @@ pub struct Live {
     /// Told whenever somebody may have lost a right.
     changes: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
+    config_in_use: AtomicBool,
     /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
 }
@@ -75,6 +76,7 @@ impl Live {
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
             warnings: ArcSwap::default(),
+            config_in_use: AtomicBool::new(true),
             settings,
         }))
     }
@@ -89,6 +91,16 @@ impl Live {
     /// When the agent's certificate expires, `None` behind a door without TLS.
     pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
         Some(self.credentials.as_ref()?.load().own.not_after())
+    }
+
+    /// Whether the configuration on disk could be read when it was last looked at.
+    pub(crate) fn config_is_in_use(&self) -> bool {
+        self.config_in_use.load(Ordering::Relaxed)
+    }
+
+    /// What peers may cost the agent from now on. A connection goes on by those that it began with.
+    pub(super) fn limits(&self) -> Limits {
+        self.settings.load().limits
     }
 
     /// The role of a peer, by the certificates and lists that are in force now.
@@ -194,7 +206,9 @@ impl Live {
     }
 
     fn reload_config(&self) -> Option<String> {
-        let config = match Config::load(&self.file) {
+        let loaded = Config::load(&self.file);
+        self.config_in_use.store(loaded.is_ok(), Ordering::Relaxed);
+        let config = match loaded {
             Ok(config) => config,
             Err(error) => {
                 let reason = chain(&error).replace('\n', "; ");

@@ -27,6 +27,11 @@ pub(super) fn needed_role(path: &str) -> Option<Role> {
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, role)| *role)
 }
 
+/// The path if it is that of a method with a row, as a label of few values.
+pub(super) fn known_method(path: &str) -> &'static str {
+    METHODS.iter().find(|(method, _)| *method == path).map_or("unknown", |(method, _)| method)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

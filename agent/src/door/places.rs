@@ -12,17 +12,13 @@ use super::peer::{Peer, Use};
 use crate::{access::Role, certificate::Fingerprint, config::Limits};
 
 /// All places. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Places {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    most: usize,
-    /// How many of them viewers may hold.
-    for_viewers: usize,
-    per_certificate: usize,
     taken: Mutex<Taken>,
     /// Told whenever a place is left, or a connection may have become idle.
     left: Notify,
@@ -49,42 +45,31 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(limits: &Limits) -> Self {
-        let most = limits.connections;
-        Self {
-            inner: Arc::new(Inner {
-                most,
-                for_viewers: most - limits.operator_connections.min(most / 2),
-                per_certificate: limits.connections_per_certificate,
-                taken: Mutex::default(),
-                left: Notify::new(),
-            }),
-        }
-    }
-
     /// Takes a place for a caller's connection. If there is none, the longest idle connection of a caller with no higher role is
     /// dismissed for it; if none is idle, this waits.
-    pub(super) async fn take(&self, peer: &Peer, role: Role) -> Place {
+    pub(super) async fn take(&self, peer: &Peer, role: Role, limits: &Limits) -> Place {
         loop {
             let left = self.inner.left.notified();
-            if let Some(place) = self.try_take(peer, role) {
+            if let Some(place) = self.try_take(peer, role, limits) {
                 return place;
             }
             left.await;
         }
     }
 
-    fn try_take(&self, peer: &Peer, role: Role) -> Option<Place> {
+    fn try_take(&self, peer: &Peer, role: Role, limits: &Limits) -> Option<Place> {
         let inner = &self.inner;
+        let most = limits.connections;
+        let for_viewers = most - limits.operator_connections.min(most / 2);
         let mut taken = inner.lock();
         let certificate = fingerprint(peer);
         let same = |seat: &Seat| certificate.is_some() && fingerprint(&seat.peer) == certificate;
-        if taken.seats.values().filter(|seat| same(seat)).count() >= inner.per_certificate {
+        if taken.seats.values().filter(|seat| same(seat)).count() >= limits.connections_per_certificate {
             taken.dismiss_longest_idle(same)?;
         }
         let viewers = taken.seats.values().filter(|seat| seat.role == Role::Viewer).count();
-        let full = taken.seats.len() >= inner.most;
-        if full || (role == Role::Viewer && viewers >= inner.for_viewers) {
+        let full = taken.seats.len() >= most;
+        if full || (role == Role::Viewer && viewers >= for_viewers) {
             // A viewer may only displace a viewer, and so never takes one of the operators' places.
             taken.dismiss_longest_idle(|seat| seat.role <= role)?;
         }
@@ -139,20 +124,8 @@ mod tests {
     use super::*;
     use crate::caller::Caller;
 
-    fn places(connections: usize, operator_connections: usize) -> Places {
-        let limits = Limits {
-            handshakes: 1,
-            handshakes_per_address: 1,
-            handshake_timeout: Default::default(),
-            connections,
-            operator_connections,
-            connections_per_certificate: 1,
-            first_call_timeout: Default::default(),
-            idle_timeout: Default::default(),
-            connection_age: Default::default(),
-            connection_grace: Default::default(),
-        };
-        Places::new(&limits)
+    fn limits(connections: usize, operator_connections: usize) -> Limits {
+        Limits { connections, operator_connections, ..Limits::default() }
     }
 
     fn peer(name: &str) -> Peer {
@@ -161,26 +134,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn some_places_are_for_operators_and_no_viewer_displaces_one() {
-        let places = places(3, 1);
+        let (places, limits) = (Places::default(), limits(3, 1));
         let (viewers, operators) = ([peer("CN=v1"), peer("CN=v2"), peer("CN=v3")], [peer("CN=o1"), peer("CN=o2")]);
         let busy: Vec<_> = viewers.iter().chain(&operators).map(Peer::begin_call).collect();
-        let mut held = vec![places.try_take(&viewers[0], Role::Viewer), places.try_take(&viewers[1], Role::Viewer)];
-        assert!(places.try_take(&viewers[2], Role::Viewer).is_none(), "the third place is for operators");
-        held.push(places.try_take(&operators[0], Role::Operator));
+        let mut held = vec![
+            places.try_take(&viewers[0], Role::Viewer, &limits),
+            places.try_take(&viewers[1], Role::Viewer, &limits),
+        ];
+        assert!(places.try_take(&viewers[2], Role::Viewer, &limits).is_none(), "the third place is for operators");
+        held.push(places.try_take(&operators[0], Role::Operator, &limits));
         assert!(held.iter().all(Option::is_some));
-        assert!(places.try_take(&operators[1], Role::Operator).is_none(), "all are busy");
+        assert!(places.try_take(&operators[1], Role::Operator, &limits).is_none(), "all are busy");
         drop(busy);
-        assert!(places.try_take(&operators[1], Role::Operator).is_some(), "the longest idle viewer makes room");
+        assert!(
+            places.try_take(&operators[1], Role::Operator, &limits).is_some(),
+            "the longest idle viewer makes room"
+        );
         assert!(viewers[0].is_dismissed() && !operators[0].is_dismissed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_gets_the_next_place_that_is_left() {
-        let places = places(1, 0);
+        let (places, limits) = (Places::default(), limits(1, 0));
         let (first, second) = (peer("CN=a"), peer("CN=b"));
         let _busy = first.begin_call();
-        let place = places.take(&first, Role::Operator).await;
-        let mut waiting = std::pin::pin!(places.take(&second, Role::Operator));
+        let place = places.take(&first, Role::Operator, &limits).await;
+        let mut waiting = std::pin::pin!(places.take(&second, Role::Operator, &limits));
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(place);
         waiting.await;

@@ -16,10 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{access::Network, config::Limits};
 
 /// All strangers at the door. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Strangers {
-    most: usize,
-    most_per_origin: usize,
     present: Arc<Mutex<Present>>,
 }
 
@@ -54,18 +52,14 @@ pub(super) struct Ticket {
 }
 
 impl Strangers {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self { most: limits.handshakes, most_per_origin: limits.handshakes_per_address, present: Arc::default() }
-    }
-
     /// Lets a newcomer in. If there are too many now, the oldest ticket is withdrawn: of its origin if that has its share, else of
     /// the origin that has most.
-    pub(super) fn admit(&self, address: IpAddr) -> Ticket {
+    pub(super) fn admit(&self, address: IpAddr, limits: &Limits) -> Ticket {
         let origin = Network::origin(address);
         let mut present = lock(&self.present);
-        let goes = if present.of(origin).count() >= self.most_per_origin {
+        let goes = if present.of(origin).count() >= limits.handshakes_per_address {
             present.of(origin).next()
-        } else if present.strangers.len() >= self.most {
+        } else if present.strangers.len() >= limits.handshakes {
             present.oldest_of_the_largest_origin()
         } else {
             None
@@ -101,8 +95,8 @@ fn lock(present: &Mutex<Present>) -> MutexGuard<'_, Present> {
 mod tests {
     use super::*;
 
-    fn strangers(most: usize, most_per_origin: usize) -> Strangers {
-        Strangers { most, most_per_origin, present: Arc::default() }
+    fn limits(handshakes: usize, handshakes_per_address: usize) -> Limits {
+        Limits { handshakes, handshakes_per_address, ..Limits::default() }
     }
 
     fn present(tickets: &[Ticket]) -> Vec<bool> {
@@ -111,25 +105,26 @@ mod tests {
 
     #[test]
     fn the_oldest_of_an_origin_makes_room_for_its_next_and_others_stay() {
-        let strangers = strangers(10, 2);
+        let (strangers, limits) = (Strangers::default(), limits(10, 2));
         let from = ["192.0.2.1", "192.0.2.2", "192.0.2.1", "::ffff:192.0.2.1"];
-        let tickets: Vec<_> = from.iter().map(|address| strangers.admit(address.parse().unwrap())).collect();
+        let tickets: Vec<_> = from.iter().map(|address| strangers.admit(address.parse().unwrap(), &limits)).collect();
         assert_eq!(present(&tickets), [false, true, true, true]);
     }
 
     #[test]
     fn a_flood_from_a_few_origins_pushes_out_nobody_who_is_alone_in_his() {
-        let strangers = strangers(8, 3);
-        let alone = strangers.admit([198, 51, 100, 7].into());
-        let flood: Vec<_> = (0..100_u8).map(|number| strangers.admit([192, 0, 2, number % 3].into())).collect();
+        let (strangers, limits) = (Strangers::default(), limits(8, 3));
+        let alone = strangers.admit([198, 51, 100, 7].into(), &limits);
+        let flood: Vec<_> =
+            (0..100_u8).map(|number| strangers.admit([192, 0, 2, number % 3].into(), &limits)).collect();
         assert!(!alone.withdrawn.is_cancelled());
         assert_eq!(present(&flood).iter().filter(|stays| **stays).count(), 7);
     }
 
     #[test]
     fn the_oldest_of_all_makes_room_when_the_house_is_full_and_a_place_that_is_left_is_free() {
-        let strangers = strangers(2, 2);
-        let admit = |last: u8| strangers.admit([192, 0, 2, last].into());
+        let (strangers, limits) = (Strangers::default(), limits(2, 2));
+        let admit = |last: u8| strangers.admit([192, 0, 2, last].into(), &limits);
         let mut tickets = vec![admit(1), admit(2), admit(3)];
         assert_eq!(present(&tickets), [false, true, true]);
         drop(tickets.remove(1));

@@ -105,6 +105,19 @@ async fn calls_refused_at_the_door_are_recorded_and_not_more_than_five_of_one_ad
     assert_eq!(told[0].method, "usher.agent.v1.NodeInfo/GetNode");
     assert_eq!(told[0].caller, ["CN=mallory, O=sre"], "one name, whatever is in it");
     assert!(told[0].outcome.starts_with("NOT_LISTED: ") && !told[0].caller_fingerprint.is_empty());
+
+    // What a listed caller tries is not hidden by them.
+    let status = rig.viewer().await.restart(order("a"), UNIT, &rig.invocation).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);
+    let told = timeout(Duration::from_secs(10), async {
+        loop {
+            if let Some(told) = records(&mut alice).await.into_iter().find(|told| told.method.ends_with("RestartUnit"))
+            {
+                return told;
+            }
+        }
+    });
+    assert!(told.await.unwrap().caller.contains(&"CN=bob".to_owned()));
 }
 
 #[tokio::test]

@@ -183,6 +183,17 @@ async fn connections_beyond_the_limit_displace_an_idle_one_and_wait_while_all_ar
     assert!(!still_running, "there are two places, and both were in use until the operation ended");
 }
 
+#[tokio::test]
+async fn limits_hold_for_the_next_connection_without_a_restart() {
+    let rig = Rig::new().await;
+    let mut idle = tls(&rig).await;
+    rig.write_config("operator = ['CN=alice']\n[limits]\nconnections = 1");
+    rig.agent().live().reload();
+    let warnings = rig.operator().await.node().await.warnings;
+    assert!(!warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");
+    timeout(LONG, idle.read_to_end(&mut Vec::new())).await.expect("the idle one makes room").ok();
+}
+
 /// A connection after its handshake, as a listed caller, on which nothing is said.
 async fn tls(rig: &Rig) -> TlsStream<TcpStream> {
     let identity = rig.ca.client(&Names { common_name: "alice", ..Names::default() }).unwrap();

@@ -9,10 +9,13 @@ use tokio::{
 use tonic::Code;
 use usher_proto::{
     reason,
-    v1::{BlockerKind, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
+    v1::{BlockerKind, GetNodeRequest, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
 };
 
-use usher_testkit::rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::Names,
+    rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded},
+};
 
 #[tokio::test]
 async fn a_node_is_told_whole() {
@@ -180,6 +183,12 @@ async fn the_package_of_a_units_program_is_told_and_that_another_version_of_it_i
 async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
     let rig = Rig::with("[metrics]\nlisten = '127.0.0.1:0'\n").await;
     fs::write(rig.path().join("reboot-required"), "").unwrap();
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.end_of("a").await;
+    alice.operation("nonsense").await.unwrap_err();
+    let carol = rig.caller(&Names { common_name: "carol", ..Names::default() }).await;
+    carol.info.clone().get_node(GetNodeRequest {}).await.unwrap_err();
     let get = async |path: &str| {
         let mut stream = TcpStream::connect(rig.agent().metrics().unwrap()).await.unwrap();
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
@@ -196,6 +205,12 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
         "usher_agent_bus_up 1",
         "usher_agent_unit_active{unit=\"kube-scheduler.service\"} 1",
         "# TYPE usher_agent_tls_certificate_not_after_timestamp_seconds gauge",
+        "usher_agent_config_last_reload_success 1",
+        "usher_agent_operations_total{action=\"RestartUnit\",unit=\"kube-scheduler.service\",result=\"success\"} 1",
+        "usher_agent_operation_duration_seconds_bucket{le=\"30\"} 1",
+        "usher_agent_operation_duration_seconds_bucket{le=\"+Inf\"} 1",
+        "usher_agent_rpc_requests_total{method=\"/usher.agent.v1.NodeInfo/GetOperation\",code=\"5\"} 1",
+        "usher_agent_authentication_failures_total{reason=\"NOT_LISTED\"} 1",
     ] {
         assert!(answer.lines().any(|told| told == line), "{line:?} is not in\n{answer}");
     }

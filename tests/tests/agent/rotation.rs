@@ -185,7 +185,7 @@ async fn the_allow_list_is_read_again_also_for_open_connections() {
     assert!(warnings.iter().any(|warning| warning.contains("agent.toml:1")), "{warnings:?}");
 
     // What else changes waits for a restart, and is told.
-    rig.write_config("operator = ['CN=alice']\n[limits]\nconnections = 3");
+    rig.write_config("operator = ['CN=alice']\n[metrics]\nlisten = '127.0.0.1:0'");
     rig.agent().live().reload();
     let warnings = alice.node().await.warnings;
     assert!(warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");

@@ -38,7 +38,6 @@ fn the_agents_user_is_refused_whatever_the_contract_does_not_offer() {
             (&LOGIN, &["Inhibit", "ssss", "shutdown", "way-out", "for ever", "delay"]),
             (&LOGIN, &["Inhibit", "ssss", "shutdown", "way-out", "for ever", "block"]),
             (&LOGIN, &["SetRebootParameter", "s", "way-out"]),
-            (&LOGIN, &["SetWallMessage", "sb", "way-out", "true"]),
         ];
         let mut allowed = Vec::new();
         for (object, call) in calls {

@@ -75,7 +75,7 @@ fn an_image_that_cannot_be_pulled_is_named_as_the_reason() {
 
             let run = usher(tenant, &["restart", "deployment/web", "--yes"]).await?;
             run.assert_exit(1);
-            run.assert_says("main: ImagePullBackOff: ");
+            run.assert_says("main: ErrImageNeverPull: ");
             run.assert_says("bed.local/no-such-image:1");
 
             let still: Vec<_> = uids(&tenant.pods().await?).into_iter().filter(|uid| before.contains(uid)).collect();

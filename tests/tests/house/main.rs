@@ -65,7 +65,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["arguments", "certificate", "disk", "host", "logging", "refusal"],
+            &["arguments", "certificate", "counters", "disk", "host", "logging", "refusal"],
             &["access", "caller"],
             &["audit", "config"],
             &["door", "machine"],

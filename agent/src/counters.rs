@@ -1,0 +1,79 @@
+//! What the agent has done since it started, counted for its metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Upper bounds of the buckets for how long operations take, in seconds.
+pub(crate) const BUCKETS: [u32; 8] = [1, 5, 15, 30, 60, 300, 900, 1800];
+
+/// The counters. All labels are of few values: no ids, no names of callers.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    counted: Mutex<Counted>,
+}
+
+/// What was counted.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Counted {
+    /// Calls that were answered, by method and code of gRPC (a number).
+    pub(crate) calls: BTreeMap<(&'static str, String), u64>,
+    /// Peers and calls that were refused at the door, by reason.
+    pub(crate) refusals: BTreeMap<&'static str, u64>,
+    /// Operations that have ended, by call, unit and whether they succeeded.
+    pub(crate) operations: BTreeMap<(&'static str, String, bool), u64>,
+    /// How many of them took at most as long as each of [`BUCKETS`].
+    pub(crate) within: [u64; BUCKETS.len()],
+    /// How long all of them took together.
+    pub(crate) took: Duration,
+}
+
+impl Counters {
+    /// A call was answered with this code.
+    pub(crate) fn answered(&self, method: &'static str, code: &str) {
+        *self.lock().calls.entry((method, code.to_owned())).or_default() += 1;
+    }
+
+    /// A peer or a call was refused at the door.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        *self.lock().refusals.entry(reason).or_default() += 1;
+    }
+
+    /// An operation has ended.
+    pub(crate) fn ended(&self, call: &'static str, unit: &str, succeeded: bool, took: Duration) {
+        let mut counted = self.lock();
+        *counted.operations.entry((call, unit.to_owned(), succeeded)).or_default() += 1;
+        counted.took = counted.took.saturating_add(took);
+        for (within, bound) in counted.within.iter_mut().zip(BUCKETS) {
+            *within += u64::from(took <= Duration::from_secs(bound.into()));
+        }
+    }
+
+    /// What was counted until now.
+    pub(crate) fn counted(&self) -> Counted {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_counted_with_how_long_they_took() {
+        let counters = Counters::default();
+        counters.ended("RestartUnit", "a.service", true, Duration::from_secs(4));
+        counters.ended("RestartUnit", "a.service", false, Duration::from_secs(90));
+        counters.ended("RebootNode", "", true, Duration::from_secs(10_000));
+        let Counted { operations, within, took, .. } = counters.counted();
+        assert_eq!(operations.len(), 3);
+        assert_eq!(within, [0, 1, 1, 1, 1, 2, 2, 2]);
+        assert_eq!(took, Duration::from_secs(10_094));
+    }
+}
