@@ -1,6 +1,6 @@
 //! The audit trail on disk: who asked for what, and how it was answered, one JSON object a line.
 //!
-//! The journal has the same records for whoever searches it; but journald drops lines when there are many, and forgets. This
+//! The journal has the same records, for searching; but journald drops lines when there are many, and forgets. This
 //! file drops nothing that changes the node: a changing call is on disk before it is looked at, and its answer before it is given.
 //! It is bounded by its size: a full file becomes `audit.1.jsonl` and replaces the one before.
 //!

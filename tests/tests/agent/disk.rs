@@ -22,7 +22,7 @@ impl Drop for Hang<'_> {
         for path in &self.0 {
             let (flags, mode) =
                 (nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_NONBLOCK, nix::sys::stat::Mode::empty());
-            // Whoever waits for a reader has one now, and is told that it has gone again.
+            // A task that waits for a reader has one now, and is told that it has gone again.
             drop(nix::fcntl::open(*path, flags, mode));
         }
     }

@@ -122,7 +122,7 @@ async fn a_renewed_certificate_that_callers_would_not_accept_is_not_put_into_for
     for (expected, identity) in cases {
         identity.unwrap().write(rig.path(), "agent").unwrap();
         rig.agent().live().reload();
-        // Whoever connects is served with the certificate before.
+        // A new connection is served with the certificate before.
         let warnings = rig.viewer().await.node().await.warnings;
         assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:?}");
     }
