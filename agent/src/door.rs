@@ -1,7 +1,7 @@
 //! The door: connections, TLS, and which calls a caller may make.
 //!
-//! A connection passes these in order: [`entrance`] (two pools: strangers and callers), [`connection`] (HTTP/2 and when it
-//! ends), [`guard`] (each call). [`live`] holds what is in force: certificates, CAs, and who may do what.
+//! A connection passes these in order: `entrance` (two pools: strangers and callers), `connection` (HTTP/2 and when it
+//! ends), `guard` (each call). [`live`] holds what is in force: certificates, CAs, and who may do what.
 
 mod answer;
 mod connection;

@@ -24,13 +24,13 @@ pub(crate) enum HelmfileCommand {
 /// `usher helmfile roll`.
 #[derive(Debug, Args)]
 pub(crate) struct HelmfileRoll {
-    /// The services, in the order in which they are rolled; each has its helmfile in the folder of [helmfile] folder.
+    /// The services, in the order in which they are rolled; each has its helmfile in the folder `helmfile.folder`.
     #[arg(required = true, value_name = "SERVICE", value_parser = service)]
     pub(crate) services: Vec<String>,
     /// Environment of the helmfiles; by default the cluster's name, or the first of its aliases that they know.
     #[arg(short, long, value_name = "NAME", value_parser = service)]
     pub(crate) environment: Option<String>,
-    /// How long helmfile may take for one service, 0 for as long as it likes; by default [helmfile] timeout of the cluster file.
+    /// How long helmfile may take for one service, 0 for as long as it likes; by default `helmfile.timeout` of the cluster file.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     /// Make all checks, print what would be run, and change nothing.
