@@ -55,6 +55,11 @@ const AFTER_A_REBOOT: &[Line] = &[
         arguments: &["rollout", "restart", "deployment/search", "-n", "shop", "--yes"],
         exit: 0,
     },
+    Line {
+        why: "The same for a service that helmfile deploys (a small script stands in for helmfile here).",
+        arguments: &["helmfile", "roll", "search", "--yes"],
+        exit: 0,
+    },
 ];
 
 const OF_JOBS: &[Line] = &[

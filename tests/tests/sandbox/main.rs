@@ -48,7 +48,7 @@ fn the_demo_runs_to_its_end_and_leaves_nothing_behind() {
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&demo.stdout), String::from_utf8_lossy(&demo.stderr));
     assert!(demo.status.success(), "{out}\n{err}");
-    assert_eq!(out.matches("[exit 0]").count(), 16, "{out}\n{err}");
+    assert_eq!(out.matches("[exit 0]").count(), 17, "{out}\n{err}");
     assert_eq!(out.matches("[exit 3]").count(), 1, "{out}\n{err}");
     let left: Vec<_> = folder.path().read_dir().unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
