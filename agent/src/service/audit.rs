@@ -61,86 +61,61 @@ impl Received {
     }
 
     async fn kept(self) -> Self {
-        let Self { record, description, overridden, .. } = &self;
-        let (caller, call) = (record.callers(), record.method.rsplit('/').next().unwrap_or_default());
-        info!(
-            audit = "received",
-            operation = record.operation_id,
-            call,
-            unit = record.unit,
-            caller,
-            fingerprint = record.fingerprint,
-            serial = record.serial,
-            issuer = record.issuer,
-            address = record.address,
-            requester = record.requester,
-            reason = record.reason,
-            task = record.task_id,
-            epoch = record.epoch,
-            overridden,
-            "received from {}: {description}",
-            record.caller.join(", ")
-        );
-        self.audit.keep(record.clone()).await;
+        let message = format!("received from {}: {}", self.record.caller.join(", "), self.description);
+        log(&self.record, &self.overridden, "received", None, &message);
+        self.audit.keep(self.record.clone()).await;
         self
     }
 
     /// Records how the call was answered.
     pub(super) async fn answered<T>(self, answer: &Result<T, Refusal>) {
         let Self { audit, record, description, overridden, dry_run } = self;
-        let outcome = match answer {
-            Ok(_) if dry_run => "dry run".to_owned(),
-            Ok(_) => "accepted".to_owned(),
-            Err(refusal) => format!("{}: {refusal}", refusal.reason),
+        let caller = record.caller.join(", ");
+        let (outcome, word, refusal, message) = match answer {
+            Ok(_) if dry_run => {
+                let message = format!("accepted from {caller} as a dry run: {description}");
+                ("dry run".to_owned(), "dry run", None, message)
+            }
+            Ok(_) => ("accepted".to_owned(), "accepted", None, format!("accepted from {caller}: {description}")),
+            Err(refusal) => {
+                let outcome = format!("{}: {refusal}", refusal.reason);
+                let message = format!("refused to {description} for {caller}: {outcome}");
+                (outcome, "refused", Some(refusal.reason), message)
+            }
         };
         let record = Record { at: clock::now(), phase: Phase::Answered, outcome, ..record };
-        let Record {
-            operation_id, unit, fingerprint, serial, issuer, address, requester, reason, task_id, epoch, ..
-        } = &record;
-        let (caller, call) = (record.callers(), record.method.rsplit('/').next().unwrap_or_default());
-        match answer {
-            Ok(_) => info!(
-                audit = record.outcome,
-                operation = operation_id,
-                call,
-                unit,
-                caller,
-                fingerprint,
-                serial,
-                issuer,
-                address,
-                requester,
-                reason,
-                task = task_id,
-                epoch,
-                overridden,
-                "accepted from {}{}: {description}",
-                record.caller.join(", "),
-                if dry_run { " as a dry run" } else { "" }
-            ),
-            Err(refusal) => warn!(
-                audit = "refused",
-                refusal = refusal.reason,
-                operation = operation_id,
-                call,
-                unit,
-                caller,
-                fingerprint,
-                serial,
-                issuer,
-                address,
-                requester,
-                reason,
-                task = task_id,
-                epoch,
-                overridden,
-                "refused to {description} for {}: {}: {refusal}",
-                record.caller.join(", "),
-                refusal.reason
-            ),
-        }
+        log(&record, &overridden, word, refusal, &message);
         audit.keep(record).await;
     }
+}
+
+/// Writes a record to the journal; a refusal as a warning, with its reason.
+fn log(record: &Record, overridden: &str, audit: &str, refusal: Option<&str>, message: &str) {
+    let (caller, call) = (record.callers(), record.method.rsplit('/').next().unwrap_or_default());
+    // A level is part of the code of a log line, so there is a line for each of the two.
+    macro_rules! log {
+        ($level:ident) => {
+            $level!(
+                audit,
+                refusal,
+                operation = record.operation_id,
+                call,
+                unit = record.unit,
+                caller,
+                fingerprint = record.fingerprint,
+                serial = record.serial,
+                issuer = record.issuer,
+                address = record.address,
+                requester = record.requester,
+                reason = record.reason,
+                task = record.task_id,
+                epoch = record.epoch,
+                overridden,
+                "{message}"
+            )
+        };
+    }
+    if refusal.is_some() { log!(warn) } else { log!(info) }
 }
 
 fn of_order(call: &str, order: &Order, peer: &Peer) -> Record {
