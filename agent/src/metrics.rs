@@ -74,6 +74,10 @@ impl Metrics {
     async fn text(&self) -> String {
         let config = self.machine.config();
         let seen = self.machine.looks.look(config.units.keys()).await;
+        // Off the runtime: a disk that hangs costs the scrape, and nobody else an answer.
+        let its = Arc::clone(&self.machine);
+        let files = self.machine.disk.run(move || (its.reboot_required().required, its.hold().is_some()));
+        let (reboot_required, held) = files.await.unwrap_or_default();
         // As the agent counts them: where it is unknown how many there were, none is left.
         let used = self.operations.reboots_within_a_day().ok().and_then(|used| i64::try_from(used).ok());
         let reboots = used.unwrap_or(config.reboots_per_day.into());
@@ -86,11 +90,10 @@ impl Metrics {
             let at = running.started_at.as_second();
             text.gauge("operation_start_timestamp_seconds", "When the operation that runs was accepted.", at);
         }
-        let required = self.machine.reboot_required().required;
-        text.gauge("reboot_required", "Whether an update waits for a reboot.", i64::from(required));
+        text.gauge("reboot_required", "Whether an update waits for a reboot.", i64::from(reboot_required));
         text.gauge("reboots_within_a_day", "Reboots by this agent within the last 24 hours.", reboots);
         text.gauge("reboots_allowed", "Reboots that it accepts within 24 hours.", config.reboots_per_day.into());
-        text.gauge("held", "Whether a hold file forbids changes.", i64::from(self.machine.hold().is_some()));
+        text.gauge("held", "Whether a hold file forbids changes.", i64::from(held));
         if let Some(at) = self.live.certificate_not_after() {
             let says = "When the agent's certificate expires.";
             text.gauge("tls_certificate_not_after_timestamp_seconds", says, at.as_second());

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use rustls::ServerConfig;
 use tokio::{
     sync::watch,
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
@@ -243,19 +244,29 @@ impl Live {
         (!fixed.is_empty()).then(changed)
     }
 
-    /// Reloads the files whenever they change. Never returns.
+    /// Reloads the files whenever they change. Returns only when the runtime shuts down.
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.read_first;
         loop {
             ticks.tick().await;
-            let now = digest(&self.file, &self.settings.load());
-            if now != seen {
-                self.reload();
-                seen = now;
+            let live = Arc::clone(&self);
+            // Off the runtime: a disk that hangs must not keep the agent from answering.
+            match spawn_blocking(move || live.reload_if_changed(seen)).await {
+                Ok(now) => seen = now,
+                Err(_) => return,
             }
         }
+    }
+
+    /// Reads the files, puts them into force if they are not those of the digest `seen`, and returns their digest.
+    fn reload_if_changed(&self, seen: u64) -> u64 {
+        let now = digest(&self.file, &self.settings.load());
+        if now != seen {
+            self.reload();
+        }
+        now
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use usher_agent::disk::MemoryDisk;
@@ -56,6 +60,33 @@ async fn a_disk_that_hangs_holds_up_changes_and_nothing_else() {
     drop(hang);
     let told = refused(&change.await.unwrap().unwrap_err(), "");
     assert_eq!((told.0, told.1.as_str()), (Code::Unavailable, reason::STATE_UNAVAILABLE));
+}
+
+#[tokio::test]
+async fn a_scrape_of_a_disk_that_hangs_keeps_nobody_else_waiting() {
+    let rig = Rig::with("[metrics]\nlisten = '127.0.0.1:0'\n").await;
+    let mut alice = rig.operator().await;
+    let hold = rig.path().join("hold");
+    nix::unistd::mkfifo(&hold, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut scrape = TcpStream::connect(rig.agent().metrics().unwrap()).await.unwrap();
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // A writer that finds a reader: the scrape waits for the file.
+    let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_NONBLOCK;
+    let writer = loop {
+        match nix::fcntl::open(&hold, flags, nix::sys::stat::Mode::empty()) {
+            Ok(writer) => break writer,
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    };
+    for _ in 0..3 {
+        let unknown =
+            timeout(Duration::from_secs(1), alice.operation("unknown")).await.expect("other calls are answered");
+        assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+    }
+    drop(writer);
+    let mut answer = String::new();
+    scrape.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("\nusher_agent_held 1\n"), "{answer}");
 }
 
 async fn rig() -> (Rig, MemoryDisk) {
