@@ -5,6 +5,7 @@ mod terminal;
 
 use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
 
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{event::Event, output, report::Digest};
@@ -23,6 +24,17 @@ pub enum Progress {
     Json,
     /// Nothing.
     None,
+}
+
+impl Progress {
+    /// Shows one event of a command that has no stream of them: as an object for programs, as a line for people.
+    pub fn event(self, event: &impl Serialize, line: impl FnOnce() -> String) {
+        match self {
+            Self::None => {}
+            Self::Json => output::progress(&serde_json::to_string(event).unwrap_or_default()),
+            Self::Auto | Self::Terminal | Self::Plain => output::progress(&line()),
+        }
+    }
 }
 
 /// Shows the stream until it ends, and returns a digest of it for the report.

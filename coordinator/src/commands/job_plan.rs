@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     output::{self, Mark, mark},
     problem::{self, Problem},
-    progress, show, text,
+    show, text,
     workloads::{
         CronJobFacts,
         replace::{self, Ended, JobPlan, JobRef, JobToDelete, Options, Progress, Replacement, Start, Trouble},
@@ -118,29 +118,24 @@ pub(super) async fn carry_out(
         return Ok(Exit::Done);
     }
     let interrupt = listen("stopping before the next job (again: leave at once) …")?;
-    let mut tell = |step: Progress| say(global.progress, &step);
+    let mut tell = |step: Progress| global.progress.event(&step, || line(&step));
     let ended = replace::carry_out(cluster, plan, options, &interrupt, &mut tell).await;
     let report = JobReport::of(cluster, options, ended);
     show::report(show::Kind::JobReport, &report, report.exit, global.output, || report.to_text())
 }
 
-fn say(how: progress::Progress, step: &Progress) {
-    let line = match how {
-        progress::Progress::None => return,
-        progress::Progress::Json => serde_json::to_string(step).unwrap_or_default(),
-        _ => match step {
-            Progress::Deleting { job } => format!("  {job}: deleting"),
-            Progress::Waiting { job, pods } if pods.is_empty() => format!("  {job}: waits for its end"),
-            Progress::Waiting { job, pods } => format!("  {job}: waits for {}", text::list(pods)),
-            Progress::Deleted { job, took } => {
-                format!("{} {job}: gone with its pods after {}", mark(Mark::Done), text::took(*took))
-            }
-            Progress::GoneBefore { job } => format!("{} {job}: had gone before", mark(Mark::Done)),
-            Progress::Started { job, cron_job } => format!("{} {job}: started for {cron_job}", mark(Mark::Done)),
-            Progress::NotStarted { cron_job, why } => format!("  {cron_job}: not started: {why}"),
-        },
-    };
-    output::progress(&line);
+fn line(step: &Progress) -> String {
+    match step {
+        Progress::Deleting { job } => format!("  {job}: deleting"),
+        Progress::Waiting { job, pods } if pods.is_empty() => format!("  {job}: waits for its end"),
+        Progress::Waiting { job, pods } => format!("  {job}: waits for {}", text::list(pods)),
+        Progress::Deleted { job, took } => {
+            format!("{} {job}: gone with its pods after {}", mark(Mark::Done), text::took(*took))
+        }
+        Progress::GoneBefore { job } => format!("{} {job}: had gone before", mark(Mark::Done)),
+        Progress::Started { job, cron_job } => format!("{} {job}: started for {cron_job}", mark(Mark::Done)),
+        Progress::NotStarted { cron_job, why } => format!("  {cron_job}: not started: {why}"),
+    }
 }
 
 /// What was done, and what was left.

@@ -2,7 +2,7 @@
 
 use crate::{
     helmfile::{State, Told},
-    output::{self, Mark, mark},
+    output::{Mark, mark},
     progress::Progress,
     text,
 };
@@ -13,14 +13,7 @@ pub(super) fn teller(how: Progress, services: &[String]) -> Box<dyn Fn(Told<'_>)
         [_] => None,
         several => several.iter().map(|service| service.chars().count()).max(),
     };
-    Box::new(move |told| {
-        let line = match how {
-            Progress::None => return,
-            Progress::Json => serde_json::to_string(&told).unwrap_or_default(),
-            Progress::Auto | Progress::Terminal | Progress::Plain => words(&told, width),
-        };
-        output::progress(&line);
-    })
+    Box::new(move |told| how.event(&told, || words(&told, width)))
 }
 
 fn words(told: &Told<'_>, width: Option<usize>) -> String {

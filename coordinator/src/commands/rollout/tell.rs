@@ -6,7 +6,7 @@ use serde::Serialize;
 use usher_common::clock;
 
 use crate::{
-    output::{self, Mark, mark},
+    output::{Mark, mark},
     progress::Progress,
     text,
     workloads::rollout::{Ended, Event},
@@ -21,17 +21,8 @@ struct Timed<'a> {
 
 /// Shows an event as the flags want it.
 pub(super) fn tell(progress: Progress, event: &Event) {
-    match progress {
-        Progress::None => {}
-        Progress::Json => {
-            if let Ok(line) = serde_json::to_string(&Timed { at: clock::now(), event }) {
-                output::progress(&line);
-            }
-        }
-        Progress::Auto | Progress::Terminal | Progress::Plain => {
-            output::progress(&format!("{} {}", clock::now().strftime("%H:%M:%SZ"), line(event)));
-        }
-    }
+    let at = clock::now();
+    progress.event(&Timed { at, event }, || format!("{} {}", at.strftime("%H:%M:%SZ"), line(event)));
 }
 
 fn line(event: &Event) -> String {

@@ -15,7 +15,6 @@ use crate::{
     exit::Exit,
     output,
     problem::Problem,
-    progress::Progress,
     request::Connection,
     show::{self, Kind},
     site::Site,
@@ -202,7 +201,7 @@ async fn carry_out(
         })
     };
     let shown = global.progress;
-    let voice = Voice { tell: &|event| tell(shown, event), confirm: &ask };
+    let voice = Voice { tell: &|event| shown.event(event, || event.to_string()), confirm: &ask };
     let (operation, requester) = (new_id(), identity::requester());
     let switch = switch::Switch {
         staging,
@@ -216,15 +215,6 @@ async fn carry_out(
         voice: &voice,
     };
     switch.carry_out(findings).await
-}
-
-fn tell(shown: Progress, event: &switch::Event) {
-    let line = match shown {
-        Progress::None => return,
-        Progress::Json => serde_json::to_string(event).unwrap_or_default(),
-        Progress::Auto | Progress::Terminal | Progress::Plain => event.to_string(),
-    };
-    output::progress(&line);
 }
 
 /// Prints the report, with the commands that go on and go back.
