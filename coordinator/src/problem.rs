@@ -74,10 +74,10 @@ impl From<LookupError> for Problem {
             let LookupError::Cluster(error) = error else { return Self::failed(chain(&error)) };
             return error.into();
         };
-        let mut problem = Self::refused(error.to_string());
-        problem.hints.extend(nearest.as_ref().map(|name| format!("did you mean {name}?")));
         let command = if *kind == "job" { "jobs" } else { "cronjobs" };
-        problem.hint(format!("see them: usher {command} list -n {namespace}"))
+        Self::refused(error.to_string())
+            .meant(nearest.as_deref())
+            .hint(format!("see them: usher {command} list -n {namespace}"))
     }
 }
 

@@ -86,6 +86,13 @@ impl Problem {
         self
     }
 
+    /// Suggests the name that was probably meant, if one is known.
+    #[must_use]
+    pub fn meant(mut self, name: Option<&str>) -> Self {
+        self.hints.extend(name.map(|name| format!("did you mean {name}?")));
+        self
+    }
+
     /// Another problem that came on top of this one, such as a step that could not be taken back: its sentence and details
     /// become details, its hints are kept. A refusal and an interrupt promise that nothing is left half changed; they become
     /// failures.

@@ -49,8 +49,7 @@ pub(super) async fn namespaces(cluster: &Cluster, flags: &Namespaced) -> Result<
     match Namespaces::named(cluster, named).await {
         Err(error) if error.is_not_found() => {
             let meant = Namespaces::nearest(cluster, named.unwrap_or_default()).await;
-            let mut problem = Problem::refused(usher_common::chain(&error));
-            problem.hints.extend(meant.map(|name| format!("did you mean {name}?")));
+            let problem = Problem::refused(usher_common::chain(&error)).meant(meant.as_deref());
             Err(problem.hint("see them: kubectl get namespaces"))
         }
         found => Ok(found?),

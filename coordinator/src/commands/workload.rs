@@ -69,10 +69,8 @@ impl Listing {
         match self.cluster.node(name).await {
             Err(error) if error.is_not_found() => {
                 let there = self.cluster.nodes().await.unwrap_or_default();
-                let meant = nearest(name, there.keys().map(String::as_str)).map(|name| format!("did you mean {name}?"));
-                let mut problem = Problem::refused(format!("there is no node {name}"));
-                problem.hints.extend(meant);
-                Err(problem.hint("see them: usher nodes"))
+                let meant = nearest(name, there.keys().map(String::as_str));
+                Err(Problem::refused(format!("there is no node {name}")).meant(meant).hint("see them: usher nodes"))
             }
             Err(error) if !error.is_forbidden() => Err(error.into()),
             _ => Ok(()),

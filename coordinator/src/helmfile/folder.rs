@@ -43,7 +43,7 @@ fn missing(path: &Path, service: &str, error: &std::io::Error) -> Problem {
         .filter(|name| !name.starts_with('.'))
         .collect();
     match nearest(service, names.iter().map(String::as_str)) {
-        Some(meant) => problem.hint(format!("did you mean {meant}?")),
+        Some(meant) => problem.meant(Some(meant)),
         None => problem.hint("if the services are elsewhere: [helmfile] folder in the cluster file"),
     }
 }
