@@ -2,4 +2,5 @@
 
 pub mod agent;
 pub mod site;
+pub mod streams;
 pub mod tables;

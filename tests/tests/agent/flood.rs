@@ -1,14 +1,12 @@
 //! Peers that want nothing good: silent ones, ones that are not listed, ones that take no answers. Over streams in memory.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::Request;
-use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
-    io::{AsyncReadExt as _, DuplexStream, duplex},
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    io::{AsyncReadExt as _, DuplexStream},
     time::{Instant, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -18,16 +16,17 @@ use tonic::{
     transport::{Channel, Endpoint, Error},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use tower::{ServiceExt as _, service_fn};
-use usher_agent::door::Door;
-use usher_common::stream::BoxedStream;
+use tower::ServiceExt as _;
 use usher_proto::{
     reason,
     v1::{GetNodeRequest, ListAuditRecordsRequest},
 };
 use usher_testkit::{
     pki::{Identity, Names},
-    rig::agent::{Caller, Rig, UNIT, order, refused},
+    rig::{
+        agent::{Caller, Rig, UNIT, order, refused},
+        streams::StreamDoor,
+    },
 };
 
 const BUFFER: usize = 16 * 1024;
@@ -38,21 +37,19 @@ const SOON: Duration = Duration::from_secs(1);
 /// The door of a rig's agent, with TLS.
 struct House {
     rig: Rig,
-    door: UnboundedSender<(BoxedStream, SocketAddr)>,
+    door: StreamDoor,
 }
 
 impl House {
     async fn with(more: &str) -> Self {
         let mut rig = Rig::without_agent(more);
-        let (door, incoming) = unbounded_channel();
-        rig.start_with(|edges| edges.door = Door::Streams { incoming, caller: None }).await;
+        let (door, of_the_agent) = StreamDoor::new(None, BUFFER);
+        rig.start_with(|edges| edges.door = of_the_agent).await;
         Self { rig, door }
     }
 
     fn dial(&self, from: SocketAddr) -> DuplexStream {
-        let (theirs, ours) = duplex(BUFFER);
-        self.door.send((Box::new(theirs), from)).unwrap();
-        ours
+        self.door.dial(from).unwrap()
     }
 
     fn identity(&self, name: &str) -> Identity {
@@ -64,13 +61,7 @@ impl House {
     }
 
     async fn connect_by(&self, endpoint: Endpoint, from: SocketAddr) -> Result<Channel, Error> {
-        let door = self.door.clone();
-        let dial = service_fn(move |_| {
-            let (theirs, ours) = duplex(BUFFER);
-            let sent = door.send((Box::new(theirs), from));
-            async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
-        });
-        endpoint.connect_with_connector(dial).await
+        self.door.connect(endpoint, from).await
     }
 
     /// A connection after its handshake, on which nothing has been said yet.
@@ -157,16 +148,14 @@ async fn refused_calls_do_not_keep_a_connection() {
     let house = House::with("").await;
     let bob = Names { common_name: "bob", organisations: &["sre"], ..Names::default() };
     let bob = house.rig.ca.client(&bob).unwrap();
-    let (door, dials) = (house.door.clone(), Arc::new(std::sync::atomic::AtomicU32::new(0)));
+    let dials = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = Arc::clone(&dials);
-    let dial = service_fn(move |_| {
-        let (theirs, ours) = duplex(BUFFER);
+    let count = move |stream| {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let sent = door.send((Box::new(theirs), from(1)));
-        async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
-    });
+        stream
+    };
     let endpoint = house.rig.endpoint_to("https://node-1", &bob);
-    let mut bob = Caller::over(endpoint.connect_with_connector(dial).await.unwrap());
+    let mut bob = Caller::over(house.door.connect_through(endpoint, from(1), count).await.unwrap());
     for _ in 0..4 {
         let status = bob.start(order("a"), UNIT).await.unwrap_err();
         assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);

@@ -2,46 +2,33 @@
 
 use std::{fs, io, time::Duration};
 
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::duplex,
-    sync::mpsc::{UnboundedSender, unbounded_channel},
-    time::Instant,
-};
+use tokio::{sync::mpsc::unbounded_channel, time::Instant};
 use tonic::transport::{Channel, Endpoint, Error};
-use tower::service_fn;
 use usher_agent::{
     caller,
     disk::{Disk, MemoryDisk},
-    door::Door,
 };
-use usher_common::stream::{BoxedStream, Dial};
+use usher_common::stream::Dial;
 use usher_proto::{reason, v1::FailureKind};
 use usher_testkit::{
     pki::Names,
-    rig::agent::{Caller, Rig, UNIT, order, refused, steps, succeeded},
+    rig::{
+        agent::{Caller, Rig, UNIT, order, refused, steps, succeeded},
+        streams::StreamDoor,
+    },
 };
 
 /// What a duplex stream holds before its writer must wait.
 const BUFFER: usize = 64 * 1024;
 
-type Incoming = UnboundedSender<(BoxedStream, std::net::SocketAddr)>;
-
-async fn start(rig: &mut Rig, caller: Option<caller::Caller>) -> Incoming {
-    let (sender, incoming) = unbounded_channel();
-    rig.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
-    sender
+async fn start(rig: &mut Rig, caller: Option<caller::Caller>) -> StreamDoor {
+    let (callers, door) = StreamDoor::new(caller, BUFFER);
+    rig.start_with(|edges| edges.door = door).await;
+    callers
 }
 
-/// Connects over streams in memory, with TLS if the endpoint has it.
-async fn connect(endpoint: Endpoint, door: &Incoming) -> Result<Channel, Error> {
-    let door = door.clone();
-    let dial = service_fn(move |_| {
-        let (theirs, ours) = duplex(BUFFER);
-        let sent = door.send((Box::new(theirs), ([192, 0, 2, 7], 40000).into()));
-        async move { sent.map(|()| TokioIo::new(ours)).map_err(|_| io::Error::other("the agent has gone")) }
-    });
-    endpoint.connect_with_connector(dial).await
+async fn connect(endpoint: Endpoint, door: &StreamDoor) -> Result<Channel, Error> {
+    door.connect(endpoint, ([192, 0, 2, 7], 40000).into()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,11 +84,10 @@ async fn a_door_of_streams_without_a_caller_asks_for_certificates_as_over_tcp() 
 
 /// Starts the agent on a disk in memory, with the boot id on it, and calls it as alice.
 pub(super) async fn start_in_memory(rig: &mut Rig, disk: &MemoryDisk) -> Caller {
-    let (sender, incoming) = unbounded_channel();
-    let caller = Some(caller::Caller::named(["CN=alice"]));
+    let (callers, door) = StreamDoor::new(Some(caller::Caller::named(["CN=alice"])), BUFFER);
     let disk = Disk::Memory(disk.clone());
-    rig.start_with(|edges| (edges.door, edges.disk) = (Door::Streams { incoming, caller }, disk)).await;
-    Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap())
+    rig.start_with(|edges| (edges.door, edges.disk) = (door, disk)).await;
+    Caller::over(connect(Endpoint::from_static("http://node-1"), &callers).await.unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,19 +131,18 @@ async fn probes_are_asked_over_the_dial_that_the_agent_was_given() {
     let probe = "[units.'kube-scheduler.service'.probe]\nurl = 'https://127.0.0.1:10259/readyz'\nverify = false\n";
     let mut rig = Rig::without_agent(probe);
     let (dialed, mut addresses) = unbounded_channel();
-    let (sender, incoming) = unbounded_channel();
-    let caller = Some(caller::Caller::named(["CN=alice"]));
+    let (callers, door) = StreamDoor::new(Some(caller::Caller::named(["CN=alice"])), BUFFER);
     let dial = Dial::over(move |address| {
         dialed.send(address).unwrap();
         async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }
     });
     rig.start_with(|edges| {
-        (edges.door, edges.dial) = (Door::Streams { incoming, caller }, dial);
+        (edges.door, edges.dial) = (door, dial);
         // A process runs in real time: while the agent waits for one, paused time jumps to the end of its patience.
         edges.places.journalctl = "/nonexistent".into();
     })
     .await;
-    let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &sender).await.unwrap());
+    let mut alice = Caller::over(connect(Endpoint::from_static("http://node-1"), &callers).await.unwrap());
 
     let began = Instant::now();
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();

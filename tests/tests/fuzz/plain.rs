@@ -7,50 +7,40 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
-    sync::mpsc::{UnboundedSender, unbounded_channel},
-};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
-use usher_agent::{caller, door::Door};
-use usher_common::stream::BoxedStream;
-use usher_testkit::rig::agent::Rig;
+use usher_agent::caller;
+use usher_testkit::rig::{agent::Rig, streams::StreamDoor};
 
 /// More than the largest input.
 const BUFFER: usize = 1 << 20;
 
+/// Where all callers come from.
+const FROM: ([u8; 4], u16) = ([192, 0, 2, 7], 40000);
+
 /// Where callers come in.
-#[derive(Clone)]
-pub(super) struct Plain(UnboundedSender<(BoxedStream, std::net::SocketAddr)>);
+pub(super) struct Plain(StreamDoor);
 
 /// Starts the rig's agent for a caller who is an operator.
 pub(super) async fn start(rig: &mut Rig) -> Plain {
-    let (sender, incoming) = unbounded_channel();
-    let caller = Some(caller::Caller::named(["CN=alice"]));
-    rig.start_with(|edges| edges.door = Door::Streams { incoming, caller }).await;
-    Plain(sender)
+    let (callers, door) = StreamDoor::new(Some(caller::Caller::named(["CN=alice"])), BUFFER);
+    rig.start_with(|edges| edges.door = door).await;
+    Plain(callers)
 }
 
 impl Plain {
     /// A connection, byte by byte.
     pub(super) fn open(&self) -> DuplexStream {
-        let (theirs, ours) = duplex(BUFFER);
-        self.0.send((Box::new(theirs), ([192, 0, 2, 7], 40000).into())).expect("the agent runs");
-        ours
+        self.0.dial(FROM.into()).expect("the agent runs")
     }
 
     /// A connection for calls, and what its client writes.
     pub(super) async fn connect(&self) -> (Channel, Written) {
         let written = Written::default();
-        let (door, copy) = (self.clone(), written.clone());
-        let dial = service_fn(move |_| {
-            let stream = Recorder { stream: door.open(), written: copy.clone() };
-            async move { io::Result::Ok(TokioIo::new(stream)) }
-        });
+        let copy = written.clone();
+        let record = move |stream| Recorder { stream, written: copy.clone() };
         let endpoint = Endpoint::from_static("http://node-1");
-        (endpoint.connect_with_connector(dial).await.unwrap(), written)
+        (self.0.connect_through(endpoint, FROM.into(), record).await.unwrap(), written)
     }
 }
 
