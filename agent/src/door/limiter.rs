@@ -18,7 +18,7 @@ const ONE_BY_ONE: u32 = 5;
 /// After these, one is told in this time, with a count of the others.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// An origin that has been quiet for so long is forgotten.
+/// The limiter forgets an origin from which nobody was refused for this time.
 const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// How many origins are remembered. All beyond them count as one.

@@ -130,7 +130,7 @@ impl Agent {
     }
 }
 
-/// A request that tells the agent how long its answer is waited for: what it has not begun by then, it never will.
+/// A request that tells the agent how long usher waits for the answer: what the agent has not begun by then, it never begins.
 fn timed<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL + OWN_TIMEOUT_FIRST);

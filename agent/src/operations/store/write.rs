@@ -145,7 +145,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Counts a reboot before login1 is asked for it.
+    /// Counts a reboot, before the agent asks login1 for it.
     fn count_reboot(&self, operation: &Operation, now: &Moment) -> Result<(), StoreError> {
         let changed = match &self.memory().reboots {
             Ok(reboots) => {
