@@ -5,7 +5,7 @@
 //!
 //! tonic's own TLS reads its certificates once; this one uses those in force for each handshake.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls_pki_types::CertificateDer;
 use tokio::{task::JoinSet, time::timeout};
@@ -17,7 +17,7 @@ use usher_common::stream::BoxedStream;
 
 use super::{
     connection::{Terms, serve},
-    guard::Guard,
+    guard::{Guard, TurnedAway},
     listener::Listener,
     live::Live,
     peer::Peer,
@@ -81,12 +81,12 @@ impl Entrance {
         let identified = tokio::select! {
             biased;
             () = self.stop.cancelled() => return,
-            () = ticket.withdrawn() => return self.guard.turned_away(address, "newer ones came before its TLS handshake was over"),
+            () = ticket.withdrawn() => return self.guard.turned_away(address, &TurnedAway::MadeRoom),
             identified = self.shake_hands(stream, address) => identified,
         };
         match identified {
             Ok((stream, peer)) => self.welcome(stream, peer, Some(ticket)).await,
-            Err(why) => self.guard.turned_away(address, &why),
+            Err(away) => self.guard.turned_away(address, &away),
         }
     }
 
@@ -112,7 +112,7 @@ impl Entrance {
         let place = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = withdrawn => return guard.turned_away(peer.address, "all places are in use, and newer peers came"),
+            () = withdrawn => return guard.turned_away(peer.address, &TurnedAway::NoPlace),
             place = timeout(limits.first_call_timeout, places.take(&peer, role, &limits)) => place,
         };
         drop(ticket);
@@ -125,13 +125,15 @@ impl Entrance {
         }
     }
 
-    async fn shake_hands(&self, stream: BoxedStream, address: SocketAddr) -> Result<(BoxedStream, Peer), String> {
-        let (server, generation) = self.live.server().ok_or("there are no certificates")?;
+    async fn shake_hands(&self, stream: BoxedStream, address: SocketAddr) -> Result<(BoxedStream, Peer), TurnedAway> {
+        let (server, generation) = self.live.server().ok_or(TurnedAway::NoCertificates)?;
         let limit = self.live.limits().handshake_timeout;
         let tls = match timeout(limit, TlsAcceptor::from(server).accept(stream)).await {
             Ok(Ok(tls)) => tls,
-            Ok(Err(error)) => return Err(format!("its TLS handshake failed: {error}")),
-            Err(_) => return Err(format!("its TLS handshake took longer than {limit:?}")),
+            // Errors of TLS itself have the kind `InvalidData`; the others are the stream's.
+            Ok(Err(error)) if error.kind() != io::ErrorKind::InvalidData => return Err(TurnedAway::HungUp),
+            Ok(Err(error)) => return Err(TurnedAway::Handshake(error.to_string())),
+            Err(_) => return Err(TurnedAway::TooSlow(limit)),
         };
         let chain: Vec<_> = tls
             .get_ref()
@@ -141,8 +143,9 @@ impl Entrance {
             .iter()
             .map(|der| der.clone().into_owned())
             .collect();
-        let certificate: &CertificateDer<'_> = chain.first().ok_or("it has no certificate")?;
-        let caller = Caller::of(certificate).map_err(|error| error.to_string())?;
+        let certificate: &CertificateDer<'_> =
+            chain.first().ok_or_else(|| TurnedAway::Handshake("it has no certificate".into()))?;
+        let caller = Caller::of(certificate).map_err(|error| TurnedAway::Handshake(error.to_string()))?;
         Ok((Box::new(tls), Peer::new(address, caller, chain, generation)))
     }
 }

@@ -3,7 +3,7 @@
 //! It stands before the routes and not in each service, so that nothing is served unguarded by omission, health and reflection
 //! included, and so that a refusal's audit record can name the method.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -37,16 +37,13 @@ pub(crate) struct Guard {
     live: Arc<Live>,
     audit: Audit,
     counters: Arc<Counters>,
-    /// Of peers that are not listed.
-    strangers: Arc<Limiter>,
-    /// Of listed callers: what strangers do must not hide that one of them tried what it may not.
-    callers: Arc<Limiter>,
+    limiter: Arc<Limiter>,
 }
 
 impl Guard {
     /// Looks callers up in the lists that are in force at the time of the call.
     pub(crate) fn new(live: Arc<Live>, audit: Audit, counters: Arc<Counters>) -> Self {
-        Self { live, audit, counters, strangers: Arc::default(), callers: Arc::default() }
+        Self { live, audit, counters, limiter: Arc::default() }
     }
 
     fn check(&self, peer: &Peer, path: &str) -> Result<(), Refusal> {
@@ -69,8 +66,7 @@ impl Guard {
     /// calls that came in.
     fn record_refusal(&self, peer: &Peer, path: &str, refusal: &Refusal) {
         self.counters.refused(refusal.reason);
-        let limiter = if is_of_a_listed_caller(refusal) { &self.callers } else { &self.strangers };
-        let Some(untold) = limiter.tell(peer.address.ip()) else { return };
+        let Some(untold) = self.limiter.tell(refusal.reason, peer.address.ip()) else { return };
         let call = path.trim_start_matches('/');
         let record = Record {
             untold,
@@ -86,16 +82,47 @@ impl Guard {
     }
 
     /// Logs that a peer got no connection.
-    pub(super) fn turned_away(&self, address: std::net::SocketAddr, why: &str) {
-        self.counters.refused("NO_CONNECTION");
-        if let Some(untold) = self.strangers.tell(address.ip()) {
-            info!(%address, untold, "refused a peer: {why}");
+    pub(super) fn turned_away(&self, address: SocketAddr, away: &TurnedAway) {
+        let kind = away.kind();
+        self.counters.refused(kind);
+        if let Some(untold) = self.limiter.tell(kind, address.ip()) {
+            info!(%address, untold, "refused a peer: {away}");
         }
     }
 
     /// The calls on a peer's connection.
     pub(super) fn calls(&self, peer: Peer, routes: Routes) -> Calls {
         Calls { guard: self.clone(), peer, routes }
+    }
+}
+
+/// Why a peer got no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TurnedAway {
+    /// So do health checks of load balancers and scans of ports.
+    #[error("it hung up before its TLS handshake was over")]
+    HungUp,
+    #[error("its TLS handshake took longer than {0:?}")]
+    TooSlow(Duration),
+    #[error("newer ones came before its TLS handshake was over")]
+    MadeRoom,
+    #[error("all places are in use, and newer peers came")]
+    NoPlace,
+    /// It speaks another protocol, or it has no certificate that the CAs of callers have signed.
+    #[error("its TLS handshake failed: {0}")]
+    Handshake(String),
+    #[error("there are no certificates")]
+    NoCertificates,
+}
+
+impl TurnedAway {
+    /// As [`Refusal::reason`] is for calls: its name in the metrics, and what refusals are counted by.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::HungUp | Self::TooSlow(_) => "NO_HANDSHAKE",
+            Self::MadeRoom | Self::NoPlace => "NO_PLACE",
+            Self::Handshake(_) | Self::NoCertificates => "NO_CONNECTION",
+        }
     }
 }
 

@@ -125,6 +125,28 @@ async fn silent_peers_of_one_address_make_room_for_one_another_and_for_nobody_el
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stranger_with_a_name_is_recorded_beside_a_health_check_that_hangs_up_from_the_same_address() {
+    let house = House::with("").await;
+    for _ in 0..20 {
+        drop(house.dial(from(1)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let stranger = house.identity("stranger");
+    let mut caller = Caller::over(house.connect(&stranger, from(1)).await.unwrap());
+    caller.info.get_node(GetNodeRequest {}).await.unwrap_err();
+
+    let mut alice = Caller::over(house.connect(&house.identity("alice"), from(9)).await.unwrap());
+    let mut told =
+        async || alice.info.list_audit_records(ListAuditRecordsRequest::default()).await.unwrap().into_inner();
+    let recorded = timeout(Duration::from_secs(60), async {
+        while !told().await.records.iter().any(|record| record.caller.contains(&"CN=stranger".to_owned())) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    recorded.await.expect("the refusal must be in the trail");
+}
+
+#[tokio::test(start_paused = true)]
 async fn certificates_that_are_not_listed_get_their_refusal_and_keep_no_place() {
     let house = House::with("[limits]\nconnections = 2\n").await;
     for host in 1..=4 {

@@ -22,7 +22,7 @@ fn a_caller_whose_certificate_another_authority_has_signed_gets_no_connection() 
         let output = bed.usher_as(Client::Impostor, &["agent", "status", "cp1"]).await?;
         assert_ne!(output.code, Some(0), "{output}");
         assert!(output.says("does not trust our certificate"), "{output}");
-        assert_refused_in_journal(bed, "handshake").await
+        assert_refused_in_journal(bed, "TLS handshake failed").await
     });
 }
 
