@@ -7,6 +7,7 @@ mod control_plane;
 mod identity;
 pub mod leader;
 pub mod node;
+pub mod own_pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 

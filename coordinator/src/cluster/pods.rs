@@ -1,12 +1,13 @@
 //! The pods of a node: those that belong to it (of DaemonSets, and static ones), and its guests.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, ObjectList},
 };
 
 use super::{Cluster, ClusterError};
+use crate::facts::own_pods::{OwnPod, Source};
 
 /// The annotation of a static pod's mirror.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -30,15 +31,35 @@ impl Cluster {
         Ok(found.map(place).collect())
     }
 
-    /// The node's own pods (of DaemonSets, and mirrors of static pods) that are not Ready, as `namespace/name`.
+    /// The node's own pods: of DaemonSets, and mirrors of static pods.
     ///
     /// # Errors
     ///
     /// If the API does not answer or forbids it.
-    pub async fn own_pods_not_ready(&self, node: &str) -> Result<Vec<String>, ClusterError> {
+    pub async fn own_pods(&self, node: &str) -> Result<Vec<OwnPod>, ClusterError> {
         let pods = self.pods_on(node).await?;
-        let waiting = pods.iter().filter(|pod| is_nodes_own(pod) && !is_finished(pod) && !is_ready(pod));
-        Ok(waiting.map(place).collect())
+        let own = pods.iter().filter_map(|pod| {
+            Some(OwnPod {
+                place: place(pod),
+                source: source(pod)?,
+                ready: is_ready(pod),
+                finished: is_finished(pod),
+                containers: containers(pod).map(str::to_owned).collect(),
+            })
+        });
+        Ok(own.collect())
+    }
+
+    /// Whether there is a DaemonSet of this name, and it is not being deleted.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn has_daemon_set(&self, namespace: &str, name: &str) -> Result<bool, ClusterError> {
+        let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("read the DaemonSet {namespace}/{name}");
+        let found = self.patiently(&what, || api.get_metadata_opt(name)).await?;
+        Ok(found.is_some_and(|found| found.metadata.deletion_timestamp.is_none()))
     }
 
     /// How many pods the node has that do not belong to it: neither of DaemonSets nor static, and neither ended nor on their way.
@@ -48,7 +69,7 @@ impl Cluster {
     /// If the API does not answer or forbids it.
     pub async fn guests_on(&self, node: &str) -> Result<usize, ClusterError> {
         let pods = self.pods_on(node).await?;
-        Ok(pods.iter().filter(|pod| !is_nodes_own(pod) && !is_finished(pod)).count())
+        Ok(pods.iter().filter(|pod| source(pod).is_none() && !is_finished(pod)).count())
     }
 
     async fn pods_on(&self, node: &str) -> Result<ObjectList<Pod>, ClusterError> {
@@ -62,9 +83,21 @@ fn place(pod: &Pod) -> String {
     format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
-fn is_nodes_own(pod: &Pod) -> bool {
-    let controller = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-    is_mirror(pod) || controller.is_some_and(|owner| is_daemon_set(&owner.api_version, &owner.kind))
+/// What puts the pod on its node and on no other; none for pods that a scheduler placed.
+fn source(pod: &Pod) -> Option<Source> {
+    if is_mirror(pod) {
+        return Some(Source::File(place(pod)));
+    }
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    is_daemon_set(&owner.api_version, &owner.kind)
+        .then(|| Source::DaemonSet { namespace: pod.namespace().unwrap_or_default(), name: owner.name.clone() })
+}
+
+/// The ids of the pod's containers that its kubelet has started.
+fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let ids = statuses.into_iter().flatten().filter_map(|status| status.container_id.as_deref());
+    ids.filter(|id| !id.is_empty())
 }
 
 /// Whether it mirrors a static pod, which a kubelet runs from a file.

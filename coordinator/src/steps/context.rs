@@ -13,6 +13,7 @@ use crate::{
     cluster::{CordonMark, NodeFacts},
     drain::MovedPod,
     event::{Events, Kind},
+    facts::own_pods::OwnPod,
     interrupt::Interrupt,
     plan::Target,
     problem::Problem,
@@ -33,6 +34,8 @@ pub struct Progress {
     pub(crate) reboot_requested: bool,
     /// The Node right before the reboot.
     pub(crate) node_before_reboot: Option<NodeFacts>,
+    /// The node's own pods right before the reboot.
+    pub(crate) own_pods_before_reboot: Vec<OwnPod>,
     /// The machine may be out of the load balancer's pool.
     pub(crate) depooled: bool,
     /// Units that may be stopped and must run again, with their components.

@@ -1,5 +1,7 @@
 //! Proof that a rebooted machine is back: its units, and its Node.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use usher_common::chain;
 
@@ -7,18 +9,24 @@ use super::{
     Context, evidence,
     wait::{Look, until},
 };
-use crate::{cluster::NodeFacts, problem::Problem, site::Component, text};
+use crate::{
+    cluster::{ClusterError, NodeFacts},
+    facts::own_pods::{Compared, compare},
+    problem::Problem,
+    site::Component,
+    text,
+};
 
-/// Waits until each unit of the control plane is active on the machine, and its apiserver ready.
+/// Waits until each unit of the control plane that ran before is active on the machine, and its apiserver ready.
 pub(super) async fn prove_units(context: &mut Context<'_>) -> Result<(), Problem> {
     let machine = context.machine();
     let site = &context.world.site;
     let agent = context.agent()?;
+    let down = &context.baseline.down;
+    let ran = || site.components.iter().filter(|component| !down.contains(&component.unit));
     let look = async || {
         let missing = match agent.status().await {
-            Ok(status) => site
-                .components
-                .iter()
+            Ok(status) => ran()
                 .filter_map(|component| status.unit(&component.unit))
                 .find(|unit| !unit.is_active())
                 .map(|unit| format!("{} is {} ({})", unit.name, unit.active_state, unit.sub_state)),
@@ -32,10 +40,18 @@ pub(super) async fn prove_units(context: &mut Context<'_>) -> Result<(), Problem
     };
     until(site.defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
     context.progress.stopped.clear();
-    if site.components.iter().any(Component::is_apiserver) {
+    if ran().any(Component::is_apiserver) {
         evidence::await_apiserver(context).await?;
+        context.fact("units active, apiserver ready");
+    } else {
+        context.fact("units active");
     }
-    context.fact("units active, apiserver ready");
+    if !down.is_empty() {
+        context.fact(format!(
+            "not waited for, since they did not run before: {}",
+            text::list(&down.iter().collect::<Vec<_>>())
+        ));
+    }
     Ok(())
 }
 
@@ -46,21 +62,20 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
     let Some(before) = before else { return Ok(()) };
     let defaults = &context.world.site.defaults;
     let settle = defaults.settle;
-    let mut proof = Heartbeat::default();
-    let mut good_since: Option<Instant> = None;
+    let mut well: Option<Well> = None;
+    let mut as_before = Vec::new();
     let look = async || {
-        let doubt = doubt_about(context, &before).await?;
-        proof.look(context).await;
-        let now = Instant::now();
-        if let Some(doubt) = doubt {
-            good_since = None;
+        if let Some(doubt) = doubt_about(context, &before, &mut as_before).await? {
+            well = None;
             return Ok(Look::NotYet(doubt));
         }
-        let since = *good_since.get_or_insert(now);
-        Ok(match settle.checked_sub(now - since).filter(|left| !left.is_zero()) {
-            Some(left) => Look::Settling(settle, format!("Ready; watching for {}", text::took(left))),
-            None if proof.is_given() => Look::Done(()),
-            None => Look::Settling(settle, "Ready; waiting for its kubelet to renew its heartbeat".to_owned()),
+        let renewed = context.world.cluster.node_lease_renewed(context.node()).await;
+        let now = Instant::now();
+        let well = well.get_or_insert_with(|| Well::since(now));
+        well.note(renewed, settle, now);
+        Ok(match well.missing(settle, now) {
+            None => Look::Done(well.heartbeat == Heartbeat::Renewed),
+            Some(missing) => Look::Settling(settle + RENEWED_WITHIN, missing),
         })
     };
     let late = |why| {
@@ -70,39 +85,88 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
             false => problem.hint("look at it: usher nodes"),
         }
     };
-    until(defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
+    let renewed = until(defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
     context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(settle)));
+    if !renewed {
+        let lease = format!("its lease in kube-node-lease, {},", context.node());
+        context.fact(format!("{lease} is absent or may not be read, so its kubelet may have stopped since"));
+    }
+    if !as_before.is_empty() {
+        context.fact(format!("not ready, as before the reboot: {}", text::list(&as_before)));
+    }
     Ok(())
 }
 
-/// The kubelet's own lease since the new boot was seen: it must be renewed at least once more.
-#[derive(Debug, Default)]
-struct Heartbeat {
-    last: Option<jiff::Timestamp>,
-    renewed: bool,
-    absent: bool,
+/// A kubelet renews its lease every 10 s by default, a quarter of its duration (`nodeLeaseDurationSeconds`).
+const RENEWED_WITHIN: Duration = Duration::from_secs(15);
+
+/// For how long nothing has spoken against the Node.
+///
+/// A kubelet may post Ready once and die, and nobody knows for the 40 to 50 s after which its lease counts as expired. So its
+/// lease must be renewed after the first third of the time for which the Node is watched: with the default of 15 s, and a renewal
+/// each 10 s, nobody waits for it.
+#[derive(Debug)]
+struct Well {
+    since: Instant,
+    /// The renewal of the first third. Compared with itself only: the node's clock may be off before it has met its time server.
+    first: Option<jiff::Timestamp>,
+    heartbeat: Heartbeat,
 }
 
-impl Heartbeat {
-    async fn look(&mut self, context: &Context<'_>) {
-        match context.world.cluster.node_lease_renewed(context.node()).await {
-            // Compared with itself only: the node's clock may be off before it has met its time server.
-            Ok(Some(now)) => {
-                self.renewed |= self.last.is_some_and(|last| last != now);
-                self.last = Some(now);
-            }
-            Ok(None) => self.absent = true,
-            Err(error) => tracing::debug!(%error, "heartbeat not read"),
-        }
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Heartbeat {
+    /// Not renewed yet, or not read for this reason.
+    Awaited(Option<String>),
+    Renewed,
+    /// The kubelet keeps no lease, or we may not read it.
+    Unknown,
+}
+
+impl Well {
+    const fn since(since: Instant) -> Self {
+        Self { since, first: None, heartbeat: Heartbeat::Awaited(None) }
     }
 
-    fn is_given(&self) -> bool {
-        self.renewed || self.absent
+    /// Notes a reading of the kubelet's lease.
+    fn note(&mut self, renewed: Result<Option<jiff::Timestamp>, ClusterError>, settle: Duration, now: Instant) {
+        if self.heartbeat == Heartbeat::Renewed {
+            return;
+        }
+        self.heartbeat = match renewed {
+            Ok(Some(at)) if now - self.since < settle / 3 || self.first.is_none() => {
+                self.first = Some(at);
+                Heartbeat::Awaited(None)
+            }
+            Ok(Some(at)) if self.first != Some(at) => Heartbeat::Renewed,
+            Ok(Some(_)) => Heartbeat::Awaited(None),
+            Ok(None) => Heartbeat::Unknown,
+            Err(error) if error.is_forbidden() => Heartbeat::Unknown,
+            Err(error) => Heartbeat::Awaited(Some(chain(&error))),
+        };
+    }
+
+    /// What is missing to the proof; None if nothing is.
+    fn missing(&self, settle: Duration, now: Instant) -> Option<String> {
+        let left = settle.checked_sub(now - self.since).filter(|left| !left.is_zero());
+        match (&self.heartbeat, left) {
+            (_, Some(left)) => Some(format!("Ready; watching for {}", text::took(left))),
+            (Heartbeat::Awaited(None), None) => {
+                Some("Ready; waiting for its kubelet to renew its heartbeat".to_owned())
+            }
+            (Heartbeat::Awaited(Some(why)), None) => {
+                Some(format!("Ready, but its kubelet's heartbeat was not read: {why}"))
+            }
+            (Heartbeat::Renewed | Heartbeat::Unknown, None) => None,
+        }
     }
 }
 
 /// Why the Node is not yet taken to be back; None if it is.
-async fn doubt_about(context: &Context<'_>, before: &NodeFacts) -> Result<Option<String>, Problem> {
+async fn doubt_about(
+    context: &Context<'_>,
+    before: &NodeFacts,
+    as_before: &mut Vec<String>,
+) -> Result<Option<String>, Problem> {
     let (machine, node) = (context.machine(), context.node());
     let cluster = &context.world.cluster;
     let now = match cluster.node(node).await {
@@ -124,11 +188,26 @@ async fn doubt_about(context: &Context<'_>, before: &NodeFacts) -> Result<Option
     if let Some(doubt) = not_back(before, &now) {
         return Ok(Some(doubt));
     }
-    match cluster.own_pods_not_ready(node).await {
-        Ok(waiting) if waiting.is_empty() => Ok(None),
-        Ok(waiting) => Ok(Some(format!("{} not ready: {}", text::count(waiting.len(), "pod"), text::list(&waiting)))),
+    match own_pods(context).await {
+        Ok(compared) => {
+            *as_before = compared.as_before;
+            Ok((!compared.worse.is_empty()).then(|| text::list(&compared.worse)))
+        }
         Err(error) => Ok(Some(chain(&error))),
     }
+}
+
+/// The node's own pods compared with those before the reboot, in which DaemonSets that were deleted meanwhile do not count.
+async fn own_pods(context: &Context<'_>) -> Result<Compared, ClusterError> {
+    let cluster = &context.world.cluster;
+    let now = cluster.own_pods(context.node()).await?;
+    let mut compared = compare(&context.progress.own_pods_before_reboot, &now);
+    for (namespace, name) in &compared.gone {
+        if cluster.has_daemon_set(namespace, name).await? {
+            compared.worse.push(format!("the DaemonSet {namespace}/{name} has no running pod here, and had one"));
+        }
+    }
+    Ok(compared)
 }
 
 /// What speaks against the Node being back in a new boot, from one read of it.

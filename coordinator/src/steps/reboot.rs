@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use crate::{
+    facts::own_pods,
     problem::Problem,
     tasks::{self, NoReboot},
     text,
@@ -22,7 +23,7 @@ pub(super) async fn has_happened(context: &Context<'_>) -> Result<Option<String>
 pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(), Problem> {
     let agent = context.agent()?;
     if context.baseline.node.is_some() {
-        context.progress.node_before_reboot = Some(context.world.cluster.node(context.node()).await?);
+        note_the_node(context).await?;
     }
     // What the gates saw is what may be rebooted; without a baseline, what answers now.
     let before = match &context.baseline.boot_id {
@@ -54,4 +55,17 @@ pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(
             }))
         }
     }
+}
+
+/// What the Node is like right before its reboot: its proof afterwards compares with this.
+async fn note_the_node(context: &mut Context<'_>) -> Result<(), Problem> {
+    let (cluster, node) = (&context.world.cluster, context.node());
+    let facts = cluster.node(node).await?;
+    let pods = cluster.own_pods(node).await?;
+    if let Some(places) = own_pods::not_ready(&pods) {
+        context.fact(format!("not ready before the reboot, so not waited for after it: {places}"));
+    }
+    context.progress.node_before_reboot = Some(facts);
+    context.progress.own_pods_before_reboot = pods;
+    Ok(())
 }

@@ -208,7 +208,10 @@ impl State {
             let id = self.next_invocation_id();
             if let Some(unit) = self.units.get_mut(&name) {
                 unit.job = None;
-                unit.started(id);
+                // What is not enabled stays as the boot leaves it.
+                if !matches!(unit.file_state.as_str(), "disabled" | "masked") {
+                    unit.started(id);
+                }
             }
         }
     }

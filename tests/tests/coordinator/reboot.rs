@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use http::Method;
+use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
+use kube::ResourceExt as _;
 use usher_coordinator::exit::Exit;
-use usher_testkit::rig::site::{CONTROL_PLANE, TestSite, Then, WORKERS, reboot};
+use usher_testkit::{
+    apiserver::{Fault, Start},
+    rig::site::{CONTROL_PLANE, KUBE_SCHEDULER, TestSite, Then, WORKERS, reboot},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_is_cordoned_drained_rebooted_proved_and_uncordoned() {
@@ -190,4 +196,108 @@ async fn a_machine_that_polkit_does_not_let_its_agent_reboot_is_refused_before_a
     assert_eq!(ended.exit, Exit::Refused, "{ended:#?}");
     assert_eq!(ended.summary, "the agent on cp3 may not reboot it");
     assert!(site.journal.lines().is_empty());
+}
+
+/// The cni pod of a node, as `namespace/name`.
+fn cni_on(site: &TestSite, node: &str) -> String {
+    let is_it = |pod: &Pod| {
+        pod.name_any().starts_with("cni-") && pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+    };
+    let pod = site.api.list::<Pod>().into_iter().find(is_it).expect("each node has one");
+    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_that_dies_after_it_has_posted_ready_is_not_taken_to_be_back() {
+    let site = TestSite::start().await;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told.contains("Ready; watching") {
+            site.api.kubelet("w1", |kubelet| kubelet.alive = false);
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+    assert_eq!(site.cordoned(), ["w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_whose_lease_nobody_may_read_does_not_hang_the_proof_which_says_so() {
+    let site = TestSite::start().await;
+    site.api.inject(Fault::on(Method::GET, "kube-node-lease/leases/w1").status(403).always());
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let said = ended.only(&["may not be read"]);
+    assert_eq!(said.len(), 1, "{:#?}", ended.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_of_a_daemon_set_that_was_not_ready_before_is_told_and_not_held_against_the_boot() {
+    let site = TestSite::start().await;
+    let pod = cni_on(&site, "w1");
+    site.api.kubelet("w1", |kubelet| {
+        kubelet.starts.insert("cni".into(), Start::Crashes { exit_code: 1, log: "no route" });
+    });
+    site.api.boot("w1", "1-boot-of-w1");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let ended = site.run(reboot(&["w1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(
+        ended.only(&[pod.as_str()]),
+        [
+            format!("w1: reboot: not ready before the reboot, so not waited for after it: {pod}"),
+            format!("w1: ready: not ready, as before the reboot: {pod}"),
+        ]
+    );
+    assert!(site.cordoned().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_on_which_a_daemon_set_has_no_pod_any_more_is_not_uncordoned_unless_the_daemon_set_is_gone_too() {
+    for deleted in [false, true] {
+        let site = TestSite::start().await;
+        let pod = cni_on(&site, "w1");
+        let ended = site.run_and(reboot(&["w1"]), |told| {
+            if told.starts_with("w1: reboot: boot ") {
+                // As after a graceful shutdown of the node, with a controller that makes no other.
+                site.api.run_controller_manager(false);
+                site.api.edit::<Pod>(&pod, serde_json::json!({"status": {"phase": "Succeeded"}}));
+                if deleted {
+                    site.api.remove::<DaemonSet>("kube-system/cni");
+                }
+            }
+            Then::GoOn
+        });
+        let ended = ended.await;
+        if deleted {
+            assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+        } else {
+            assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+            assert!(
+                ended.summary.contains("the DaemonSet kube-system/cni has no running pod here"),
+                "{}",
+                ended.summary
+            );
+            assert_eq!(site.cordoned(), ["w1"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_did_not_run_before_is_told_and_not_waited_for() {
+    let site = TestSite::start().await;
+    site.machine("cp1").systemd.set_unit(KUBE_SCHEDULER, |unit| {
+        unit.active_state = "inactive".to_owned();
+        unit.file_state = "disabled".to_owned();
+    });
+    let ended = site.run(reboot(&["cp1"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let told = ended.only(&["did not run before", "units active"]);
+    assert_eq!(
+        told,
+        [
+            "cp1: units: units active, apiserver ready",
+            "cp1: units: not waited for, since they did not run before: kube-scheduler.service"
+        ]
+    );
 }

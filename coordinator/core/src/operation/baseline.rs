@@ -1,6 +1,6 @@
 //! What a turn's machine was like before the turn changed anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ pub struct Baseline {
     pub boot_id: Option<String>,
     /// The InvocationIDs of the units that ran, by unit.
     pub invocations: BTreeMap<String, String>,
+    /// The units that did not run. Nothing that follows is to make them run.
+    pub down: BTreeSet<String>,
     /// The identities that held leases from this machine, by component.
     pub holders: BTreeMap<String, String>,
 }
@@ -26,7 +28,7 @@ impl Baseline {
     pub fn of(machine: &str, facts: &Inventory) -> Self {
         let Some(found) = facts.machine(machine) else { return Self::default() };
         let status = found.agent.status();
-        let units = status.into_iter().flat_map(|status| &status.units);
+        let units = || status.into_iter().flat_map(|status| &status.units);
         let holders = facts.leaders.iter().filter_map(|(component, leadership)| {
             let holder = leadership.holder().filter(|holder| holder.machine.as_deref() == Some(machine))?;
             Some((component.clone(), holder.identity.clone()))
@@ -34,7 +36,8 @@ impl Baseline {
         Self {
             node: found.node.clone(),
             boot_id: status.map(|status| status.boot_id.clone()).filter(|id| !id.is_empty()),
-            invocations: units.filter_map(|unit| Some((unit.name.clone(), unit.invocation_id.clone()?))).collect(),
+            down: units().filter(|unit| !unit.is_active()).map(|unit| unit.name.clone()).collect(),
+            invocations: units().filter_map(|unit| Some((unit.name.clone(), unit.invocation_id.clone()?))).collect(),
             holders: holders.collect(),
         }
     }

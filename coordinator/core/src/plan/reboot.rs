@@ -93,8 +93,15 @@ fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) ->
     for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
         let units = machine.agent.status().map(|status| status.units.as_slice()).unwrap_or_default();
         for unit in units {
+            let name = &machine.name;
+            if !unit.is_active() {
+                warnings.push(format!(
+                    "{} on {name} is {} and is not waited for after the boot",
+                    unit.name, unit.active_state
+                ));
+            }
             let Some(state) = unit.gone_after_boot() else { continue };
-            let (unit, name) = (&unit.name, &machine.name);
+            let unit = &unit.name;
             warnings.push(format!("{unit} on {name} is {state}: it runs now and will not start after the boot"));
         }
         let Some(node) = &machine.node else { continue };
