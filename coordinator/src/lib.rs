@@ -17,6 +17,7 @@ pub mod drain;
 pub mod exec;
 pub mod helmfile;
 pub mod interrupt;
+mod left_behind;
 pub mod operation;
 pub mod output;
 pub mod problem;

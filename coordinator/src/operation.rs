@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use usher_common::chain;
 use usher_core::operation::Mandate;
 
-use self::follow_up::Means;
 pub use self::{
     follow_up::FollowUp,
     nodes::{NodeChange, NodeState},
@@ -25,11 +24,12 @@ use crate::{
     facts::Inventory,
     facts::leader::Leadership,
     interrupt::Interrupt,
+    left_behind,
     plan::{self, Plan, step::Step},
     problem::Problem,
     rebalance::{RebalancePreview, Rebalancer},
     request::{self, Rebalance, Request},
-    runner::{Outcome, Run},
+    runner::{LeftBehind, Outcome, Run},
     world::World,
 };
 
@@ -116,11 +116,27 @@ pub async fn carry_out(
     };
     let epoch = lock.as_ref().map(Lock::epoch).unwrap_or_default();
     let mandate = Mandate { operation, requester, epoch };
+    let (left, drain) = (LeftBehind::default(), request.drain_options(&world.site).unwrap_or_default());
+    let lock_held = lock.as_ref();
+    let mandate = &mandate;
+    let running = Run {
+        world,
+        request,
+        mandate,
+        drain: &drain,
+        lock: lock_held,
+        interrupt,
+        events,
+        turns_before: 0,
+        left: &left,
+    };
     let ended = tokio::select! {
         biased;
-        ended = run(world, request, &mandate, planned, lock.as_ref(), interrupt, events) => ended,
+        ended = run(&running, planned) => ended,
         () = interrupt.insisted() => {
+            let lines = left.now().into_iter().flat_map(|left| left_behind::at_once(&left, world));
             Err(Problem::interrupted("left at once: the machines in their turns may be half done")
+                .details(lines)
                 .hint("see how things are: usher status"))
         }
     };
@@ -128,15 +144,8 @@ pub async fn carry_out(
     ended
 }
 
-async fn run(
-    world: &World,
-    request: &Request,
-    mandate: &Mandate,
-    planned: &Planned,
-    lock: Option<&Lock>,
-    interrupt: &Interrupt,
-    events: &Events,
-) -> Result<Ended, Problem> {
+async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
+    let Run { world, request, mandate, events, .. } = *running;
     let facts = world.facts(&scope(world, request)).await?;
     let plan = plan::make(request, &facts, &world.site)?;
     let begun = Instant::now();
@@ -146,8 +155,6 @@ async fn run(
         cluster: world.cluster.name().to_owned(),
         reason: request.reason.clone(),
     });
-    let drain = request.drain_options(&world.site).unwrap_or_default();
-    let running = Run { world, request, mandate, drain: &drain, lock, interrupt, events, turns_before: 0 };
     let outcome = running.to_end(plan, facts).await;
     let took = begun.elapsed();
     let leaders = match (&request.kind, outcome.exit) {
@@ -155,7 +162,7 @@ async fn run(
         _ => None,
     };
     let rebalance = match outcome.exit {
-        Exit::Done => Means { world, mandate, lock, interrupt, events }.rebalance(request, &outcome.done).await,
+        Exit::Done => follow_up::rebalance(running, &outcome.done).await,
         _ => None,
     };
     let pods = pods_now(world, &outcome).await;

@@ -52,10 +52,17 @@ impl From<AgentError> for Problem {
     }
 }
 
+/// The operation may have lost the cluster's lock to another one.
+pub(crate) fn lock_lost() -> Problem {
+    Problem::failed("the cluster's lock was lost: another operation may have begun")
+        .hint("see who holds it: usher status")
+}
+
 impl From<DrainError> for Problem {
     fn from(error: DrainError) -> Self {
         let kind = match &error {
             DrainError::TimedOut { .. } => Kind::TimedOut,
+            DrainError::Stopped { .. } => Kind::Interrupted,
             DrainError::Never { .. } => Kind::Refused,
             DrainError::Refused { .. } if error.nothing_was_evicted() => Kind::Refused,
             _ => Kind::Failed,

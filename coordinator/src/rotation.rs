@@ -4,7 +4,7 @@
 //! until one shows the certificate that the machine itself serves. That needs nothing of the balancer, and is what a
 //! client sees. It proves nothing if machines share a certificate, or if the balancer ends TLS itself.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use futures::future;
 use http::Uri;
@@ -41,7 +41,14 @@ pub enum Rotation {
         #[serde(rename = "tookSeconds", with = "usher_core::seconds")]
         took: Duration,
     },
-    /// It was not met in time. A balancer that sends one client always to the same machine never shows the others.
+    /// Each connection met the same other machine: so does a balancer that keeps a client on one server.
+    Sticky {
+        /// The URL of that machine.
+        other: String,
+        /// How many connections were made.
+        connections: usize,
+    },
+    /// It was not met in time.
     NotSeen {
         /// Connections that met other machines.
         connections: usize,
@@ -102,6 +109,8 @@ pub async fn await_in_rotation(
     }
 
     let (mut met, mut strangers) = (0, 0);
+    // The other machines that were met.
+    let mut known = BTreeSet::new();
     let failure = loop {
         let failure = match balancer.certificate(dial, &tls).await {
             Ok(shown) if shown == own => {
@@ -109,7 +118,10 @@ pub async fn await_in_rotation(
             }
             Ok(shown) => {
                 met += 1;
-                strangers += usize::from(others.iter().all(|(_, certificate)| *certificate != shown));
+                match others.iter().find(|(_, certificate)| *certificate == shown) {
+                    Some((other, _)) => drop(known.insert(other.clone())),
+                    None => strangers += 1,
+                }
                 None
             }
             Err(error) => Some(error.to_string()),
@@ -121,6 +133,14 @@ pub async fn await_in_rotation(
     };
     if met > 0 && strangers == met {
         return Ok(Rotation::EndsTls);
+    }
+    // With one other machine, to meet that one means that this one is out.
+    if strangers == 0
+        && others.len() > 1
+        && known.len() == 1
+        && let Some(other) = known.pop_first()
+    {
+        return Ok(Rotation::Sticky { other, connections: met });
     }
     Ok(Rotation::NotSeen { connections: met, failure })
 }

@@ -4,7 +4,11 @@
 mod account;
 mod turn;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures::{StreamExt as _, stream, stream::FuturesUnordered};
 use usher_core::{drain::DrainOptions, operation::Mandate, plan::Begin};
@@ -16,8 +20,8 @@ use crate::{
     event::Events,
     facts::Inventory,
     interrupt::Interrupt,
-    plan::{self, Plan, Slot, Stage, Turn},
-    problem::Problem,
+    plan::{self, Left, Plan, Slot, Stage, Turn},
+    problem::{Problem, lock_lost},
     request::Request,
     world::World,
 };
@@ -26,7 +30,7 @@ use crate::{
 const TAKEN_BACK_AT_A_TIME: usize = 8;
 
 /// An operation about to run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     pub world: &'a World,
     pub request: &'a Request,
@@ -39,6 +43,27 @@ pub struct Run<'a> {
     pub events: &'a Events,
     /// Turns of the same operation that came before: the numbers of these go on from there.
     pub turns_before: usize,
+    /// What machines may be left with should the operation be left at once.
+    pub left: &'a LeftBehind,
+}
+
+/// What the machines in their turns may be left with, as it is at any moment, by the number of the turn.
+#[derive(Debug, Default)]
+pub struct LeftBehind(RefCell<BTreeMap<usize, Left>>);
+
+impl LeftBehind {
+    /// By machine.
+    pub fn now(&self) -> Vec<Left> {
+        self.0.borrow().values().cloned().collect()
+    }
+
+    fn note(&self, turn: usize, left: Left) {
+        self.0.borrow_mut().insert(turn, left);
+    }
+
+    fn forget(&self, turn: usize) {
+        self.0.borrow_mut().remove(&turn);
+    }
 }
 
 /// A turn of the operation, and how far it is.
@@ -144,9 +169,6 @@ impl Run<'_> {
         if self.interrupt.is_requested() {
             return Some(Problem::interrupted(format!("before {machine} was changed any further")));
         }
-        self.lock.is_some_and(|lock| !lock.is_held()).then(|| {
-            Problem::failed("the cluster's lock was lost: another operation may have begun")
-                .hint("see who holds it: usher status")
-        })
+        self.lock.is_some_and(|lock| !lock.is_held()).then(lock_lost)
     }
 }

@@ -175,6 +175,10 @@ fn flag_defaults(table: &mut Table<'_>) -> Defaults {
             .key("restart_timeout", LIMIT)
             .says("How long a unit's restart may take, its probe included.")
             .or(plain.restart_timeout),
+        apiserver_timeout: table
+            .key("apiserver_timeout", LIMIT)
+            .says("How long an apiserver may take from its unit's start until it is ready.")
+            .or(plain.apiserver_timeout),
         drain_timeout: table
             .key("drain_timeout", LIMIT)
             .says("How long the drain of one node may take.")

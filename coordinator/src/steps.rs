@@ -18,7 +18,7 @@ mod reboot;
 mod unit;
 mod wait;
 
-use crate::{plan::step::Step, problem::Problem, text};
+use crate::{plan::step::Step, problem::Problem, request::Kind, text};
 
 pub use self::context::{Context, Progress};
 
@@ -27,7 +27,7 @@ pub use self::context::{Context, Progress};
 /// # Errors
 ///
 /// If it cannot be told.
-pub async fn check(step: &Step, context: &Context<'_>) -> Result<Option<String>, Problem> {
+pub async fn check(step: &Step, context: &mut Context<'_>) -> Result<Option<String>, Problem> {
     match step {
         Step::Reboot { .. } => reboot::has_happened(context).await,
         // They ask for a state, find it themselves in the same request, and say so.
@@ -53,8 +53,14 @@ pub async fn check(step: &Step, context: &Context<'_>) -> Result<Option<String>,
 /// What the step had changed by then is what [`undo`] takes back.
 pub async fn apply(step: &Step, context: &mut Context<'_>) -> Result<(), Problem> {
     match step {
-        Step::Preflight => drain::preflight(context).await,
-        Step::Cordon { .. } => cordon::cordon(context).await,
+        Step::Preflight => {
+            drain::preflight(context).await?;
+            match &context.request.kind {
+                Kind::Reboot(_) => reboot::note_the_node(context).await,
+                _ => Ok(()),
+            }
+        }
+        Step::Cordon { keep } => cordon::cordon(context, *keep).await,
         Step::Drain => drain::drain(context).await,
         Step::ProveCordoned => cordon::prove_kept(context).await,
         Step::HandOver { component, unit } => handover::hand_over(context, component, unit).await,

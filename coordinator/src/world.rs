@@ -37,6 +37,8 @@ pub struct World {
     control_plane: Vec<String>,
     /// The Nodes that the control-plane machines are or could be, by machine.
     nodes_of: BTreeMap<String, Vec<String>>,
+    /// The boot id of the machine on which usher runs.
+    here: Option<String>,
 }
 
 impl World {
@@ -46,7 +48,13 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
-        Self::open_over(site, cluster, Dial::tcp()).await
+        Ok(Self::open_over(site, cluster, Dial::tcp()).await?.on(own_boot_id()))
+    }
+
+    /// The same, on the machine that runs under this boot id.
+    #[must_use]
+    pub fn on(self, boot_id: Option<String>) -> Self {
+        Self { here: boot_id, ..self }
     }
 
     /// The same with another way to the agents than TCP.
@@ -83,6 +91,7 @@ impl World {
             nodes,
             control_plane,
             nodes_of: nodes_of_machines,
+            here: None,
         })
     }
 
@@ -184,4 +193,10 @@ fn control_plane(site: &Site, nodes: &BTreeMap<String, NodeFacts>) -> Vec<String
 
 fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, String> {
     nodes.values().filter_map(|node| Some((node.name.clone(), node.internal_ip.clone()?))).collect()
+}
+/// The boot id of this machine's kernel, which a container shares (random(4)).
+#[allow(clippy::disallowed_methods)] // a file of the kernel
+fn own_boot_id() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned()).filter(|id| !id.is_empty())
 }

@@ -29,6 +29,12 @@ pub struct Inventory {
     pub leaders: BTreeMap<String, Leadership>,
     /// Whether each apiserver is ready, by machine.
     pub apiservers: BTreeMap<String, Readiness>,
+    /// Nodes that are labelled as part of the control plane and are none of its machines as they are listed, if the scope has the
+    /// control plane.
+    pub unlisted: Vec<String>,
+    /// The boot id of the machine on which usher runs; in a pod, of its node. None if it cannot be read.
+    #[serde(skip)]
+    pub here: Option<String>,
 }
 
 /// Which facts to read. Nothing is read that is not named here.

@@ -8,6 +8,7 @@
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gates;
+mod left;
 mod rebalance;
 mod reboot;
 mod restart;
@@ -20,12 +21,12 @@ mod turn;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::turn::Turn;
 use self::{
     gates::{Moment, Subject},
     step::Step,
     turn::Steps,
 };
+pub use self::{left::Left, turn::Turn};
 use crate::{
     facts::{Inventory, Machine, Scope},
     problem::Problem,

@@ -214,6 +214,14 @@ impl Request {
         }
     }
 
+    /// Whether a component is led from `machine` by the operator's word.
+    pub fn assumes_leader(&self, component: &str, machine: &str) -> bool {
+        let Kind::Restart(restart) = &self.kind else { return false };
+        let is_it =
+            |assumed: &AssumedLeader| assumed.component == component && assumed.machine.as_deref() == Some(machine);
+        restart.assumed_leaders.iter().any(is_it)
+    }
+
     /// Whether the operator declared that nobody leads this component, so that no leader is awaited.
     pub fn is_leaderless(&self, component: &str) -> bool {
         match &self.kind {

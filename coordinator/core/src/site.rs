@@ -159,6 +159,8 @@ pub struct LoadBalancer {
     pub machines: BTreeMap<String, PoolCommands>,
     /// How long one command may take.
     pub command_timeout: Duration,
+    /// How long the balancer may take to put a change of the pool into effect.
+    pub pool_timeout: Duration,
     /// How long connections already handed to the machine are given after `depool`.
     pub settle: Duration,
     /// The site vouches that the apiservers' shutdown delay outlasts the balancer's checks, so that no depool is needed.
@@ -172,7 +174,7 @@ pub struct PoolCommands {
     pub depool: Option<Vec<String>>,
     /// Puts it back.
     pub pool: Option<Vec<String>>,
-    /// Exits with 0 if the machine is in the pool and serving, else with another code.
+    /// Exits with 0 if the machine is in the pool and serving, with 1 if it is out. Any other end says that the command could not tell.
     pub check: Option<Vec<String>>,
 }
 
@@ -208,6 +210,8 @@ pub struct Defaults {
     pub lease_timeout: Duration,
     /// How long a unit's restart with its probe may take, seen from here.
     pub restart_timeout: Duration,
+    /// How long an apiserver may take from its unit's start until it is ready.
+    pub apiserver_timeout: Duration,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// How long a machine may take from the reboot call until its agent answers with a new boot id.
@@ -246,6 +250,8 @@ impl Default for Defaults {
             // An expired lease is taken 13 to 23 s after its holder ended (leaseDuration 15 s, polled each 2 to 4.4 s).
             lease_timeout: Duration::from_secs(60),
             restart_timeout: Duration::from_secs(5 * 60),
+            // Ready within seconds; a large one fills its watch caches for minutes.
+            apiserver_timeout: Duration::from_secs(2 * 60),
             drain_timeout: Duration::from_secs(10 * 60),
             // Firmware of large servers alone takes minutes.
             reboot_timeout: Duration::from_secs(20 * 60),

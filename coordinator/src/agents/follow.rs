@@ -74,7 +74,8 @@ impl Agent {
         let mut same_boot = false;
         loop {
             let pause = match timeout_at(deadline, self.inner.look()).await {
-                Ok(Ok(status)) if status.boot_id != old_boot_id => return Ok(status),
+                // An agent that cannot read the boot id sends none.
+                Ok(Ok(status)) if !status.boot_id.is_empty() && status.boot_id != old_boot_id => return Ok(status),
                 Ok(Ok(_)) => {
                     same_boot = true;
                     absence = Absence::of_a_boot();

@@ -1,8 +1,8 @@
 //! The cluster's lock: one operation that changes machines at a time.
 //!
-//! A Lease whose holder renews it while it works. Each taking raises `leaseTransitions`, which is the epoch that every call
-//! to an agent carries: an agent that has seen a higher one refuses, so a coordinator that lost the lock without noticing
-//! can do nothing. Releasing leaves the Lease in place, without a holder, so that the epoch only ever rises.
+//! A Lease whose holder renews it while it works, and once more right before each step that cannot be taken back. Each taking raises
+//! `leaseTransitions`, which is the epoch that every call to an agent carries: an agent that has seen a higher one refuses. Releasing
+//! leaves the Lease in place, without a holder, so that the epoch only ever rises.
 //!
 //! The lock of a dead holder is taken over once the API server's own clock shows that it was not renewed for its duration, or,
 //! where a server does not show it, after a watch of that duration from here.
@@ -31,7 +31,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use usher_common::clock;
+use usher_common::clock::{self, Moment};
 
 use self::holder::{DURATION, OPERATION, TASK};
 pub use self::{epoch::ImplausibleEpoch, holder::LockHolder};
@@ -50,6 +50,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(2);
 
 /// Without a renewal for this long, another may soon take the lock: nothing irreversible is begun any more.
 const LOST_AFTER: Duration = Duration::from_secs(45);
+
+/// How soon work under way hears that the lock is lost.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Who wants the lock, and why.
 #[derive(Debug, Clone)]
@@ -92,8 +95,8 @@ pub struct Lock {
 /// What is known of our own lock.
 #[derive(Debug)]
 struct Ours {
-    /// When the last renewal that succeeded was sent.
-    renewed: Instant,
+    /// When the last renewal that succeeded was sent. Others go on counting while this machine sleeps.
+    renewed: Moment,
     /// Somebody else was seen to hold it, or it was gone.
     gone: bool,
 }
@@ -109,6 +112,30 @@ impl Lock {
     pub fn is_held(&self) -> bool {
         let ours = locked(&self.ours);
         !ours.gone && ours.renewed.elapsed() <= LOST_AFTER
+    }
+
+    /// Renews it now. True if the server says that it is ours.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer, or refuses.
+    pub async fn prove(&self) -> Result<bool, ClusterError> {
+        let sent = Moment::now();
+        let api = self.cluster.locks();
+        let is_ours = self.cluster.patiently("renew the lock", || renew_once(&api, &self.holder)).await?;
+        let mut ours = locked(&self.ours);
+        match is_ours {
+            true => ours.renewed = sent,
+            false => ours.gone = true,
+        }
+        Ok(is_ours)
+    }
+
+    /// Completes when it is not held any more.
+    pub async fn lost(&self) {
+        while self.is_held() {
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Gives the lock back. A lock that was lost is left alone.
@@ -223,7 +250,7 @@ impl Cluster {
             Some(task) => annotations.insert(TASK.into(), task.clone()),
             None => annotations.remove(TASK),
         };
-        let sent = Instant::now();
+        let sent = Moment::now();
         // Not repeated: a write whose answer was lost conflicts with itself, and is then found to be ours by its holder.
         let written = match exists {
             true => api.replace(NAME, &PostParams::default(), &lease).await,
@@ -259,7 +286,7 @@ async fn renew(cluster: Cluster, holder: String, ours: Arc<Mutex<Ours>>) {
     loop {
         sleep(pause).await;
         // Others count from the moment in which the server stores it, which is no earlier than this.
-        let sent = Instant::now();
+        let sent = Moment::now();
         match renew_once(&api, &holder).await {
             Ok(true) => {
                 locked(&ours).renewed = sent;

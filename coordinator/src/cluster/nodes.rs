@@ -1,8 +1,11 @@
 //! Nodes: what usher needs to know of them, and the cordon with its mark.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use k8s_openapi::{
+    api::core::v1::{Node, NodeCondition},
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
@@ -17,13 +20,18 @@ const CORDON_ANNOTATION: &str = "usher.dev/cordon";
 /// The labels that kubeadm and most distributions give control-plane Nodes; the second one is that of old clusters.
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
+/// The command whose cordon is taken away at its end.
+const REBOOT: &str = "reboot";
+
 /// What became of a cordon.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cordoned {
     /// It is ours now.
     Now,
-    /// The node was cordoned before; nothing was written.
-    Before,
+    /// Usher had cordoned it for an operation that was to take the cordon away again, with this mark. Now it is there to stay.
+    ToStay(CordonMark),
+    /// The node was cordoned before, by usher with this mark or by somebody else; nothing was written.
+    Before(Option<CordonMark>),
 }
 
 /// What became of an uncordon.
@@ -97,12 +105,22 @@ fn mark(node: &Node) -> Option<CordonMark> {
     serde_json::from_str(node.annotations().get(CORDON_ANNOTATION)?).ok()
 }
 
-/// Which client owns `spec.unschedulable`, from the managed fields.
+/// The manager under which the API server keeps entries that it has merged: a Node with more than ten managers loses the oldest
+/// names (`fieldmanager/capmanagers.go`).
+const MERGED: &str = "ancient-changes";
+
+/// Which client wrote `spec.unschedulable`, from the managed fields. Several own it after an apply; usher's own entry is then as good
+/// as any, for somebody else's uncordon takes it away. What was merged names nobody.
 fn unschedulable_writer(node: &Node) -> Option<FieldWriter> {
-    let entry = node.metadata.managed_fields.as_ref()?.iter().find(|entry| {
+    let owners = node.metadata.managed_fields.iter().flatten().filter(|entry| {
         entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:unschedulable").is_some())
-    })?;
-    Some(FieldWriter { manager: entry.manager.clone().unwrap_or_default(), at: entry.time.as_ref().map(|time| time.0) })
+    });
+    let writer = |entry: &ManagedFieldsEntry| FieldWriter {
+        manager: entry.manager.clone().unwrap_or_default(),
+        at: entry.time.as_ref().map(|time| time.0),
+    };
+    let owners = owners.map(writer).filter(|writer| writer.manager != MERGED);
+    owners.max_by_key(|writer| (writer.manager == FIELD_MANAGER, writer.at))
 }
 
 impl Cluster {
@@ -166,27 +184,57 @@ impl Cluster {
         Ok(facts_of(&node))
     }
 
-    /// Cordons a node and writes the mark in the same patch. A node that is cordoned already is left as it is.
+    /// Cordons a node and writes the mark in the same patch. A node that is cordoned already is left as it is, but for the mark of
+    /// a reboot if the cordon is to `stay`: with that mark, the next reboot would take away the cordon that was just asked for.
     ///
     /// The patch carries the resourceVersion that was read: of two that cordon at once, one finds the other's cordon.
     ///
     /// # Errors
     ///
     /// As [`Self::node`].
-    pub async fn cordon(&self, name: &str, mark: &CordonMark) -> Result<Cordoned, ClusterError> {
-        let text =
-            serde_json::to_string(mark).map_err(|error| malformed(&format!("cordon {name}"), &error.to_string()))?;
-        self.patch_node(name, &format!("cordon {name}"), |node| {
+    pub async fn cordon(&self, name: &str, mark: &CordonMark, stay: bool) -> Result<Cordoned, ClusterError> {
+        let doing = format!("cordon {name}");
+        let text = text_of(mark, &doing)?;
+        let replaced = RefCell::new(None);
+        let early = self.patch_node(name, &doing, |node| {
             let facts = facts_of(node);
-            // A repeated request whose first answer was lost finds its own mark.
-            if facts.unschedulable {
-                let ours = facts.mark.is_some_and(|found| found.operation == mark.operation);
-                return Err(if ours { Cordoned::Now } else { Cordoned::Before });
+            let annotation = json!({"annotations": {CORDON_ANNOTATION: text}});
+            match facts.mark {
+                _ if !facts.unschedulable => {
+                    replaced.take();
+                    Ok(json!({"metadata": annotation, "spec": {"unschedulable": true}}))
+                }
+                // A repeated request whose first answer was lost finds its own mark.
+                Some(found) if found.operation == mark.operation => Err(Cordoned::Now),
+                Some(found) if stay && found.command == REBOOT => {
+                    replaced.replace(Some(found));
+                    Ok(json!({"metadata": annotation}))
+                }
+                found => Err(Cordoned::Before(found)),
             }
-            Ok(json!({"metadata": {"annotations": {CORDON_ANNOTATION: text}}, "spec": {"unschedulable": true}}))
+        });
+        Ok(match (early.await?, replaced.take()) {
+            (Some(Cordoned::Now) | None, Some(before)) => Cordoned::ToStay(before),
+            (Some(early), _) => early,
+            (None, None) => Cordoned::Now,
         })
-        .await
-        .map(|early| early.unwrap_or(Cordoned::Now))
+    }
+
+    /// Gives a cordon back the mark that it had before the operation's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::node`].
+    pub async fn restore_mark(&self, name: &str, operation: &str, before: &CordonMark) -> Result<(), ClusterError> {
+        let doing = format!("give the cordon of {name} its mark back");
+        let text = text_of(before, &doing)?;
+        let patched = self.patch_node(name, &doing, |node| match facts_of(node).mark {
+            Some(mark) if mark.operation == operation => {
+                Ok(json!({"metadata": {"annotations": {CORDON_ANNOTATION: text}}}))
+            }
+            _ => Err(()),
+        });
+        patched.await.map(|_| ())
     }
 
     /// Uncordons a node and takes the mark away. With `only_operation`, only if the mark is that operation's.
@@ -237,6 +285,10 @@ impl Cluster {
     }
 }
 
+fn text_of(mark: &CordonMark, doing: &str) -> Result<String, ClusterError> {
+    serde_json::to_string(mark).map_err(|error| malformed(doing, &error.to_string()))
+}
+
 fn malformed(doing: &str, problem: &str) -> ClusterError {
     ClusterError::Malformed { doing: doing.to_owned(), problem: problem.to_owned() }
 }
@@ -260,6 +312,19 @@ mod tests {
 
     #[test]
     fn a_mark_counts_only_while_the_cordon_it_was_written_with_stands() {
+        let owned = |managers: &[&str]| {
+            let mut node = node(true, None);
+            let entry = |manager: &&str| {
+                let entry =
+                    json!({"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}});
+                serde_json::from_value(entry).unwrap()
+            };
+            node.metadata.managed_fields = Some(managers.iter().map(entry).collect());
+            node
+        };
+        assert!(facts_of(&owned(&["argocd", "usher"])).mark.is_some(), "somebody applies the same");
+        assert!(facts_of(&owned(&["ancient-changes"])).mark.is_some(), "merged with other old entries");
+        assert!(facts_of(&owned(&["ancient-changes", "kubectl"])).mark.is_none());
         for (what, unschedulable, writer, ours) in [
             ("cordoned by usher", true, Some("usher"), true),
             ("a server that records no writers", true, None, true),

@@ -36,6 +36,7 @@ pub struct Drainer {
     drainable: Cache<String, ()>,
     pace: Pace,
     budget_leader: watch::Receiver<Option<bool>>,
+    stop: watch::Receiver<bool>,
     clock_offset: SignedDuration,
 }
 
@@ -55,6 +56,7 @@ impl Drainer {
             drainable: Cache::new(DRAINABLE_FOR),
             pace: Pace::default(),
             budget_leader: watch::channel(None).1,
+            stop: watch::channel(false).1,
             clock_offset: SignedDuration::ZERO,
         }
     }
@@ -70,6 +72,13 @@ impl Drainer {
     #[must_use]
     pub fn with_budget_leader(self, leader: watch::Receiver<Option<bool>>) -> Self {
         Self { budget_leader: leader, ..self }
+    }
+
+    /// Once `stop` is true drains send no further request. They await the answers to those that they have sent for a moment, and end with
+    /// [`DrainError::Stopped`].
+    #[must_use]
+    pub fn with_stop(self, stop: watch::Receiver<bool>) -> Self {
+        Self { stop, ..self }
     }
 
     /// How far the API server's clock is ahead of this machine's; negative if it is behind. Times that the server or a kubelet
@@ -153,6 +162,7 @@ impl Drainer {
             options,
             pace: self.pace.clone(),
             budget_leader: self.budget_leader.clone(),
+            stop: self.stop.clone(),
             clock_offset: self.clock_offset,
             ledger: Ledger::escalating(options.escalation),
             daemon_sets: self.daemon_sets.clone(),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use usher_common::clock;
 use usher_core::drain::DrainOptions;
@@ -30,6 +30,9 @@ const LEADERLESS_TICK: Duration = Duration::from_secs(2);
 /// whether or not its containers have ended.
 const KILL_GRACE_SECONDS: u32 = 1;
 
+/// How long a drain that is stopped awaits the answers to requests that it has sent.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often to look for pods whose kubelet is gone (`--skip-wait-for-delete-timeout`).
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub(super) struct Drain<'a> {
     pub(super) pace: Pace,
     /// Whether a kube-controller-manager leads; None if unknown.
     pub(super) budget_leader: watch::Receiver<Option<bool>>,
+    /// Whether to begin nothing more.
+    pub(super) stop: watch::Receiver<bool>,
     /// How far the server's clock is ahead of this machine's.
     pub(super) clock_offset: SignedDuration,
     pub(super) ledger: Ledger,
@@ -97,6 +102,16 @@ impl Drain<'_> {
             // pod is not tried again although an update says that it need not be.
             tokio::select! {
                 biased;
+                true = is_true(&mut self.stop) => {
+                    let answers = async {
+                        while let Some((uid, action, outcome)) = requests.next().await {
+                            self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
+                        }
+                    };
+                    // What is cut off may have been done all the same.
+                    let _ = timeout(ANSWERS_WITHIN, answers).await;
+                    return Err(DrainError::Stopped { node: self.node.to_owned(), remains: Box::new(self.ledger.remains()) });
+                }
                 Some((uid, action, outcome)) = requests.next() => {
                     self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
                 }
@@ -244,6 +259,11 @@ impl Drain<'_> {
             remains: Box::new(self.ledger.remains()),
         }
     }
+}
+
+/// Completes when the value is true; with false if it can become so no more.
+async fn is_true(value: &mut watch::Receiver<bool>) -> bool {
+    value.wait_for(|value| *value).await.is_ok()
 }
 
 /// The server's clock, whose times the deletions and conditions of pods bear.

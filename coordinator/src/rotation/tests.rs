@@ -124,3 +124,12 @@ async fn what_does_not_answer_is_said() {
     let error = await_in_rotation(&Dial::tcp(), "k8s.example", "/", &[], SHORT).await.unwrap_err();
     assert_eq!(error.to_string(), "\"/\" is no URL of an apiserver");
 }
+
+#[tokio::test]
+async fn a_balancer_that_keeps_a_client_on_one_machine_is_told_from_a_machine_that_is_out() {
+    let (cp1, cp2, cp3) = (machine(certificate()).await, machine(certificate()).await, machine(certificate()).await);
+    let balancer = balancer(pool(&[&cp2])).await;
+    let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, &[cp2.clone(), cp3], SHORT).await.unwrap();
+    let Rotation::Sticky { other, connections: 1.. } = found else { panic!("{found:?}") };
+    assert_eq!(other, cp2);
+}

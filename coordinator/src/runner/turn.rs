@@ -12,7 +12,8 @@ use super::Run;
 use crate::{
     event::{Events, Kind},
     facts::{Inventory, Scope},
-    plan::{Begin, Turn, step::Step},
+    left_behind,
+    plan::{Begin, Left, Turn, step::Step},
     problem::{self, Problem},
     steps::{self, Context, Progress},
 };
@@ -75,6 +76,7 @@ impl Run<'_> {
             }
             let has_changed = under_way.turn.steps[..at].iter().any(Step::changes);
             under_way.progress.reached = at + 1;
+            self.left.note(under_way.number, Left::of(&under_way.turn, at + 1));
             self.events.send(Kind::StepBegan { turn: under_way.number, step: step.word().into() });
             if let Err(mut problem) = self.step(under_way, at, &step).await {
                 // A refusal promises that nothing was changed.
@@ -96,12 +98,13 @@ impl Run<'_> {
     }
 
     async fn step(&self, under_way: &mut UnderWay, at: usize, step: &Step) -> Result<(), Problem> {
-        if let Some(evidence) = steps::check(step, &self.context(under_way, at, false)).await? {
+        if let Some(evidence) = steps::check(step, &mut self.context(under_way, at, false)).await? {
             self.context(under_way, at, false).fact(evidence);
             return Ok(());
         }
         if step.is_irreversible() {
             self.ask_the_last_gates(&under_way.turn, step).await?;
+            self.prove_the_lock().await?;
         }
         steps::apply(step, &mut self.context(under_way, at, false)).await
     }
@@ -115,6 +118,14 @@ impl Run<'_> {
         gates::before_irreversible(step, self.request, turn, &facts, &self.world.site)
     }
 
+    /// By the server's word: this process may have slept, and another operation begun, since the lock was renewed.
+    async fn prove_the_lock(&self) -> Result<(), Problem> {
+        match self.lock {
+            Some(lock) if !lock.prove().await? => Err(problem::lock_lost()),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends a turn: if it is not done, its steps are taken back, the last one first.
     pub(super) async fn end(&self, under_way: &mut UnderWay, mut result: Result<(), Problem>) -> Result<(), Problem> {
         if let Err(problem) = &mut result {
@@ -126,9 +137,11 @@ impl Run<'_> {
             }
             // Nothing was taken back: the operator must know what the machine was left with.
             if under_way.progress.reboot_requested {
-                problem.details.extend(under_way.progress.left_behind(under_way.turn.machine()));
+                let left = Left::of(&under_way.turn, under_way.progress.reached);
+                problem.details.extend(left_behind::after_a_reboot(&left, self.world));
             }
         }
+        self.left.forget(under_way.number);
         let took = under_way.begun.elapsed().as_secs_f64();
         self.events.send(Kind::TurnEnded { turn: under_way.number, done: result.is_ok(), took });
         result
@@ -141,6 +154,7 @@ impl Run<'_> {
             request: self.request,
             mandate: self.mandate,
             drain: self.drain,
+            lock: self.lock,
             interrupt: self.interrupt,
             events: self.events,
             target: &turn.target,

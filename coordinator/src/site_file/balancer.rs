@@ -11,6 +11,9 @@ use crate::site::{LoadBalancer, PoolCommands};
 /// a few times.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A balancer's slowest usual checks (5 s apart, three of them) take a quarter of this.
+const POOL_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// New connections stop at once when a balancer drains a server; those accepted just before need a moment for their answer.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -32,6 +35,10 @@ pub(super) fn load_balancer(table: &mut Table<'_>, control_plane: &[String]) -> 
             .key("command_timeout", LIMIT)
             .says("How long one command may take.")
             .or(COMMAND_TIMEOUT),
+        pool_timeout: table
+            .key("pool_timeout", LIMIT)
+            .says("How long the balancer may take until a change of the pool is in effect.")
+            .or(POOL_TIMEOUT),
         settle: table
             .key("settle", DURATION)
             .says("Wait this long after depool, for connections that the balancer handed out before.")
@@ -98,7 +105,10 @@ fn commands(table: &mut Table<'_>) -> PoolCommands {
             .optional("none; needs depool if there is one"),
         check: table
             .key("check", COMMAND)
-            .says("Ends with exit code 0 if the machine is in the pool and serving.")
+            .says(
+                "Ends with exit code 0 if the machine is in the pool and serving, with 1 if it is out. Any other end means that it \
+                 could not tell, which is never taken for out.",
+            )
             .example(command("in-pool"))
             .optional("none"),
     }

@@ -1,6 +1,6 @@
 //! What a step is given.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, future::pending};
 
 use serde::Serialize;
 use usher_core::{
@@ -10,13 +10,13 @@ use usher_core::{
 
 use crate::{
     agents::{Agent, AgentError, Order},
-    cluster::{CordonMark, NodeFacts},
+    cluster::{CordonMark, Lock, NodeFacts},
     drain::MovedPod,
     event::{Events, Kind},
     facts::own_pods::OwnPod,
     interrupt::Interrupt,
     plan::Target,
-    problem::Problem,
+    problem::{Problem, lock_lost},
     rebalance::Moved,
     request::Request,
     tasks::NotDone,
@@ -38,28 +38,18 @@ pub struct Progress {
     pub(crate) own_pods_before_reboot: Vec<OwnPod>,
     /// The machine may be out of the load balancer's pool.
     pub(crate) depooled: bool,
+    /// It was out of the pool before.
+    pub(crate) was_out: bool,
     /// Units that may be stopped and must run again, with their components.
     pub(crate) stopped: Vec<(String, String)>,
     /// Holders of leases whose processes have ended, by component.
     pub(crate) replaced: BTreeMap<String, String>,
+    /// The mark of the cordon that this operation has made its own.
+    pub(crate) mark_before: Option<CordonMark>,
     /// Pods that the drain moved.
     pub(crate) moved: Vec<MovedPod>,
     /// Pods that the rebalance moved.
     pub(crate) relocated: Vec<Moved>,
-}
-
-impl Progress {
-    /// What the machine may be left with if the turn ends here, a line each.
-    pub(crate) fn left_behind(&self, machine: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.depooled {
-            lines.push(format!("{machine} may be out of the load balancer's pool"));
-        }
-        lines.extend(self.stopped.iter().map(|(_, unit)| {
-            format!("{unit} on {machine} may be stopped; to start it: ssh {machine} systemctl start {unit}")
-        }));
-        lines
-    }
 }
 
 /// What a step works with: the edges, on whose behalf, and its target.
@@ -70,6 +60,8 @@ pub struct Context<'a> {
     pub(crate) mandate: &'a Mandate,
     /// What drains may do; the default where the request drains nothing.
     pub(crate) drain: &'a DrainOptions,
+    /// None where the operation needs none.
+    pub(crate) lock: Option<&'a Lock>,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) events: &'a Events,
     pub(crate) target: &'a Target,
@@ -83,6 +75,24 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Completes, with the reason, when a step that takes long must begin nothing more.
+    pub(super) fn must_stop(&self, interrupted: String) -> impl Future<Output = Problem> + use<'a> {
+        let (interrupt, lock) = (self.interrupt, self.lock);
+        async move {
+            let lost = async {
+                match lock {
+                    Some(lock) => lock.lost().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = interrupt.requested() => Problem::interrupted(interrupted),
+                () = lost => lock_lost(),
+            }
+        }
+    }
+
     /// The problem of a unit that was not changed. On a machine that somebody else shuts down nothing is taken back: it must
     /// neither get pods nor requests before it is back.
     pub(super) fn not_done(&mut self, not_done: NotDone) -> Problem {

@@ -1,7 +1,7 @@
 //! Cordon and uncordon, with the mark that tells ours from others'.
 
 use usher_common::chain;
-use usher_core::plan::gates::was_uncordoned;
+use usher_core::plan::gates::{was_cordoned, was_uncordoned};
 
 use super::Context;
 use crate::{
@@ -9,10 +9,19 @@ use crate::{
     problem::Problem,
 };
 
-pub(super) async fn cordon(context: &Context<'_>) -> Result<(), Problem> {
-    match context.world.cluster.cordon(context.node(), &context.mark()).await? {
-        Cordoned::Now => context.fact(format!("cordoned by usher (operation {})", context.mandate.operation)),
-        Cordoned::Before => context.fact("already cordoned"),
+/// Cordons the Node. With `stay` the cordon is the operation's purpose.
+pub(super) async fn cordon(context: &mut Context<'_>, stay: bool) -> Result<(), Problem> {
+    let operation = &context.mandate.operation;
+    match context.world.cluster.cordon(context.node(), &context.mark(), stay).await? {
+        Cordoned::Now => context.fact(format!("cordoned by usher (operation {operation})")),
+        Cordoned::ToStay(before) => {
+            let (command, by, reason) = (&before.command, &before.by, &before.reason);
+            context.fact(format!("was cordoned by usher {command} ({by}: {reason:?}), and stays so from now on"));
+            context.progress.mark_before = Some(before);
+        }
+        // The plan found it schedulable: somebody came between, and does not want it rebooted and uncordoned.
+        Cordoned::Before(None) if !stay => return Err(was_cordoned(context.machine())),
+        Cordoned::Before(_) => context.fact("already cordoned"),
     }
     Ok(())
 }
@@ -20,6 +29,14 @@ pub(super) async fn cordon(context: &Context<'_>) -> Result<(), Problem> {
 /// Uncordons if this operation cordoned.
 pub(super) async fn undo(context: &Context<'_>) -> Result<(), Problem> {
     let (machine, node) = (context.machine(), context.node());
+    if let Some(before) = &context.progress.mark_before {
+        let restored = context.world.cluster.restore_mark(node, &context.mandate.operation, before).await;
+        restored.map_err(|error| {
+            Problem::from(error).hint(format!("{machine} stays cordoned, by this operation's mark"))
+        })?;
+        context.undone(format!("{machine} stays cordoned, as it was before"));
+        return Ok(());
+    }
     match context.world.cluster.uncordon(node, Some(&context.mandate.operation)).await {
         Ok(Uncordoned::Now) => context.undone(format!("{machine} is schedulable again")),
         Ok(Uncordoned::Before | Uncordoned::NotOurs) => {}

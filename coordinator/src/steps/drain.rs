@@ -1,6 +1,6 @@
 //! The drain of a Node, and where its pods went.
 
-use std::{convert::Infallible, time::Duration};
+use std::{cell::RefCell, convert::Infallible, time::Duration};
 
 use futures::future;
 use tokio::{sync::watch, time::sleep};
@@ -29,7 +29,8 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     let (machine, node) = (context.machine(), context.node());
     let world = context.world;
     let refilled = watch::Sender::new(None);
-    let drainer = world.drainer().await.with_budget_leader(refilled.subscribe());
+    let stop = watch::Sender::new(false);
+    let drainer = world.drainer().await.with_budget_leader(refilled.subscribe()).with_stop(stop.subscribe());
     let (events, number, word) = (context.events.clone(), context.call.turn, context.word);
     let (last, said) = watch::channel(DrainProgress::default());
     let say = |progress: &DrainProgress| {
@@ -54,11 +55,16 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
         }
     };
     // Evictions that the server took cannot be taken back, but no more need follow.
+    let stopped = RefCell::new(None);
+    let stop_it = async {
+        let why = context.must_stop(format!("the drain of {machine} was interrupted")).await;
+        stopped.replace(Some(why));
+        stop.send_replace(true);
+        future::pending().await
+    };
     let drained = tokio::select! {
         biased;
-        () = context.interrupt.requested() => {
-            return Err(Problem::interrupted(format!("the drain of {machine} was interrupted")));
-        }
+        never = stop_it => match never {},
         drained = drainer.drain(node, context.drain, &mut progress) => drained,
         never = remind => match never {},
         never = look_for_a_leader => match never {},
@@ -72,7 +78,7 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
         }
         Err(error) => {
             context.progress.moved.extend(error.remains().moved.iter().cloned());
-            Err(error.into())
+            Err(stopped.take().unwrap_or_else(|| error.into()))
         }
     }
 }

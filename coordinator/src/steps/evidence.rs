@@ -1,15 +1,10 @@
 //! What several steps wait for.
 
-use std::time::Duration;
-
 use super::{
     Context,
     wait::{Look, until},
 };
 use crate::problem::Problem;
-
-/// An apiserver is ready within seconds of its start; one that is not after this long needs somebody to look at it.
-const APISERVERS_READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// Waits until the machine's apiserver is ready, asked past the balancer.
 pub(super) async fn await_apiserver(context: &Context<'_>) -> Result<(), Problem> {
@@ -19,7 +14,7 @@ pub(super) async fn await_apiserver(context: &Context<'_>) -> Result<(), Problem
             Err(problem) => Look::NotYet(problem.message),
         })
     };
-    until(APISERVERS_READY_WITHIN, look, |why| context.waiting(why), Problem::timed_out).await
+    until(context.world.site.defaults.apiserver_timeout, look, |why| context.waiting(why), Problem::timed_out).await
 }
 
 /// Asks the machine's apiserver once.
@@ -41,5 +36,5 @@ pub(super) async fn await_all_apiservers(context: &Context<'_>) -> Result<(), Pr
             Some((machine, state)) => Look::NotYet(format!("the apiserver on {machine} is {state}")),
         })
     };
-    until(APISERVERS_READY_WITHIN, look, |why| context.waiting(why), Problem::timed_out).await
+    until(context.world.site.defaults.apiserver_timeout, look, |why| context.waiting(why), Problem::timed_out).await
 }

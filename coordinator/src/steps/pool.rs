@@ -1,7 +1,8 @@
 //! The machine's apiserver out of the load balancer's pool and back, by the site's own commands, seen by new connections.
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::RefCell;
 
+use futures::future::try_join_all;
 use tokio::time::sleep;
 use usher_common::chain;
 
@@ -11,19 +12,48 @@ use super::{
 };
 use crate::{
     exec::{self, CommandOutcome},
+    left_behind,
     problem::{Kind, Problem},
     rotation::{self, Rotation},
     site::LoadBalancer,
     text,
+    world::World,
 };
 
-/// A balancer's slowest usual checks (5 s apart, three of them) take a quarter of this.
-const POOL_CHANGES_WITHIN: Duration = Duration::from_secs(60);
+/// How often in a row a check may be unable to tell before the wait for "out" ends: its connection or its balancer may be back soon.
+const UNABLE_TO_TELL: usize = 3;
+
+/// What the site's check says about a machine.
+#[derive(Debug)]
+enum Said {
+    In,
+    Out,
+    /// It could not tell: its balancer does not answer, it is not installed, it took too long.
+    Unknown(CommandOutcome),
+}
+
+impl Said {
+    fn of(outcome: CommandOutcome) -> Self {
+        match outcome.exit {
+            Some(0) => Self::In,
+            Some(1) => Self::Out,
+            _ => Self::Unknown(outcome),
+        }
+    }
+}
 
 pub(super) async fn depool(context: &mut Context<'_>) -> Result<(), Problem> {
     let Some(balancer) = &context.world.site.load_balancer else { return Ok(()) };
-    let commands = balancer.commands_for(context.machine());
+    let machine = context.machine();
+    let commands = balancer.commands_for(machine);
     let Some(depool) = &commands.depool else { return Ok(()) };
+    if is_out_already(context, balancer).await? {
+        let back = left_behind::pool_command(balancer, machine, context.world);
+        let back = back.map(|argv| format!("; to put it back: {argv}")).unwrap_or_default();
+        context.events.warn(format!("{machine} was out of the load balancer's pool before, and stays out{back}"));
+        context.progress.was_out = true;
+        return Ok(());
+    }
     // Whatever the command answers, the machine may be out from here on.
     context.progress.depooled = true;
     run(context, balancer, depool).await?;
@@ -38,11 +68,68 @@ pub(super) async fn depool(context: &mut Context<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether the machine is out of the pool by somebody else's doing. It may only leave the pool if another machine is in it: an apiserver
+/// that is ready gets no requests unless it is in.
+async fn is_out_already(context: &Context<'_>, balancer: &LoadBalancer) -> Result<bool, Problem> {
+    let machine = context.machine();
+    let checked: Vec<_> = context
+        .world
+        .control_plane()
+        .iter()
+        .filter_map(|name| Some((name.as_str(), balancer.commands_for(name).check?)))
+        .collect();
+    if !checked.iter().any(|(name, _)| *name == machine) {
+        return Ok(false);
+    }
+    context.waiting("asking who is in the load balancer's pool");
+    let asked = checked.iter().map(async |(name, check)| {
+        Ok::<_, Problem>((*name, Said::of(execute(context.world, name, balancer, check).await?)))
+    });
+    let said = try_join_all(asked).await?;
+    let (own, others): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| *name == machine);
+    if matches!(own.as_slice(), [(_, Said::Out)]) {
+        return Ok(true);
+    }
+    if !others.is_empty() && !others.iter().any(|(_, said)| matches!(said, Said::In)) {
+        let mut problem = Problem::failed(format!(
+            "{machine} stays in the load balancer's pool: by your check, none of the others is in it"
+        ));
+        for (name, said) in others {
+            problem = match said {
+                Said::Unknown(outcome) => {
+                    problem.detail(format!("{name}: {} ({})", text::command(&outcome.argv), outcome.how()))
+                }
+                _ => {
+                    let back = left_behind::pool_command(balancer, name, context.world);
+                    problem.detail(format!("{name} is out")).hint(format!(
+                        "when the apiserver of {name} is ready, put it back: {}",
+                        back.unwrap_or_else(|| "by hand".to_owned())
+                    ))
+                }
+            };
+        }
+        return Err(problem);
+    }
+    let out: Vec<_> = others.iter().filter(|(_, said)| matches!(said, Said::Out)).map(|(name, _)| *name).collect();
+    if !out.is_empty() {
+        context.events.warn(format!("out of the load balancer's pool by somebody else's doing: {}", text::list(&out)));
+    }
+    Ok(false)
+}
+
 pub(super) async fn pool(context: &mut Context<'_>) -> Result<(), Problem> {
     let Some(balancer) = &context.world.site.load_balancer else { return Ok(()) };
     let commands = balancer.commands_for(context.machine());
-    if let Some(pool) = &commands.pool {
-        run(context, balancer, pool).await.map_err(|error| still_out(error, context, pool))?;
+    // Whatever the turn has proved so far: one that is not ready gets no requests by our doing.
+    evidence::await_apiserver(context).await?;
+    if context.progress.was_out {
+        context.fact("left out of the pool, as it was before");
+        return Ok(());
+    }
+    if let (Some(pool), Some(argv)) =
+        (&commands.pool, left_behind::pool_command(balancer, context.machine(), context.world))
+    {
+        run(context, balancer, pool).await.map_err(|error| still_out(error, context, &argv))?;
         context.progress.depooled = false;
         context.fact("pooled");
     }
@@ -50,7 +137,7 @@ pub(super) async fn pool(context: &mut Context<'_>) -> Result<(), Problem> {
         await_check(context, balancer, check, true).await?;
     }
     if let Some(url) = &balancer.url {
-        in_rotation(context, url).await?;
+        in_rotation(context, balancer, url, commands.check.is_some()).await?;
     }
     Ok(())
 }
@@ -61,12 +148,14 @@ pub(super) async fn undo_depool(context: &mut Context<'_>) -> Result<(), Problem
         return Ok(());
     }
     let Some(balancer) = &context.world.site.load_balancer else { return Ok(()) };
-    let Some(pool) = balancer.commands_for(context.machine()).pool else {
+    let (Some(pool), Some(argv)) = (
+        balancer.commands_for(context.machine()).pool,
+        left_behind::pool_command(balancer, context.machine(), context.world),
+    ) else {
         return Err(Problem::failed(format!("{} is out of the load balancer's pool", context.machine()))
             .hint("put it back by hand: the cluster file names no pool command"));
     };
     if let Err(error) = evidence::apiserver_is_ready(context).await {
-        let argv = filled(context, &pool).join(" ");
         return Err(Problem::failed(format!(
             "{} stays out of the load balancer's pool: {}",
             context.machine(),
@@ -74,77 +163,88 @@ pub(super) async fn undo_depool(context: &mut Context<'_>) -> Result<(), Problem
         ))
         .hint(format!("when its apiserver is ready: {argv}")));
     }
-    run(context, balancer, &pool).await.map_err(|error| still_out(error, context, &pool))?;
+    run(context, balancer, &pool).await.map_err(|error| still_out(error, context, &argv))?;
     context.progress.depooled = false;
     context.undone("back in the pool");
     Ok(())
 }
 
-fn still_out(error: Problem, context: &Context<'_>, pool: &[String]) -> Problem {
-    let argv = filled(context, pool).join(" ");
+fn still_out(error: Problem, context: &Context<'_>, argv: &str) -> Problem {
     error.hint(format!("{} is out of the pool; put it back: {argv}", context.machine()))
 }
 
 async fn run(context: &Context<'_>, balancer: &LoadBalancer, argv: &[String]) -> Result<(), Problem> {
-    context.waiting(format!("running {}", filled(context, argv).join(" ")));
-    let outcome = execute(context, balancer, argv).await?;
+    context.waiting(format!("running {}", text::command(argv)));
+    let outcome = execute(context.world, context.machine(), balancer, argv).await?;
     if outcome.succeeded() {
         return Ok(());
     }
     let how = if outcome.timed_out { Kind::TimedOut } else { Kind::Failed };
-    Err(Problem::new(how, format!("{}: {}", outcome.argv.join(" "), outcome.how()))
+    Err(Problem::new(how, format!("{}: {}", text::command(&outcome.argv), outcome.how()))
         .details(outcome.output.into_iter().map(|line| format!("  {line}"))))
 }
 
-/// Runs the site's `check` until it says what is wanted: 0 is in the pool, anything else is out.
+/// Runs the site's `check` until it says what is wanted. One that cannot tell proves nothing; where the machine is to be out, that ends
+/// the wait soon.
 async fn await_check(
     context: &Context<'_>,
     balancer: &LoadBalancer,
     check: &[String],
     wanted_in: bool,
 ) -> Result<(), Problem> {
+    let machine = context.machine();
     let last = RefCell::new(None::<CommandOutcome>);
+    let mut unable = 0;
     let look = async || {
-        let outcome = execute(context, balancer, check).await?;
-        Ok(match outcome.exit.is_some() && outcome.succeeded() == wanted_in {
-            true => Look::Done(()),
-            false => {
-                last.replace(Some(outcome));
-                let what = if wanted_in { "in" } else { "out of" };
-                Look::NotYet(format!("waiting until the balancer has it {what} the pool"))
+        let outcome = execute(context.world, machine, balancer, check).await?;
+        last.replace(Some(outcome.clone()));
+        match (Said::of(outcome), wanted_in) {
+            (Said::In, true) | (Said::Out, false) => return Ok(Look::Done(())),
+            (Said::Unknown(outcome), false) if unable + 1 == UNABLE_TO_TELL => {
+                return Err(Problem::failed(format!(
+                    "whether {machine} is out of the pool is not known: {} ({})",
+                    text::command(&outcome.argv),
+                    outcome.how()
+                ))
+                .details(outcome.output)
+                .hint("a check exits with 0 if the machine is in the pool, and with 1 if it is out"));
             }
-        })
+            (Said::Unknown(_), _) => unable += 1,
+            _ => unable = 0,
+        }
+        let what = if wanted_in { "in" } else { "out of" };
+        Ok(Look::NotYet(format!("waiting until the balancer has it {what} the pool")))
     };
     until(
-        POOL_CHANGES_WITHIN,
+        balancer.pool_timeout,
         look,
         |why| context.waiting(why),
         |_| {
             let state = if wanted_in { "not in the pool" } else { "still in the pool" };
-            let within = text::took(POOL_CHANGES_WITHIN);
+            let within = text::took(balancer.pool_timeout);
             let last = last.take();
-            let said =
-                last.as_ref().map(|last| format!("{} ({})", last.argv.join(" "), last.how())).unwrap_or_default();
-            Problem::timed_out(format!("{} is {state} after {within}, says {said}", context.machine()))
+            let said = last.as_ref().map(|last| format!("{} ({})", text::command(&last.argv), last.how()));
+            Problem::timed_out(format!("{machine} is {state} after {within}, says {}", said.unwrap_or_default()))
                 .details(last.into_iter().flat_map(|last| last.output))
         },
     )
     .await
 }
 
-async fn execute(context: &Context<'_>, balancer: &LoadBalancer, argv: &[String]) -> Result<CommandOutcome, Problem> {
-    let address = context.world.agents.host(context.machine())?;
-    let values = [("node", context.machine()), ("address", address.as_str())];
+async fn execute(
+    world: &World,
+    machine: &str,
+    balancer: &LoadBalancer,
+    argv: &[String],
+) -> Result<CommandOutcome, Problem> {
+    let address = world.agents.host(machine)?;
+    let values = [("node", machine), ("address", address.as_str())];
     Ok(exec::run(argv, &values, balancer.command_timeout).await)
 }
 
-fn filled(context: &Context<'_>, argv: &[String]) -> Vec<String> {
-    let address = context.world.agents.host(context.machine()).unwrap_or_default();
-    argv.iter().map(|word| word.replace("{node}", context.machine()).replace("{address}", &address)).collect()
-}
-
 /// Opens new connections to the balancer until one of them ends at this machine's apiserver.
-async fn in_rotation(context: &Context<'_>, url: &str) -> Result<(), Problem> {
+/// `checked` tells whether the site's own check has said that it is in the pool.
+async fn in_rotation(context: &Context<'_>, balancer: &LoadBalancer, url: &str, checked: bool) -> Result<(), Problem> {
     let machine = context.machine();
     let Some(own) = context.world.apiserver_url(machine)? else { return Ok(()) };
     let mut others = Vec::new();
@@ -153,7 +253,7 @@ async fn in_rotation(context: &Context<'_>, url: &str) -> Result<(), Problem> {
     }
     context.waiting("looking for it behind the load balancer");
     let rotation =
-        rotation::await_in_rotation(context.world.agents.dial(), url, &own, &others, POOL_CHANGES_WITHIN).await;
+        rotation::await_in_rotation(context.world.agents.dial(), url, &own, &others, balancer.pool_timeout).await;
     let blind = match rotation {
         Ok(Rotation::Seen { .. }) => {
             context.fact("seen in rotation");
@@ -161,8 +261,20 @@ async fn in_rotation(context: &Context<'_>, url: &str) -> Result<(), Problem> {
         }
         Ok(Rotation::SharedCertificate { other }) => format!("it serves the same certificate as {other}"),
         Ok(Rotation::EndsTls) => "the balancer shows a certificate of its own".to_owned(),
+        // That says nothing about this machine, and the check has said that it is in.
+        Ok(Rotation::Sticky { other, connections }) if checked => {
+            format!("each of {connections} connections met {other}: it seems to keep a client on one server")
+        }
+        Ok(Rotation::Sticky { other, connections }) => {
+            let within = text::took(balancer.pool_timeout);
+            let message = format!(
+                "{machine} was not met behind {url}: each of {connections} new connections within {within} met {other}"
+            );
+            return Err(Problem::timed_out(message)
+                .hint("a balancer that keeps a client on one server shows no other; name a check command under [load_balancer]"));
+        }
         Ok(Rotation::NotSeen { connections, failure }) => {
-            let within = text::took(POOL_CHANGES_WITHIN);
+            let within = text::took(balancer.pool_timeout);
             let message =
                 format!("{machine} was not met behind {url} in {connections} new connections within {within}");
             return Err(Problem::timed_out(message)

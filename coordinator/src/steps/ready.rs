@@ -1,17 +1,20 @@
 //! Proof that a rebooted machine is back: its units, and its Node.
 
+mod well;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 use usher_common::chain;
 
+use self::well::{RENEWED_WITHIN, Well};
 use super::{
     Context, evidence,
     wait::{Look, until},
 };
 use crate::{
     cluster::{ClusterError, NodeFacts},
-    facts::own_pods::{Compared, compare},
+    facts::own_pods::{Compared, OwnPod, compare},
     problem::Problem,
     site::Component,
     text,
@@ -61,23 +64,7 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
     let before = context.progress.node_before_reboot.clone().or_else(|| context.baseline.node.clone());
     let Some(before) = before else { return Ok(()) };
     let defaults = &context.world.site.defaults;
-    let settle = defaults.settle;
-    let mut well: Option<Well> = None;
-    let mut as_before = Vec::new();
-    let look = async || {
-        if let Some(doubt) = doubt_about(context, &before, &mut as_before).await? {
-            well = None;
-            return Ok(Look::NotYet(doubt));
-        }
-        let renewed = context.world.cluster.node_lease_renewed(context.node()).await;
-        let now = Instant::now();
-        let well = well.get_or_insert_with(|| Well::since(now));
-        well.note(renewed, settle, now);
-        Ok(match well.missing(settle, now) {
-            None => Look::Done(well.heartbeat == Heartbeat::Renewed),
-            Some(missing) => Look::Settling(settle + RENEWED_WITHIN, missing),
-        })
-    };
+    let mut proof = Proof::new(before, context.progress.own_pods_before_reboot.clone(), defaults.settle);
     let late = |why| {
         let problem = Problem::timed_out(format!("{machine} has rebooted, but is not proved to be back: {why}"));
         match cordoned {
@@ -85,129 +72,114 @@ pub(super) async fn prove_node(context: &mut Context<'_>, cordoned: bool) -> Res
             false => problem.hint("look at it: usher nodes"),
         }
     };
+    let look = async || proof.look(context).await;
     let renewed = until(defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
-    context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(settle)));
+    context.fact(format!("kubelet reported the new boot, Ready for {}", text::took(defaults.settle)));
     if !renewed {
         let lease = format!("its lease in kube-node-lease, {},", context.node());
         context.fact(format!("{lease} is absent or may not be read, so its kubelet may have stopped since"));
     }
-    if !as_before.is_empty() {
-        context.fact(format!("not ready, as before the reboot: {}", text::list(&as_before)));
+    if !proof.as_before.is_empty() {
+        context.fact(format!("not ready, as before the reboot: {}", text::list(&proof.as_before)));
     }
     Ok(())
 }
 
-/// A kubelet renews its lease every 10 s by default, a quarter of its duration (`nodeLeaseDurationSeconds`).
-const RENEWED_WITHIN: Duration = Duration::from_secs(15);
-
-/// For how long nothing has spoken against the Node.
-///
-/// A kubelet may post Ready once and die, and nobody knows for the 40 to 50 s after which its lease counts as expired. So its
-/// lease must be renewed after the first third of the time for which the Node is watched: with the default of 15 s, and a renewal
-/// each 10 s, nobody waits for it.
+/// What the proof of a Node's return has seen so far.
 #[derive(Debug)]
-struct Well {
-    since: Instant,
-    /// The renewal of the first third. Compared with itself only: the node's clock may be off before it has met its time server.
-    first: Option<jiff::Timestamp>,
-    heartbeat: Heartbeat,
+struct Proof {
+    before: NodeFacts,
+    /// The node's own pods in the boot before the one that is looked at; none if nobody looked at them.
+    pods_before: Vec<OwnPod>,
+    pods: Vec<OwnPod>,
+    settle: Duration,
+    /// The boot that the Node reports.
+    boot: Option<String>,
+    well: Option<Well>,
+    /// Own pods that are not ready and were not before.
+    as_before: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Heartbeat {
-    /// Not renewed yet, or not read for this reason.
-    Awaited(Option<String>),
-    Renewed,
-    /// The kubelet keeps no lease, or we may not read it.
-    Unknown,
-}
-
-impl Well {
-    const fn since(since: Instant) -> Self {
-        Self { since, first: None, heartbeat: Heartbeat::Awaited(None) }
+impl Proof {
+    const fn new(before: NodeFacts, pods_before: Vec<OwnPod>, settle: Duration) -> Self {
+        Self { before, pods_before, pods: Vec::new(), settle, boot: None, well: None, as_before: Vec::new() }
     }
 
-    /// Notes a reading of the kubelet's lease.
-    fn note(&mut self, renewed: Result<Option<jiff::Timestamp>, ClusterError>, settle: Duration, now: Instant) {
-        if self.heartbeat == Heartbeat::Renewed {
-            return;
+    /// Looks once. Done tells whether the kubelet was seen to renew its lease.
+    async fn look(&mut self, context: &Context<'_>) -> Result<Look<bool>, Problem> {
+        if let Some(doubt) = self.doubt(context).await? {
+            self.well = None;
+            return Ok(Look::NotYet(doubt));
         }
-        self.heartbeat = match renewed {
-            Ok(Some(at)) if now - self.since < settle / 3 || self.first.is_none() => {
-                self.first = Some(at);
-                Heartbeat::Awaited(None)
+        let renewed = context.world.cluster.node_lease_renewed(context.node()).await;
+        let now = Instant::now();
+        let well = self.well.get_or_insert_with(|| Well::since(now));
+        well.note(renewed, self.settle, now);
+        Ok(match well.missing(self.settle, now) {
+            None => Look::Done(well.is_renewed()),
+            Some(missing) => Look::Settling(self.settle + RENEWED_WITHIN, missing),
+        })
+    }
+
+    /// Why the Node is not yet taken to be back; None if it is.
+    async fn doubt(&mut self, context: &Context<'_>) -> Result<Option<String>, Problem> {
+        let (machine, node) = (context.machine(), context.node());
+        let now = match context.world.cluster.node(node).await {
+            Ok(now) => now,
+            Err(error) if error.is_not_found() => {
+                return Err(Problem::failed(format!("the Node {machine} was deleted while it rebooted")));
             }
-            Ok(Some(at)) if self.first != Some(at) => Heartbeat::Renewed,
-            Ok(Some(_)) => Heartbeat::Awaited(None),
-            Ok(None) => Heartbeat::Unknown,
-            Err(error) if error.is_forbidden() => Heartbeat::Unknown,
-            Err(error) => Heartbeat::Awaited(Some(chain(&error))),
+            // A roll of the control plane elsewhere, or of this very machine: absence is expected.
+            Err(error) => return Ok(Some(chain(&error))),
         };
-    }
-
-    /// What is missing to the proof; None if nothing is.
-    fn missing(&self, settle: Duration, now: Instant) -> Option<String> {
-        let left = settle.checked_sub(now - self.since).filter(|left| !left.is_zero());
-        match (&self.heartbeat, left) {
-            (_, Some(left)) => Some(format!("Ready; watching for {}", text::took(left))),
-            (Heartbeat::Awaited(None), None) => {
-                Some("Ready; waiting for its kubelet to renew its heartbeat".to_owned())
+        if now.uid != self.before.uid {
+            return Err(Problem::failed(format!("{machine} is another Node object now: it was deleted and made anew"))
+                .hint("its labels, taints and cordon are lost; compare them before it takes pods"));
+        }
+        if now.is_out_of_service() {
+            return Err(Problem::failed(format!("somebody declared {machine} out of service"))
+                .hint(format!("kubectl taint node {node} node.kubernetes.io/out-of-service-")));
+        }
+        if let Some(doubt) = not_back(&self.before, &now) {
+            return Ok(Some(doubt));
+        }
+        self.note_the_boot(context, &now.boot_id);
+        match self.own_pods(context).await {
+            Ok(compared) => {
+                self.as_before = compared.as_before;
+                Ok((!compared.worse.is_empty()).then(|| text::list(&compared.worse)))
             }
-            (Heartbeat::Awaited(Some(why)), None) => {
-                Some(format!("Ready, but its kubelet's heartbeat was not read: {why}"))
+            Err(error) => Ok(Some(chain(&error))),
+        }
+    }
+
+    /// A machine that boots once more begins anew: what was seen of it was of the boot that has ended.
+    fn note_the_boot(&mut self, context: &Context<'_>, boot: &str) {
+        match &self.boot {
+            Some(known) if known == boot => return,
+            Some(known) => {
+                let (known, boot) = (text::short_id(known), text::short_id(boot));
+                context.fact(format!("it has booted once more ({known} → {boot})"));
+                self.well = None;
+                self.pods_before = std::mem::take(&mut self.pods);
             }
-            (Heartbeat::Renewed | Heartbeat::Unknown, None) => None,
+            None => {}
         }
+        self.boot = Some(boot.to_owned());
     }
-}
 
-/// Why the Node is not yet taken to be back; None if it is.
-async fn doubt_about(
-    context: &Context<'_>,
-    before: &NodeFacts,
-    as_before: &mut Vec<String>,
-) -> Result<Option<String>, Problem> {
-    let (machine, node) = (context.machine(), context.node());
-    let cluster = &context.world.cluster;
-    let now = match cluster.node(node).await {
-        Ok(now) => now,
-        Err(error) if error.is_not_found() => {
-            return Err(Problem::failed(format!("the Node {machine} was deleted while it rebooted")));
+    /// The node's own pods compared with those of the boot before, in which DaemonSets that were deleted meanwhile do not count.
+    async fn own_pods(&mut self, context: &Context<'_>) -> Result<Compared, ClusterError> {
+        let cluster = &context.world.cluster;
+        self.pods = cluster.own_pods(context.node()).await?;
+        let mut compared = compare(&self.pods_before, &self.pods);
+        for (namespace, name) in &compared.gone {
+            if cluster.has_daemon_set(namespace, name).await? {
+                compared.worse.push(format!("the DaemonSet {namespace}/{name} has no running pod here, and had one"));
+            }
         }
-        // A roll of the control plane elsewhere, or of this very machine: absence is expected.
-        Err(error) => return Ok(Some(chain(&error))),
-    };
-    if now.uid != before.uid {
-        return Err(Problem::failed(format!("{machine} is another Node object now: it was deleted and made anew"))
-            .hint("its labels, taints and cordon are lost; compare them before it takes pods"));
+        Ok(compared)
     }
-    if now.is_out_of_service() {
-        return Err(Problem::failed(format!("somebody declared {machine} out of service"))
-            .hint(format!("kubectl taint node {node} node.kubernetes.io/out-of-service-")));
-    }
-    if let Some(doubt) = not_back(before, &now) {
-        return Ok(Some(doubt));
-    }
-    match own_pods(context).await {
-        Ok(compared) => {
-            *as_before = compared.as_before;
-            Ok((!compared.worse.is_empty()).then(|| text::list(&compared.worse)))
-        }
-        Err(error) => Ok(Some(chain(&error))),
-    }
-}
-
-/// The node's own pods compared with those before the reboot, in which DaemonSets that were deleted meanwhile do not count.
-async fn own_pods(context: &Context<'_>) -> Result<Compared, ClusterError> {
-    let cluster = &context.world.cluster;
-    let now = cluster.own_pods(context.node()).await?;
-    let mut compared = compare(&context.progress.own_pods_before_reboot, &now);
-    for (namespace, name) in &compared.gone {
-        if cluster.has_daemon_set(namespace, name).await? {
-            compared.worse.push(format!("the DaemonSet {namespace}/{name} has no running pod here, and had one"));
-        }
-    }
-    Ok(compared)
 }
 
 /// What speaks against the Node being back in a new boot, from one read of it.

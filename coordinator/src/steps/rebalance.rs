@@ -33,11 +33,12 @@ pub(super) async fn rebalance(
     };
     let drainer = context.world.drainer().await;
     let rebalancer = Rebalancer::new(&drainer, context.drain);
+    let must_stop = context.must_stop("between two moves".to_owned());
     let moved = &mut context.progress.relocated;
     // The controller of a pod that was evicted goes on by itself, but no further pod need follow.
     let ended = tokio::select! {
         biased;
-        () = context.interrupt.requested() => Err(Problem::interrupted("between two moves")),
+        problem = must_stop => Err(problem),
         ended = rebalancer.run(&turn, moved, &mut told) => ended.map_err(Problem::from),
     };
     let pods = text::count(context.progress.relocated.len(), "pod");

@@ -4,17 +4,20 @@ use tokio::time::Instant;
 
 use super::Context;
 use crate::{
-    facts::own_pods,
+    facts::own_pods::{self, OwnPod},
     problem::Problem,
     tasks::{self, NoReboot},
     text,
 };
 
 /// The machine has booted since the turn was planned: another reboot would interrupt a machine that has just come back.
-pub(super) async fn has_happened(context: &Context<'_>) -> Result<Option<String>, Problem> {
+///
+/// From here on nothing is taken back, as after a reboot of ours: it must neither get pods nor requests before it is proved to be back.
+pub(super) async fn has_happened(context: &mut Context<'_>) -> Result<Option<String>, Problem> {
     let Some(before) = &context.baseline.boot_id else { return Ok(None) };
     let now = context.agent()?.status().await?.boot_id;
     let booted = !now.is_empty() && now != *before;
+    context.progress.reboot_requested |= booted;
     Ok(booted.then(|| {
         format!("it has booted by itself during its turn ({} → {})", text::short_id(before), text::short_id(&now))
     }))
@@ -57,13 +60,16 @@ pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(
     }
 }
 
-/// What the Node is like right before its reboot: its proof afterwards compares with this.
-async fn note_the_node(context: &mut Context<'_>) -> Result<(), Problem> {
+/// Notes what the Node is like before its reboot: the proof afterwards compares with this. Once before the turn's first change, and
+/// again right before the reboot.
+pub(super) async fn note_the_node(context: &mut Context<'_>) -> Result<(), Problem> {
     let (cluster, node) = (&context.world.cluster, context.node());
     let facts = cluster.node(node).await?;
     let pods = cluster.own_pods(node).await?;
-    if let Some(places) = own_pods::not_ready(&pods) {
-        context.fact(format!("not ready before the reboot, so not waited for after it: {places}"));
+    let sick = |pods: &[OwnPod]| own_pods::not_ready(pods).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let (known, places) = (sick(&context.progress.own_pods_before_reboot), sick(&pods));
+    if !places.is_empty() && places != known {
+        context.fact(format!("not ready before the reboot, so not waited for after it: {}", text::list(&places)));
     }
     context.progress.node_before_reboot = Some(facts);
     context.progress.own_pods_before_reboot = pods;

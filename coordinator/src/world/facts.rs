@@ -117,7 +117,14 @@ impl World {
             let found = evidence(machine.node.as_ref(), &machine.agent, &static_pods, held, units);
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
-        Ok(Inventory { machines: machines.collect(), leaders, apiservers })
+        let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
+        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone() })
+    }
+
+    /// Nodes that are labelled as part of the control plane and that the site does not list.
+    fn unlisted(&self) -> Vec<String> {
+        let labelled = self.nodes.iter().filter(|(_, node)| node.control_plane).map(|(name, _)| name);
+        labelled.filter(|name| !self.is_listed(name)).cloned().collect()
     }
 
     /// The machines of a scope: the control plane in the site's order, then the others by name.

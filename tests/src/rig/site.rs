@@ -16,7 +16,7 @@ mod operation;
 mod pool;
 mod still;
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, io, time::Duration};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tempfile::TempDir;
@@ -59,6 +59,8 @@ pub struct TestSite {
     /// What the cluster file would say.
     pub settings: Site,
     machines: BTreeMap<&'static str, Machine>,
+    /// How many operations there were.
+    operations: Cell<usize>,
     _folder: TempDir,
 }
 
@@ -91,7 +93,8 @@ impl TestSite {
         api.add(fixtures::budget("shop/web").max_unavailable(1));
         api.add(fixtures::daemon_set("kube-system/cni"));
         let pool = Pool::create(folder.path(), &journal, &CONTROL_PLANE);
-        let site = Self { api, journal, pool, settings: settings(), machines, _folder: folder };
+        let site =
+            Self { api, journal, pool, settings: settings(), machines, operations: Cell::new(0), _folder: folder };
         timeout(SETTLES_WITHIN, site.settled(&[scheduler, controllers])).await.expect("a site that settles");
         site.api.forget_requests();
         site
@@ -101,6 +104,7 @@ impl TestSite {
     pub async fn with_pool() -> Self {
         let mut site = Self::start().await;
         site.settings.load_balancer = Some(LoadBalancer {
+            pool_timeout: Duration::from_secs(60),
             url: None,
             commands: site.pool.commands(),
             machines: BTreeMap::new(),

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "tests of minutes say where they are")]
 
 mod break_glass;
+mod bus;
 mod door;
 mod drain;
 mod failures;

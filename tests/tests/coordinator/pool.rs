@@ -50,3 +50,49 @@ async fn a_machine_that_does_not_come_back_into_the_pool_stops_the_roll() {
     assert_eq!(site.journal.only(&["restart"]), ["cp1: restart kube-apiserver.service"]);
     assert_eq!(site.pool.members(), ["cp2", "cp3"]);
 }
+
+fn shell(script: &str) -> Vec<String> {
+    ["sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_leaves_the_pool_while_no_other_machine_is_in_it() {
+    let site = TestSite::with_pool().await;
+    site.pool.leaves("cp2");
+    site.pool.leaves("cp3");
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("cp1 stays in the load balancer's pool"), "{}", ended.summary);
+    assert!(
+        ended.next.iter().any(|line| line.starts_with("when the apiserver of cp2 is ready, put it back: ")),
+        "{ended:#?}"
+    );
+    assert_eq!(site.journal.only(&["cp"]), [""; 0]);
+    assert_eq!(site.pool.members(), ["cp1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_was_out_of_the_pool_is_restarted_and_left_out() {
+    let site = TestSite::with_pool().await;
+    site.pool.leaves("cp2");
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(site.journal.only(&["pooled"]), ["cp1: depooled", "cp1: pooled", "cp3: depooled", "cp3: pooled"]);
+    assert_eq!(site.journal.only(&["restart"]).len(), 3);
+    assert_eq!(site.pool.members(), ["cp1", "cp3"]);
+    let warned =
+        ended.only(&["warning: cp2 was out of the load balancer's pool before, and stays out; to put it back: "]);
+    assert_eq!(warned.len(), 1, "{:#?}", ended.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_cannot_tell_is_no_proof_that_a_machine_is_out() {
+    let mut site = TestSite::with_pool().await;
+    let check = site.pool.commands().check.unwrap().pop().unwrap();
+    // As ssh ends when it gets no connection; from the depool on.
+    site.command(|commands| commands.check = Some(shell(&format!("{check} || exit 255"))));
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("whether cp1 is out of the pool is not known"), "{}", ended.summary);
+    assert_eq!(site.journal.only(&["cp"]), ["cp1: depooled", "cp1: pooled"]);
+}

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use http::Method;
-use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::DaemonSet,
+    core::v1::{Node, Pod},
+};
 use kube::ResourceExt as _;
 use usher_coordinator::exit::Exit;
 use usher_testkit::{
-    apiserver::{Fault, Start},
-    rig::site::{CONTROL_PLANE, KUBE_SCHEDULER, TestSite, Then, WORKERS, reboot},
+    apiserver::{Fault, Start, fixtures::pod},
+    rig::site::{CONTROL_PLANE, KUBE_SCHEDULER, TestSite, Then, WORKERS, cordon, drain, reboot},
 };
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +248,7 @@ async fn a_pod_of_a_daemon_set_that_was_not_ready_before_is_told_and_not_held_ag
     assert_eq!(
         ended.only(&[pod.as_str()]),
         [
-            format!("w1: reboot: not ready before the reboot, so not waited for after it: {pod}"),
+            format!("w1: preflight: not ready before the reboot, so not waited for after it: {pod}"),
             format!("w1: ready: not ready, as before the reboot: {pod}"),
         ]
     );
@@ -300,4 +303,78 @@ async fn a_unit_that_did_not_run_before_is_told_and_not_waited_for() {
             "cp1: units: not waited for, since they did not run before: kube-scheduler.service"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_boots_by_itself_and_is_not_proved_to_be_back_stays_cordoned() {
+    let site = TestSite::start().await;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: drain" {
+            site.machine("w1").loses_its_power();
+        }
+        if told.contains("Ready; watching") {
+            site.api.kubelet("w1", |kubelet| kubelet.alive = false);
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+    assert_eq!(site.cordoned(), ["w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_boots_once_more_while_it_is_watched_is_watched_anew() {
+    let site = TestSite::start().await;
+    let mut again = true;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told.contains("Ready; watching") && std::mem::take(&mut again) {
+            site.api.boot("w1", "another boot");
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(ended.only(&["once more"]), ["w1: ready: it has booted once more (2-bo… → anot…)"], "{:#?}", ended.told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cordon_that_was_asked_for_after_a_reboot_that_failed_outlasts_the_next_reboot() {
+    let site = TestSite::start().await;
+    site.machine("w1").stays_down();
+    assert_eq!(site.run(reboot(&["w1"])).await.exit, Exit::TimedOut);
+    let asked = site.run(cordon(&["w1"])).await;
+    assert_eq!(asked.exit, Exit::Done, "{asked:#?}");
+    let told = asked.only(&["stays so from now on"]);
+    assert_eq!(told, ["w1: cordon: was cordoned by usher reboot (ann@host: \"test\"), and stays so from now on"]);
+    let world = site.world().await;
+    let mark = world.cluster.node("w1").await.unwrap().mark.unwrap();
+    assert_eq!(mark.command, "cordon");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_fails_gives_the_cordon_of_a_reboot_its_mark_back() {
+    let site = TestSite::start().await;
+    site.machine("w1").stays_down();
+    assert_eq!(site.run(reboot(&["w1"])).await.exit, Exit::TimedOut);
+    site.api.add(pod("shop/stubborn").on("w1").owned_by_replica_set("web").never_stops());
+    let ended = site.run(drain(&["w1"]).drain_within(Duration::from_secs(30))).await;
+    assert_ne!(ended.exit, Exit::Done, "{ended:#?}");
+    let world = site.world().await;
+    assert_eq!(world.cluster.node("w1").await.unwrap().mark.unwrap().command, "reboot");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_somebody_cordons_between_plan_and_cordon_is_not_rebooted() {
+    let site = TestSite::start().await;
+    let ended = site.run_and(reboot(&["w1"]), |told| {
+        if told == "w1: preflight" {
+            site.api.edit::<Node>("w1", serde_json::json!({"spec": {"unschedulable": true}}));
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Refused, "{ended:#?}");
+    assert!(ended.summary.contains("w1 was cordoned by somebody else meanwhile"), "{}", ended.summary);
+    assert_eq!(site.cordoned(), ["w1"]);
+    assert_eq!(site.journal.only(&["reboot", "evicted"]), [""; 0]);
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 use usher_coordinator::exit::Exit;
 use usher_testkit::{
-    apiserver::fixtures::pod,
+    apiserver::{Fault, fixtures::pod},
     rig::site::{CONTROL_PLANE, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, TestSite, Then, drain, reboot, restart},
     systemd::{JobOutcome, Reboot},
 };
@@ -33,7 +34,7 @@ async fn an_apiserver_that_stays_down_stops_the_roll_and_stays_out_of_the_pool()
     assert_eq!(site.pool.members(), ["cp2", "cp3"]);
     let stays_out = |line: &&String| line.contains("cp1 stays out of the load balancer's pool");
     assert_eq!(ended.details.iter().filter(stays_out).count(), 1, "{ended:#?}");
-    assert!(ended.next.iter().any(|line| line.contains("when its apiserver is ready: sh -c touch")), "{ended:#?}");
+    assert!(ended.next.iter().any(|line| line.contains("when its apiserver is ready: sh -c 'touch")), "{ended:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,8 +100,8 @@ async fn an_interrupt_during_a_hand_over_starts_the_unit_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hand_over_that_nobody_takes_starts_the_unit_again() {
-    let site = TestSite::start().await;
-    let ended = site.run_and(restart(&["kube-controller-manager"]).on(&["cp3"]), |told| {
+    let site = TestSite::with_pool().await;
+    let ended = site.run_and(reboot(&["cp3"]), |told| {
         if told == "cp3: hand over" {
             for peer in ["cp1", "cp2"] {
                 site.machine(peer)
@@ -113,9 +114,33 @@ async fn a_hand_over_that_nobody_takes_starts_the_unit_again() {
     let ended = ended.await;
     assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
     assert!(ended.summary.contains("nobody took over kube-controller-manager"), "{}", ended.summary);
-    assert_eq!(ended.only(&["taken back"]), ["cp3: hand over taken back: kube-controller-manager.service runs again"]);
+    let expected = [
+        "cp3: hand over taken back: kube-controller-manager.service runs again",
+        "cp3: cordon taken back: cp3 is schedulable again",
+    ];
+    assert_eq!(ended.only(&["taken back"]), expected);
     assert_eq!(site.machine("cp3").systemd.unit(KUBE_CONTROLLER_MANAGER).active_state, "active");
     tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(site.leader("kube-controller-manager"), "cp3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_is_started_again_anyway_does_not_wait_for_peers_that_take_nothing_over() {
+    let site = TestSite::start().await;
+    let ended = site.run_and(restart(&["kube-controller-manager"]).on(&["cp3"]), |told| {
+        if told == "cp3: hand over" {
+            for peer in ["cp1", "cp2"] {
+                site.machine(peer)
+                    .systemd
+                    .set_unit(KUBE_CONTROLLER_MANAGER, |unit| unit.active_state = "failed".into());
+            }
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let warned = ended.only(&["no other kube-controller-manager has taken over within 15s, so it is started again"]);
+    assert_eq!(warned.len(), 1, "{:#?}", ended.told);
     assert_eq!(site.leader("kube-controller-manager"), "cp3");
 }
 
@@ -277,4 +302,51 @@ async fn without_the_lock_no_further_step_begins_and_what_was_done_is_taken_back
     assert!(ended.summary.contains("the cluster's lock was lost"), "{}", ended.summary);
     assert_eq!(site.journal.only(&["cordoned", "reboot"]), ["w1: cordoned", "w1: uncordoned"]);
     assert_eq!(site.leader("usher"), "bob@host/op2", "it is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_at_once_is_told_what_may_be_left_and_how_to_mend_it() {
+    let site = TestSite::with_pool().await;
+    let ended = site.run_and(restart(&["kube-apiserver"]), |told| match told {
+        "cp1: depool: depooled" => Then::Insist,
+        _ => Then::GoOn,
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Interrupted, "{ended:#?}");
+    let left = "cp1 may be out of the load balancer's pool; when its apiserver is ready: sh -c 'touch";
+    assert!(ended.details.iter().any(|line| line.starts_with(left)), "{ended:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_soon_after_the_lock_is_lost() {
+    let site = TestSite::start().await;
+    site.api.add(pod("shop/slow").on("w1").owned_by_replica_set("web").never_stops());
+    let begun = tokio::time::Instant::now();
+    let ended = site.run_and(drain(&["w1"]), |told| {
+        if told == "w1: drain" {
+            let lease = json!({"spec": {"holderIdentity": "bob@host/other", "renewTime": null}});
+            site.api.edit::<Lease>("kube-system/usher", lease);
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("lock was lost"), "{}", ended.summary);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_drain_awaits_the_evictions_that_it_has_sent_and_reports_the_pods_that_moved() {
+    let site = TestSite::start().await;
+    let sent = site.api.inject(Fault::on(Method::POST, "/eviction").delay(Duration::from_secs(1)).always());
+    let ended = site.run_and(reboot(&["w1"]), |told| match told.contains(" of ") && told.contains("1 of") {
+        true => Then::Interrupt,
+        false => Then::GoOn,
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Interrupted, "{ended:#?}");
+    let evicted = site.journal.only(&["pod evicted"]).len();
+
+    assert!(evicted > 0 && sent.hits() >= evicted, "{evicted} of {}", sent.hits());
+    assert!(site.cordoned().is_empty());
 }

@@ -50,7 +50,7 @@ const HOUSES: &[House] = &[
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
-            &["helmfile", "output", "switch", "tasks"],
+            &["helmfile", "left_behind", "output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],
             &["operation"],

@@ -22,6 +22,7 @@ pub(crate) fn site() -> Site {
             commands: PoolCommands { depool: command("depool"), pool: command("pool"), check: None },
             machines: BTreeMap::new(),
             command_timeout: std::time::Duration::from_secs(30),
+            pool_timeout: std::time::Duration::from_secs(60),
             settle: std::time::Duration::ZERO,
             shutdown_delay_covers_checks: false,
         }),
@@ -63,6 +64,8 @@ pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
             ("kube-controller-manager".to_owned(), Leadership::Held(holder(manager))),
         ]),
         apiservers: CONTROL_PLANE.map(|name| (name.to_owned(), Readiness::Ready)).into(),
+        unlisted: Vec::new(),
+        here: None,
     }
 }
 

@@ -8,7 +8,7 @@ mod identity;
 mod leaders;
 mod node;
 
-pub use self::node::was_uncordoned;
+pub use self::node::{was_cordoned, was_uncordoned};
 use super::{Turn, step::Step};
 use crate::{
     facts::{Inventory, Machine},
@@ -63,7 +63,9 @@ const GATES: &[Gate] = &[
     Gate { name: "leaders-known", moments: &[AtPlan, AtTurn], verdict: leaders::are_known },
     Gate { name: "agent-willing", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::is_willing },
     Gate { name: "machine-is-its-node", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: identity::is_its_node },
+    Gate { name: "usher-elsewhere", moments: &[AtPlan, AtTurn], verdict: identity::does_not_run_usher },
     Gate { name: "control-plane-listed", moments: &[AtPlan, AtTurn], verdict: identity::is_listed },
+    Gate { name: "control-plane-complete", moments: &[AtPlan, AtTurn], verdict: identity::is_complete },
     Gate { name: "unit-managed", moments: &[AtPlan, AtTurn], verdict: agent::manages_the_unit },
     Gate { name: "reboot-budget", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::has_reboots_left },
     Gate { name: "reboot-allowed", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: agent::may_reboot },
@@ -75,7 +77,7 @@ const GATES: &[Gate] = &[
     Gate { name: "still-cordoned", moments: &[PointOfNoReturn], verdict: node::is_still_cordoned },
     Gate { name: "leads-no-more", moments: &[PointOfNoReturn], verdict: leaders::were_handed_over },
     // With this machine down the others must serve; later machines are asked when it is their turn.
-    Gate { name: "other-apiservers-ready", moments: &[AtTurn, PointOfNoReturn], verdict: apiservers::others_are_ready },
+    Gate { name: "apiservers-ready", moments: &[AtTurn, PointOfNoReturn], verdict: apiservers::are_ready },
 ];
 
 /// Asks every gate of this moment.

@@ -2,7 +2,7 @@
 
 use super::{
     Problem, Steps, Target, Turn, known, leads,
-    restart::{can_hand_over, pool_warning},
+    restart::{can_hand_over, only_apiserver_warning, pool_warning},
     sequence::leader_last,
     step::Step,
 };
@@ -90,6 +90,7 @@ fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) ->
     let mut warnings = Vec::new();
     let control_plane = turns.iter().filter(|turn| turn.control_plane).map(Turn::machine);
     warnings.extend(pool_warning(control_plane, site));
+    warnings.extend(only_apiserver_warning(turns, facts));
     for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
         let units = machine.agent.status().map(|status| status.units.as_slice()).unwrap_or_default();
         for unit in units {

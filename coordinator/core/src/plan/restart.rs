@@ -16,8 +16,11 @@ pub(super) fn turns(
 ) -> Result<(Vec<Turn>, Vec<String>), Problem> {
     let machines = targets(request, facts)?;
     let components = request.components.iter().map(|name| component(name, site)).collect::<Result<Vec<_>, _>>()?;
-    for assumed in &request.assumed_leaders {
-        check_assumption(assumed, facts, site)?;
+    // Once: a leader that has come alive since, which the first restarts bring about, is no mistake of the operator's.
+    if left.is_none() {
+        for assumed in &request.assumed_leaders {
+            check_assumption(assumed, facts, site)?;
+        }
     }
     let facts = &assume(facts, &request.assumed_leaders);
     let mut turns = Vec::new();
@@ -26,7 +29,11 @@ pub(super) fn turns(
             left.is_none_or(|left| left.iter().any(|turn| turn.target == Target::instance(machine, &component.name)))
         };
         let names = machines.iter().map(|machine| machine.name.as_str()).filter(|name| is_left(name));
-        let ordered = leader_last(names, Some(component), facts, site);
+        let mut ordered = leader_last(names, Some(component), facts, site);
+        // A lease that is free, or that does not exist, has no holder to put the word into.
+        if let Some(last) = word_on(component, &request.assumed_leaders, facts) {
+            ordered.sort_by_key(|machine| *machine == last);
+        }
         for (at, machine) in ordered.iter().enumerate() {
             let more = at + 1 < ordered.len();
             turns.push(turn(machine, component, more, request, facts, site));
@@ -83,15 +90,23 @@ fn check_assumption(assumed: &AssumedLeader, facts: &Inventory, site: &Site) -> 
     }
 }
 
-/// The facts with the operator's word on leaders put in.
+/// The facts with the operator's word on leaders put in, where no leader is known to live.
 fn assume(facts: &Inventory, assumed: &[AssumedLeader]) -> Inventory {
     let mut facts = facts.clone();
     for AssumedLeader { component, machine } in assumed {
-        if let Some(Leadership::Held(holder) | Leadership::Stale(holder)) = facts.leaders.get_mut(component) {
-            holder.machine.clone_from(machine);
+        match facts.leaders.get_mut(component) {
+            Some(Leadership::Held(holder)) if holder.machine.is_some() => {}
+            Some(Leadership::Held(holder) | Leadership::Stale(holder)) => holder.machine.clone_from(machine),
+            _ => {}
         }
     }
     facts
+}
+
+/// The machine that leads a component by the operator's word, unless another leader is known to live.
+fn word_on<'a>(component: &Component, assumed: &'a [AssumedLeader], facts: &Inventory) -> Option<&'a str> {
+    let word = assumed.iter().find(|assumed| assumed.component == component.name)?.machine.as_deref()?;
+    facts.leaders.get(&component.name).and_then(Leadership::machine).is_none_or(|leader| leader == word).then_some(word)
 }
 
 /// The turn of one machine, as its runbook reads. `more` tells whether another machine follows with the same component.
@@ -148,7 +163,8 @@ pub(super) fn can_hand_over(machine: &str, component: &Component, facts: &Invent
 fn warnings(turns: &[Turn], request: &Restart, facts: &Inventory, site: &Site) -> Vec<String> {
     let mut warnings = Vec::new();
     let apiservers = turns.iter().filter(|turn| restarts_apiserver(turn, site));
-    warnings.extend(pool_warning(apiservers.map(Turn::machine), site));
+    warnings.extend(pool_warning(apiservers.clone().map(Turn::machine), site));
+    warnings.extend(only_apiserver_warning(&apiservers.cloned().collect::<Vec<_>>(), facts));
     for turn in turns {
         warnings.extend(stale_unit_file(turn, facts));
         for step in &turn.steps {
@@ -201,6 +217,15 @@ pub(super) fn pool_warning<'a>(machines: impl IntoIterator<Item = &'a str>, site
              whatever the gap; name depool and pool under [load_balancer] in the cluster file",
             text::list(&bare)
         )
+    })
+}
+
+/// A warning for turns that take away the only apiserver there is.
+pub(super) fn only_apiserver_warning(turns: &[Turn], facts: &Inventory) -> Option<String> {
+    let mut apiservers = facts.apiservers.keys();
+    let (Some(only), None) = (apiservers.next(), apiservers.next()) else { return None };
+    turns.iter().any(|turn| turn.machine() == only).then(|| {
+        format!("the API is away while the apiserver on {only} is down: there is no other, and usher waits for it")
     })
 }
 

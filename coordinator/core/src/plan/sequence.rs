@@ -9,7 +9,7 @@ use crate::{
 /// How late a machine goes; machines of the same rank keep the site's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Its own apiserver is not ready: mending it first cannot make things worse, touching another first could.
+    /// Its own apiserver is not ready, and the restart may mend it: that cannot make things worse, touching another first could.
     Broken,
     /// Leads nothing.
     Follower,
@@ -47,7 +47,9 @@ fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &
             return Rank::Preferred;
         }
     }
-    if facts.apiservers.get(machine).is_some_and(|readiness| !readiness.is_ready()) {
+    if component.is_none_or(Component::is_apiserver)
+        && facts.apiservers.get(machine).is_some_and(|readiness| !readiness.is_ready())
+    {
         return Rank::Broken;
     }
     let led = site

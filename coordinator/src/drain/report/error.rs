@@ -53,6 +53,14 @@ pub enum DrainError {
         /// What has gone, what has not, and why.
         remains: Box<Remains>,
     },
+    /// It was told to stop.
+    #[error("the drain of {node} was stopped: {} gone", count(remains.moved.len(), "pod"))]
+    Stopped {
+        /// The node's name.
+        node: String,
+        /// What has gone, and what has not.
+        remains: Box<Remains>,
+    },
     /// The API refused a request that a drain cannot do without.
     #[error("cannot {doing}: {message}")]
     Api {
@@ -78,6 +86,7 @@ impl DrainError {
             | Self::Never { remains, .. }
             | Self::Failed { remains, .. }
             | Self::TimedOut { remains, .. }
+            | Self::Stopped { remains, .. }
             | Self::Api { remains, .. } => remains,
         }
     }

@@ -222,11 +222,16 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
+/// Longer than anything that is waited for, and far from where the arithmetic of times ends.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
     match value {
-        DeValue::String(text) => {
-            humantime::parse_duration(text).map_err(|_| format!("\"{text}\" is no duration (examples: 10s, 5m)"))
-        }
+        DeValue::String(text) => match humantime::parse_duration(text) {
+            Ok(duration) if duration <= LONGEST => Ok(duration),
+            Ok(_) => Err(format!("\"{text}\" is longer than a year")),
+            Err(_) => Err(format!("\"{text}\" is no duration (examples: 10s, 5m)")),
+        },
         DeValue::Integer(number) => Err(format!(
             "{} is no duration: a string with a unit is wanted (examples: \"10s\", \"5m\")",
             number.as_str()

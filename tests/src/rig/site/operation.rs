@@ -18,9 +18,6 @@ use usher_coordinator::{
 
 use super::{TestSite, still::still_during_commands};
 
-/// The operation's id in all tests.
-const OPERATION: &str = "op1";
-
 /// What the operator wants of usher.
 #[derive(Debug, Clone)]
 pub struct Change(request::Kind);
@@ -138,6 +135,8 @@ pub enum Then {
     GoOn,
     /// `^C`
     Interrupt,
+    /// `^C` twice.
+    Insist,
 }
 
 /// What the operator was told.
@@ -225,7 +224,10 @@ impl TestSite {
         if let Some(problem) = operation::refusal(&planned.drains, &options) {
             return Ended::of(problem, Vec::new(), begun);
         }
-        let (told, report) = carry_out(&world, &request, &planned, &mut on).await;
+        let number = self.operations.get() + 1;
+        self.operations.set(number);
+        let operation = format!("op{number}");
+        let (told, report) = carry_out(&world, &request, &operation, &planned, &mut on).await;
         match report {
             Err(problem) => Ended::of(problem, told, begun),
             Ok(report) => {
@@ -241,21 +243,20 @@ impl TestSite {
 async fn carry_out(
     world: &World,
     request: &Request,
+    operation: &str,
     planned: &Planned,
     on: &mut impl FnMut(&str) -> Then,
 ) -> (Vec<String>, Result<Report, Problem>) {
     let (stop, interrupt) = Interrupt::by_hand();
     let (events, mut stream) = Events::new();
     let mut reader = Reader::default();
-    let mut hear = |event: &Event, reader: &mut Reader| {
-        if let Some(line) = reader.read(event)
-            && on(&line) == Then::Interrupt
-        {
-            stop.send_replace(1);
-        }
+    let mut hear = |event: &Event, reader: &mut Reader| match reader.read(event).map(|line| on(&line)) {
+        Some(Then::Interrupt) => drop(stop.send_replace(1)),
+        Some(Then::Insist) => drop(stop.send_replace(2)),
+        Some(Then::GoOn) | None => {}
     };
     let ended = {
-        let names = (OPERATION.to_owned(), "ann@host".to_owned());
+        let names = (operation.to_owned(), "ann@host".to_owned());
         let running = operation::carry_out(world, request, names, planned, &interrupt, &events);
         let mut running = std::pin::pin!(running);
         loop {
@@ -270,7 +271,7 @@ async fn carry_out(
     while let Some(event) = stream.recv().await {
         hear(&event, &mut reader);
     }
-    (reader.told, ended.map(|ended| Report::of(OPERATION, world.cluster.name(), request, ended)))
+    (reader.told, ended.map(|ended| Report::of(operation, world.cluster.name(), request, ended)))
 }
 
 /// Events in words.

@@ -34,6 +34,11 @@ impl Pool {
         members
     }
 
+    /// Somebody takes a machine out.
+    pub fn leaves(&self, machine: &str) {
+        fs::remove_file(self.folder.join(machine)).unwrap();
+    }
+
     /// Commands that change it and note that in the journal.
     pub fn commands(&self) -> PoolCommands {
         let member = format!("{}/{{node}}", self.folder.display());

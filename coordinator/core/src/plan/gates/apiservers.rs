@@ -1,19 +1,27 @@
-//! The apiservers of other machines.
+//! The apiservers: those that must serve while the machine is touched.
 
 use super::Subject;
-use crate::{problem::Problem, text};
+use crate::{problem::Problem, site::Component, text};
 
-/// Every apiserver but the machine's own is ready.
-pub(super) fn others_are_ready(subject: &Subject<'_>) -> Result<(), Problem> {
+/// Every apiserver is ready. The machine's own may be down only if the turn restarts it: restarting another component does not mend it,
+/// and the turn could not be proved.
+pub(super) fn are_ready(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.turn.control_plane || !subject.needs_agent() {
         return Ok(());
     }
     let machine = subject.name();
+    let mends_its_own = subject.reboots()
+        || subject
+            .turn
+            .target
+            .component()
+            .and_then(|name| subject.site.component(name))
+            .is_none_or(Component::is_apiserver);
     let down: Vec<_> = subject
         .facts
         .apiservers
         .iter()
-        .filter(|(other, readiness)| *other != machine && !readiness.is_ready())
+        .filter(|(other, readiness)| !(readiness.is_ready() || mends_its_own && *other == machine))
         .collect();
     if down.is_empty() {
         return Ok(());

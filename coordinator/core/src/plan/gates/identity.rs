@@ -4,17 +4,20 @@ use super::Subject;
 use crate::{
     facts::{Identity, Unproven},
     problem::Problem,
+    request::Kind,
     text,
 };
 
 /// The agent and the Node's kubelet report the same boot: what is drained is what is rebooted. Two clusters may each have a
 /// w1, and the cluster file and the kubeconfig may lead to different ones.
 pub(super) fn is_its_node(subject: &Subject<'_>) -> Result<(), Problem> {
-    if !subject.reboots() {
+    if !subject.needs_agent() {
         return Ok(());
     }
     let name = subject.name();
     match subject.machine.identity() {
+        // A kubelet that is down does not report the boot, and a restart may be what mends it.
+        Identity::Differs { node_is_ready: false, .. } if subject.restarts() => Ok(()),
         Identity::Differs { agent, node, node_is_ready } => {
             let problem = Problem::refused(format!("the agent of {name} and its Node are not the same machine"))
                 .detail(format!(
@@ -36,6 +39,44 @@ pub(super) fn is_its_node(subject: &Subject<'_>) -> Result<(), Problem> {
         }
         Identity::Same | Identity::Unknown { .. } => Ok(()),
     }
+}
+
+/// Every machine of the control plane is known: of one that is not, neither the leases nor the apiserver nor its turn would be looked
+/// after. Who names the machines of a restart has seen which there are.
+pub(super) fn is_complete(subject: &Subject<'_>) -> Result<(), Problem> {
+    let named = matches!(&subject.request.kind, Kind::Restart(restart) if !restart.machines.is_empty());
+    let unlisted = &subject.facts.unlisted;
+    if !subject.needs_agent() || !subject.turn.control_plane || unlisted.is_empty() || named {
+        return Ok(());
+    }
+    let (is, names) = (if unlisted.len() == 1 { "is" } else { "are" }, text::list(unlisted));
+    let listed = subject.site.control_plane.iter().chain(unlisted).map(|name| format!("{name:?}"));
+    let problem =
+        Problem::refused(format!("{names} {is} labelled as control plane and not listed in the cluster file"))
+            .hint(format!("list them all: [control_plane] machines = [{}]", listed.collect::<Vec<_>>().join(", ")));
+    Err(match subject.restarts() {
+        true => problem.hint("or name the machines that you mean: --nodes"),
+        false => problem,
+    })
+}
+
+/// What the operator consents to by name: the machine on which usher runs is rebooted.
+const RUNS_USHER: &str = "runs-usher";
+
+/// A machine is not rebooted from itself: usher would end in the middle of the turn, with the Node cordoned and the lock held.
+pub(super) fn does_not_run_usher(subject: &Subject<'_>) -> Result<(), Problem> {
+    let Some(here) = subject.facts.here.as_deref().filter(|_| subject.reboots()) else { return Ok(()) };
+    let machine = subject.machine;
+    let agent = machine.agent.status().map(|status| status.boot_id.as_str());
+    let node = machine.node.as_ref().map(|node| node.boot_id.as_str());
+    if ![agent, node].contains(&Some(here)) || subject.request.override_blockers().iter().any(|name| name == RUNS_USHER)
+    {
+        return Ok(());
+    }
+    let name = subject.name();
+    Err(Problem::refused(format!("usher runs on {name}, and would end with it in the middle of its turn"))
+        .hint("run it on another machine")
+        .hint(format!("or reboot it from here and uncordon it by hand afterwards: --override-blocker {RUNS_USHER}")))
 }
 
 /// A machine that runs a part of the control plane is known to be one: else its leaders, its apiserver and its place in the

@@ -68,6 +68,13 @@ pub(super) fn is_still_cordoned(subject: &Subject<'_>) -> Result<(), Problem> {
     }
 }
 
+/// Somebody else cordoned a Node between its plan and its cordon.
+pub fn was_cordoned(machine: &str) -> Problem {
+    Problem::refused(format!("{machine} was cordoned by somebody else meanwhile")).hint(format!(
+        "to reboot it nevertheless and leave it cordoned: usher reboot {machine} --keep-cordoned -r REASON"
+    ))
+}
+
 /// Somebody else uncordoned a Node during its turn.
 pub fn was_uncordoned(machine: &str, verb: &str) -> Problem {
     Problem::failed(format!("{machine} was uncordoned by somebody else meanwhile; it may have pods again"))

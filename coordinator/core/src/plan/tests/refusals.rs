@@ -114,6 +114,14 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["kube-scheduler.service on cp1 is masked", "systemctl unmask kube-scheduler.service"],
         ),
         (
+            "its own apiserver is down",
+            scheduler(),
+            Box::new(|facts| {
+                facts.apiservers.insert("cp3".into(), Readiness::NotReady { message: "500 etcd failed".into() });
+            }),
+            &["the apiserver on cp3 is not ready", "not touched"],
+        ),
+        (
             "unknown component",
             Kind::Restart(restart(&["kube-proxy"])),
             Box::new(|_| {}),
@@ -225,6 +233,12 @@ fn a_reboot_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["the agent of w1 and its Node are not the same machine", "usher config check"],
         ),
         (
+            "usher runs there",
+            "w1",
+            Box::new(|facts| facts.here = Some("boot-of-w1".into())),
+            &["usher runs on w1", "run it on another machine", "--override-blocker runs-usher"],
+        ),
+        (
             "two Nodes fit",
             "w1",
             Box::new(|facts| facts.machine_mut("w1").rival_nodes = vec!["w1.a.example".into(), "w1.b.example".into()]),
@@ -332,4 +346,78 @@ fn a_leader_that_lives_is_not_overruled_and_a_name_that_nobody_has_is_refused() 
         let text = refusal(Kind::Restart(restart), &facts("cp1", "cp2"));
         assert!(text.starts_with(expected), "{text}");
     }
+}
+
+#[test]
+fn a_leader_that_comes_alive_in_the_roll_rules_its_order_and_does_not_end_it() {
+    for word in [None, Some("cp2")] {
+        let assumed = AssumedLeader { component: "kube-scheduler".into(), machine: word.map(str::to_owned) };
+        let kind = Kind::Restart(Restart { assumed_leaders: vec![assumed], ..restart(&["kube-scheduler"]) });
+        let request = request(kind);
+        let mut stale = facts("cp1", "cp2");
+        let mut dead = fixtures::holder("old-name");
+        dead.machine = None;
+        stale.leaders.insert("kube-scheduler".into(), Leadership::Stale(dead));
+        let plan = make(&request, &stale, &site()).unwrap();
+        // The process that was restarted first has taken the lease.
+        let first = plan.turns[0].machine();
+        let left = again(&request, &plan.turns[1..], &facts(first, "cp2"), &site());
+        assert_eq!(left.unwrap().turns.len(), 2, "{word:?}");
+        let left = again(&request, &plan.turns, &facts("cp3", "cp2"), &site()).unwrap();
+        assert_eq!(left.turns.last().unwrap().machine(), "cp3", "{word:?}: it lives");
+    }
+}
+
+#[test]
+fn the_operators_word_puts_a_machine_last_where_the_lease_has_no_holder_too() {
+    for leadership in [Leadership::Free, Leadership::Absent] {
+        let assumed = AssumedLeader { component: "kube-scheduler".into(), machine: Some("cp1".into()) };
+        let restart = Restart { assumed_leaders: vec![assumed], ..restart(&["kube-scheduler"]) };
+        let mut facts = facts("cp2", "cp3");
+        facts.leaders.insert("kube-scheduler".into(), leadership);
+        let plan = make(&request(Kind::Restart(restart)), &facts, &site()).unwrap();
+        assert_eq!(plan.turns.last().unwrap().machine(), "cp1");
+    }
+}
+
+#[test]
+fn a_restart_too_goes_only_to_the_machine_that_is_the_node_unless_its_kubelet_is_down() {
+    let request = || Kind::Restart(restart(&["kube-scheduler"]));
+    let mut facts = facts("cp1", "cp2");
+    let mut node = facts.machine("w1").and_then(|machine| machine.node.clone()).unwrap();
+    node.name = "cp3".into();
+    node.boot_id = "of another machine".into();
+    facts.machine_mut("cp3").node = Some(node);
+    assert!(refusal(request(), &facts).starts_with("the agent of cp3 and its Node are not the same machine"));
+    facts.node_mut("cp3").ready = "Unknown".into();
+    make(&self::request(request()), &facts, &site()).unwrap();
+}
+
+#[test]
+fn the_plan_says_that_the_api_goes_away_with_its_only_apiserver() {
+    let mut facts = facts("cp1", "cp1");
+    facts.machines.retain(|machine| !["cp2", "cp3"].contains(&machine.name.as_str()));
+    facts.apiservers.retain(|machine, _| machine == "cp1");
+    for kind in [Kind::Restart(restart(&["kube-apiserver"])), Kind::Reboot(reboot(&["cp1"]))] {
+        let plan = make(&request(kind), &facts, &site()).unwrap();
+        let told =
+            plan.warnings.iter().filter(|warning| warning.starts_with("the API is away while the apiserver on cp1"));
+        assert_eq!(told.count(), 1, "{:?}", plan.warnings);
+    }
+    let plan = make(&request(Kind::Restart(restart(&["kube-scheduler"]))), &facts, &site()).unwrap();
+    assert!(!plan.warnings.iter().any(|warning| warning.contains("the API is away")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_control_plane_node_that_the_cluster_file_does_not_list_is_not_passed_over_in_silence() {
+    let mut facts = facts("cp1", "cp2");
+    facts.unlisted = names(&["cp4"]);
+    let expected = "cp4 is labelled as control plane and not listed in the cluster file";
+    let text = refusal(Kind::Restart(restart(&["kube-scheduler"])), &facts);
+    assert!(text.starts_with(expected) && text.contains(r#"machines = ["cp1", "cp2", "cp3", "cp4"]"#), "{text}");
+    assert!(text.contains("--nodes"), "{text}");
+    assert!(refusal(Kind::Reboot(reboot(&["cp3"])), &facts).starts_with(expected));
+    let named = Restart { machines: names(&["cp1"]), ..restart(&["kube-scheduler"]) };
+    make(&request(Kind::Restart(named)), &facts, &site()).unwrap();
+    make(&request(Kind::Reboot(reboot(&["w1"]))), &facts, &site()).unwrap();
 }
