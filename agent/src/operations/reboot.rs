@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use usher_common::chain;
 
-pub(super) use forbidden::{not_held, not_shutting_down, nothing_forbids, same_boot};
+pub(super) use forbidden::{boot_id, not_held, not_shutting_down, nothing_forbids, same_boot};
 
 use super::{
     record::{Change, Failure, FailureKind, Progress},
@@ -104,8 +104,8 @@ async fn look_again(run: &Run) -> Result<LastLook, Refusal> {
     if not_shutting_down(&run.machine, &operation.change).await.is_err() {
         return Ok(LastLook::GoesDownAlready);
     }
-    not_held(&run.machine).await?;
-    same_boot(&forbidden::boot_id(&run.machine)?, expected_boot_id)?;
+    not_held(&run.machine, &run.store).await?;
+    same_boot(&boot_id(&run.machine)?, expected_boot_id)?;
     let overridden = nothing_forbids(&run.machine, override_blockers).await?;
     Ok(LastLook::Clear { skip_inhibitors: overridden.inhibitors })
 }
