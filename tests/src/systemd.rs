@@ -195,6 +195,11 @@ impl FakeSystemd {
         std::mem::take(&mut self.state().calls)
     }
 
+    /// What login1 tells the users when it is asked for a reboot.
+    pub fn wall(&self) -> Option<String> {
+        self.state().wall.clone()
+    }
+
     /// How often login1 was told to reboot.
     pub fn reboots(&self) -> usize {
         self.state().reboots

@@ -26,6 +26,8 @@ const LOGIN_ASKED_FOR: Duration = Duration::from_secs(2);
 pub(in super::super) struct Overridden {
     /// At least one inhibitor is among it.
     pub(in super::super) inhibitors: bool,
+    /// At least one logged-in user is.
+    pub(in super::super) users: bool,
 }
 
 /// The machine is not going down already: a unit that is restarted or stopped then would not be started again, and another
@@ -111,5 +113,6 @@ pub(in super::super) async fn nothing_forbids(
     if let Some(message) = reboot_refused(&can) {
         return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
     }
-    Ok(Overridden { inhibitors: ignored.iter().any(|blocker| blocker.kind == BlockerKind::Inhibitor) })
+    let has = |kind| ignored.iter().any(|blocker| blocker.kind == kind);
+    Ok(Overridden { inhibitors: has(BlockerKind::Inhibitor), users: has(BlockerKind::User) })
 }
