@@ -148,7 +148,7 @@ fn refusal_hint(node: &str, reason: &str, metadata: &BTreeMap<String, String>) -
         reason::BOOT_MISMATCH => {
             format!("It has rebooted meanwhile. Look, and start again: usher agent status {node}")
         }
-        reason::HELD => format!("When the hold is over, remove the file on {node}."),
+        reason::HELD => format!("When the hold is over, end it there; see whose it is: usher agent status {node}"),
         reason::INHIBITED => format!("See who: usher agent status {node}"),
         reason::SHUTTING_DOWN => format!("When it is back, see what it says: usher agent status {node}"),
         reason::REBOOT_BUDGET => {

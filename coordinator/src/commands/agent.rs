@@ -87,8 +87,19 @@ impl Described<'_> {
         if let Some(until) = status.certificate_not_after {
             line("certificate", format!("valid until {until}"));
         }
-        if let Some(hold) = &status.hold {
+        for hold in &status.holds {
+            line("HELD", format!("{} ({})", hold.said(), hold.requester));
+        }
+        if let Some(hold) = status.hold.as_ref().filter(|_| status.holds.is_empty()) {
             line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
+        }
+        for wanted in &status.wanted_restarts {
+            line("restart wanted", format!("{}: {}", wanted.unit, wanted.why()));
+        }
+        for start in &status.unannounced {
+            let at = start.at.map(|at| format!("{at}: ")).unwrap_or_default();
+            let (before, after) = (text::short_id(&start.before), text::short_id(&start.after));
+            line("past usher", format!("{at}{} ({before} → {after})", start.what()));
         }
         for inhibitor in &status.inhibitors {
             let Inhibitor { who, mode, why, what, .. } = inhibitor;

@@ -11,3 +11,4 @@ mod reboot;
 mod restart;
 mod undo;
 mod versions;
+mod wanted;
