@@ -57,7 +57,7 @@ pub enum Kind {
     LeaderList,
     /// `usher nodes`.
     NodeList,
-    /// `usher agent restart` and `usher agent reboot`.
+    /// `usher agent restart`, `usher agent reboot` and `usher agent cancel`.
     Task,
     /// A change with `--dry-run`.
     Plan,

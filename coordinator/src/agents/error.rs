@@ -91,6 +91,11 @@ pub enum Side {
 }
 
 impl AgentError {
+    /// Whether the agent refused because of the epoch: it knows a higher one, or does not believe this one.
+    pub fn is_of_the_epoch(&self) -> bool {
+        matches!(self.reason(), Some(reason::STALE_EPOCH | reason::EPOCH_JUMP))
+    }
+
     /// The agent's machine-readable reason, if it refused.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -1,6 +1,7 @@
 //! `usher agent`: break-glass. One agent, from the cluster file's addresses, with the Kubernetes API up or down.
 
 mod audit;
+mod cancel;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,10 @@ pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, 
             let agent = agent(global, &site, &node).await?;
             let unit = site.component(&unit).map_or(unit, |component| component.unit.clone());
             restart(global, &site, &agent, &node, &unit, &change).await
+        }
+        AgentCommand::Cancel { node, operation, change } => {
+            let agent = agent(global, &site, &node).await?;
+            cancel::run(global, &agent, (&node, &operation), &change).await
         }
         AgentCommand::Reboot { node, override_blocker, change } => {
             let agent = agent(global, &site, &node).await?;
