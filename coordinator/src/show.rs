@@ -55,6 +55,8 @@ pub enum Kind {
     JobReport,
     /// `usher leaders`.
     LeaderList,
+    /// `usher lock show`.
+    Lock,
     /// `usher nodes`.
     NodeList,
     /// `usher agent restart`, `usher agent reboot` and `usher agent cancel`.
