@@ -12,7 +12,7 @@ use jiff::Timestamp;
 pub use grant::{BadVerb, Grant, Limit, Verb, Wanted};
 pub use network::{BadNetwork, Network};
 
-/// What a caller may do.
+/// What a listed caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// May read.

@@ -8,14 +8,16 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
 use usher_common::stream::Dial;
-use usher_proto::v1::{node_control_server::NodeControlServer, node_info_server::NodeInfoServer};
+use usher_proto::v1::{
+    node_control_server::NodeControlServer, node_info_server::NodeInfoServer, node_local_server::NodeLocalServer,
+};
 
 use crate::{
     audit::Audit,
     config::{Config, InForce},
     counters::Counters,
     disk::Disk,
-    door::{Door, Entrance, Guard, live::Live, tls::TlsError},
+    door::{Door, Entrance, Guard, LocalDoor, live::Live, tls::TlsError},
     machine::{Machine, Places, bus::Address},
     metrics::{self, Metrics},
     notify,
@@ -52,6 +54,8 @@ pub enum StartError {
 pub struct Edges {
     /// Where callers come in.
     pub door: Door,
+    /// Where the node's own root comes in. `None`: nowhere.
+    pub local: Option<LocalDoor>,
     /// Where systemd and login1 are.
     pub bus: Address,
     /// How probes reach the units.
@@ -67,6 +71,7 @@ impl Edges {
     pub fn of(config: &Config) -> Self {
         Self {
             door: Door::Tcp(config.listen),
+            local: Some(LocalDoor::socket(config.socket.clone())),
             bus: config.bus.clone().map_or(Address::System, Address::Peer),
             dial: Dial::tcp(),
             disk: Disk::Machine,
@@ -105,7 +110,7 @@ impl Agent {
     ///
     /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
-        let Edges { door, bus, dial, disk, places } = edges;
+        let Edges { door, local, bus, dial, disk, places } = edges;
         let (listen, reflection, metrics) = (config.listen, config.reflection, config.metrics);
         let config = Arc::new(InForce::new(config));
         let live = Live::new(file, Arc::clone(&config), door.has_tls())?;
@@ -139,6 +144,9 @@ impl Agent {
         let (health, routes) = routes(service, reflection).await?;
         let guard = Guard::new(Arc::clone(&live), audit, counters);
         let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), stop.clone());
+        if let Some(local) = local {
+            open_locally(local, &entrance, &live);
+        }
         if !in_memory {
             until(&stop, Arc::clone(&live).follow());
         }
@@ -192,12 +200,13 @@ impl Drop for Agent {
 
 async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, Routes), StartError> {
     let info = NodeInfoServer::new(service.clone()).max_decoding_message_size(REQUEST_LIMIT);
+    let local = NodeLocalServer::new(service.clone()).max_decoding_message_size(REQUEST_LIMIT);
     let control = NodeControlServer::new(service).max_decoding_message_size(REQUEST_LIMIT);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeInfoServer<Service>>().await;
     health.set_serving::<NodeControlServer<Service>>().await;
     let health_service = health_service.max_decoding_message_size(REQUEST_LIMIT);
-    let mut routes = Routes::new(info).add_service(control).add_service(health_service);
+    let mut routes = Routes::new(info).add_service(control).add_service(local).add_service(health_service);
     if reflection {
         let builder = || {
             tonic_reflection::server::Builder::configure()
@@ -210,6 +219,15 @@ async fn routes(service: Service, reflection: bool) -> Result<(HealthReporter, R
             .add_service(builder().build_v1alpha()?.max_decoding_message_size(REQUEST_LIMIT));
     }
     Ok((health, routes))
+}
+
+/// Serves the node's own root. An agent without that socket is still the way to the node for everybody else.
+fn open_locally(door: LocalDoor, entrance: &Entrance, live: &Live) {
+    match door.open() {
+        // It ends with the agent's stop, and so do its connections.
+        Ok(listener) => drop(tokio::spawn(entrance.clone().accept_local(listener))),
+        Err(error) => live.warn_of_socket(&error),
+    }
 }
 
 /// Runs a task until the agent stops.
@@ -232,7 +250,7 @@ mod tests {
         let (_incoming, streams) = tokio::sync::mpsc::unbounded_channel();
         let door = Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) };
         let bus = Address::Peer("unix:path=/nonexistent".to_owned());
-        let edges = Edges { door, bus, disk: Disk::Memory(MemoryDisk::default()), ..Edges::of(&config) };
+        let edges = Edges { door, bus, local: None, disk: Disk::Memory(MemoryDisk::default()), ..Edges::of(&config) };
         let mut agent = Agent::start_on(file, config, edges).await.unwrap();
         agent.server.abort();
         assert!(agent.ended().await.contains("cancelled"));

@@ -1,4 +1,4 @@
-//! The authenticated caller: the names in a peer's certificate, and which certificate it is.
+//! The authenticated caller: the names in a peer's certificate, and which certificate it is; or a user of the node.
 
 use std::{fmt, sync::Arc};
 
@@ -17,6 +17,11 @@ impl Caller {
     /// A caller with these names, in the notation of the allow-list (`CN=alice`). For a door without certificates.
     pub fn named<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self { names: names.into_iter().map(Into::into).collect(), certificate: None }
+    }
+
+    /// A user of the node on the agent's Unix socket. No entry of the allow-list can match its name.
+    pub(crate) fn local(uid: u32) -> Self {
+        Self::named([format!("UID={uid}")])
     }
 
     /// The caller that presented a certificate, which TLS has verified already.

@@ -33,6 +33,11 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// While this file exists, units are not restarted or stopped and the node is not rebooted. Default `/etc/usher/hold`.
     pub hold_file: PathBuf,
+    /// The Unix socket for the node's own root. Default `/run/usher-agent/agent.sock`.
+    pub socket: PathBuf,
+    /// Whether this node is its cluster's only control plane, so that a restart that root asks for need not wait for its turn.
+    /// Default no.
+    pub sole_control_plane: bool,
     /// Where the kernel tells the boot id. Default `/proc/sys/kernel/random/boot_id`.
     pub boot_id_file: PathBuf,
     /// Whether gRPC reflection is served. Default yes; callers must be listed all the same.

@@ -28,6 +28,10 @@ pub(crate) struct Counted {
     pub(crate) within: [u64; BUCKETS.len()],
     /// How long all of them took together.
     pub(crate) took: Duration,
+    /// Starts of units that no operation caused, by unit and whether systemd did it by itself.
+    pub(crate) unannounced: BTreeMap<(String, bool), u64>,
+    /// Reboots that no operation caused: one at most, of the boot in which the agent started.
+    pub(crate) unannounced_reboots: u64,
 }
 
 impl Counters {
@@ -48,6 +52,15 @@ impl Counters {
         counted.took = counted.took.saturating_add(took);
         for (within, bound) in counted.within.iter_mut().zip(BUCKETS) {
             *within += u64::from(took <= Duration::from_secs(bound.into()));
+        }
+    }
+
+    /// A unit, or without one the node, was started by something else than an operation.
+    pub(crate) fn unannounced(&self, unit: Option<&str>, automatic: bool) {
+        let mut counted = self.lock();
+        match unit {
+            Some(unit) => *counted.unannounced.entry((unit.to_owned(), automatic)).or_default() += 1,
+            None => counted.unannounced_reboots += 1,
         }
     }
 

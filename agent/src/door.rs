@@ -1,5 +1,6 @@
 //! The door: connections, TLS, and which calls a caller may make.
 //!
+//! Callers come over the network, the node's own root over a Unix socket (`local`).
 //! A connection passes these in order: `entrance` (two pools: strangers and callers), `connection` (HTTP/2 and when it
 //! ends), `guard` (each call). [`live`] holds what is in force: certificates, CAs, and who may do what.
 
@@ -11,6 +12,7 @@ mod limiter;
 mod listen;
 mod listener;
 pub mod live;
+mod local;
 mod methods;
 mod patience;
 mod peer;
@@ -28,6 +30,7 @@ pub(crate) use answer::KeptUntilTaken;
 pub(crate) use entrance::Entrance;
 pub(crate) use guard::Guard;
 pub(crate) use listener::Listener;
+pub use local::{LocalDoor, LocalWay};
 pub(crate) use patience::Patience;
 pub(crate) use peer::Peer;
 

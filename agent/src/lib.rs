@@ -2,7 +2,8 @@
 //! TLS and for listed callers alone, and proves by identities (InvocationID, boot id) what has happened.
 //!
 //! A call passes the rooms in this order: [`door`] (TLS, allow-list, role) → `service` (gRPC) → `operations` (checks, the
-//! record on disk, one running operation) → [`machine`] (systemd, login1, probes). [`agent::Agent`] puts it together.
+//! record on disk, one running operation) → [`machine`] (systemd, login1, probes). [`agent::Agent`] puts it together. [`local`] is
+//! the other side of its Unix socket: what root on the node types.
 
 pub mod access;
 pub mod agent;
@@ -16,6 +17,7 @@ mod counters;
 pub mod disk;
 pub mod door;
 mod host;
+pub mod local;
 pub mod logging;
 pub mod machine;
 mod metrics;

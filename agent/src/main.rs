@@ -13,11 +13,15 @@ use usher_agent::{
     arguments::{Arguments, Check},
     check::{self, Account},
     config::Config,
-    logging, notify, wait,
+    local, logging, notify, wait,
 };
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let mut arguments = Arguments::parse();
+    if let Some(command) = arguments.command.take() {
+        return local::main(command);
+    }
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If stderr is closed, there is nowhere left to report to.

@@ -2,7 +2,9 @@
 //!
 //! Off unless the configuration names an address. They hold no ids and no reasons: labels are units alone.
 
-use std::{convert::Infallible, fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, convert::Infallible, fmt::Write as _, io, net::SocketAddr, sync::Arc, time::Duration,
+};
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -77,7 +79,8 @@ impl Metrics {
         // Off the runtime: a disk that hangs costs the scrape, and nobody else an answer.
         let its = Arc::clone(&self.machine);
         let files = self.machine.disk.run(move || (its.reboot_required().required, its.hold().is_some()));
-        let (reboot_required, held) = files.await.unwrap_or_default();
+        let (reboot_required, held_by_file) = files.await.unwrap_or_default();
+        let held = held_by_file || !self.operations.holds().is_empty();
         // As the agent counts them: where it is unknown how many there were, none is left.
         let used = self.operations.reboots_within_a_day().ok().and_then(|used| i64::try_from(used).ok());
         let reboots = used.unwrap_or(config.reboots_per_day.into());
@@ -93,7 +96,7 @@ impl Metrics {
         text.gauge("reboot_required", "Whether an update waits for a reboot.", i64::from(reboot_required));
         text.gauge("reboots_within_a_day", "Reboots by this agent within the last 24 hours.", reboots);
         text.gauge("reboots_allowed", "Reboots that it accepts within 24 hours.", config.reboots_per_day.into());
-        text.gauge("held", "Whether a hold file forbids changes.", i64::from(held));
+        text.gauge("held", "Whether a hold forbids changes.", i64::from(held));
         if let Some(at) = self.live.certificate_not_after() {
             let says = "When the agent's certificate expires.";
             text.gauge("tls_certificate_not_after_timestamp_seconds", says, at.as_second());
@@ -113,6 +116,8 @@ impl Metrics {
                 text.labelled("unit_start_timestamp_seconds", "unit", name, since.as_second());
             }
         }
+        let wanted = i64::try_from(self.operations.wanted_restarts().len()).unwrap_or(i64::MAX);
+        text.gauge("restarts_wanted", "Units whose restart somebody on the node waits for.", wanted);
         let in_use = self.live.config_is_in_use();
         let says = "Whether the configuration on disk could be read and is in use.";
         text.gauge("config_last_reload_success", says, i64::from(in_use));
@@ -140,7 +145,7 @@ impl Text {
     }
 
     fn counted(&mut self, counted: &Counted) {
-        let Counted { calls, refusals, operations, within, took } = counted;
+        let Counted { calls, refusals, operations, within, took, unannounced, unannounced_reboots } = counted;
         self.family_of("counter", "rpc_requests_total", "Calls that were answered, by method and code of gRPC.");
         for ((method, code), count) in calls {
             let _ = writeln!(self.0, "usher_agent_rpc_requests_total{{method=\"{method}\",code=\"{code}\"}} {count}");
@@ -169,6 +174,20 @@ impl Text {
             self.0,
             "usher_agent_{name}_bucket{{le=\"{infinity}\"}} {all}\nusher_agent_{name}_sum {seconds}\nusher_agent_{name}_count {all}"
         );
+        self.unannounced(unannounced, *unannounced_reboots);
+    }
+
+    fn unannounced(&mut self, units: &BTreeMap<(String, bool), u64>, reboots: u64) {
+        let says =
+            "Starts of units that no operation of the agent caused; by systemd itself, or by somebody past usher.";
+        self.family_of("counter", "unit_restarts_unannounced_total", says);
+        for ((unit, automatic), count) in units {
+            let (unit, by) = (escaped(unit), if *automatic { "systemd" } else { "other" });
+            let _ =
+                writeln!(self.0, "usher_agent_unit_restarts_unannounced_total{{unit=\"{unit}\",by=\"{by}\"}} {count}");
+        }
+        self.family_of("counter", "reboots_unannounced_total", "Reboots that no operation of the agent caused.");
+        let _ = writeln!(self.0, "usher_agent_reboots_unannounced_total {reboots}");
     }
 
     /// One of a family. Names of units may hold a backslash.

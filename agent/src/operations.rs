@@ -7,7 +7,9 @@ mod blockers;
 mod cancel;
 mod cancel_call;
 mod expected;
+mod local;
 pub(crate) mod moment;
+mod observe;
 mod reboot;
 pub(crate) mod record;
 mod run;
@@ -17,7 +19,7 @@ mod unit;
 mod upkeep;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -32,10 +34,12 @@ use usher_proto::reason;
 
 pub(crate) use admit::Request;
 pub(crate) use blockers::{Blocker, BlockerKind, blockers};
+pub(crate) use store::{NewHold, OwnedHold, Unannounced, Wanted};
 
 use admitting::{Admitting, Awaited, Entered, Verdict};
 use cancel::Cancel;
 use moment::Moment;
+use observe::Touched;
 use record::{Change, Operation};
 use run::{Begin, Run};
 use store::Store;
@@ -69,6 +73,11 @@ struct Inner {
     ended: Notify,
     /// Wakes what starts units again.
     stopped: Notify,
+    /// Wakes what looks at the units.
+    observe: Notify,
+    /// Told after each look at the units.
+    observed: watch::Sender<()>,
+    touched: Mutex<Touched>,
     stop: CancellationToken,
 }
 
@@ -91,15 +100,19 @@ impl Operations {
             counters,
             ended: Notify::new(),
             stopped: Notify::new(),
+            observe: Notify::new(),
+            observed: watch::Sender::new(()),
+            touched: Mutex::default(),
             stop,
         };
         let operations = Self { inner: Arc::new(inner) };
-        if let Some(left) = left {
+        if let Some(left) = left.clone() {
             info!(operation = left.id, "found an operation that was running: {}", left.change.description());
             operations.begin(left, Begin::Resumed);
         }
         tokio::spawn(operations.clone().keep_order_for_ever());
         tokio::spawn(operations.clone().start_again_for_ever());
+        tokio::spawn(operations.clone().observe_for_ever(left));
         operations
     }
 
@@ -185,6 +198,10 @@ impl Operations {
         self.inner.stop.cancelled().await;
     }
 
+    fn touched(&self) -> MutexGuard<'_, Touched> {
+        self.inner.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn ended(&self, id: &str) -> Result<Option<Operation>, Refusal> {
         self.inner.store.ended(id).await.map_err(|error| {
             let message = format!("operation {id:?} cannot be read: {}", chain(&error));
@@ -194,6 +211,9 @@ impl Operations {
 
     /// Runs a recorded operation in a task of its own, until it ends or the agent stops.
     fn begin(&self, operation: Operation, begin: Begin) {
+        if let Some(unit) = operation.change.unit() {
+            self.touched().insert(unit.to_owned(), operation.sequence);
+        }
         let (sender, receiver) = watch::channel(operation);
         let cancel = Cancel::default();
         *self.inner.cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
@@ -209,6 +229,7 @@ impl Operations {
             }
             count(&inner.counters, &run.operation());
             inner.stopped.notify_one();
+            inner.observe.notify_one();
             Self { inner: Arc::clone(&inner) }.prune().await;
             inner.ended.notify_one();
         });

@@ -40,15 +40,18 @@ impl Refusal {
 /// The gRPC code that goes with a reason; [`usher_proto::reason`] documents the pairs.
 fn code(reason: &str) -> Code {
     match reason {
-        reason::NOT_LISTED | reason::ROLE_TOO_LOW | reason::UNIT_NOT_ALLOWED | reason::CALLER_LIMITED => {
-            Code::PermissionDenied
-        }
+        reason::NOT_LISTED
+        | reason::ROLE_TOO_LOW
+        | reason::UNIT_NOT_ALLOWED
+        | reason::CALLER_LIMITED
+        | reason::LOCAL_ONLY
+        | reason::NOT_LOCAL => Code::PermissionDenied,
         reason::CERTIFICATE_EXPIRED | reason::CERTIFICATE_REVOKED => Code::Unauthenticated,
         reason::BAD_REQUEST => Code::InvalidArgument,
         reason::STALE_EPOCH => Code::Aborted,
         reason::OPERATION_ID_REUSED => Code::AlreadyExists,
-        reason::REBOOT_BUDGET | reason::TOO_MANY_LISTINGS => Code::ResourceExhausted,
-        reason::NO_SUCH_OPERATION | reason::NO_SUCH_UNIT => Code::NotFound,
+        reason::REBOOT_BUDGET | reason::TOO_MANY_LISTINGS | reason::TOO_MANY_HOLDS => Code::ResourceExhausted,
+        reason::NO_SUCH_OPERATION | reason::NO_SUCH_UNIT | reason::NO_SUCH_HOLD => Code::NotFound,
         reason::NO_SUCH_METHOD => Code::Unimplemented,
         reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE | reason::ADMITTING => Code::Unavailable,
         _ => Code::FailedPrecondition,

@@ -1,10 +1,11 @@
-//! The contract's two services, over gRPC.
+//! The contract's services, over gRPC.
 
 mod audit;
 mod control;
 mod convert;
 mod facts;
 mod info;
+mod local;
 
 use std::sync::Arc;
 
@@ -15,13 +16,14 @@ use crate::{
     audit::Audit,
     door::{Peer, live::Live},
     machine::Machine,
-    operations::Operations,
+    operations::{Operations, stopping},
+    refusal::Refusal,
 };
 
 /// How many lists are made at once. A list may be as large as all other answers together.
 const LISTINGS: usize = 2;
 
-/// Answers `NodeInfo` and `NodeControl`, for callers that the door's guard has let in.
+/// Answers `NodeInfo`, `NodeControl` and `NodeLocal`, for callers that the door's guard has let in.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     machine: Arc<Machine>,
@@ -42,4 +44,13 @@ impl Service {
 fn peer<T>(request: &Request<T>) -> Result<Peer, Status> {
     let peer = request.extensions().get::<Peer>().cloned();
     peer.ok_or_else(|| Status::unauthenticated("this connection has no certificate"))
+}
+
+/// Carries a call out in a task of its own: whatever becomes of the caller, what was begun is recorded.
+async fn to_the_end<T: Send + 'static>(
+    call: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Status> {
+    // Only the end of the runtime ends the task.
+    let answer = tokio::spawn(call).await.map_err(|_| Status::from(stopping()))?;
+    answer.map_err(Status::from)
 }

@@ -8,6 +8,7 @@ mod eviction;
 mod global;
 mod helmfile;
 mod jobs;
+mod lock;
 mod nodes;
 mod rebalance;
 mod reboot;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     config::ConfigCommand,
     helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
+    lock::{LockCommand, LockRun},
     nodes::{Drain, OnNodes, Preflight, Targets},
     rebalance::Rebalance,
     reboot::Reboot,
@@ -88,6 +90,9 @@ pub(crate) enum Command {
     /// Roll services that helmfile deploys.
     #[command(subcommand)]
     Helmfile(HelmfileCommand),
+    /// Look at the cluster's lock, and hold it while a command of another tool runs.
+    #[command(subcommand, after_help = lock::EXAMPLES)]
+    Lock(LockCommand),
     /// Talk to one agent alone; works while the Kubernetes API is down.
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -12,6 +12,7 @@ mod identity;
 mod interrupt;
 mod job_plan;
 mod jobs;
+mod lock;
 mod nodes;
 mod pods;
 mod preflight;
@@ -31,7 +32,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use crate::{
-    cli::{Cli, Command, Global},
+    cli::{Cli, Command, Global, LockCommand},
     cluster::Cluster,
     exit::Exit,
     output,
@@ -41,8 +42,17 @@ use crate::{
     world::World,
 };
 
+/// How a command line ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As usher's own commands do.
+    Usher(Exit),
+    /// As another tool's command did that usher ran: with its exit code.
+    Other(u8),
+}
+
 /// Runs what was typed, to its end, and says how it ended.
-pub async fn run(cli: Cli) -> Exit {
+pub async fn run(cli: Cli) -> Ended {
     let Cli { mut global, command } = cli;
     // The others are about one site.
     let of_none_or_all =
@@ -51,6 +61,14 @@ pub async fn run(cli: Cli) -> Exit {
         choose::settle(&mut global);
     }
     let format = global.output;
+    let tell = |problem: Problem| {
+        output::progress(&problem.to_text());
+        show::problem(&problem, format);
+        Ended::Usher(problem.exit())
+    };
+    if let Command::Lock(LockCommand::Run(arguments)) = command {
+        return lock::run(&global, arguments).await.map_or_else(tell, Ended::Other);
+    }
     let ended = match command {
         Command::Status => status::status(&global).await,
         Command::Nodes => nodes::nodes(&global).await,
@@ -67,6 +85,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Jobs(command) => jobs::run(&global, command).await,
         Command::CronJobs(command) => cronjobs::run(&global, command).await,
         Command::Helmfile(command) => helmfile::run(&global, command).await,
+        // `usher lock run` is above.
+        Command::Lock(_) => lock::show(&global).await,
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
@@ -75,11 +95,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,
     };
-    ended.unwrap_or_else(|problem| {
-        output::progress(&problem.to_text());
-        show::problem(&problem, format);
-        problem.exit()
-    })
+    ended.map_or_else(tell, Ended::Usher)
 }
 
 fn completion(shell: clap_complete::Shell) -> Exit {

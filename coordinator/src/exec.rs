@@ -4,6 +4,7 @@
 //! A command gets no shell and no terminal, a process group of its own, so that a ^C at usher does not reach it, and a time
 //! limit.
 
+mod attached;
 mod process;
 
 use std::{future::pending, path::Path, time::Duration};
@@ -12,8 +13,8 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 use tokio::{process::Command, time::Instant};
 
-pub use self::process::Stream;
 use self::process::{Ended, Limits, Process, Rung, TERM, killed_by};
+pub use self::{attached::attached, process::Stream};
 use crate::text::took;
 
 /// What an outcome keeps of the output: the last lines, each cut to this many characters.

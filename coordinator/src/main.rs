@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use usher_coordinator::{
     cli::{Cli, Color},
-    commands,
+    commands::{self, Ended},
     exit::Exit,
     output,
 };
@@ -37,10 +37,13 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let exit = runtime.block_on(commands::run(cli));
+    let ended = runtime.block_on(commands::run(cli));
     // A look-up of a name that hangs in the system's resolver must not hold up the end.
     runtime.shutdown_background();
-    output::end(exit).into()
+    match ended {
+        Ended::Usher(exit) => output::end(exit).into(),
+        Ended::Other(code) => ExitCode::from(code),
+    }
 }
 
 fn log_to_stderr(verbose: u8) {

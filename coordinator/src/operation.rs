@@ -1,6 +1,7 @@
 //! The way of every change: facts, plan, lock, plan again, run, release. It neither asks nor prints: a command does that
 //! between [`plan()`] and [`carry_out`], and reads the events.
 
+mod fence;
 mod follow_up;
 mod nodes;
 mod preflight;
@@ -12,6 +13,7 @@ use usher_common::chain;
 use usher_core::operation::Mandate;
 
 pub use self::{
+    fence::fence,
     follow_up::FollowUp,
     nodes::{NodeChange, NodeState},
     preflight::{refusal, short_refusal},
@@ -148,6 +150,10 @@ async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
     let Run { world, request, mandate, events, .. } = *running;
     let facts = world.facts(&scope(world, request)).await?;
     let plan = plan::make(request, &facts, &world.site)?;
+    if let Some(lock) = lock {
+        let machines = fence::machines(world, request, &plan);
+        fence(world, machines, (lock, &mandate.requester), |warning| events.warn(warning)).await?;
+    }
     let begun = Instant::now();
     events.send(Kind::Began {
         operation: mandate.operation.clone(),

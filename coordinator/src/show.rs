@@ -55,9 +55,11 @@ pub enum Kind {
     JobReport,
     /// `usher leaders`.
     LeaderList,
+    /// `usher lock show`.
+    Lock,
     /// `usher nodes`.
     NodeList,
-    /// `usher agent restart` and `usher agent reboot`.
+    /// `usher agent restart`, `usher agent reboot` and `usher agent cancel`.
     Task,
     /// A change with `--dry-run`.
     Plan,

@@ -43,8 +43,17 @@ pub const INVOCATION_MISMATCH: &str = "INVOCATION_MISMATCH";
 pub const BOOT_MISMATCH: &str = "BOOT_MISMATCH";
 /// The operation id was used before for another request. ALREADY_EXISTS.
 pub const OPERATION_ID_REUSED: &str = "OPERATION_ID_REUSED";
-/// There is a hold file on the node; metadata `hold` is its first line. FAILED_PRECONDITION.
+/// There is a hold file on the node, or a hold that was set through the agent; metadata `hold` is its first line.
+/// FAILED_PRECONDITION.
 pub const HELD: &str = "HELD";
+/// The owner holds the node with no hold. NOT_FOUND.
+pub const NO_SUCH_HOLD: &str = "NO_SUCH_HOLD";
+/// As many owners hold the node as may; metadata `owners` holds their names, one per line. RESOURCE_EXHAUSTED.
+pub const TOO_MANY_HOLDS: &str = "TOO_MANY_HOLDS";
+/// The call is for the node's own root, over the agent's Unix socket. PERMISSION_DENIED.
+pub const LOCAL_ONLY: &str = "LOCAL_ONLY";
+/// The call is not for the node's own root: operators make it, with a certificate. PERMISSION_DENIED.
+pub const NOT_LOCAL: &str = "NOT_LOCAL";
 /// Blockers forbid the reboot; metadata `blockers` holds their names, one per line. FAILED_PRECONDITION.
 pub const INHIBITED: &str = "INHIBITED";
 /// A shutdown of the node is under way already, by somebody else: it goes down whether or not it is asked. FAILED_PRECONDITION.

@@ -40,6 +40,7 @@ pub struct Page {
 pub fn pages() -> anyhow::Result<Vec<Page>> {
     let mut pages = files::pages()?;
     pages.push(Page { path: "docs/reference/cli.md".to_owned(), text: cli::page() });
+    pages.push(Page { path: "docs/reference/agent-cli.md".to_owned(), text: cli::agent_page() });
     pages.push(Page { path: "docs/reference/exit-codes.md".to_owned(), text: cli::exit_codes() });
     pages.extend(man::pages()?);
     Ok(pages)

@@ -111,6 +111,11 @@ impl FakeSystemd {
         id
     }
 
+    /// Restarts a unit as an admin does, by a job of which systemd tells.
+    pub fn restart_by_hand(&self, name: &str) {
+        self.run_job(state::Verb::Restart, name);
+    }
+
     /// Stops a unit behind the agent's back, as an admin does. It takes as long as the unit's other jobs.
     pub fn stop_behind(&self, name: &str) {
         self.run_job(state::Verb::Stop, name);
@@ -188,6 +193,11 @@ impl FakeSystemd {
     /// The calls so far, and forgets them.
     pub fn take_calls(&self) -> Calls {
         std::mem::take(&mut self.state().calls)
+    }
+
+    /// What login1 tells the users when it is asked for a reboot.
+    pub fn wall(&self) -> Option<String> {
+        self.state().wall.clone()
     }
 
     /// How often login1 was told to reboot.

@@ -1,7 +1,5 @@
 //! One record of the trail, as it is stored.
 
-use std::net::SocketAddr;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +60,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// A record of this caller's call of `method`; the rest is to be filled in.
-    pub(crate) fn of(phase: Phase, method: &str, caller: &Caller, address: SocketAddr, at: Timestamp) -> Self {
+    pub(crate) fn of(phase: Phase, method: &str, caller: &Caller, address: String, at: Timestamp) -> Self {
         let certificate = caller.certificate();
         Self {
             seq: 0,
@@ -75,7 +73,7 @@ impl Record {
             fingerprint: certificate.map(|certificate| certificate.fingerprint.to_string()).unwrap_or_default(),
             serial: certificate.map(|certificate| certificate.serial.clone()).unwrap_or_default(),
             issuer: certificate.map(|certificate| certificate.issuer.clone()).unwrap_or_default(),
-            address: address.to_string(),
+            address,
             reason: String::new(),
             requester: String::new(),
             task_id: String::new(),

@@ -138,7 +138,7 @@ mod tests {
 
     fn record(reason: &str) -> Record {
         let caller = Caller::named(["CN=alice"]);
-        let address = ([192, 0, 2, 1], 1).into();
+        let address = "192.0.2.1:1".to_owned();
         let record = Record::of(Phase::Received, "a/B", &caller, address, Timestamp::UNIX_EPOCH);
         Record { reason: reason.to_owned(), ..record }
     }

@@ -51,6 +51,21 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
                  file's text to those who try. Starting a stopped unit stays possible.",
             )
             .or("/etc/usher/hold"),
+        socket: root
+            .key("socket", PATH)
+            .says(
+                "The Unix socket on which the node's own root asks: for the node's status, for restarts, and for holds. The \
+                 folder must exist.",
+            )
+            .or("/run/usher-agent/agent.sock"),
+        sole_control_plane: root
+            .key("sole_control_plane", FLAG)
+            .says(
+                "This node is its cluster's only control plane: the agent itself carries out what root asks for with \
+                 `usher-agent request-restart --if-sole`. Where there are others, leave it out, or two of them may restart at \
+                 once.",
+            )
+            .or(false),
         boot_id_file: root
             .key("boot_id_file", PATH)
             .says("Where the kernel tells the boot id.")

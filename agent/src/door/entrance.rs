@@ -19,12 +19,13 @@ use super::{
     connection::{Terms, serve},
     guard::{Guard, TurnedAway},
     listener::Listener,
-    live::Live,
+    live::{Live, Standing},
+    local::LocalListener,
     peer::Peer,
     places::Places,
     strangers::{Strangers, Ticket},
 };
-use crate::caller::Caller;
+use crate::{access::Role, caller::Caller};
 
 /// The pause after a failed accept. Most often the process is out of file descriptors, until peers hang up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +77,33 @@ impl Entrance {
         while open.join_next().await.is_some() {}
     }
 
+    /// Accepts root's connections on the Unix socket, as [`Entrance::accept`] does those of the network. They have places of their
+    /// own: no number of callers keeps root out.
+    pub(crate) async fn accept_local(self, mut listener: LocalListener) {
+        let this = Self { places: Places::default(), ..self };
+        let mut open = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = this.stop.cancelled() => break,
+                Some(_) = open.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, uid)) if listener.serves(uid) => {
+                    open.spawn(this.clone().welcome(stream, Peer::local(uid), None));
+                }
+                Ok((_, uid)) => warn!(uid, "refused a local user: the Unix socket is for root alone"),
+                Err(error) => {
+                    warn!(%error, "cannot accept a local connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while open.join_next().await.is_some() {}
+    }
+
     /// Identifies a stranger, as long as it may stay.
     async fn receive(self, stream: BoxedStream, address: SocketAddr, ticket: Ticket) {
         let identified = tokio::select! {
@@ -101,13 +129,18 @@ impl Entrance {
             }
         };
         let calls = guard.calls(peer.clone(), routes);
-        let Ok(role) = live.standing(&peer) else {
+        let Ok(standing) = live.standing(&peer) else {
             let terms = Terms { limits, places: None };
             return tokio::select! {
                 biased;
                 () = withdrawn => {}
                 () = serve(stream, peer.clone(), calls, terms, &live, &stop) => {}
             };
+        };
+        // Root has places of its own, and needs no rank among them.
+        let role = match standing {
+            Standing::Listed(role) => role,
+            Standing::Root => Role::Operator,
         };
         let place = tokio::select! {
             biased;

@@ -17,8 +17,8 @@ use usher_proto::reason;
 use super::{
     answer::{Answer, KeptUntilTaken},
     limiter::Limiter,
-    live::Live,
-    methods::{known_method, needed_role},
+    live::{Live, Standing},
+    methods::{OpenTo, known_method, open_to},
     patience::Patience,
     peer::Peer,
 };
@@ -47,19 +47,33 @@ impl Guard {
     }
 
     fn check(&self, peer: &Peer, path: &str) -> Result<(), Refusal> {
-        let role = self.live.standing(peer)?;
-        let Some(needed) = needed_role(path) else {
+        let standing = self.live.standing(peer)?;
+        let Some(open) = open_to(path) else {
             let message = format!("this agent (version {}) serves no method {path}", env!("CARGO_PKG_VERSION"));
             return Err(Refusal::new(reason::NO_SUCH_METHOD, message));
         };
-        if role < needed {
-            let caller = &peer.caller;
-            let message = format!(
-                "{caller} has the role {role}; this call needs {needed}. Add the name to allow.operator of the agent's configuration"
-            );
-            return Err(Refusal::new(reason::ROLE_TOO_LOW, message));
+        match (open, standing) {
+            (OpenTo::All(_) | OpenTo::Root, Standing::Root) => Ok(()),
+            (OpenTo::Callers(_), Standing::Root) => {
+                let message = "root on the node does not need this call: it reads the agent's files and changes units itself. \
+                               Through usher: usher agent, with a certificate";
+                Err(Refusal::new(reason::NOT_LOCAL, message))
+            }
+            (OpenTo::Root, Standing::Listed(_)) => {
+                let message =
+                    "this call is for root on the node alone, over the agent's Unix socket: usher-agent --help";
+                Err(Refusal::new(reason::LOCAL_ONLY, message))
+            }
+            (OpenTo::All(needed) | OpenTo::Callers(needed), Standing::Listed(role)) if role < needed => {
+                let caller = &peer.caller;
+                let message = format!(
+                    "{caller} has the role {role}; this call needs {needed}. Add the name to allow.operator of the agent's \
+                     configuration"
+                );
+                Err(Refusal::new(reason::ROLE_TOO_LOW, message))
+            }
+            (OpenTo::All(_) | OpenTo::Callers(_), Standing::Listed(_)) => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes the audit record of a call that was refused without reading its request. The service writes those of changing
@@ -71,12 +85,20 @@ impl Guard {
         let record = Record {
             untold,
             outcome: format!("{}: {refusal}", refusal.reason),
-            ..Record::of(Phase::Refused, call, &peer.caller, peer.address, clock::now())
+            ..Record::of(Phase::Refused, call, &peer.caller, peer.origin(), clock::now())
         };
         let (caller, fingerprint) = (record.callers(), &record.fingerprint);
         warn!(
-            audit = "refused", refusal = refusal.reason, call, caller, fingerprint, serial = record.serial,
-            issuer = record.issuer, address = %peer.address, untold, "refused {call}: {refusal}"
+            audit = "refused",
+            refusal = refusal.reason,
+            call,
+            caller,
+            fingerprint,
+            serial = record.serial,
+            issuer = record.issuer,
+            address = record.address,
+            untold,
+            "refused {call}: {refusal}"
         );
         self.audit.note(record);
     }
@@ -128,7 +150,7 @@ impl TurnedAway {
 
 /// Whether the caller is listed, and only this call is not for it.
 fn is_of_a_listed_caller(refusal: &Refusal) -> bool {
-    matches!(refusal.reason, reason::NO_SUCH_METHOD | reason::ROLE_TOO_LOW)
+    matches!(refusal.reason, reason::NO_SUCH_METHOD | reason::ROLE_TOO_LOW | reason::LOCAL_ONLY | reason::NOT_LOCAL)
 }
 
 /// The calls on one connection.

@@ -8,10 +8,11 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     mem::discriminant,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -44,6 +45,15 @@ use crate::{
 /// allow-list waits for it.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
+/// Who a peer is to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A caller on the allow-list.
+    Listed(Role),
+    /// The node's own root, on the Unix socket.
+    Root,
+}
+
 /// The settings in force.
 #[derive(Debug)]
 pub struct Live {
@@ -58,6 +68,8 @@ pub struct Live {
     /// Told whenever somebody may have lost a right.
     changes: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
+    /// Why the node's own root is not served.
+    no_socket: OnceLock<String>,
     config_in_use: AtomicBool,
     /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
@@ -77,6 +89,7 @@ impl Live {
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
             warnings: ArcSwap::default(),
+            no_socket: OnceLock::new(),
             config_in_use: AtomicBool::new(true),
             settings,
         }))
@@ -104,8 +117,12 @@ impl Live {
         self.settings.load().limits
     }
 
-    /// The role of a peer, by the certificates and lists that are in force now.
-    pub(super) fn standing(&self, peer: &Peer) -> Result<Role, Refusal> {
+    /// Who a peer is, by the certificates and lists that are in force now.
+    pub(super) fn standing(&self, peer: &Peer) -> Result<Standing, Refusal> {
+        // The kernel said so when it connected, and that does not change.
+        if peer.is_local() {
+            return Ok(Standing::Root);
+        }
         let role = self.rights.role(peer)?;
         let generation = self.generation.load(Ordering::Acquire);
         if let Some(credentials) = self.credentials.as_ref().filter(|_| peer.verified_by() != generation) {
@@ -119,7 +136,7 @@ impl Live {
             }
             peer.set_verified_by(generation);
         }
-        Ok(role)
+        Ok(Standing::Listed(role))
     }
 
     /// Whether the allow-list permits a change to a peer that is an operator.
@@ -135,6 +152,7 @@ impl Live {
     /// What is wrong with the files now, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
+        warnings.extend(self.no_socket.get().cloned());
         if let Some(unfit) = self.credentials.as_ref().and_then(|credentials| self.unfit(&credentials.load().own)) {
             let config = self.settings.load();
             let path = config.tls.certificate.display();
@@ -149,6 +167,18 @@ impl Live {
             warnings.push(format!("nobody is listed in [allow] of {}", self.file.display()));
         }
         warnings
+    }
+
+    /// Takes note that the Unix socket could not be opened.
+    pub(crate) fn warn_of_socket(&self, error: &io::Error) {
+        let path = self.settings.load().socket.clone();
+        let warning = format!(
+            "root on the node cannot ask the agent for anything: the socket {} could not be made: {error}. Does its folder exist, \
+             and may the agent write there? The agent's unit has RuntimeDirectory=usher-agent",
+            path.display()
+        );
+        warn!("{warning}");
+        let _ = self.no_socket.set(warning);
     }
 
     /// Reads all files again and puts into force what can be used.

@@ -2,29 +2,47 @@
 
 use crate::access::Role;
 
-/// The role that each method needs. Nobody may call a method without a row, whatever service offers it, so that a new one
-/// is never open by omission.
-const METHODS: &[(&str, Role)] = &[
-    ("/usher.agent.v1.NodeInfo/GetNode", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/GetOperation", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/ListOperations", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/WatchOperation", Role::Viewer),
-    ("/usher.agent.v1.NodeInfo/ListAuditRecords", Role::Operator),
-    ("/usher.agent.v1.NodeControl/RestartUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/StopUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/StartUnit", Role::Operator),
-    ("/usher.agent.v1.NodeControl/RebootNode", Role::Operator),
-    ("/usher.agent.v1.NodeControl/CancelOperation", Role::Operator),
-    ("/usher.agent.v1.NodeControl/Fence", Role::Operator),
-    ("/grpc.health.v1.Health/Check", Role::Viewer),
-    ("/grpc.health.v1.Health/Watch", Role::Viewer),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Role::Viewer),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Role::Viewer),
+/// Who may call a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenTo {
+    /// Callers with this role, and the node's own root.
+    All(Role),
+    /// Callers with this role alone: what root does to the node, it does itself.
+    Callers(Role),
+    /// The node's own root alone.
+    Root,
+}
+
+use OpenTo::{All, Callers, Root};
+
+/// Who may call each method. Nobody may call a method without a row, whatever service offers it, so that a new one is never open by
+/// omission.
+const METHODS: &[(&str, OpenTo)] = &[
+    ("/usher.agent.v1.NodeInfo/GetNode", All(Role::Viewer)),
+    ("/usher.agent.v1.NodeInfo/GetOperation", All(Role::Viewer)),
+    ("/usher.agent.v1.NodeInfo/ListOperations", All(Role::Viewer)),
+    ("/usher.agent.v1.NodeInfo/WatchOperation", All(Role::Viewer)),
+    ("/usher.agent.v1.NodeInfo/ListAuditRecords", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/RestartUnit", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/StopUnit", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/StartUnit", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/RebootNode", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/CancelOperation", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeControl/Fence", Callers(Role::Operator)),
+    ("/usher.agent.v1.NodeLocal/RequestRestart", Root),
+    ("/usher.agent.v1.NodeLocal/AwaitRestart", Root),
+    ("/usher.agent.v1.NodeLocal/WithdrawRestart", Root),
+    ("/usher.agent.v1.NodeLocal/SetHold", Root),
+    ("/usher.agent.v1.NodeLocal/ReleaseHold", Root),
+    ("/grpc.health.v1.Health/Check", All(Role::Viewer)),
+    ("/grpc.health.v1.Health/Watch", All(Role::Viewer)),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", All(Role::Viewer)),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", All(Role::Viewer)),
 ];
 
-/// The role that the method at `path` needs, `None` if nobody may call it.
-pub(super) fn needed_role(path: &str) -> Option<Role> {
-    METHODS.iter().find(|(method, _)| *method == path).map(|(_, role)| *role)
+/// Who may call the method at `path`, `None` if nobody may.
+pub(super) fn open_to(path: &str) -> Option<OpenTo> {
+    METHODS.iter().find(|(method, _)| *method == path).map(|(_, open)| *open)
 }
 
 /// The path if it is that of a method with a row, as a label of few values.
@@ -73,13 +91,16 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_the_node_is_for_operators_and_what_has_no_row_is_for_nobody() {
+    fn what_changes_the_node_is_for_operators_what_root_asks_for_is_for_root_and_what_has_no_row_is_for_nobody() {
         for path in methods(usher_proto::FILE_DESCRIPTOR_SET).iter().filter(|path| path.contains(".NodeControl/")) {
-            assert_eq!(needed_role(path), Some(Role::Operator), "{path}");
+            assert_eq!(open_to(path), Some(Callers(Role::Operator)), "{path}");
         }
-        assert_eq!(needed_role("/grpc.health.v1.Health/Check"), Some(Role::Viewer), "any listed caller may ask");
+        for path in methods(usher_proto::FILE_DESCRIPTOR_SET).iter().filter(|path| path.contains(".NodeLocal/")) {
+            assert_eq!(open_to(path), Some(Root), "{path}");
+        }
+        assert_eq!(open_to("/grpc.health.v1.Health/Check"), Some(All(Role::Viewer)), "any listed caller may ask");
         for path in ["/usher.agent.v1.NodeControl/FormatDisk", "/usher.agent.v1.NodeFiles/Write", "/", "", "GetNode"] {
-            assert_eq!(needed_role(path), None, "{path}");
+            assert_eq!(open_to(path), None, "{path}");
         }
     }
 }

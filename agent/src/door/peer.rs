@@ -1,7 +1,7 @@
 //! The peer at the other end of a connection, and how it uses it.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,6 +19,8 @@ use crate::caller::Caller;
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) caller: Caller,
+    /// It is the node's own root, on the Unix socket. Its address says nothing.
+    is_local: bool,
     connection: Arc<Connection>,
 }
 
@@ -79,7 +81,22 @@ impl Peer {
             changed: Notify::new(),
             leave: CancellationToken::new(),
         };
-        Self { address, caller, connection: Arc::new(connection) }
+        Self { address, caller, is_local: false, connection: Arc::new(connection) }
+    }
+
+    /// A user of the node whom the agent serves on its Unix socket.
+    pub(super) fn local(uid: u32) -> Self {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self { is_local: true, ..Self::new(nowhere, Caller::local(uid), Vec::new(), 0) }
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Where it calls from, for records: an address, or "unix socket".
+    pub(crate) fn origin(&self) -> String {
+        if self.is_local { "unix socket".to_owned() } else { self.address.to_string() }
     }
 
     pub(super) fn chain(&self) -> &[CertificateDer<'static>] {

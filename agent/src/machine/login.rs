@@ -121,6 +121,13 @@ impl Login {
         Ok(())
     }
 
+    /// What login1 tells the logged-in users on their terminals when it is asked for a reboot; `None`: nothing. A user who
+    /// may reboot may set it: polkit's action `reboot` implies `set-wall-message`.
+    pub(crate) async fn tell_users(&self, message: Option<&str>) -> Result<(), BusError> {
+        let told = (message.unwrap_or_default(), message.is_some());
+        self.bus.call(MANAGER, "SetWallMessage", &told).await.map(drop)
+    }
+
     /// Whether this is login1's answer to a request to reboot while the machine goes down already.
     pub(crate) fn is_in_progress(error: &BusError) -> bool {
         error.is_refusal(IN_PROGRESS)

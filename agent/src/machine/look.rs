@@ -94,6 +94,13 @@ impl Looks {
         seen
     }
 
+    /// The units as they are now, without those that systemd does not tell of in time.
+    pub(crate) async fn units<'a>(&self, units: impl Iterator<Item = &'a String>) -> Vec<Unit> {
+        let deadline = Instant::now() + LOOK_WITHIN;
+        let asked = units.map(|name| by(deadline, self.systemd.unit(name)));
+        join_all(asked).await.into_iter().filter_map(Result::ok).collect()
+    }
+
     async fn ask<'a>(&self, units: impl Iterator<Item = &'a String>, deadline: Instant) -> Seen {
         let (systemd, login) = (&self.systemd, &self.login);
         let unit = |name: &'a String| async move { (name, by(deadline, systemd.unit(name)).await) };

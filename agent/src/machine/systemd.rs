@@ -13,7 +13,7 @@ use tokio::try_join;
 use usher_common::unit;
 use zbus::zvariant::{OwnedObjectPath, Value};
 
-pub(crate) use job::Job;
+pub(crate) use job::{Job, Jobs};
 
 use super::bus::{Bus, BusError, Interface, Properties};
 use job::Ends;
@@ -145,6 +145,11 @@ impl Systemd {
     pub(crate) async fn current_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
         let ends = self.ends_of_jobs().await?;
         Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
+    }
+
+    /// Follows the ends of jobs, from now on.
+    pub(crate) async fn jobs(&self) -> Result<Jobs, BusError> {
+        self.ends_of_jobs().await.map(Jobs)
     }
 
     /// When this boot's user space started, as systemd recorded it. In a container the uptime would be the host's.

@@ -11,7 +11,7 @@ use usher_common::chain;
 use usher_proto::reason;
 
 pub(crate) use request::Request;
-pub(super) use request::check_order;
+pub(super) use request::{check_order, check_reason, check_requester, check_text};
 
 use super::{
     Operations, expected,
@@ -21,7 +21,11 @@ use super::{
     run::Begin,
     stopping,
 };
-use crate::{host, machine::bus::BusError, refusal::Refusal};
+use crate::{
+    host,
+    machine::{bus::BusError, systemd::Unit},
+    refusal::Refusal,
+};
 
 /// How long a call may be checked before its operation begins. Callers wait 10 s for an answer: what they have given up
 /// on must not happen afterwards.
@@ -90,7 +94,7 @@ impl Operations {
         if let Some(known) = self.known(id).await? {
             return Ok(Checked::Known(Box::new(known)));
         }
-        self.check_unit_is_allowed(change)?;
+        change.unit().map_or(Ok(()), |unit| self.check_unit_is_allowed(unit))?;
         let owed = self.is_owed(change);
         if !owed {
             self.check_epoch(order.epoch)?;
@@ -102,9 +106,7 @@ impl Operations {
         if !owed && !order.dry_run {
             self.record_epoch(order.epoch).await?;
         }
-        let boot_id = self.inner.machine.boot_id().map_err(|error| {
-            Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}"))
-        })?;
+        let boot_id = self.boot_id()?;
         let evidence = match change {
             Change::RebootNode { expected_boot_id, override_blockers } => {
                 self.check_reboot(&boot_id, expected_boot_id, override_blockers).await?
@@ -157,10 +159,12 @@ impl Operations {
         store.unread().map_or(Ok(()), |why| Err(unusable_store(&why)))
     }
 
-    fn check_unit_is_allowed(&self, change: &Change) -> Result<(), Refusal> {
+    pub(super) fn check_unit_is_allowed(&self, unit: &str) -> Result<(), Refusal> {
         let config = self.inner.machine.config();
         let units = &config.units;
-        let Some(unit) = change.unit().filter(|unit| !units.contains_key(*unit)) else { return Ok(()) };
+        if units.contains_key(unit) {
+            return Ok(());
+        }
         let allowed: Vec<_> = units.keys().map(String::as_str).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
         let message = format!("{unit} is not a unit that this agent may touch; those are: {allowed}");
@@ -177,12 +181,24 @@ impl Operations {
 
     /// A hold forbids everything but a start, so that a stopped unit can always be started.
     async fn check_hold(&self, change: &Change) -> Result<(), Refusal> {
-        if matches!(change, Change::StartUnit { .. }) { Ok(()) } else { reboot::not_held(&self.inner.machine).await }
+        if matches!(change, Change::StartUnit { .. }) {
+            return Ok(());
+        }
+        reboot::not_held(&self.inner.machine, &self.inner.store).await
+    }
+
+    pub(super) fn boot_id(&self) -> Result<String, Refusal> {
+        reboot::boot_id(&self.inner.machine)
+    }
+
+    /// A unit as systemd has it now.
+    pub(super) async fn unit_now(&self, name: &str) -> Result<Unit, Refusal> {
+        self.inner.machine.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))
     }
 
     async fn check_unit(&self, change: &Change, owed: bool) -> Result<Evidence, Refusal> {
         let name = change.unit().unwrap_or_default();
-        let unit = self.inner.machine.systemd.unit(name).await.map_err(|error| unavailable("systemd", &error))?;
+        let unit = self.unit_now(name).await?;
         expected::check(change, &unit, owed)?;
         Ok(Evidence { invocation_id_before: unit.invocation_id, ..Evidence::default() })
     }
@@ -258,7 +274,7 @@ fn is_same_host(a: &str, b: &str) -> bool {
     longer.strip_prefix(&shorter.to_ascii_lowercase()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-fn unusable_store(why: &str) -> Refusal {
+pub(super) fn unusable_store(why: &str) -> Refusal {
     let message = format!("the agent cannot use its state directory, so nothing was begun: {why}");
     Refusal::new(reason::STATE_UNAVAILABLE, message)
 }

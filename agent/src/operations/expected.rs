@@ -18,7 +18,8 @@ pub(super) fn check(change: &Change, unit: &Unit, ours: bool) -> Result<(), Refu
     if matches!(change, Change::RestartUnit { .. }) { check_running(unit) } else { Ok(()) }
 }
 
-fn check_loaded(change: &Change, unit: &Unit) -> Result<(), Refusal> {
+/// systemd has loaded the unit, as far as the change needs that.
+pub(super) fn check_loaded(change: &Change, unit: &Unit) -> Result<(), Refusal> {
     let (name, state) = (&unit.name, &unit.load_state);
     match state.as_str() {
         "loaded" => Ok(()),

@@ -26,6 +26,11 @@ impl Moment {
         Self { at, boot_id: String::new(), uptime: None }
     }
 
+    /// When it was by the wall clock.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// How long before `now` it was: within one boot by the boot's own time, otherwise by the wall clock. `None` if it lies ahead
     /// of `now`, so one of the two clocks was wrong.
     pub(crate) fn age(&self, now: &Self) -> Option<SignedDuration> {

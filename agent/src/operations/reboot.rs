@@ -5,9 +5,12 @@ mod forbidden;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::warn;
 use usher_common::chain;
 
-pub(super) use forbidden::{not_held, not_shutting_down, nothing_forbids, same_boot};
+pub(super) use forbidden::{boot_id, not_held, not_shutting_down, nothing_forbids, same_boot};
+
+use forbidden::Overridden;
 
 use super::{
     record::{Change, Failure, FailureKind, Progress},
@@ -55,8 +58,8 @@ async fn ask(run: &Run) -> Outcome {
         let message = format!("the reboot could not be recorded, so it was not asked for: {}", chain(&error));
         return Err(failure(FailureKind::Interrupted, message));
     }
-    let skip_inhibitors = match look_again(run).await {
-        Ok(LastLook::Clear { skip_inhibitors }) => skip_inhibitors,
+    let overridden = match look_again(run).await {
+        Ok(LastLook::Clear(overridden)) => overridden,
         Ok(LastLook::GoesDownAlready) => {
             run.record(|operation| operation.step("reboot", WAITS_FOR_OTHER)).await;
             return Ok(());
@@ -68,13 +71,20 @@ async fn ask(run: &Run) -> Outcome {
             return Err(failure(FailureKind::Interrupted, message));
         }
     };
-    let message = match run.machine.login.reboot(skip_inhibitors).await {
+    if overridden.users {
+        tell_users(run).await;
+    }
+    let message = match run.machine.login.reboot(overridden.inhibitors).await {
         Ok(()) => "login1 has taken the request".to_owned(),
         Err(error) if Login::is_in_progress(&error) => WAITS_FOR_OTHER.to_owned(),
         Err(error) if error.outcome_unknown() => {
             format!("login1's answer was lost ({}); it may be rebooting anyway", chain(&error))
         }
         Err(error) => {
+            if overridden.users {
+                // Another's reboot must not be announced as this one.
+                let _ = run.machine.login.tell_users(None).await;
+            }
             let message = format!("login1 did not take the request: {}", chain(&error));
             return Err(failure(FailureKind::Refused, message));
         }
@@ -86,10 +96,7 @@ async fn ask(run: &Run) -> Outcome {
 /// What the machine is like right before login1 is asked.
 enum LastLook {
     /// Nothing forbids the reboot that was not overridden.
-    Clear {
-        /// An inhibitor is among what was overridden.
-        skip_inhibitors: bool,
-    },
+    Clear(Overridden),
     /// Somebody else's shutdown is under way.
     GoesDownAlready,
 }
@@ -99,15 +106,24 @@ enum LastLook {
 async fn look_again(run: &Run) -> Result<LastLook, Refusal> {
     let operation = run.operation();
     let Change::RebootNode { expected_boot_id, override_blockers } = &operation.change else {
-        return Ok(LastLook::Clear { skip_inhibitors: false });
+        return Ok(LastLook::Clear(Overridden::default()));
     };
     if not_shutting_down(&run.machine, &operation.change).await.is_err() {
         return Ok(LastLook::GoesDownAlready);
     }
-    not_held(&run.machine).await?;
-    same_boot(&forbidden::boot_id(&run.machine)?, expected_boot_id)?;
-    let overridden = nothing_forbids(&run.machine, override_blockers).await?;
-    Ok(LastLook::Clear { skip_inhibitors: overridden.inhibitors })
+    not_held(&run.machine, &run.store).await?;
+    same_boot(&boot_id(&run.machine)?, expected_boot_id)?;
+    Ok(LastLook::Clear(nothing_forbids(&run.machine, override_blockers).await?))
+}
+
+/// Lets login1 tell the users who were overridden who reboots the machine under them, and why. The reboot does not hang on it.
+async fn tell_users(run: &Run) {
+    let operation = run.operation();
+    let (by, reason) = (operation.requested_by(), &operation.order.reason);
+    let message = format!("usher reboots this machine now: {reason} (by {by}, operation {})", operation.id);
+    if let Err(error) = run.machine.login.tell_users(Some(&message)).await {
+        warn!(operation = operation.id, "the logged-in users could not be told of the reboot: {}", chain(&error));
+    }
 }
 
 /// Waits for this boot, and the agent with it, to end; or finds that another boot has started.

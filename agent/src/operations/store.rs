@@ -2,16 +2,21 @@
 //!
 //! `running.json` is the running operation, if any; `operations/` holds those that have ended, one file each, with names that
 //! tell enough to list them; `epoch.json` is the highest epoch; `reboots.json` is what the budget counts; `stopped.json` are the
-//! units that the agent stopped last. Files are replaced atomically and durably, by one writer at a time.
+//! units that the agent stopped last; `wanted.json` and `holds.json` are what the node's root asked for; `seen.json` is what units
+//! were last seen to run as. Files are replaced atomically and durably, by one writer at a time.
 //!
 //! What callers ask for most is in memory, and the lock on that is never held while a file is touched: a disk that hangs holds up
 //! changes, and reads of past operations, but nothing else.
 
 mod entry;
 mod file;
+mod holds;
 mod load;
+mod local;
 mod reboots;
+mod seen;
 mod stopped;
+mod wanted;
 mod write;
 
 use std::{
@@ -25,12 +30,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use usher_common::chain;
 
+pub(crate) use holds::{NewHold, OWNERS, OwnedHold};
+pub(crate) use local::Looked;
+pub(crate) use seen::Unannounced;
 pub(crate) use stopped::StartAgain;
+pub(crate) use wanted::{Ask, Asked, Wanted};
 
 use self::{
     entry::{Entry, History},
+    holds::Holds,
     reboots::Reboots,
+    seen::Seen,
     stopped::StoppedUnits,
+    wanted::WantedRestarts,
 };
 use super::{moment::Moment, record::Operation};
 use crate::disk::Disk;
@@ -40,6 +52,9 @@ const RUNNING: &str = "running.json";
 const EPOCH: &str = "epoch.json";
 const REBOOTS: &str = "reboots.json";
 const STOPPED: &str = "stopped.json";
+const WANTED: &str = "wanted.json";
+const HOLDS: &str = "holds.json";
+const SEEN: &str = "seen.json";
 
 /// The highest epoch that a lock can have: the transitions of a Lease are an int32.
 pub(crate) const HIGHEST_EPOCH: u64 = 2_147_483_647;
@@ -64,6 +79,9 @@ pub(crate) enum StoreError {
         "{path} was written by a newer usher-agent (format {version}); install that one again, or move the file out of the folder"
     )]
     Newer { path: PathBuf, version: u32 },
+    /// The holds are unknown, and are not written over.
+    #[error("the holds of this node cannot be read: {0}")]
+    HoldsUnread(String),
     /// The runtime is shutting down, and nothing more is written.
     #[error("the agent is stopping")]
     Stopping,
@@ -99,6 +117,10 @@ struct Memory {
     /// Or why their number is unknown.
     reboots: Result<Reboots, String>,
     stopped: StoppedUnits,
+    wanted: WantedRestarts,
+    /// Or why they are unknown.
+    holds: Result<Holds, String>,
+    seen: Seen,
     /// Operations that have ended and could not be stored yet.
     unfiled: Vec<Operation>,
     /// Why the folder could not be read at start.
@@ -187,6 +209,13 @@ impl Store {
                 "the record of reboots cannot be used, so every reboot is refused: {why}. If this is no loop of reboots, remove {}; \
                  at its next start the agent counts from its past operations",
                 self.shared.folder.join(REBOOTS).display()
+            )
+        }));
+        warnings.extend(memory.holds.as_ref().err().map(|why| {
+            format!(
+                "the holds that were set through the agent cannot be read, so the node is held: {why}. If none is to hold it, remove {} \
+                 and restart usher-agent",
+                self.shared.folder.join(HOLDS).display()
             )
         }));
         if memory.epoch > HIGHEST_EPOCH {

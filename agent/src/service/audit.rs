@@ -16,8 +16,9 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The service whose calls these are.
-const SERVICE: &str = "usher.agent.v1.NodeControl";
+/// The services whose calls these are.
+const CONTROL: &str = "usher.agent.v1.NodeControl";
+const LOCAL: &str = "usher.agent.v1.NodeLocal";
 
 /// A changing call that has come in. The task that admits the call carries it, so that the record of the answer does not hang on
 /// the caller's staying.
@@ -55,8 +56,21 @@ impl Received {
 
     /// Records that an epoch was told.
     pub(super) async fn fence(audit: Audit, epoch: u64, requester: &str, peer: &Peer) -> Self {
-        let record = Record { epoch, requester: requester.to_owned(), ..of_call("Fence", peer) };
+        let record = Record { epoch, requester: requester.to_owned(), ..of_call(CONTROL, "Fence", peer) };
         let description = format!("refuse epochs below {epoch}");
+        Self { audit, record, description, overridden: String::new(), dry_run: false }.kept().await
+    }
+
+    /// Records what the node's own root asked for: the call and what it would do, the unit if it is about one, and why and by whom.
+    pub(super) async fn local(
+        audit: Audit,
+        (call, description): (&str, String),
+        unit: &str,
+        (reason, requester): (&str, &str),
+        peer: &Peer,
+    ) -> Self {
+        let (unit, reason, requester) = (unit.to_owned(), reason.to_owned(), requester.to_owned());
+        let record = Record { unit, reason, requester, ..of_call(LOCAL, call, peer) };
         Self { audit, record, description, overridden: String::new(), dry_run: false }.kept().await
     }
 
@@ -120,9 +134,9 @@ fn log(record: &Record, overridden: &str, audit: &str, refusal: Option<&str>, me
 
 fn of_order(call: &str, order: &Order, peer: &Peer) -> Record {
     let Order { epoch, reason, task_id, requester, .. } = order.clone();
-    Record { epoch, reason, task_id, requester, ..of_call(call, peer) }
+    Record { epoch, reason, task_id, requester, ..of_call(CONTROL, call, peer) }
 }
 
-fn of_call(call: &str, peer: &Peer) -> Record {
-    Record::of(Phase::Received, &format!("{SERVICE}/{call}"), &peer.caller, peer.address, clock::now())
+fn of_call(service: &str, call: &str, peer: &Peer) -> Record {
+    Record::of(Phase::Received, &format!("{service}/{call}"), &peer.caller, peer.origin(), clock::now())
 }

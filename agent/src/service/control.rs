@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tonic::{Request, Response, Status};
 use usher_proto::v1::{self, node_control_server::NodeControl};
 
-use super::{Service, audit::Received, convert, peer};
+use super::{Service, audit::Received, convert, peer, to_the_end};
 use crate::{
     access::{Verb, Wanted},
     door::{Patience, Peer},
@@ -130,13 +130,4 @@ impl NodeControl for Service {
         });
         Ok(Response::new(v1::FenceResponse { highest_epoch: highest.await? }))
     }
-}
-
-/// Carries a call out in a task of its own: whatever becomes of the caller, what was begun is recorded.
-async fn to_the_end<T: Send + 'static>(
-    call: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) -> Result<T, Status> {
-    // Only the end of the runtime ends the task.
-    let answer = tokio::spawn(call).await.map_err(|_| Status::from(operations::stopping()))?;
-    answer.map_err(Status::from)
 }

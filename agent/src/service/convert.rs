@@ -1,5 +1,7 @@
 //! From the agent's own types to the contract's messages.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use usher_proto::v1;
 
@@ -12,7 +14,7 @@ use crate::{
         systemd::Unit,
     },
     operations::{
-        Blocker, BlockerKind,
+        Blocker, BlockerKind, OwnedHold, Unannounced, Wanted,
         record::{Change, Failure, FailureKind, Operation, Order, State},
     },
 };
@@ -156,8 +158,43 @@ pub(super) fn blocker(blocker: Blocker) -> v1::Blocker {
     v1::Blocker { name, kind: kind.into(), message }
 }
 
-pub(super) fn hold(hold: Hold) -> v1::Hold {
+fn hold(hold: Hold) -> v1::Hold {
     v1::Hold { path: hold.path.display().to_string(), text: hold.text, since: hold.since.map(timestamp) }
+}
+
+/// All holds as one, for callers that know no others: a hold file, else what was set through the agent and is kept at `path`.
+pub(super) fn any_hold(file: Option<Hold>, owned: &[OwnedHold], path: &Path) -> Option<v1::Hold> {
+    file.map(hold).or_else(|| {
+        let first = owned.first()?;
+        let text: Vec<_> = owned.iter().map(OwnedHold::text).collect();
+        let since = owned.iter().map(|hold| hold.since).min().unwrap_or(first.since);
+        Some(v1::Hold { path: path.display().to_string(), text: text.join("\n"), since: Some(timestamp(since)) })
+    })
+}
+
+pub(super) fn owned_hold(hold: OwnedHold) -> v1::OwnedHold {
+    let OwnedHold { owner, reason, requester, since, until } = hold;
+    v1::OwnedHold { owner, reason, requester, since: Some(timestamp(since)), until: until.map(timestamp) }
+}
+
+pub(super) fn wanted(unit: String, wanted: Wanted) -> v1::WantedRestart {
+    let requests = wanted.requests.into_iter().map(|asked| v1::RestartRequest {
+        at: Some(timestamp(asked.at)),
+        requester: asked.requester,
+        reason: asked.reason,
+    });
+    v1::WantedRestart {
+        unit,
+        invocation_id: wanted.invocation_id,
+        requests: requests.collect(),
+        more: wanted.more,
+        at_once: wanted.at_once,
+    }
+}
+
+pub(super) fn unannounced(start: Unannounced) -> v1::UnannouncedStart {
+    let Unannounced { unit, at, automatic, before, after } = start;
+    v1::UnannouncedStart { unit: unit.unwrap_or_default(), at: Some(timestamp(at)), automatic, before, after }
 }
 
 pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {

@@ -198,6 +198,8 @@ impl Service {
             Ok(used) => u32::try_from(used).unwrap_or(u32::MAX),
             Err(_) => config.reboots_per_day,
         };
+        let holds = self.operations.holds();
+        let wanted = self.operations.wanted_restarts().into_iter();
 
         v1::Node {
             name: config.node.clone(),
@@ -213,7 +215,7 @@ impl Service {
             sessions: seen.sessions.iter().cloned().map(convert::session).collect(),
             blockers: blockers.into_iter().map(convert::blocker).collect(),
             lock_files: facts.lock_files,
-            hold: facts.hold.map(convert::hold),
+            hold: convert::any_hold(facts.hold, &holds, &self.operations.holds_file()),
             reboot_budget: Some(v1::RebootBudget { used: reboots, allowed: config.reboots_per_day }),
             highest_epoch: self.operations.epoch(),
             certificate_not_after: self.live.certificate_not_after().map(convert::timestamp),
@@ -222,6 +224,9 @@ impl Service {
             warnings,
             scheduled_shutdown: seen.shutdowns.scheduled.clone().map(convert::scheduled_shutdown),
             reboot_refused: seen.reboot_refused.clone().unwrap_or_default(),
+            wanted_restarts: wanted.map(|(unit, wanted)| convert::wanted(unit, wanted)).collect(),
+            unannounced: self.operations.unannounced().into_iter().map(convert::unannounced).collect(),
+            holds: holds.into_iter().map(convert::owned_hold).collect(),
         }
     }
 }

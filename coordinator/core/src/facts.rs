@@ -6,6 +6,7 @@ pub mod audit;
 mod control_plane;
 mod identity;
 pub mod leader;
+pub mod local;
 pub mod node;
 pub mod own_pods;
 

@@ -51,8 +51,11 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restart {
-    /// In this order.
+    /// In this order. With [`Self::wanted`] they may be empty: all components of the site.
     pub components: Vec<String>,
+    /// Only where somebody on the machine waits for it.
+    #[serde(default)]
+    pub wanted: bool,
     /// Only on these machines; empty means every control-plane machine.
     pub machines: Vec<String>,
     /// Between an apiserver that is ready again and the next one; unset, the site's default.

@@ -205,7 +205,7 @@ impl Inner {
         self.call_within(CALL, call).await
     }
 
-    async fn call_within<T>(
+    pub(super) async fn call_within<T>(
         &self,
         limit: Duration,
         call: impl Future<Output = Result<Response<T>, Status>>,

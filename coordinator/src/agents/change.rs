@@ -7,8 +7,9 @@ use tonic::{Request, Response, Status, transport::Channel};
 use usher_proto::{
     reason,
     v1::{
-        GetOperationRequest, Operation as WireOperation, RebootNodeRequest, RestartUnitRequest, StartUnitRequest,
-        StopUnitRequest, node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
+        CancelOperationRequest, FenceRequest, GetOperationRequest, Operation as WireOperation, RebootNodeRequest,
+        RestartUnitRequest, StartUnitRequest, StopUnitRequest, node_control_client::NodeControlClient,
+        node_info_client::NodeInfoClient,
     },
 };
 
@@ -127,6 +128,40 @@ impl Agent {
             Ok(agent.reboot_node(timed(request.clone())).await?.map(|answer| answer.operation))
         };
         self.inner.change(&order.operation_id, send).await
+    }
+
+    /// Ends an operation that only waits, and returns it as it is then. What it had asked for is not taken back. Asking twice does
+    /// no harm, so a lost answer is the caller's to ask for again.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `NOT_WAITING` if the operation does more than wait; else as [`Self::status`].
+    pub async fn cancel(&self, order: &Order, operation_id: &str) -> Result<Task, AgentError> {
+        let request = CancelOperationRequest {
+            order: Some(on_the_wire(order, &self.inner.node)),
+            operation_id: operation_id.to_owned(),
+        };
+        let started = Instant::now();
+        let (channel, _) = self.inner.channel(CONNECT).await?;
+        let answer = self.inner.call(Control::new(channel).cancel_operation(timed(request))).await;
+        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        let ended = answer.operation.map(|operation| operation.into_plain());
+        ended.ok_or_else(|| self.inner.lost(Lost::Empty, started.elapsed()))
+    }
+
+    /// Lets the agent store an epoch, so that it refuses lower ones from then on, and returns the highest that is on its disk.
+    /// `limit` is for all of it.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `STALE_EPOCH` if the agent has seen a higher one; else as [`Self::status`].
+    pub async fn fence(&self, epoch: u64, requester: &str, limit: Duration) -> Result<u64, AgentError> {
+        let started = Instant::now();
+        let (channel, _) = self.inner.channel(limit).await?;
+        let left = limit.saturating_sub(started.elapsed());
+        let request = FenceRequest { epoch, requester: requester.to_owned() };
+        let answer = self.inner.call_within(left, Control::new(channel).fence(request)).await;
+        Ok(answer.map_err(|error| self.inner.failed(error, started.elapsed()))?.highest_epoch)
     }
 }
 

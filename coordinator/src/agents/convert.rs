@@ -12,6 +12,7 @@ use usher_core::facts::{
         ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
     },
     audit::{AuditPhase, AuditRecord},
+    local::{OwnedHold, RestartRequest, UnannouncedStart, WantedRestart},
 };
 
 /// A message of the contract that stands for plain data.
@@ -67,6 +68,9 @@ impl IntoPlain for v1::Node {
             warnings: self.warnings,
             scheduled_shutdown: self.scheduled_shutdown.map(IntoPlain::into_plain),
             reboot_refused: filled(self.reboot_refused),
+            wanted_restarts: all(self.wanted_restarts),
+            unannounced: all(self.unannounced),
+            holds: all(self.holds),
         }
     }
 }
@@ -140,6 +144,41 @@ impl IntoPlain for v1::Hold {
 
     fn into_plain(self) -> Hold {
         Hold { path: self.path, text: self.text, since: time(self.since) }
+    }
+}
+
+impl IntoPlain for v1::WantedRestart {
+    type Plain = WantedRestart;
+
+    fn into_plain(self) -> WantedRestart {
+        let Self { unit, invocation_id, requests, more, at_once } = self;
+        WantedRestart { unit, invocation_id, requests: all(requests), more, at_once }
+    }
+}
+
+impl IntoPlain for v1::RestartRequest {
+    type Plain = RestartRequest;
+
+    fn into_plain(self) -> RestartRequest {
+        RestartRequest { at: time(self.at), requester: self.requester, reason: self.reason }
+    }
+}
+
+impl IntoPlain for v1::UnannouncedStart {
+    type Plain = UnannouncedStart;
+
+    fn into_plain(self) -> UnannouncedStart {
+        let Self { unit, at, automatic, before, after } = self;
+        UnannouncedStart { unit: filled(unit), at: time(at), automatic, before, after }
+    }
+}
+
+impl IntoPlain for v1::OwnedHold {
+    type Plain = OwnedHold;
+
+    fn into_plain(self) -> OwnedHold {
+        let Self { owner, reason, since, until, requester } = self;
+        OwnedHold { owner, reason, since: time(since), until: time(until), requester }
     }
 }
 

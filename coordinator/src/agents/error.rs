@@ -91,6 +91,11 @@ pub enum Side {
 }
 
 impl AgentError {
+    /// Whether the agent refused because of the epoch: it knows a higher one, or does not believe this one.
+    pub fn is_of_the_epoch(&self) -> bool {
+        matches!(self.reason(), Some(reason::STALE_EPOCH | reason::EPOCH_JUMP))
+    }
+
     /// The agent's machine-readable reason, if it refused.
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -148,7 +153,7 @@ fn refusal_hint(node: &str, reason: &str, metadata: &BTreeMap<String, String>) -
         reason::BOOT_MISMATCH => {
             format!("It has rebooted meanwhile. Look, and start again: usher agent status {node}")
         }
-        reason::HELD => format!("When the hold is over, remove the file on {node}."),
+        reason::HELD => format!("When the hold is over, end it there; see whose it is: usher agent status {node}"),
         reason::INHIBITED => format!("See who: usher agent status {node}"),
         reason::SHUTTING_DOWN => format!("When it is back, see what it says: usher agent status {node}"),
         reason::REBOOT_BUDGET => {

@@ -33,6 +33,17 @@ pub(crate) enum AgentCommand {
         #[command(flatten)]
         change: ChangeFlags,
     },
+    /// End an operation that only waits, for a probe or for a reboot that was asked for, so that the machine is free for another.
+    ///
+    /// What it had asked for is not taken back, and may still happen.
+    Cancel {
+        /// The machine.
+        node: String,
+        /// The operation's id, as `usher agent status` shows it.
+        operation: String,
+        #[command(flatten)]
+        change: ChangeFlags,
+    },
     /// Reboot one machine, without cordon or drain.
     Reboot {
         /// The machine.

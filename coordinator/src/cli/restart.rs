@@ -11,13 +11,19 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   usher restart kube-scheduler -r 'new CA' --dry-run
   usher restart kube-apiserver kube-controller-manager kube-scheduler -r T400123 --yes
-  usher restart kube-scheduler --nodes cp3,cp2 -r T400123";
+  usher restart kube-scheduler --nodes cp3,cp2 -r T400123
+  usher restart --wanted -r 'renewed certificates'";
 
 #[derive(Debug, Args)]
 pub(crate) struct Restart {
     /// Components, restarted in this order.
-    #[arg(required = true, value_name = "COMPONENT")]
+    #[arg(required_unless_present = "wanted", value_name = "COMPONENT")]
     pub(crate) components: Vec<String>,
+    /// Only where somebody on the machine has asked for it; without components, all of them.
+    ///
+    /// `usher status` shows what is wanted. On the machine: usher-agent request-restart.
+    #[arg(long)]
+    pub(crate) wanted: bool,
     /// Only on these control-plane machines.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) nodes: Vec<String>,
@@ -37,9 +43,10 @@ pub(crate) struct Restart {
 impl Restart {
     /// The request that the flags make.
     pub(crate) fn to_request(&self) -> request::Kind {
-        let Self { components, nodes, gap, handover, assume_leader, change: _ } = self;
+        let Self { components, wanted, nodes, gap, handover, assume_leader, change: _ } = self;
         request::Kind::Restart(request::Restart {
             components: components.clone(),
+            wanted: *wanted,
             machines: nodes.clone(),
             gap: *gap,
             handover: *handover,

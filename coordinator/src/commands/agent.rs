@@ -1,6 +1,7 @@
 //! `usher agent`: break-glass. One agent, from the cluster file's addresses, with the Kubernetes API up or down.
 
 mod audit;
+mod cancel;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,10 @@ pub(super) async fn run(global: &Global, command: AgentCommand) -> Result<Exit, 
             let agent = agent(global, &site, &node).await?;
             let unit = site.component(&unit).map_or(unit, |component| component.unit.clone());
             restart(global, &site, &agent, &node, &unit, &change).await
+        }
+        AgentCommand::Cancel { node, operation, change } => {
+            let agent = agent(global, &site, &node).await?;
+            cancel::run(global, &agent, (&node, &operation), &change).await
         }
         AgentCommand::Reboot { node, override_blocker, change } => {
             let agent = agent(global, &site, &node).await?;
@@ -87,8 +92,19 @@ impl Described<'_> {
         if let Some(until) = status.certificate_not_after {
             line("certificate", format!("valid until {until}"));
         }
-        if let Some(hold) = &status.hold {
+        for hold in &status.holds {
+            line("HELD", format!("{} ({})", hold.said(), hold.requester));
+        }
+        if let Some(hold) = status.hold.as_ref().filter(|_| status.holds.is_empty()) {
             line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
+        }
+        for wanted in &status.wanted_restarts {
+            line("restart wanted", format!("{}: {}", wanted.unit, wanted.why()));
+        }
+        for start in &status.unannounced {
+            let at = start.at.map(|at| format!("{at}: ")).unwrap_or_default();
+            let (before, after) = (text::short_id(&start.before), text::short_id(&start.after));
+            line("past usher", format!("{at}{} ({before} → {after})", start.what()));
         }
         for inhibitor in &status.inhibitors {
             let Inhibitor { who, mode, why, what, .. } = inhibitor;

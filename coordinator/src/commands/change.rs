@@ -40,13 +40,13 @@ pub(super) async fn carry_out(
 
     let planned = operation::plan(world, &request, confirmation(flags.dry_run)).await?;
     let options = request.drain_options(&world.site).unwrap_or_default();
-    if dry_run {
-        return show_plan(global, world, &request, &planned, &options);
-    }
     if planned.plan.turns.is_empty() {
         let document = PlannedDocument { plan: &planned.plan, drains: &[], rebalance: None };
-        show::show(show::Kind::Plan, &document, global.output, || "nothing to do".to_owned())?;
+        show::show(show::Kind::Plan, &document, global.output, || nothing_to_do(&request, &planned.plan))?;
         return Ok(Exit::Done);
+    }
+    if dry_run {
+        return show_plan(global, world, &request, &planned, &options);
     }
     if let Some(rebalance) = planned.rebalance.as_ref().filter(|rebalance| rebalance.moves.is_empty()) {
         let document = PlannedDocument { plan: &planned.plan, drains: &[], rebalance: Some(rebalance) };
@@ -65,6 +65,15 @@ pub(super) async fn carry_out(
     preflight::lines(&planned.drains).iter().for_each(|line| output::progress(line));
     confirm(world.cluster.name(), flags.yes)?;
     run(global, world, &request, &planned).await
+}
+
+fn nothing_to_do(request: &Request, plan: &Plan) -> String {
+    let why = match &request.kind {
+        request::Kind::Restart(restart) if restart.wanted => ": nobody on these machines waits for a restart",
+        _ => "",
+    };
+    let warnings = plan.warnings.iter().map(|warning| format!("\nWarning: {warning}"));
+    format!("nothing to do{why}{}", warnings.collect::<String>())
 }
 
 /// Says which cluster would be changed and as whom, above everything else.

@@ -1,6 +1,8 @@
 //! `usher status` and `usher leaders`: is it safe to begin?
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use usher_common::clock;
 
@@ -10,6 +12,7 @@ use crate::{
     cluster::LockHolder,
     exit::Exit,
     facts::leader::Leadership,
+    facts::local::UnannouncedStart,
     facts::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
     output::{self, Format},
     problem::Problem,
@@ -18,6 +21,9 @@ use crate::{
     text,
     world::World,
 };
+
+/// How long a restart that went past usher is told.
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What `usher status -o json` prints.
 #[derive(Debug, Serialize)]
@@ -148,7 +154,7 @@ pub(super) fn machine_table(facts: &Inventory, format: Format) -> String {
     let rows = facts.machines.iter().map(|machine| machine_row(machine, wide, now));
     let mut lines = vec![output::table(&header, rows)];
     for machine in &facts.machines {
-        lines.extend(notes(machine).iter().map(|note| format!("{}: {note}", machine.name)));
+        lines.extend(notes(machine, now).iter().map(|note| format!("{}: {note}", machine.name)));
     }
     lines.join("\n")
 }
@@ -197,8 +203,24 @@ fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {
     row
 }
 
+/// What went past usher within a day: of each unit, and of the machine, the last time.
+fn past_usher(starts: &[UnannouncedStart], now: Timestamp) -> Vec<String> {
+    let is_recent = |start: &&UnannouncedStart| start.at.is_none_or(|at| now.duration_since(at) < TOLD_FOR);
+    let mut last: BTreeMap<Option<&str>, (&UnannouncedStart, usize)> = BTreeMap::new();
+    for start in starts.iter().filter(is_recent) {
+        let times = last.get(&start.unit.as_deref()).map_or(0, |(_, times)| *times);
+        last.insert(start.unit.as_deref(), (start, times + 1));
+    }
+    let told = last.into_values().map(|(start, times)| {
+        let at = start.at.map(|at| format!(" at {}", at.strftime("%Y-%m-%d %H:%M:%SZ"))).unwrap_or_default();
+        let times = if times > 1 { format!(", {times} times within a day") } else { String::new() };
+        format!("{}{at}{times}", start.what())
+    });
+    told.collect()
+}
+
 /// What is out of the ordinary on a machine.
-fn notes(machine: &Machine) -> Vec<String> {
+fn notes(machine: &Machine, now: Timestamp) -> Vec<String> {
     let mut notes = Vec::new();
     if machine.control_plane && !machine.listed {
         let evidence: Vec<_> = machine.control_plane_evidence.iter().map(ToString::to_string).collect();
@@ -221,13 +243,52 @@ fn notes(machine: &Machine) -> Vec<String> {
         AgentFacts::NotAsked => return notes,
     };
     notes.extend(status.warnings.iter().cloned());
-    if let Some(hold) = &status.hold {
+    notes.extend(status.holds.iter().map(|hold| format!("held {}", hold.said())));
+    if let Some(hold) = status.hold.as_ref().filter(|_| status.holds.is_empty()) {
         notes.push(format!("held by {}: {:?}", hold.path, hold.text.lines().next().unwrap_or_default()));
     }
+    for wanted in &status.wanted_restarts {
+        notes.push(format!("a restart of {} is wanted: {}", wanted.unit, wanted.why()));
+    }
+    notes.extend(past_usher(&status.unannounced, now));
     if let Some(operation) = &status.current_operation {
         notes.push(format!("busy with operation {} ({})", operation.id, operation.order.requester));
     }
     notes
         .extend(status.lock_files.iter().map(|file| format!("{file} exists: configuration management may be running")));
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_past_usher_is_told_once_for_each_unit_and_for_a_day() {
+        let now: Timestamp = "2026-03-02T03:00:00Z".parse().unwrap();
+        let start = |unit: Option<&str>, at: &str, automatic| UnannouncedStart {
+            unit: unit.map(str::to_owned),
+            at: at.parse().ok(),
+            automatic,
+            ..UnannouncedStart::default()
+        };
+        let told = past_usher(
+            &[
+                start(Some("a.service"), "2026-03-01T02:59:59Z", false),
+                start(None, "2026-03-01T04:00:00Z", false),
+                start(Some("b.service"), "2026-03-02T01:00:00Z", true),
+                start(Some("c.service"), "2026-03-02T01:00:00Z", false),
+                start(Some("c.service"), "2026-03-02T02:00:00Z", false),
+            ],
+            now,
+        );
+        assert_eq!(
+            told,
+            [
+                "rebooted past usher at 2026-03-01 04:00:00Z",
+                "b.service was restarted by systemd itself at 2026-03-02 01:00:00Z",
+                "c.service was started past usher at 2026-03-02 02:00:00Z, 2 times within a day",
+            ]
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line in Markdown, and its exit codes.
 
 use clap::{Arg, Command, CommandFactory as _};
+use usher_agent::arguments::Arguments;
 use usher_coordinator::{cli::Cli, exit::Exit};
 
 use super::page::{GENERATED, cell};
@@ -13,6 +14,16 @@ pub(super) fn page() -> String {
          have a page of their own.\n"
     );
     command(&usher, true, &mut text);
+    text
+}
+
+/// What root types on a node.
+pub(super) fn agent_page() -> String {
+    let mut agent = Arguments::command().disable_help_subcommand(true);
+    agent.build();
+    let mut text =
+        format!("# The command line of usher-agent\n\n{GENERATED}What `usher-agent --help` says, on one page.\n");
+    command(&agent, true, &mut text);
     text
 }
 

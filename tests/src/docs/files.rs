@@ -43,7 +43,7 @@ const FILES: [File; 3] = [
         title: "The agent's configuration",
         intro: "The configuration of usher-agent: /etc/usher/agent.toml. Unknown keys are errors. The agent reads this \
                 file and those of [tls] again when they change; a file with a mistake is not used, and what was in force stays. \
-                listen, node, state_directory, boot_id_file, reflection, bus, [limits], [metrics] and the paths in [tls] need \
+                listen, node, state_directory, socket, boot_id_file, reflection, bus, [limits], [metrics] and the paths in [tls] need \
                 a restart of the agent. Relative paths begin at this \
                 file's folder. Durations are written like 10s, 5m, 90d. Check it with `usher-agent --config \
                 /etc/usher/agent.toml --check-config`, before the certificates are there with --check-config=syntax.",

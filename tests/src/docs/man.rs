@@ -10,18 +10,27 @@ pub(super) fn pages() -> anyhow::Result<Vec<Page>> {
     let mut pages = Vec::new();
     let mut usher = usher_coordinator::cli::Cli::command().disable_help_subcommand(true);
     usher.build();
-    subtree(&usher, &mut pages)?;
-    // usher-agent(1) is `usher agent`.
-    pages.push(page(usher_agent::arguments::Arguments::command(), "8", "System Administration")?);
+    subtree(&usher, USER, &mut pages)?;
+    // usher-agent-status(1) is `usher agent status`, usher-agent-status(8) what root types on the node.
+    let mut agent = usher_agent::arguments::Arguments::command().disable_help_subcommand(true);
+    agent.build();
+    subtree(&agent, ADMIN, &mut pages)?;
     Ok(pages)
 }
 
-fn subtree(command: &Command, pages: &mut Vec<Page>) -> anyhow::Result<()> {
-    pages.push(page(command.clone(), "1", "User Commands")?);
-    command.get_subcommands().filter(|command| !command.is_hide_set()).try_for_each(|command| subtree(command, pages))
+/// A section of the manual, and its name.
+type Section = (&'static str, &'static str);
+
+const USER: Section = ("1", "User Commands");
+const ADMIN: Section = ("8", "System Administration");
+
+fn subtree(command: &Command, section: Section, pages: &mut Vec<Page>) -> anyhow::Result<()> {
+    pages.push(page(command.clone(), section)?);
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.into_iter().try_for_each(|command| subtree(command, section, pages))
 }
 
-fn page(command: Command, section: &str, manual: &str) -> anyhow::Result<Page> {
+fn page(command: Command, (section, manual): Section) -> anyhow::Result<Page> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let source = format!("usher {}", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command).section(section).source(source).manual(manual);

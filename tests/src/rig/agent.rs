@@ -11,6 +11,7 @@ use crate::{
     pki::{Ca, Identity, Names},
     systemd::FakeSystemd,
 };
+use clap::Parser as _;
 use tempfile::TempDir;
 use tonic::{
     Code, Status,
@@ -19,7 +20,9 @@ use tonic::{
 use tonic_types::StatusExt as _;
 use usher_agent::{
     agent::{Agent, Edges},
+    arguments::Arguments,
     config::Config,
+    local::{self, Told},
     machine::{Places, bus::Address},
 };
 use usher_proto::v1::{
@@ -86,7 +89,7 @@ impl Rig {
     pub fn write_config(&self, allow: &str) {
         let text = format!(
             "listen = '127.0.0.1:0'\nnode = 'node-1'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
-             lock_files = ['puppet.lock']\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
+             socket = 'agent.sock'\nlock_files = ['puppet.lock']\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
              [allow]\n{allow}\n[units.'{MISSING}']\n{}",
             if self.more.contains(UNIT) { self.more.clone() } else { format!("[units.'{UNIT}']\n{}", self.more) }
         );
@@ -123,6 +126,21 @@ impl Rig {
             boot: self.path().join("boot"),
             dpkg: self.path().join("dpkg"),
         }
+    }
+
+    /// Adds a line before all tables of agent.toml, for the next agent.
+    pub fn configure(&self, line: &str) {
+        let file = self.path().join("agent.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{line}\n{text}")).unwrap();
+    }
+
+    /// What `usher-agent` tells root on the node who types these words.
+    pub async fn root(&self, words: &[&str]) -> Told {
+        let socket = self.path().join("agent.sock");
+        let words = ["usher-agent"].iter().chain(words).map(ToString::to_string);
+        let words = words.chain(["--socket".to_owned(), socket.display().to_string()]);
+        local::run(Arguments::try_parse_from(words).unwrap().command.unwrap()).await
     }
 
     /// Ends the agent on the spot.

@@ -31,7 +31,7 @@ use crate::apiserver::{ApiServer, Election, Instance, fixtures};
 pub use journal::Journal;
 pub use machine::{KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
 use machine::{Kind, Setup};
-pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, uncordon};
+pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, restart_wanted, uncordon};
 pub use pool::Pool;
 
 /// The machines of the control plane. All are Nodes as well.

@@ -24,6 +24,7 @@ listen = "{address}:{AGENT_PORT}"
 state_directory = "state"
 hold_file = "hold"
 boot_id_file = "boot_id"
+socket = "agent.sock"
 bus = "{bus}"
 
 [tls]

@@ -75,6 +75,10 @@ impl Login {
         self.begin(flags & SKIP_INHIBITORS != 0, connection).await
     }
 
+    fn set_wall_message(&self, message: String, enable: bool) {
+        self.0.change(|state| state.wall = enable.then_some(message));
+    }
+
     async fn can_reboot(&self) -> String {
         self.0.awake(Service::Login).await;
         self.0.state().can_reboot.clone()

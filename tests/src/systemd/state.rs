@@ -144,6 +144,8 @@ pub(super) type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Everything the fake remembers.
 pub(super) struct State {
+    /// What login1 tells the users when it is asked for a reboot.
+    pub(super) wall: Option<String>,
     pub(super) units: BTreeMap<String, FakeUnit>,
     pub(super) inhibitors: Vec<(String, String, String, String, u32, u32)>,
     /// User, class, state.
@@ -176,6 +178,7 @@ impl State {
     /// Nothing happened yet; InvocationIDs are counted up from one that belongs to `number` alone.
     pub(super) fn numbered(number: u64) -> Self {
         Self {
+            wall: None,
             units: BTreeMap::new(),
             inhibitors: Vec::new(),
             sessions: Vec::new(),

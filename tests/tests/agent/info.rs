@@ -184,7 +184,13 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
     let rig = Rig::with("[metrics]\nlisten = '127.0.0.1:0'\n").await;
     fs::write(rig.path().join("reboot-required"), "").unwrap();
     let mut alice = rig.operator().await;
-    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    let seen = rig.path().join("state/seen.json");
+    while !fs::read_to_string(&seen).unwrap_or_default().contains(UNIT) {
+        tokio::task::yield_now().await;
+    }
+    rig.systemd.restart_by_hand(UNIT);
+    while alice.node().await.unannounced.is_empty() {}
+    alice.restart(order("a"), UNIT, &rig.systemd.unit(UNIT).invocation_id).await.unwrap();
     alice.end_of("a").await;
     alice.operation("nonsense").await.unwrap_err();
     let carol = rig.caller(&Names { common_name: "carol", ..Names::default() }).await;
@@ -211,6 +217,9 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
         "usher_agent_operation_duration_seconds_bucket{le=\"+Inf\"} 1",
         "usher_agent_rpc_requests_total{method=\"/usher.agent.v1.NodeInfo/GetOperation\",code=\"5\"} 1",
         "usher_agent_authentication_failures_total{reason=\"NOT_LISTED\"} 1",
+        "usher_agent_unit_restarts_unannounced_total{unit=\"kube-scheduler.service\",by=\"other\"} 1",
+        "usher_agent_reboots_unannounced_total 0",
+        "usher_agent_restarts_wanted 0",
     ] {
         assert!(answer.lines().any(|told| told == line), "{line:?} is not in\n{answer}");
     }

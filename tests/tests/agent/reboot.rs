@@ -57,6 +57,35 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_overridden_is_told_who_reboots_the_machine_and_why_and_nobody_else_is() {
+    for (user, overrides) in [(true, &["user:bob"][..]), (false, &[])] {
+        let rig = Rig::new().await;
+        if user {
+            rig.systemd.log_in("bob", "user", "active");
+        }
+        let mut alice = rig.operator().await;
+        alice.reboot(order("r"), "boot-1", overrides).await.unwrap();
+        while rig.systemd.reboots() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let told = user
+            .then(|| "usher reboots this machine now: new CA (by alice@cumin1001 (CN=alice), operation r)".to_owned());
+        assert_eq!(rig.systemd.wall(), told);
+    }
+}
+
+#[tokio::test]
+async fn no_other_reboot_is_announced_as_one_that_login1_refused() {
+    let rig = Rig::new().await;
+    rig.systemd.log_in("bob", "user", "active");
+    rig.systemd.on_reboot(Reboot::Refused);
+    let mut alice = rig.operator().await;
+    alice.reboot(order("r"), "boot-1", &["user:bob"]).await.unwrap();
+    assert_eq!(alice.end_of("r").await.failure.unwrap().kind(), FailureKind::Refused);
+    assert_eq!(rig.systemd.wall(), None);
+}
+
+#[tokio::test]
 async fn an_answer_of_login1_that_is_lost_is_no_failure() {
     let mut rig = Rig::without_agent("");
     let listener = rig.systemd.listen(&rig.path().join("bus")).unwrap();

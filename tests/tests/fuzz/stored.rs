@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use usher_agent::local::Exit;
 use usher_proto::v1::ListOperationsRequest;
 use usher_testkit::rig::agent::{Caller, Rig, UNIT, order};
 
@@ -23,12 +24,15 @@ async fn an_agent_starts_and_answers_whatever_is_in_its_files() {
     rig.kill();
     let state = rig.path().join("state");
     let files = history(&mut rig).await;
-    assert!(files.len() >= 3, "{:?}", files.keys());
+    assert!(files.len() >= 6, "{:?}", files.keys());
     for (changed, content) in &files {
         let samples = vec![content.clone(), b"{}".to_vec(), Vec::new()];
         for input in mutate::inputs(samples, COUNT) {
             let before = PANICS.load(Ordering::Relaxed);
-            fs::remove_dir_all(&state).unwrap();
+            // A thread of the agent before may still be writing.
+            while fs::remove_dir_all(&state).is_err() {
+                tokio::task::yield_now().await;
+            }
             for (file, content) in &files {
                 write(file, if file == changed { &input } else { content });
             }
@@ -52,6 +56,11 @@ async fn history(rig: &mut Rig) -> BTreeMap<PathBuf, Vec<u8>> {
     let now = ended.evidence.unwrap().invocation_id_after;
     alice.restart(order("second"), UNIT, &now).await.unwrap();
     alice.until_step("second", "job").await;
+    for words in [&["request-restart", UNIT, "-r", "x"][..], &["hold", "set", "--owner", "a", "-r", "x", "--for", "1h"]]
+    {
+        let told = rig.root(words).await;
+        assert_eq!(told.exit, Exit::Done, "{told:?}");
+    }
     rig.kill();
     let mut files = BTreeMap::new();
     collect(&rig.path().join("state"), &mut files);

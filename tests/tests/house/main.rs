@@ -69,7 +69,7 @@ const HOUSES: &[House] = &[
             &["access", "caller"],
             &["audit", "config"],
             &["door", "machine"],
-            &["check", "operations"],
+            &["check", "local", "operations"],
             &["metrics", "notify", "service"],
             &["agent", "wait"],
         ],

@@ -2,6 +2,7 @@
 
 mod clusters;
 mod documents;
+mod node;
 mod staging;
 mod terminal;
 

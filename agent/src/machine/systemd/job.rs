@@ -31,7 +31,7 @@ impl Job {
     /// systemd sends the result once, and not at all while it re-executes itself: a unit that has no such job any more tells the
     /// end just as well.
     pub(crate) async fn result(&mut self) -> Option<String> {
-        while let Some(End { path, result }) = self.ends.received.recv().await {
+        while let Some(End { path, result, .. }) = self.ends.received.recv().await {
             if path == self.path {
                 return Some(result);
             }
@@ -40,9 +40,26 @@ impl Job {
     }
 }
 
+/// The ends of the jobs of all units, those of others included.
+#[derive(Debug)]
+pub(crate) struct Jobs(pub(super) Ends);
+
+impl Jobs {
+    /// Waits until a job of one of these units has ended. False if the connection is lost first.
+    pub(crate) async fn ended(&mut self, of: impl Fn(&str) -> bool) -> bool {
+        while let Some(End { unit, .. }) = self.0.received.recv().await {
+            if of(&unit) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
 #[derive(Debug)]
 struct End {
     path: String,
+    unit: String,
     result: String,
 }
 
@@ -63,7 +80,8 @@ impl Ends {
         let listener = tokio::spawn(async move {
             while let Some(signal) = signals.next().await {
                 let Ok(removed) = signal.args() else { continue };
-                let end = End { path: removed.job().to_string(), result: removed.result().to_string() };
+                let (unit, result) = (removed.unit().to_string(), removed.result().to_string());
+                let end = End { path: removed.job().to_string(), unit, result };
                 // Nobody waits for them anymore.
                 if sender.send(end).is_err() {
                     return;

@@ -67,12 +67,17 @@ impl Request {
 
 /// The checks of who asks and why.
 pub(in super::super) fn check_order(order: &Order) -> Result<(), Refusal> {
-    if order.reason.trim().is_empty() {
-        return Err(Refusal::bad_request("order.reason", "must say why; it is kept with the operation"));
-    }
-    check_text("order.reason", &order.reason, REASON_LIMIT)?;
+    check_reason("order.reason", &order.reason)?;
     check_text("order.task_id", &order.task_id, TASK_LIMIT)?;
     check_requester("order.requester", &order.requester)
+}
+
+/// Why something is asked for.
+pub(in super::super) fn check_reason(field: &'static str, reason: &str) -> Result<(), Refusal> {
+    if reason.trim().is_empty() {
+        return Err(Refusal::bad_request(field, "must say why; it is kept with what is asked for"));
+    }
+    check_text(field, reason, REASON_LIMIT)
 }
 
 pub(in super::super) fn check_requester(field: &'static str, requester: &str) -> Result<(), Refusal> {
@@ -80,7 +85,7 @@ pub(in super::super) fn check_requester(field: &'static str, requester: &str) ->
 }
 
 /// What is stored, logged and shown on terminals is one line, and no longer than it needs to be.
-fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Refusal> {
+pub(in super::super) fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Refusal> {
     if text.len() > limit {
         let message = format!("must be at most {limit} bytes long; it has {}", text.len());
         return Err(Refusal::bad_request(field, &message));

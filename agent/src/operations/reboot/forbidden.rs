@@ -10,8 +10,10 @@ use crate::{
     machine::{Machine, bus::BusError, login::reboot_refused},
     operations::{
         blockers::{BlockerKind, blockers},
+        moment::Moment,
         record::Change,
         stopping,
+        store::Store,
     },
     refusal::Refusal,
 };
@@ -24,6 +26,8 @@ const LOGIN_ASKED_FOR: Duration = Duration::from_secs(2);
 pub(in super::super) struct Overridden {
     /// At least one inhibitor is among it.
     pub(in super::super) inhibitors: bool,
+    /// At least one logged-in user is.
+    pub(in super::super) users: bool,
 }
 
 /// The machine is not going down already: a unit that is restarted or stopped then would not be started again, and another
@@ -42,19 +46,36 @@ pub(in super::super) async fn not_shutting_down(machine: &Machine, change: &Chan
     }
 }
 
-/// No hold file forbids changes.
-pub(in super::super) async fn not_held(machine: &Arc<Machine>) -> Result<(), Refusal> {
+/// Neither a hold that was set through the agent nor a hold file forbids changes.
+pub(in super::super) async fn not_held(machine: &Arc<Machine>, store: &Store) -> Result<(), Refusal> {
+    let refused = |line: String, release: String| {
+        let message = format!("the node is held: {line:?}. When that is settled, {release}");
+        Err(Refusal::new(reason::HELD, message).with("hold", line))
+    };
+    match store.holds(&Moment::now(machine)) {
+        Ok(holds) => {
+            if let Some(hold) = holds.first() {
+                let owner = &hold.owner;
+                return refused(
+                    hold.text(),
+                    format!("release it on the node: usher-agent hold release --owner {owner:?}"),
+                );
+            }
+        }
+        Err(why) => {
+            let path = store.holds_file();
+            return refused(why, format!("remove {} on it and restart usher-agent", path.display()));
+        }
+    }
     let its = Arc::clone(machine);
     // A disk that hangs must not hold up the runtime.
     let held = machine.disk.run(move || its.hold()).await.ok_or_else(stopping)?;
     let Some(hold) = held else { return Ok(()) };
-    let (line, path) = (hold.first_line().to_owned(), hold.path.display());
-    let message = format!("the node is held: {line:?}. Remove {path} on it when that is settled");
-    Err(Refusal::new(reason::HELD, message).with("hold", line))
+    refused(hold.first_line().to_owned(), format!("remove {} on it", hold.path.display()))
 }
 
 /// The node's boot id, which changes refer to.
-pub(super) fn boot_id(machine: &Machine) -> Result<String, Refusal> {
+pub(in super::super) fn boot_id(machine: &Machine) -> Result<String, Refusal> {
     machine
         .boot_id()
         .map_err(|error| Refusal::new(reason::STATE_UNAVAILABLE, format!("the node's boot id cannot be read: {error}")))
@@ -92,5 +113,6 @@ pub(in super::super) async fn nothing_forbids(
     if let Some(message) = reboot_refused(&can) {
         return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
     }
-    Ok(Overridden { inhibitors: ignored.iter().any(|blocker| blocker.kind == BlockerKind::Inhibitor) })
+    let has = |kind| ignored.iter().any(|blocker| blocker.kind == kind);
+    Ok(Overridden { inhibitors: has(BlockerKind::Inhibitor), users: has(BlockerKind::User) })
 }

@@ -8,11 +8,11 @@ use std::{
 use usher_common::chain;
 
 use super::{
-    EPOCH, Epoch, Memory, OPERATIONS, REBOOTS, RUNNING, STOPPED, StoreError,
+    EPOCH, Epoch, HOLDS, Memory, OPERATIONS, REBOOTS, RUNNING, SEEN, STOPPED, StoreError, WANTED,
     entry::{Entry, History},
     file,
+    holds::Holds,
     reboots::Reboots,
-    stopped::StoppedUnits,
 };
 use crate::{
     disk::Disk,
@@ -40,7 +40,10 @@ pub(super) fn load(disk: &Disk, folder: &Path) -> (Memory, Option<Operation>) {
     let epoch = loading.epoch(&history, running.as_ref());
     let unread = unread.or_else(|| epoch.as_ref().err().map(chain_of));
     let reboots = loading.reboots(&history).map_err(|error| chain(&error));
-    let stopped = loading.stopped();
+    let stopped = loading.or_warn(STOPPED, "which units the agent has stopped is unknown");
+    let wanted = loading.or_warn(WANTED, "which restarts were asked for on this node is unknown");
+    let seen = loading.or_warn(SEEN, "which restarts went past usher is unknown");
+    let holds = loading.holds().map_err(|error| chain(&error));
     let mut next_sequence = history.last_sequence().max(running.as_ref().map_or(0, |running| running.sequence)) + 1;
     if let Some(running) = running.as_mut().filter(|running| running.sequence == 0) {
         running.sequence = next_sequence;
@@ -52,6 +55,9 @@ pub(super) fn load(disk: &Disk, folder: &Path) -> (Memory, Option<Operation>) {
         epoch: epoch.unwrap_or_default(),
         reboots,
         stopped,
+        wanted,
+        holds,
+        seen,
         unfiled: Vec::new(),
         unread,
         unwritten: try_to_write(disk, folder).err().map(|error| chain(&error)),
@@ -134,11 +140,17 @@ impl Loading<'_> {
         Ok(reboots)
     }
 
-    fn stopped(&mut self) -> StoppedUnits {
-        let path = self.folder.join(STOPPED);
+    /// The holds that were set through the agent. A file that cannot be read is left where it is, and holds the node.
+    fn holds(&self) -> Result<Holds, StoreError> {
+        file::read(self.disk, &self.folder.join(HOLDS)).map(Option::unwrap_or_default)
+    }
+
+    /// What a file holds, or nothing and a warning.
+    fn or_warn<T: Default + for<'de> serde::Deserialize<'de>>(&mut self, name: &str, unknown: &str) -> T {
+        let path = self.folder.join(name);
         self.read_or_set_aside(&path)
             .unwrap_or_else(|error| {
-                self.warn(&path, format!("which units the agent has stopped is unknown: {}", chain(&error)));
+                self.warn(&path, format!("{unknown}: {}", chain(&error)));
                 None
             })
             .unwrap_or_default()

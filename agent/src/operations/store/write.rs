@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// Runs `work` once it is its turn to write. It is carried out also if the caller gives up waiting.
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -170,7 +170,7 @@ impl Shared {
         Ok(())
     }
 
-    fn replace<T: Serialize>(&self, name: impl AsRef<Path>, content: &T) -> Result<(), StoreError> {
+    pub(super) fn replace<T: Serialize>(&self, name: impl AsRef<Path>, content: &T) -> Result<(), StoreError> {
         self.noting(file::write(&self.disk, &self.folder.join(name), content)).map(drop)
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::local::{OwnedHold, UnannouncedStart, WantedRestart};
+
 /// Who asks for a change, why, and under which lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,9 +74,23 @@ pub struct AgentStatus {
     pub scheduled_shutdown: Option<ScheduledShutdown>,
     /// Why the machine's login1 would not let the agent reboot it, if it would not.
     pub reboot_refused: Option<String>,
+    /// The restarts that somebody on the machine waits for.
+    #[serde(default)]
+    pub wanted_restarts: Vec<WantedRestart>,
+    /// The last starts of units and of the machine that no operation of the agent caused, oldest first.
+    #[serde(default)]
+    pub unannounced: Vec<UnannouncedStart>,
+    /// The holds that were set through the agent; [`Self::hold`] tells of them too.
+    #[serde(default)]
+    pub holds: Vec<OwnedHold>,
 }
 
 impl AgentStatus {
+    /// Whether somebody on the machine waits for a restart of this unit.
+    pub fn wants_restart(&self, unit: &str) -> bool {
+        self.wanted_restarts.iter().any(|wanted| wanted.unit == unit)
+    }
+
     /// The unit with this name, if the agent manages it.
     pub fn unit(&self, name: &str) -> Option<&UnitStatus> {
         self.units.iter().find(|unit| unit.name == name)
@@ -199,7 +215,7 @@ pub enum BlockerKind {
     ScheduledShutdown,
 }
 
-/// A file on the machine that forbids changes.
+/// What forbids changes on the machine: a file, or holds that were set through the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {

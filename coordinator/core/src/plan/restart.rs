@@ -15,7 +15,10 @@ pub(super) fn turns(
     site: &Site,
 ) -> Result<(Vec<Turn>, Vec<String>), Problem> {
     let machines = targets(request, facts)?;
-    let components = request.components.iter().map(|name| component(name, site)).collect::<Result<Vec<_>, _>>()?;
+    let components = match request.components.is_empty() && request.wanted {
+        true => site.components.iter().collect(),
+        false => request.components.iter().map(|name| component(name, site)).collect::<Result<Vec<_>, _>>()?,
+    };
     // Once: a leader that has come alive since, which the first restarts bring about, is no mistake of the operator's.
     if left.is_none() {
         for assumed in &request.assumed_leaders {
@@ -28,7 +31,13 @@ pub(super) fn turns(
         let is_left = |machine: &str| {
             left.is_none_or(|left| left.iter().any(|turn| turn.target == Target::instance(machine, &component.name)))
         };
-        let names = machines.iter().map(|machine| machine.name.as_str()).filter(|name| is_left(name));
+        // Of a machine whose agent was heard at the first plan and is silent now nobody knows: its turn stays, and a gate says why
+        // it cannot be.
+        let was_wanted = |machine: &Machine| left.is_some() && machine.agent.status().is_none();
+        let is_meant = |machine: &&&Machine| {
+            is_left(&machine.name) && (!request.wanted || is_wanted(machine, component) || was_wanted(machine))
+        };
+        let names = machines.iter().filter(is_meant).map(|machine| machine.name.as_str());
         let mut ordered = leader_last(names, Some(component), facts, site);
         // A lease that is free, or that does not exist, has no holder to put the word into.
         if let Some(last) = word_on(component, &request.assumed_leaders, facts) {
@@ -64,6 +73,11 @@ fn targets<'a>(request: &Restart, facts: &'a Inventory) -> Result<Vec<&'a Machin
     }
     let wanted = |machine: &&Machine| request.machines.is_empty() || request.machines.contains(&machine.name);
     Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Whether somebody on the machine waits for the component's restart.
+fn is_wanted(machine: &Machine, component: &Component) -> bool {
+    machine.agent.status().is_some_and(|status| status.wants_restart(&component.unit))
 }
 
 fn no_control_plane(name: &str, all: &[&Machine]) -> Problem {
@@ -179,11 +193,37 @@ fn warnings(turns: &[Turn], request: &Restart, facts: &Inventory, site: &Site) -
             }
         }
     }
+    if request.wanted {
+        warnings.extend(unheard(facts));
+        warnings.extend(of_no_component(facts, site));
+    }
     if !request.machines.is_empty() {
         warnings.push(format!(
             "only {}: the other control-plane machines are left as they are",
             text::list(&request.machines)
         ));
+    }
+    warnings
+}
+
+/// Warnings for machines of which nobody knows what they want.
+fn unheard(facts: &Inventory) -> Vec<String> {
+    let silent = facts.control_plane().filter(|machine| machine.agent.status().is_none());
+    silent.map(|machine| format!("the agent on {} is silent: what is wanted there is unknown", machine.name)).collect()
+}
+
+/// Warnings for units that are to be restarted and that no component of the site stands for.
+fn of_no_component(facts: &Inventory, site: &Site) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for machine in facts.control_plane() {
+        let wanted = machine.agent.status().map(|status| status.wanted_restarts.as_slice()).unwrap_or_default();
+        let others = wanted.iter().filter(|wanted| site.components.iter().all(|known| known.unit != wanted.unit));
+        warnings.extend(others.map(|wanted| {
+            let (name, unit) = (&machine.name, &wanted.unit);
+            format!(
+                "{unit} on {name} is wanted too, and is no component of this site: usher agent restart {name} {unit}"
+            )
+        }));
     }
     warnings
 }

@@ -16,6 +16,7 @@ use crate::{
         agent::{Blocker, Hold, RebootBudget, Task},
         apiserver::Readiness,
         leader::Leadership,
+        local::{OwnedHold, WantedRestart},
         node::{CordonMark, FieldWriter},
     },
     request::{AssumedLeader, Connection, Eviction, OnNodes, Rebalance, Reboot, Restart},
@@ -32,6 +33,7 @@ fn restart(components: &[&str]) -> Restart {
         gap: Some(Duration::from_secs(10)),
         handover: None,
         assumed_leaders: Vec::new(),
+        wanted: false,
     }
 }
 
@@ -80,6 +82,37 @@ kube-scheduler
   9  cp2  restart, wait until healthy, wait for a leader that renews  (leader, last)
 "
     );
+}
+
+#[test]
+fn what_is_wanted_is_planned_and_nothing_else() {
+    let mut facts = facts("cp2", "cp3");
+    let wanted = |unit: &str| WantedRestart { unit: unit.to_owned(), ..WantedRestart::default() };
+    facts.agent_mut("cp1").wanted_restarts = vec![wanted("kube-scheduler.service"), wanted("kubelet.service")];
+    facts.agent_mut("cp2").wanted_restarts = vec![wanted("kube-scheduler.service"), wanted("kube-apiserver.service")];
+    facts.machine_mut("cp3").agent = AgentFacts::Silent { message: "gone".into(), hint: None };
+    let all = Kind::Restart(Restart { wanted: true, ..restart(&[]) });
+    assert_eq!(
+        text(all.clone(), &facts),
+        "\
+kube-apiserver
+  1  cp2  take out of the pool, restart, wait until healthy, put back into the pool  (leads kube-scheduler)
+kube-scheduler
+  2  cp1  restart, wait until healthy
+  3  cp2  restart, wait until healthy, wait for a leader that renews  (leader, last)
+Warning: the agent on cp3 is silent: what is wanted there is unknown
+Warning: kubelet.service on cp1 is wanted too, and is no component of this site: usher agent restart cp1 kubelet.service
+"
+    );
+    let one = Kind::Restart(Restart { wanted: true, ..restart(&["kube-apiserver"]) });
+    assert_eq!(make(&request(one), &facts, &site()).unwrap().turns.len(), 1);
+
+    // Somebody restarts the scheduler on cp1 past usher, and the agent on cp2 falls silent: its turn must not be forgotten.
+    let left = make(&request(all.clone()), &facts, &site()).unwrap().turns;
+    facts.agent_mut("cp1").wanted_restarts.clear();
+    facts.machine_mut("cp2").agent = AgentFacts::Silent { message: "gone".into(), hint: None };
+    let problem = again(&request(all), &left, &facts, &site()).unwrap_err();
+    assert_eq!(problem.message, "the agent on cp2 cannot be used");
 }
 
 #[test]

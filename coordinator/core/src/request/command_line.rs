@@ -39,8 +39,9 @@ struct Words(Vec<String>);
 
 impl Words {
     fn restart(&mut self, restart: &Restart) {
-        let Restart { components, machines, gap, handover, assumed_leaders } = restart;
+        let Restart { components, wanted, machines, gap, handover, assumed_leaders } = restart;
         self.arguments(components);
+        self.flag("wanted", *wanted);
         if !machines.is_empty() {
             self.value("nodes", machines.join(","));
         }

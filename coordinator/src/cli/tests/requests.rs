@@ -70,6 +70,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         Kind::Restart(Restart {
             components: names(&["kube-apiserver", "kube-scheduler"]),
+            wanted: true,
             machines: names(&["cp1", "cp2"]),
             gap: Some(Duration::from_secs(75)),
             handover: Some(false),

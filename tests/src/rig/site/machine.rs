@@ -10,21 +10,25 @@ use std::{
     time::Duration,
 };
 
+use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{copy_bidirectional, duplex},
+    io::{DuplexStream, copy_bidirectional, duplex},
     sync::{mpsc, watch},
     task::JoinSet,
     time::sleep,
 };
+use tonic::transport::Endpoint;
 use usher_agent::{
     agent::{Agent, Edges},
     caller::Caller,
     config::Config,
     disk::{Disk, MemoryDisk},
-    door::Door,
+    door::{Door, LocalDoor, LocalWay},
+    local::Client,
     machine::{Places, bus::Address},
 };
 use usher_common::stream::BoxedStream;
+use usher_proto::v1::{RequestRestartRequest, SetHoldRequest};
 
 use super::Journal;
 use crate::{
@@ -145,6 +149,38 @@ impl Machine {
         self.disk.write(&self.folder.join("hold"), why).unwrap();
     }
 
+    /// Root on it asks for the restart of a unit, as a renewal of certificates does.
+    pub async fn wants_restart(&self, unit: &str, reason: &str) {
+        let request = RequestRestartRequest {
+            unit: unit.to_owned(),
+            reason: reason.to_owned(),
+            requester: "root@machine".to_owned(),
+            if_sole: false,
+        };
+        self.root().await.local.request_restart(request).await.unwrap();
+    }
+
+    /// Root on it holds it through its agent.
+    pub async fn is_held_by(&self, owner: &str, reason: &str) {
+        let (owner, reason, requester) = (owner.to_owned(), reason.to_owned(), "root@machine".to_owned());
+        let request = SetHoldRequest { owner, reason, lasts: None, requester };
+        self.root().await.local.set_hold(request).await.unwrap();
+    }
+
+    async fn root(&self) -> Client {
+        let door = self.door();
+        let connector = tower::service_fn(move |_| {
+            let stream = door.open_for_root().map(TokioIo::new);
+            async move { stream }
+        });
+        Client::over(Endpoint::from_static("http://machine").connect_with_connector(connector).await.unwrap())
+    }
+
+    /// Its agent ends, and nobody starts another one in this boot.
+    pub fn loses_its_agent(&self) {
+        self.door.inner().process = None;
+    }
+
     /// Told to reboot, it goes down and never comes back.
     pub fn stays_down(&self) {
         self.door.inner().never_boots = true;
@@ -185,7 +221,7 @@ fn configuration(name: &str, units: &[&str]) -> String {
     let units: String = units.iter().map(|unit| format!("[units.\"{unit}\"]\n")).collect();
     format!(
         "node = '{name}'\nlisten = '127.0.0.1:0'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
-         [tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
+         socket = 'agent.sock'\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
          [allow]\noperator = ['CN=operator']\n{units}"
     )
 }
@@ -250,6 +286,8 @@ struct Process {
     _agent: Agent,
     disk: MemoryDisk,
     incoming: mpsc::UnboundedSender<(BoxedStream, SocketAddr)>,
+    /// Root's way to it.
+    local: mpsc::UnboundedSender<(BoxedStream, u32)>,
     connections: JoinSet<()>,
 }
 
@@ -273,6 +311,16 @@ impl Doorstep {
         });
         process.incoming.send((Box::new(theirs), ([127, 0, 0, 1], 40000).into())).map_err(|_| refused())?;
         Ok(Box::new(ours))
+    }
+
+    /// A new connection of root's on the machine.
+    fn open_for_root(&self) -> io::Result<DuplexStream> {
+        let inner = self.inner();
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let process = inner.process.as_ref().ok_or_else(refused)?;
+        let (ours, theirs) = duplex(BUFFER);
+        process.local.send((Box::new(theirs), 0)).map_err(|_| refused())?;
+        Ok(ours)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -319,8 +367,10 @@ impl Life {
         let file = self.folder.join("agent.toml");
         let config = Config::load(&file).unwrap();
         let (incoming, streams) = mpsc::unbounded_channel();
+        let (local, local_streams) = mpsc::unbounded_channel();
         let edges = Edges {
             door: Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) },
+            local: Some(LocalDoor { way: LocalWay::Streams(local_streams), uids: [0].into() }),
             bus: Address::Open(self.systemd.connect().await.unwrap()),
             disk: Disk::Memory(disk.clone()),
             places: Places {
@@ -332,6 +382,6 @@ impl Life {
             ..Edges::of(&config)
         };
         let agent = Agent::start_on(file, config, edges).await.unwrap();
-        self.door.inner().process = Some(Process { _agent: agent, disk, incoming, connections: JoinSet::new() });
+        self.door.inner().process = Some(Process { _agent: agent, disk, incoming, local, connections: JoinSet::new() });
     }
 }

@@ -20,7 +20,7 @@ use super::{TestSite, still::still_during_commands};
 
 /// What the operator wants of usher.
 #[derive(Debug, Clone)]
-pub struct Change(request::Kind);
+pub struct Change(pub request::Kind);
 
 /// `usher restart COMPONENT...`
 pub fn restart(components: &[&str]) -> Change {
@@ -30,7 +30,15 @@ pub fn restart(components: &[&str]) -> Change {
         gap: None,
         handover: None,
         assumed_leaders: Vec::new(),
+        wanted: false,
     }))
+}
+
+/// `usher restart --wanted`
+pub fn restart_wanted() -> Change {
+    let Change(kind) = restart(&[]);
+    let request::Kind::Restart(restart) = kind else { unreachable!("a restart") };
+    Change(request::Kind::Restart(request::Restart { wanted: true, ..restart }))
 }
 
 /// `usher reboot MACHINE...`

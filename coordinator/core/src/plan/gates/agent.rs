@@ -25,6 +25,10 @@ pub(super) fn is_willing(subject: &Subject<'_>) -> Result<(), Problem> {
         }
         AgentFacts::NotAsked => return Err(Problem::refused(format!("the agent on {name} was not asked"))),
     };
+    if let Some(hold) = status.holds.first() {
+        return Err(Problem::refused(format!("{name} is held {}", hold.said()))
+            .hint(format!("when the reason is gone: ssh {name} usher-agent hold release --owner {:?}", hold.owner)));
+    }
     if let Some(hold) = &status.hold {
         let first = hold.text.lines().next().unwrap_or_default();
         return Err(Problem::refused(format!("{name} is held by the file {} on it: {first:?}", hold.path))

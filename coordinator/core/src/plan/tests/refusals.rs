@@ -94,6 +94,17 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["cp2 is held", "disk is being copied", "rm /etc/usher/hold"],
         ),
         (
+            "held through its agent",
+            scheduler(),
+            Box::new(|facts| {
+                let hold = OwnedHold { owner: "alice".into(), reason: "disk".into(), ..OwnedHold::default() };
+                let agent = facts.agent_mut("cp2");
+                agent.hold = Some(Hold { path: "/var/lib/usher-agent/holds.json".into(), ..Hold::default() });
+                agent.holds = vec![hold];
+            }),
+            &["cp2 is held by alice until it is released: \"disk\"", "usher-agent hold release --owner \"alice\""],
+        ),
+        (
             "busy",
             scheduler(),
             Box::new(|facts| {
