@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! text, seconds, exit, drain, facts, helmfile, target, schedule, rebalance → problem, event, staging, versions → site → request
-//!     → plan (steps, gates) → operation
+//!     → rights, plan (steps, gates) → operation
 //! ```
 
 pub mod drain;
@@ -16,6 +16,7 @@ pub mod plan;
 pub mod problem;
 pub mod rebalance;
 pub mod request;
+pub mod rights;
 pub mod schedule;
 pub mod seconds;
 pub mod site;

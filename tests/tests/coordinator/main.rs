@@ -9,5 +9,6 @@ mod pool;
 mod rebalance;
 mod reboot;
 mod restart;
+mod rights;
 mod undo;
 mod versions;

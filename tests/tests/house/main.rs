@@ -36,7 +36,7 @@ const HOUSES: &[House] = &[
             &["event", "problem", "staging", "versions"],
             &["site"],
             &["request"],
-            &["plan"],
+            &["plan", "rights"],
             &["operation"],
         ],
         against: &[],
