@@ -9,6 +9,7 @@ mod global;
 mod helmfile;
 mod jobs;
 mod nodes;
+mod plugin;
 mod rebalance;
 mod reboot;
 mod restart;
@@ -19,7 +20,6 @@ mod workload;
 
 use clap::{Parser, Subcommand};
 
-pub use self::global::{Color, Global};
 pub(crate) use self::{
     agent::AgentCommand,
     change::{ChangeFlags, DryRun},
@@ -27,7 +27,7 @@ pub(crate) use self::{
     config::ConfigCommand,
     helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
-    nodes::{Drain, OnNodes, Preflight, Targets},
+    nodes::{Drain, Look, OnNodes, Preflight, Targets, names},
     rebalance::Rebalance,
     reboot::Reboot,
     restart::Restart,
@@ -35,11 +35,15 @@ pub(crate) use self::{
     staging::{StagingCommand, Switch},
     workload::{Namespaced, ObjectChangeFlags},
 };
+pub use self::{
+    global::{Color, Global},
+    plugin::CalledAs,
+};
 use crate::exit::Exit;
 
 /// Restarts and reboots the machines of a Kubernetes cluster the polite way.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version, after_help = exit_codes(), propagate_version = true)]
+#[command(name = "usher", version, after_long_help = exit_codes(), propagate_version = true)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -51,27 +55,33 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show on one screen whether it is safe to begin.
-    Status,
+    #[command(after_long_help = nodes::STATUS_EXAMPLES)]
+    Status(Look),
     /// Show the machines: Nodes and control plane, with what their agents say.
-    Nodes,
+    #[command(after_long_help = nodes::NODES_EXAMPLES)]
+    Nodes(Look),
     /// Show who leads each elected component.
     Leaders,
     /// Restart components of the control plane, the leader last.
-    #[command(after_help = restart::EXAMPLES)]
+    #[command(after_long_help = restart::EXAMPLES)]
     Restart(Restart),
     /// Reboot machines: cordon, drain, reboot, prove that they are back, uncordon.
-    #[command(after_help = reboot::EXAMPLES)]
+    #[command(after_long_help = reboot::EXAMPLES)]
     Reboot(Reboot),
     /// Mark nodes as unschedulable, with usher's mark of who and why.
+    #[command(after_long_help = nodes::CORDON_EXAMPLES)]
     Cordon(OnNodes),
     /// Mark nodes as schedulable again.
+    #[command(after_long_help = nodes::UNCORDON_EXAMPLES)]
     Uncordon(OnNodes),
     /// Cordon nodes and evict their pods.
+    #[command(after_long_help = nodes::DRAIN_EXAMPLES)]
     Drain(Drain),
     /// Move pods to nodes that have fewer than their share, gently: after a reboot a node is empty.
-    #[command(after_help = rebalance::EXAMPLES)]
+    #[command(after_long_help = rebalance::EXAMPLES)]
     Rebalance(Rebalance),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
+    #[command(after_long_help = nodes::PREFLIGHT_EXAMPLES)]
     Preflight(Preflight),
     /// Restart workloads, follow their rollouts and take them back.
     #[command(subcommand)]
@@ -92,23 +102,24 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Look at the clusters that are described, choose one, and set a shell up for it; asks none of them.
-    #[command(subcommand, after_help = clusters::EXAMPLES)]
+    #[command(subcommand, after_long_help = clusters::EXAMPLES)]
     Clusters(ClustersCommand),
     /// Look at the cluster file.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Switch the active one of two staging clusters, or show which one it is.
-    #[command(subcommand, after_help = staging::EXAMPLES)]
+    #[command(subcommand, after_long_help = staging::EXAMPLES)]
     Staging(StagingCommand),
-    /// Print a completion script.
+    /// Print a script by which a shell completes commands, flags, nodes, components and clusters.
+    #[command(after_long_help = COMPLETION)]
     Completion {
         /// Shell that will read the script.
         shell: clap_complete::Shell,
     },
-    /// Print the versions of usher, the API server and the agents.
+    /// Print the versions of usher, the API server and the agents, and which agents differ.
     Version,
     /// Show which version of what runs where, against Kubernetes' skew policy, the site's target and ends of support.
-    #[command(after_help = VERSIONS)]
+    #[command(after_long_help = VERSIONS)]
     Versions,
 }
 
@@ -118,6 +129,14 @@ Exit codes: 0 all is well, 1 something is unsupported or not what the site wants
 Examples:
   usher versions
   usher versions -o json | jq '.findings[].message'";
+
+const COMPLETION: &str = "\
+Examples:
+  source <(usher completion bash)
+  usher completion fish > ~/.config/fish/completions/usher.fish
+  usher completion zsh > ~/.zfunc/_usher
+
+The script asks usher at each TAB. As kubectl's plugin, usher is completed by kubectl's own script.";
 
 fn exit_codes() -> String {
     let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));

@@ -4,6 +4,7 @@ mod agent;
 mod change;
 mod choose;
 mod clusters;
+pub mod completion;
 mod config;
 mod confirm;
 mod cronjobs;
@@ -28,8 +29,6 @@ mod workload;
 
 use std::path::Path;
 
-use clap::CommandFactory as _;
-
 use crate::{
     cli::{Cli, Command, Global},
     cluster::Cluster,
@@ -45,15 +44,20 @@ use crate::{
 pub async fn run(cli: Cli) -> Exit {
     let Cli { mut global, command } = cli;
     // The others are about one site.
-    let of_none_or_all =
-        matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Staging(_) | Command::Completion { .. });
+    let of_none_or_all = matches!(
+        command,
+        Command::Clusters(_)
+            | Command::Config(_)
+            | Command::Staging(_)
+            | Command::Completion { .. }
+    );
     if !of_none_or_all {
         choose::settle(&mut global);
     }
     let format = global.output;
     let ended = match command {
-        Command::Status => status::status(&global).await,
-        Command::Nodes => nodes::nodes(&global).await,
+        Command::Status(look) => status::status(&global, &look).await,
+        Command::Nodes(look) => nodes::nodes(&global, &look).await,
         Command::Leaders => status::leaders(&global).await,
         Command::Restart(arguments) => restart::restart(&global, arguments).await,
         Command::Reboot(arguments) => nodes::reboot(&global, arguments).await,
@@ -71,7 +75,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
         Command::Staging(command) => staging::run(&global, command).await,
-        Command::Completion { shell } => Ok(completion(shell)),
+        Command::Completion { shell } => completion::script(shell),
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,
     };
@@ -80,13 +84,6 @@ pub async fn run(cli: Cli) -> Exit {
         show::problem(&problem, format);
         problem.exit()
     })
-}
-
-fn completion(shell: clap_complete::Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "usher", &mut script);
-    output::result(&String::from_utf8_lossy(&script));
-    Exit::Done
 }
 
 /// The site that the command is about.

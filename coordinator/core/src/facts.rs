@@ -7,6 +7,7 @@ mod control_plane;
 mod identity;
 pub mod leader;
 pub mod node;
+mod unusual;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::N
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
     identity::{Identity, Unproven, nodes_of},
+    unusual::{Counts, Unusual},
 };
 
 /// The facts that plans are made from.

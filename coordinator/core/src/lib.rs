@@ -2,7 +2,7 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, seconds, exit, drain, facts, helmfile, target, schedule, rebalance → problem, event, staging, versions → site → request
+//! text, seconds, exit, drain, facts, helmfile, target, schedule, rebalance → nodeset → problem, event, staging, versions → site → request
 //!     → rights, plan (steps, gates) → operation
 //! ```
 
@@ -11,6 +11,7 @@ pub mod event;
 pub mod exit;
 pub mod facts;
 pub mod helmfile;
+pub mod nodeset;
 pub mod operation;
 pub mod plan;
 pub mod problem;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use usher_core::nodeset::NodeSet;
 
-use super::{change::ChangeFlags, values::duration};
+use super::{change::ChangeFlags, nodes::names, values::duration};
 use crate::request::{self, AssumedLeader};
 
 pub(super) const EXAMPLES: &str = "\
@@ -18,9 +19,9 @@ pub(crate) struct Restart {
     /// Components, restarted in this order.
     #[arg(required = true, value_name = "COMPONENT")]
     pub(crate) components: Vec<String>,
-    /// Only on these control-plane machines.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) nodes: Vec<String>,
+    /// Only on these control-plane machines: names between commas, or sets such as cp[1-3].
+    #[arg(long, value_name = "NODE")]
+    pub(crate) nodes: Vec<NodeSet>,
     /// Wait between an apiserver that is ready again and the next one.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) gap: Option<Duration>,
@@ -40,7 +41,7 @@ impl Restart {
         let Self { components, nodes, gap, handover, assume_leader, change: _ } = self;
         request::Kind::Restart(request::Restart {
             components: components.clone(),
-            machines: nodes.clone(),
+            machines: names(nodes),
             gap: *gap,
             handover: *handover,
             assumed_leaders: assume_leader.clone(),

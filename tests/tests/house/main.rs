@@ -33,6 +33,7 @@ const HOUSES: &[House] = &[
         folder: "coordinator/core/src",
         rooms: &[
             &["drain", "exit", "facts", "helmfile", "rebalance", "schedule", "seconds", "target", "text"],
+            &["nodeset"],
             &["event", "problem", "staging", "versions"],
             &["site"],
             &["request"],
