@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does. One file for each family of commands.
 
 mod agent;
+mod certificates;
 mod change;
 mod clusters;
 mod config;
@@ -22,9 +23,10 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
     agent::AgentCommand,
+    certificates::{AuthorityOf, CertificatesCommand, Init as CertificatesInit, Issue, Renew},
     change::{ChangeFlags, DryRun},
     clusters::{ClustersCommand, Environment},
-    config::ConfigCommand,
+    config::{ConfigCommand, ConfigInit},
     helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     nodes::{Drain, Look, OnNodes, Preflight, Targets, names},
@@ -60,6 +62,9 @@ pub(crate) enum Command {
     /// Show the machines: Nodes and control plane, with what their agents say.
     #[command(after_long_help = nodes::NODES_EXAMPLES)]
     Nodes(Look),
+    /// Examine what usher needs at this site, and say what mends what is wrong: certificates, rights, clocks, agents, versions.
+    #[command(after_long_help = DOCTOR)]
+    Doctor,
     /// Show who leads each elected component.
     Leaders,
     /// Restart components of the control plane, the leader last.
@@ -104,9 +109,12 @@ pub(crate) enum Command {
     /// Look at the clusters that are described, choose one, and set a shell up for it; asks none of them.
     #[command(subcommand, after_long_help = clusters::EXAMPLES)]
     Clusters(ClustersCommand),
-    /// Look at the cluster file.
+    /// Look at the cluster file, or write one.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Issue certificates for agents and their callers, where a site has no certificate authority of its own.
+    #[command(subcommand, after_long_help = certificates::EXAMPLES)]
+    Certificates(CertificatesCommand),
     /// Switch the active one of two staging clusters, or show which one it is.
     #[command(subcommand, after_long_help = staging::EXAMPLES)]
     Staging(StagingCommand),
@@ -137,6 +145,13 @@ Examples:
   usher completion zsh > ~/.zfunc/_usher
 
 The script asks usher at each TAB. As kubectl's plugin, usher is completed by kubectl's own script.";
+
+const DOCTOR: &str = "\
+Exit codes: 0 usher can do its work here (there may be warnings), 1 something must be mended.
+
+Examples:
+  usher doctor
+  usher doctor -o json | jq '.findings[] | select(.state != \"ok\")'";
 
 fn exit_codes() -> String {
     let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));

@@ -1,6 +1,7 @@
 //! What the commands do. Each one reads what it needs and shows it, or plans and runs an operation.
 
 mod agent;
+mod certificates;
 mod change;
 mod choose;
 mod clusters;
@@ -8,6 +9,7 @@ pub mod completion;
 mod config;
 mod confirm;
 mod cronjobs;
+mod doctor;
 mod helmfile;
 mod identity;
 mod interrupt;
@@ -48,6 +50,7 @@ pub async fn run(cli: Cli) -> Exit {
         command,
         Command::Clusters(_)
             | Command::Config(_)
+            | Command::Certificates(_)
             | Command::Staging(_)
             | Command::Completion { .. }
     );
@@ -58,6 +61,7 @@ pub async fn run(cli: Cli) -> Exit {
     let ended = match command {
         Command::Status(look) => status::status(&global, &look).await,
         Command::Nodes(look) => nodes::nodes(&global, &look).await,
+        Command::Doctor => doctor::doctor(&global).await,
         Command::Leaders => status::leaders(&global).await,
         Command::Restart(arguments) => restart::restart(&global, arguments).await,
         Command::Reboot(arguments) => nodes::reboot(&global, arguments).await,
@@ -74,6 +78,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
+        Command::Certificates(command) => certificates::run(&global, command),
         Command::Staging(command) => staging::run(&global, command).await,
         Command::Completion { shell } => completion::script(shell),
         Command::Version => version::version(&global).await,

@@ -2,10 +2,12 @@
 //! Kubernetes, gRPC, sockets or files, so that the compiler keeps decisions apart from what they are carried out with.
 //!
 //! ```text
-//! text, seconds, exit, drain, facts, helmfile, target, schedule, rebalance → nodeset → problem, event, staging, versions → site → request
-//!     → rights, plan (steps, gates) → operation
+//! text, seconds, exit, drain, facts, helmfile, target, schedule, rebalance → nodeset → problem, event, staging, versions → site → draft, request
+//!     → rights, plan (steps, gates) → doctor, operation
 //! ```
 
+pub mod doctor;
+pub mod draft;
 pub mod drain;
 pub mod event;
 pub mod exit;

@@ -9,6 +9,7 @@ mod break_glass;
 mod door;
 mod drain;
 mod failures;
+mod first_hour;
 mod helmfile;
 mod interruptions;
 mod jobs;

@@ -36,9 +36,9 @@ const HOUSES: &[House] = &[
             &["nodeset"],
             &["event", "problem", "staging", "versions"],
             &["site"],
-            &["request"],
+            &["draft", "request"],
             &["plan", "rights"],
-            &["operation"],
+            &["doctor", "operation"],
         ],
         against: &[],
         circles: &[],
@@ -46,7 +46,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["agents", "exec", "interrupt"],
+            &["agents", "certificates", "exec", "interrupt"],
             &["cluster", "rotation"],
             &["drain", "workloads"],
             &["rebalance"],

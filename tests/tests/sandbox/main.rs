@@ -2,6 +2,7 @@
 
 mod clusters;
 mod documents;
+mod first;
 mod staging;
 mod terminal;
 
