@@ -29,6 +29,7 @@ pub use address::in_url;
 pub use agent::Agent;
 pub use dial::Dial;
 pub use error::{AgentError, Side};
+pub use trust::own_certificate;
 pub use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,

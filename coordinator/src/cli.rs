@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does. One file for each family of commands.
 
 mod agent;
+mod certificates;
 mod change;
 mod clusters;
 mod config;
@@ -10,6 +11,7 @@ mod helmfile;
 mod jobs;
 mod lock;
 mod nodes;
+mod plugin;
 mod rebalance;
 mod reboot;
 mod restart;
@@ -20,16 +22,16 @@ mod workload;
 
 use clap::{Parser, Subcommand};
 
-pub use self::global::{Color, Global};
 pub(crate) use self::{
     agent::AgentCommand,
+    certificates::{AuthorityOf, CertificatesCommand, Init as CertificatesInit, Issue, Renew},
     change::{ChangeFlags, DryRun},
     clusters::{ClustersCommand, Environment},
-    config::ConfigCommand,
+    config::{ConfigCommand, ConfigInit},
     helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     lock::{LockCommand, LockRun},
-    nodes::{Drain, OnNodes, Preflight, Targets},
+    nodes::{Drain, Look, OnNodes, Preflight, Targets, names},
     rebalance::Rebalance,
     reboot::Reboot,
     restart::Restart,
@@ -37,11 +39,15 @@ pub(crate) use self::{
     staging::{StagingCommand, Switch},
     workload::{Namespaced, ObjectChangeFlags},
 };
+pub use self::{
+    global::{Color, Global},
+    plugin::CalledAs,
+};
 use crate::exit::Exit;
 
 /// Restarts and reboots the machines of a Kubernetes cluster the polite way.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version, after_help = exit_codes(), propagate_version = true)]
+#[command(name = "usher", version, after_long_help = exit_codes(), propagate_version = true)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -53,27 +59,36 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show on one screen whether it is safe to begin.
-    Status,
+    #[command(after_long_help = nodes::STATUS_EXAMPLES)]
+    Status(Look),
     /// Show the machines: Nodes and control plane, with what their agents say.
-    Nodes,
+    #[command(after_long_help = nodes::NODES_EXAMPLES)]
+    Nodes(Look),
+    /// Examine what usher needs at this site, and say what mends what is wrong: certificates, rights, clocks, agents, versions.
+    #[command(after_long_help = DOCTOR)]
+    Doctor,
     /// Show who leads each elected component.
     Leaders,
     /// Restart components of the control plane, the leader last.
-    #[command(after_help = restart::EXAMPLES)]
+    #[command(after_long_help = restart::EXAMPLES)]
     Restart(Restart),
     /// Reboot machines: cordon, drain, reboot, prove that they are back, uncordon.
-    #[command(after_help = reboot::EXAMPLES)]
+    #[command(after_long_help = reboot::EXAMPLES)]
     Reboot(Reboot),
     /// Mark nodes as unschedulable, with usher's mark of who and why.
+    #[command(after_long_help = nodes::CORDON_EXAMPLES)]
     Cordon(OnNodes),
     /// Mark nodes as schedulable again.
+    #[command(after_long_help = nodes::UNCORDON_EXAMPLES)]
     Uncordon(OnNodes),
     /// Cordon nodes and evict their pods.
+    #[command(after_long_help = nodes::DRAIN_EXAMPLES)]
     Drain(Drain),
     /// Move pods to nodes that have fewer than their share, gently: after a reboot a node is empty.
-    #[command(after_help = rebalance::EXAMPLES)]
+    #[command(after_long_help = rebalance::EXAMPLES)]
     Rebalance(Rebalance),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
+    #[command(after_long_help = nodes::PREFLIGHT_EXAMPLES)]
     Preflight(Preflight),
     /// Restart workloads, follow their rollouts and take them back.
     #[command(subcommand)]
@@ -97,23 +112,27 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Look at the clusters that are described, choose one, and set a shell up for it; asks none of them.
-    #[command(subcommand, after_help = clusters::EXAMPLES)]
+    #[command(subcommand, after_long_help = clusters::EXAMPLES)]
     Clusters(ClustersCommand),
-    /// Look at the cluster file.
+    /// Look at the cluster file, or write one.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Issue certificates for agents and their callers, where a site has no certificate authority of its own.
+    #[command(subcommand, after_long_help = certificates::EXAMPLES)]
+    Certificates(CertificatesCommand),
     /// Switch the active one of two staging clusters, or show which one it is.
-    #[command(subcommand, after_help = staging::EXAMPLES)]
+    #[command(subcommand, after_long_help = staging::EXAMPLES)]
     Staging(StagingCommand),
-    /// Print a completion script.
+    /// Print a script by which a shell completes commands, flags, nodes, components and clusters.
+    #[command(after_long_help = COMPLETION)]
     Completion {
         /// Shell that will read the script.
         shell: clap_complete::Shell,
     },
-    /// Print the versions of usher, the API server and the agents.
+    /// Print the versions of usher, the API server and the agents, and which agents differ.
     Version,
     /// Show which version of what runs where, against Kubernetes' skew policy, the site's target and ends of support.
-    #[command(after_help = VERSIONS)]
+    #[command(after_long_help = VERSIONS)]
     Versions,
 }
 
@@ -123,6 +142,21 @@ Exit codes: 0 all is well, 1 something is unsupported or not what the site wants
 Examples:
   usher versions
   usher versions -o json | jq '.findings[].message'";
+
+const COMPLETION: &str = "\
+Examples:
+  source <(usher completion bash)
+  usher completion fish > ~/.config/fish/completions/usher.fish
+  usher completion zsh > ~/.zfunc/_usher
+
+The script asks usher at each TAB. As kubectl's plugin, usher is completed by kubectl's own script.";
+
+const DOCTOR: &str = "\
+Exit codes: 0 usher can do its work here (there may be warnings), 1 something must be mended.
+
+Examples:
+  usher doctor
+  usher doctor -o json | jq '.findings[] | select(.state != \"ok\")'";
 
 fn exit_codes() -> String {
     let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));

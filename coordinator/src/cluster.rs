@@ -20,6 +20,7 @@ mod namespaces;
 mod nodes;
 pub(crate) mod pods;
 pub(crate) mod retry;
+mod rights;
 mod versions;
 pub(crate) mod watch;
 
@@ -35,6 +36,7 @@ pub use self::{
     kubeconfig::{Destination, kubeconfig_clusters},
     lock::{ImplausibleEpoch, Lock, LockError, LockHolder, LockRequest},
     nodes::{Cordoned, Uncordoned},
+    rights::Review,
 };
 pub use usher_core::{
     facts::{

@@ -1,12 +1,15 @@
 //! What the commands do. Each one reads what it needs and shows it, or plans and runs an operation.
 
 mod agent;
+mod certificates;
 mod change;
 mod choose;
 mod clusters;
+pub mod completion;
 mod config;
 mod confirm;
 mod cronjobs;
+mod doctor;
 mod helmfile;
 mod identity;
 mod interrupt;
@@ -28,8 +31,6 @@ mod versions;
 mod workload;
 
 use std::path::Path;
-
-use clap::CommandFactory as _;
 
 use crate::{
     cli::{Cli, Command, Global, LockCommand},
@@ -55,8 +56,14 @@ pub enum Ended {
 pub async fn run(cli: Cli) -> Ended {
     let Cli { mut global, command } = cli;
     // The others are about one site.
-    let of_none_or_all =
-        matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Staging(_) | Command::Completion { .. });
+    let of_none_or_all = matches!(
+        command,
+        Command::Clusters(_)
+            | Command::Config(_)
+            | Command::Certificates(_)
+            | Command::Staging(_)
+            | Command::Completion { .. }
+    );
     if !of_none_or_all {
         choose::settle(&mut global);
     }
@@ -70,8 +77,9 @@ pub async fn run(cli: Cli) -> Ended {
         return lock::run(&global, arguments).await.map_or_else(tell, Ended::Other);
     }
     let ended = match command {
-        Command::Status => status::status(&global).await,
-        Command::Nodes => nodes::nodes(&global).await,
+        Command::Status(look) => status::status(&global, &look).await,
+        Command::Nodes(look) => nodes::nodes(&global, &look).await,
+        Command::Doctor => doctor::doctor(&global).await,
         Command::Leaders => status::leaders(&global).await,
         Command::Restart(arguments) => restart::restart(&global, arguments).await,
         Command::Reboot(arguments) => nodes::reboot(&global, arguments).await,
@@ -90,19 +98,13 @@ pub async fn run(cli: Cli) -> Ended {
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
+        Command::Certificates(command) => certificates::run(&global, command),
         Command::Staging(command) => staging::run(&global, command).await,
-        Command::Completion { shell } => Ok(completion(shell)),
+        Command::Completion { shell } => completion::script(shell),
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,
     };
     ended.map_or_else(tell, Ended::Usher)
-}
-
-fn completion(shell: clap_complete::Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "usher", &mut script);
-    output::result(&String::from_utf8_lossy(&script));
-    Exit::Done
 }
 
 /// The site that the command is about.

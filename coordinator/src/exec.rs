@@ -7,7 +7,7 @@
 mod attached;
 mod process;
 
-use std::{future::pending, path::Path, time::Duration};
+use std::{env, fs, future::pending, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
@@ -130,6 +130,16 @@ pub async fn follow(
         command
     });
     carry_out(program.argv.to_vec(), command, limits, program.limit, line).await
+}
+
+/// Whether there is such a program: at its path, or in a folder of `PATH` if it has no slash.
+pub fn is_program(program: &str) -> bool {
+    let is_one = |path: &Path| fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return is_one(Path::new(program));
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| is_one(&folder.join(program)))
 }
 
 fn command(argv: &[String]) -> Result<Command, String> {

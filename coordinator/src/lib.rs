@@ -10,6 +10,7 @@
 //! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`].
 
 pub mod agents;
+pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

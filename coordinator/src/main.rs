@@ -1,17 +1,34 @@
 //! The CLI `usher`.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use usher_coordinator::{
-    cli::{Cli, Color},
-    commands::{self, Ended},
+    cli::{CalledAs, Cli, Color},
+    commands::{self, Ended, completion},
     exit::Exit,
     output,
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut words = env::args_os();
+    let called = CalledAs::of(&words.next().unwrap_or_default());
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        output::progress("error: another TLS provider was installed first");
+        return Exit::Failed.into();
+    }
+    if called == CalledAs::PluginCompletion {
+        output::result(&completion::answer_kubectl(words.collect()));
+        return output::end(Exit::Done).into();
+    }
+    if let Some(shell) = env::var_os(completion::VARIABLE) {
+        // A shell that asks something else than its script does gets no answer, and no error in the midst of a line.
+        output::verbatim(&completion::answer(&shell, words.collect()).unwrap_or_default());
+        return output::end(Exit::Done).into();
+    }
+    let parsed =
+        called.command().try_get_matches_from(env::args_os()).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
@@ -25,11 +42,10 @@ fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    log_to_stderr(cli.global.verbose);
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        output::progress("error: another TLS provider was installed first");
-        return Exit::Failed.into();
+    if cli.global.no_headers {
+        output::leave_out_headers();
     }
+    log_to_stderr(cli.global.verbose);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -5,6 +5,7 @@ mod fence;
 mod follow_up;
 mod nodes;
 mod preflight;
+mod rights;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use self::{
     follow_up::FollowUp,
     nodes::{NodeChange, NodeState},
     preflight::{refusal, short_refusal},
+    rights::ask as ask_rights,
 };
 use crate::{
     cluster::{Lock, LockRequest},
@@ -74,10 +76,15 @@ pub struct Leaders {
 ///
 /// # Errors
 ///
-/// A gate that is closed, or facts that cannot be read.
+/// A right that is missing, a gate that is closed, or facts that cannot be read.
 pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<Planned, Problem> {
-    let facts = world.first_facts(&scope(world, request)).await?;
-    let plan = plan::make(request, &facts, &world.site)?;
+    let scope = scope(world, request);
+    let (rights, facts) = futures::join!(rights::check(world, request), world.first_facts(&scope));
+    // A missing right says more than the reading that failed for it.
+    let warning = rights?;
+    let facts = facts?;
+    let mut plan = plan::make(request, &facts, &world.site)?;
+    plan.warnings.extend(warning);
     let drained = plan.turns.iter().filter(|turn| turn.steps.contains(&Step::Drain));
     let nodes: Vec<_> = drained.map(|turn| world.node_name(turn.machine()).to_owned()).collect();
     let drains = match request.drain_options(&world.site).filter(|_| !nodes.is_empty()) {

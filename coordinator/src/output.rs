@@ -68,6 +68,27 @@ fn painted(text: &str, color: AnsiColor) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// Set where tables are to have no header.
+static NO_HEADERS: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the header of every table out from now on, for scripts that take tables apart.
+pub fn leave_out_headers() {
+    NO_HEADERS.store(true, Ordering::Relaxed);
+}
+
+fn has_headers() -> bool {
+    !NO_HEADERS.load(Ordering::Relaxed)
+}
+
+/// Bytes to standard output as they are: what a program on the other side takes apart.
+pub fn verbatim(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        // Only the first error matters.
+        let _ = RESULT_LOST.set(error);
+    }
+}
+
 /// A line of a result, to standard output.
 pub fn result(text: &str) {
     if RESULT_LOST.get().is_some() {
@@ -140,8 +161,8 @@ pub fn ask(prompt: &str) -> Option<String> {
 
 /// A table without lines, as kubectl draws them.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> =
-        std::iter::once(header.iter().map(|&name| name.to_owned()).collect()).chain(rows).collect();
+    let header = has_headers().then(|| header.iter().map(|&name| name.to_owned()).collect());
+    let rows: Vec<Vec<String>> = header.into_iter().chain(rows).collect();
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     for row in rows {

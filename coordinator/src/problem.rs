@@ -5,6 +5,7 @@ pub use usher_core::problem::{Kind, Problem};
 
 use crate::{
     agents::AgentError,
+    certificates::CertificateError,
     cluster::{ClusterError, ConnectError, ImplausibleEpoch, LockError},
     drain::{self, DrainError},
     rebalance::RebalanceError,
@@ -131,6 +132,30 @@ impl From<LockError> for Problem {
                 }
             }
             LockError::Cluster(error) => error.into(),
+        }
+    }
+}
+
+impl From<CertificateError> for Problem {
+    fn from(error: CertificateError) -> Self {
+        let problem = Self::usage(chain(&error));
+        match error {
+            CertificateError::Exists { .. } => {
+                problem.hint("to keep its key: usher certificates renew FILE; to replace both: --force")
+            }
+            CertificateError::File { doing: "read", path, .. }
+                if path.ends_with("ca.pem") || path.ends_with("ca-key.pem") =>
+            {
+                problem.hint("make an authority first: usher certificates init; or say where it is: --folder FOLDER")
+            }
+            CertificateError::Foreign { .. } => {
+                problem.hint("have its own authority renew it, or name that one: --folder FOLDER")
+            }
+            CertificateError::Expired { .. } => problem.hint("make another: usher certificates init --folder FOLDER"),
+            CertificateError::Crypto { .. } => Self { kind: Kind::Failed, ..problem },
+            CertificateError::Name { .. } | CertificateError::Unusable { .. } | CertificateError::File { .. } => {
+                problem
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::agents::Dial;
 
@@ -143,6 +144,27 @@ pub async fn await_in_rotation(
         return Ok(Rotation::Sticky { other, connections: met });
     }
     Ok(Rotation::NotSeen { connections: met, failure })
+}
+
+/// The DNS names in the certificate that is shown at `HOST:PORT`. Nobody checks who signed it: it is looked at and not believed.
+///
+/// # Errors
+///
+/// If nothing there speaks TLS within two seconds, or its certificate cannot be read.
+pub async fn names_at(dial: &Dial, address: &str) -> Result<Vec<String>, RotationError> {
+    let tls = TlsConnector::from(Arc::new(any_certificate().map_err(RotationError::Tls)?));
+    let url = format!("https://{address}");
+    let shown = Target::of(&url)?.certificate(dial, &tls).await;
+    let unseen = |source| RotationError::NoCertificate { url: url.clone(), source };
+    let shown = shown.map_err(unseen)?;
+    let (_, certificate) =
+        X509Certificate::from_der(&shown).map_err(|error| unseen(io::Error::other(error.to_string())))?;
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let names = alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    Ok(names.collect())
 }
 
 async fn certificate_of(

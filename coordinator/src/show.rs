@@ -25,6 +25,8 @@ pub enum Kind {
     AgentStatus,
     /// `usher agent audit`.
     AuditRecordList,
+    /// `usher certificates`.
+    CertificateList,
     /// `usher clusters show`.
     Cluster,
     /// `usher clusters env`.
@@ -37,10 +39,14 @@ pub enum Kind {
     ConfigCheck,
     /// The same of a folder of sites.
     ConfigCheckList,
+    /// `usher config init`.
+    ConfigInit,
     /// `usher config view`.
     ConfigView,
     /// `usher cronjobs list`.
     CronJobList,
+    /// `usher doctor`.
+    Doctor,
     /// Any command that ended without a result.
     Failure,
     /// `usher helmfile roll` with `--dry-run`.

@@ -7,6 +7,7 @@ mod agents;
 mod api;
 mod balancer;
 mod components;
+mod create;
 mod drain;
 mod helmfile;
 mod places;
@@ -24,7 +25,8 @@ use usher_common::config_file::{self, DURATION, FLAG, FileError, LIMIT, ListOf, 
 
 use self::values::{MACHINE, SITE_NAME, VARIABLE_TEMPLATE, variable};
 pub use self::{
-    places::Place,
+    create::create,
+    places::{Place, first_place, pki_folder},
     remembered::Remembered,
     sites::{Entry, Sites},
     staging::{describe as describe_staging, load as load_staging},
@@ -43,6 +45,16 @@ const WHAT: &str = "the cluster file";
 /// If the file cannot be read, is not TOML, or says something that makes no sense: then everything that is wrong.
 pub fn load(path: &Path) -> Result<Site, FileError> {
     Ok(config_file::load(path, WHAT, |root| site(root, None))?.value)
+}
+
+/// Reads a cluster file's text that is not on disk yet, as if it were at this path.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(text: &str, path: &Path) -> Result<Site, FileError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(config_file::parse(text, path, folder, |root| site(root, None))?.value)
 }
 
 /// Every key's default, as it applies without a file.

@@ -32,6 +32,7 @@ mod log;
 mod managed;
 mod patch;
 mod resource;
+mod rights;
 mod selector;
 mod serve;
 mod store;
@@ -104,11 +105,19 @@ struct Settings {
     scheduler: bool,
     /// What `/version` says.
     git_version: String,
+    /// What the caller may not do.
+    forbidden: Vec<rights::Forbidden>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { reachable: true, controller_manager: true, scheduler: true, git_version: "v1.37.2".to_owned() }
+        Self {
+            reachable: true,
+            controller_manager: true,
+            scheduler: true,
+            git_version: "v1.37.2".to_owned(),
+            forbidden: Vec::new(),
+        }
     }
 }
 
@@ -193,6 +202,13 @@ impl ApiServer {
     /// What `/version` says from now on, with its `v`.
     pub fn set_version(&self, git_version: &str) {
         self.inner.write(|state| state.settings.git_version = git_version.to_owned());
+    }
+
+    /// Takes a right away: requests with this verb on this resource (`nodes`, `pods/eviction`, `/readyz`) are answered 403, and
+    /// reviews of the right say so.
+    pub fn forbid(&self, verb: &str, resource: &str) {
+        let forbidden = rights::Forbidden { verb: verb.to_owned(), resource: resource.to_owned() };
+        self.inner.write(|state| state.settings.forbidden.push(forbidden));
     }
 
     /// Refuses connections and cuts all watches until it is called with `true`.

@@ -19,6 +19,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use usher_core::{rights, site::Site};
 
 /// Folders in which every file is generated.
 const FOLDERS: [&str; 2] = ["docs/reference", "packaging/man"];
@@ -42,8 +43,18 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
     pages.push(Page { path: "docs/reference/cli.md".to_owned(), text: cli::page() });
     pages.push(Page { path: "docs/reference/agent-cli.md".to_owned(), text: cli::agent_page() });
     pages.push(Page { path: "docs/reference/exit-codes.md".to_owned(), text: cli::exit_codes() });
+    pages.push(Page { path: "packaging/kubernetes/rbac.yaml".to_owned(), text: rights() });
     pages.extend(man::pages()?);
     Ok(pages)
+}
+
+/// The rights of every command on machines, for a group of operators.
+fn rights() -> String {
+    let everything = rights::of_everything(&Site::default());
+    let intro = "# What usher's commands on machines ask of the Kubernetes API, for the group `usher`. Written from the table by which usher\n\
+                 # checks its rights: leave out what you do not use, and `usher doctor` says what is missing. The leases are those of the\n\
+                 # default components.\n";
+    format!("{intro}{}", rights::manifest(&everything, "usher"))
 }
 
 /// The work tree that this program was built from.

@@ -9,6 +9,7 @@ pub mod leader;
 pub mod local;
 pub mod node;
 pub mod own_pods;
+mod unusual;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::N
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
     identity::{Identity, Unproven, nodes_of},
+    unusual::{Counts, Unusual},
 };
 
 /// The facts that plans are made from.

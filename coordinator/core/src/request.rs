@@ -209,6 +209,16 @@ impl Request {
         }
     }
 
+    /// Whether it may hand over the Lease of a component that keeps it: the operator's word, else the site's.
+    pub fn handover(&self, site: &Site) -> bool {
+        let said = match &self.kind {
+            Kind::Restart(restart) => restart.handover,
+            Kind::Reboot(reboot) => reboot.handover,
+            Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) | Kind::Rebalance(_) => Some(false),
+        };
+        said.unwrap_or(site.defaults.handover)
+    }
+
     /// Inhibitors and users that a reboot overrides.
     pub fn override_blockers(&self) -> &[String] {
         match &self.kind {

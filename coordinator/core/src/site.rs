@@ -142,6 +142,11 @@ impl Component {
         }
     }
 
+    /// Whether its holder keeps its Lease when it ends on SIGTERM.
+    pub fn keeps_lease(&self) -> bool {
+        matches!(self.role, Role::Elected { keeps_lease: true, .. })
+    }
+
     /// Whether the component serves the API.
     pub fn is_apiserver(&self) -> bool {
         matches!(self.role, Role::ApiServer { .. })

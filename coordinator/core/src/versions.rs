@@ -3,6 +3,7 @@
 //!
 //! Pure: who reads the versions, and the table of ends of support, gives them in.
 
+mod agents;
 mod judge;
 mod number;
 mod support;
@@ -10,6 +11,7 @@ mod support;
 use serde::Serialize;
 
 pub use self::{
+    agents::{AgentSkew, agent_skew},
     judge::{Finding, Severity, Targets, judge},
     number::Number,
     support::Support,

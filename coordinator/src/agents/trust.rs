@@ -1,22 +1,31 @@
 //! Who we are to the agents, and whom we believe to be one.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
+use usher_core::doctor::CertificateFacts;
+use x509_parser::{
+    prelude::{FromDer, X509Certificate},
+    time::ASN1Time,
+};
 
 use super::AgentError;
 use crate::site::AgentAccess;
 
 /// gRPC is HTTP/2, and agents insist on its being negotiated.
 const HTTP_2: &[u8] = b"h2";
+
+/// The bit of a file's mode that lets every user read it.
+const READABLE_BY_ALL: u32 = 0o004;
 
 /// The client's certificate, its key, and the CA of the agents.
 #[derive(Debug)]
@@ -78,6 +87,31 @@ impl Files {
         tls.alpn_protocols.push(HTTP_2.to_vec());
         Ok(Current { tls: Arc::new(tls), subject })
     }
+}
+
+/// The certificate that usher shows to agents, as it is on disk.
+///
+/// # Errors
+///
+/// [`AgentError::Config`] if the certificate, its key or the agents' CA cannot be used.
+pub fn own_certificate(access: &AgentAccess) -> Result<CertificateFacts, AgentError> {
+    // All three must fit together.
+    Trust::read(access)?;
+    let path = &access.certificate;
+    let chain = certificates("the client certificate", "certificate", path)?;
+    let unusable = |error| unusable("the client certificate", "certificate", path, error);
+    let der = chain.first().map(AsRef::as_ref).unwrap_or_default();
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unusable(error.to_owned()))?;
+    let time = |time: ASN1Time| Timestamp::from_second(time.timestamp()).unwrap_or_default();
+    let mode = std::fs::metadata(&access.key).map(|file| file.permissions().mode()).unwrap_or_default();
+    Ok(CertificateFacts {
+        path: path.display().to_string(),
+        subject: certificate.subject().to_string(),
+        not_before: time(certificate.validity().not_before),
+        not_after: time(certificate.validity().not_after),
+        key_path: access.key.display().to_string(),
+        key_is_public: mode & READABLE_BY_ALL != 0,
+    })
 }
 
 fn certificates(what: &str, key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, AgentError> {

@@ -30,7 +30,7 @@ pub(crate) enum ClustersCommand {
         clear: bool,
     },
     /// Print what a shell is to set so that kubectl, helm and usher talk to one cluster.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_long_help = EXAMPLES)]
     Env(Environment),
 }
 

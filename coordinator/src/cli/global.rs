@@ -16,6 +16,9 @@ pub struct Global {
     /// Format of the result.
     #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub(crate) output: Format,
+    /// Leave the header of tables out.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_headers: bool,
     /// How to show progress on standard error.
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub(crate) progress: Progress,
@@ -84,6 +87,7 @@ impl Global {
         let Self {
             cluster_file,
             output: _,
+            no_headers: _,
             progress: _,
             color: _,
             verbose: _,

@@ -17,7 +17,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum HelmfileCommand {
     /// Replace the pods of services by the rolling restart of their helmfiles, one service after the other.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_long_help = EXAMPLES)]
     Roll(HelmfileRoll),
 }
 

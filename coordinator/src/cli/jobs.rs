@@ -47,16 +47,13 @@ pub(crate) struct Listed {
     /// Only those with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub(crate) selector: Option<PodSelector>,
-    /// Leave out the line with the names of the columns.
-    #[arg(long)]
-    pub(crate) no_headers: bool,
 }
 
 /// `usher pods`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PodsCommand {
     /// Show pods, and of each that is not ready, why.
-    #[command(after_help = POD_LIST_EXAMPLES)]
+    #[command(after_long_help = POD_LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         listed: Listed,
@@ -70,7 +67,7 @@ pub(crate) enum PodsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// Show jobs, and of each that is not done, why.
-    #[command(after_help = JOB_LIST_EXAMPLES)]
+    #[command(after_long_help = JOB_LIST_EXAMPLES)]
     List {
         #[command(flatten)]
         listed: Listed,
@@ -79,7 +76,7 @@ pub(crate) enum JobsCommand {
         node: Option<String>,
     },
     /// Delete jobs with their pods, and wait until all of them have gone.
-    #[command(after_help = JOB_DELETE_EXAMPLES)]
+    #[command(after_long_help = JOB_DELETE_EXAMPLES)]
     Delete(JobDelete),
 }
 
@@ -106,10 +103,10 @@ pub(crate) struct JobDelete {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CronJobsCommand {
     /// Show cron jobs, and of each what runs, with an image of now or of before.
-    #[command(after_help = CRON_JOB_LIST_EXAMPLES)]
+    #[command(after_long_help = CRON_JOB_LIST_EXAMPLES)]
     List(Listed),
     /// Delete the running jobs whose template is no longer that of their cron job, and start new ones if wanted.
-    #[command(after_help = CRON_JOB_REFRESH_EXAMPLES)]
+    #[command(after_long_help = CRON_JOB_REFRESH_EXAMPLES)]
     Refresh(CronJobRefresh),
 }
 

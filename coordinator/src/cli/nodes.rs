@@ -1,21 +1,107 @@
 //! Commands on nodes: cordon, uncordon, preflight, drain.
 
-use std::num::NonZeroU8;
+use std::{num::NonZeroU8, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use usher_core::nodeset::NodeSet;
 
 use super::{change::ChangeFlags, eviction::Eviction};
-use crate::request;
+use crate::{
+    facts::{Machine, Unusual},
+    request,
+};
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  usher status
+  usher status --only unusual
+  usher status -o json | jq '.leaders'";
+
+pub(super) const NODES_EXAMPLES: &str = "\
+Examples:
+  usher nodes -o wide
+  usher nodes --only cordoned --only not-ready
+  usher nodes --only reboot-wanted --no-headers | cut -d' ' -f1 > nodes.txt";
+
+pub(super) const CORDON_EXAMPLES: &str = "\
+Examples:
+  usher cordon w1 -r 'disk check'
+  usher cordon 'w[1-20,23]' --exclude w7 -r 'rack C5'";
+
+pub(super) const UNCORDON_EXAMPLES: &str = "\
+Examples:
+  usher uncordon w1 -r 'disk is well'
+  usher uncordon --nodes-from nodes.txt -r 'rack C5 is back'";
+
+pub(super) const DRAIN_EXAMPLES: &str = "\
+Examples:
+  usher drain w1 --dry-run
+  usher drain 'w[1-20]' --concurrency 4 -r 'rack C5'
+  usher drain -l rack=c5 --exclude w7 -r 'rack C5'";
+
+pub(super) const PREFLIGHT_EXAMPLES: &str = "\
+Examples:
+  usher preflight w1
+  usher preflight 'w[1-20]' -o json | jq '.drains[].node'";
+
+/// Which machines to show.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Look {
+    /// Show only machines like this, and count the others; may be repeated.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) only: Vec<Only>,
+}
+
+/// Kinds of machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// All that speak for a second look, for whatever reason.
+    Unusual,
+    /// Nodes that are not Ready.
+    NotReady,
+    /// Nodes that are cordoned.
+    Cordoned,
+    /// Machines whose agent does not answer.
+    Silent,
+    /// Machines on which an update waits for a reboot.
+    RebootWanted,
+}
+
+impl Look {
+    /// Whether the machine is to be shown.
+    pub(crate) fn shows(&self, machine: &Machine) -> bool {
+        let unusual = machine.unusual();
+        let is = |only: &Only| match only {
+            Only::Unusual => unusual.iter().any(|what| what.speaks_for_a_look()),
+            Only::NotReady => unusual.contains(&Unusual::NotReady),
+            Only::Cordoned => unusual.contains(&Unusual::Cordoned),
+            Only::Silent => unusual.contains(&Unusual::AgentSilent),
+            Only::RebootWanted => unusual.contains(&Unusual::RebootWanted),
+        };
+        self.only.is_empty() || self.only.iter().any(is)
+    }
+}
 
 /// Which nodes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Targets {
-    /// Names of nodes or control-plane machines.
-    #[arg(value_name = "NODE", required_unless_present = "selector", conflicts_with = "selector")]
-    pub(crate) nodes: Vec<String>,
+    /// Nodes or control-plane machines: names, or sets such as w[1-20,23] (quote them for the shell).
+    #[arg(value_name = "NODE", required_unless_present_any = ["selector", "nodes_from"], conflicts_with = "selector")]
+    pub(crate) nodes: Vec<NodeSet>,
     /// All nodes whose labels match.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
+    /// The nodes in this file, a name or set on each line; - reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "selector")]
+    pub(crate) nodes_from: Option<PathBuf>,
+    /// Leave these nodes out: names or sets; may be repeated.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) exclude: Vec<NodeSet>,
+}
+
+/// The names in several sets, in their order.
+pub(crate) fn names(sets: &[NodeSet]) -> Vec<String> {
+    sets.iter().flat_map(|NodeSet(names)| names.iter().cloned()).collect()
 }
 
 /// `usher cordon` and `usher uncordon`.

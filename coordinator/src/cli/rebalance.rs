@@ -3,6 +3,7 @@
 use std::num::{NonZeroU8, NonZeroU16};
 
 use clap::Args;
+use usher_core::nodeset::NodeSet;
 
 use super::change::ChangeFlags;
 use crate::{drain::PodSelector, request};
@@ -15,9 +16,9 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct Rebalance {
-    /// Names of the nodes that get pods; by default all that have far fewer than their share.
+    /// The nodes that get pods, names or sets such as w[1-20]; by default all that have far fewer than their share.
     #[arg(value_name = "NODE", conflicts_with = "selector")]
-    pub(crate) nodes: Vec<String>,
+    pub(crate) nodes: Vec<NodeSet>,
     /// The nodes that get pods: all whose labels match.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use usher_core::nodeset::NodeSet;
 
-use super::{change::ChangeFlags, values::duration};
+use super::{change::ChangeFlags, nodes::names, values::duration};
 use crate::request::{self, AssumedLeader};
 
 pub(super) const EXAMPLES: &str = "\
@@ -24,9 +25,9 @@ pub(crate) struct Restart {
     /// `usher status` shows what is wanted. On the machine: usher-agent request-restart.
     #[arg(long)]
     pub(crate) wanted: bool,
-    /// Only on these control-plane machines.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) nodes: Vec<String>,
+    /// Only on these control-plane machines: names between commas, or sets such as cp[1-3].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) nodes: Vec<NodeSet>,
     /// Wait between an apiserver that is ready again and the next one.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) gap: Option<Duration>,
@@ -47,7 +48,7 @@ impl Restart {
         request::Kind::Restart(request::Restart {
             components: components.clone(),
             wanted: *wanted,
-            machines: nodes.clone(),
+            machines: names(nodes),
             gap: *gap,
             handover: *handover,
             assumed_leaders: assume_leader.clone(),

@@ -32,13 +32,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
     /// Replace the pods of workloads bit by bit, and wait until the new ones are available.
-    #[command(after_help = RESTART)]
+    #[command(after_long_help = RESTART)]
     Restart(RolloutRestart),
     /// Show how far rollouts have come, and what keeps them.
-    #[command(after_help = STATUS)]
+    #[command(after_long_help = STATUS)]
     Status(RolloutStatus),
     /// Take workloads back to the revision before.
-    #[command(after_help = UNDO)]
+    #[command(after_long_help = UNDO)]
     Undo(RolloutUndo),
 }
 

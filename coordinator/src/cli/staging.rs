@@ -17,7 +17,7 @@ pub(crate) enum StagingCommand {
     /// Show which staging cluster is the active one, step by step; asks no cluster, only the site's own checks.
     Status,
     /// Make a staging cluster the active one, by the site's own steps; on failure they are taken back.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_long_help = EXAMPLES)]
     Switch(Switch),
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, api::ListParams};
 use tokio::time::timeout;
 
 use super::retry::error_message;
-use super::{Cluster, Readiness};
+use super::{Cluster, ClusterError, Readiness};
 use crate::text::took;
 
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
@@ -15,6 +17,26 @@ impl Cluster {
     /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.
     pub async fn readyz(&self, url: &str) -> Readiness {
         self.readyz_within(url, READYZ_TIMEOUT).await
+    }
+
+    /// Where each apiserver says that it is, as host and port: what is behind the Service `kubernetes`.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn apiserver_places(&self) -> Result<Vec<(String, u16)>, ClusterError> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), "default");
+        let params = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
+        let slices = api.list(&params).await.map_err(|source| self.error("list the apiservers' addresses", source))?;
+        let of_slice = |slice: EndpointSlice| {
+            let port = slice.ports.into_iter().flatten().find_map(|port| u16::try_from(port.port?).ok());
+            let addresses = slice.endpoints.into_iter().flat_map(|endpoint| endpoint.addresses);
+            addresses.filter_map(|address| Some((address, port?))).collect::<Vec<_>>()
+        };
+        let mut places: Vec<_> = slices.items.into_iter().flat_map(of_slice).collect();
+        places.sort();
+        places.dedup();
+        Ok(places)
     }
 
     /// The same, with less patience.

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Endpoints};
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use serde::Deserialize;
 use usher_common::clock;
 
 use super::{Cluster, ClusterError, LeaseName};
 use crate::{
     cluster::retry::retry,
-    facts::leader::{Holder, Known, Leadership, machine_of},
+    facts::leader::{Holder, Known, Leadership, host_of, machine_of},
 };
 
 /// The annotation of elections before Kubernetes 1.20.
@@ -170,6 +173,24 @@ impl Cluster {
         let api: Api<Lease> = Api::namespaced(self.client.clone(), NODE_LEASES);
         let lease = self.patiently(&format!("read the heartbeat of {node}"), || api.get_opt(node)).await?;
         Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.renew_time).map(|time| time.0))
+    }
+
+    /// The leases in a namespace that elections are held through, each with the host name in its holder's identity; that is empty if
+    /// nobody holds it. Those by which apiservers say that they live, and usher's own lock, are none.
+    ///
+    /// # Errors
+    ///
+    /// If the API does not answer or forbids it.
+    pub async fn election_leases(&self, namespace: &str) -> Result<Vec<(LeaseName, String)>, ClusterError> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let found = api.list(&ListParams::default()).await.map_err(|source| self.error("list the leases", source))?;
+        let of_lease = |lease: Lease| {
+            let name = lease.metadata.name.clone().unwrap_or_default();
+            let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+            let is_election = name != "usher" && !name.starts_with("apiserver-");
+            is_election.then(|| (LeaseName { namespace: namespace.to_owned(), name }, host_of(&holder).to_owned()))
+        };
+        Ok(found.items.into_iter().filter_map(of_lease).collect())
     }
 
     /// Who leads an election by one reading of its record and the API server's clock, for those who only look; proof is with

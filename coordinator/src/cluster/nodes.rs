@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
 use kube::{
-    Api, ResourceExt as _,
+    Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
@@ -157,6 +157,18 @@ impl Cluster {
             },
         );
         nodes.await.map(|(nodes, _)| nodes).map_err(|source| self.error("list the nodes", source))
+    }
+
+    /// The names of all Nodes, asked for once and without their bulk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::nodes`].
+    pub async fn node_names(&self) -> Result<Vec<String>, ClusterError> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let listed =
+            api.list_metadata(&ListParams::default()).await.map_err(|source| self.error("list the nodes", source))?;
+        Ok(listed.items.iter().map(ResourceExt::name_any).collect())
     }
 
     /// The Nodes whose labels match, by name.

@@ -1,7 +1,7 @@
 //! What the commands of every change have in common: show the plan, ask, carry it out, report.
 
 use serde::Serialize;
-use usher_core::{drain::DrainOptions, operation::new_id};
+use usher_core::{drain::DrainOptions, nodeset::words, operation::new_id};
 
 use super::{confirm::confirm, identity, interrupt::listen, preflight};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     rebalance::RebalancePreview,
     report::Report,
     request::{self, Request},
-    show, text,
+    show,
     world::World,
 };
 
@@ -129,7 +129,7 @@ fn rebalance_lines(preview: &RebalancePreview) -> Vec<String> {
 fn follow_up(request: &Request, plan: &Plan) -> Option<String> {
     let machines = plan.turns.iter().map(|turn| turn.machine().to_owned()).collect();
     let request::Kind::Rebalance(rebalance) = request.rebalance_of(machines)?.kind else { return None };
-    Some(format!("Then pods are moved back to {}, one at a time.", text::list(&rebalance.nodes)))
+    Some(format!("Then pods are moved back to {}, one at a time.", words(&rebalance.nodes)))
 }
 
 /// The plan of a dry run. It ends as the real run would if that would be refused.

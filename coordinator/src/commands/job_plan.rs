@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use usher_core::rights::to_replace_jobs;
 
 use super::{
     interrupt::listen,
-    propose::{Answer, propose},
+    propose::{Answer, Proposal, propose},
 };
 use crate::{
     cli::{DryRun, Global, ObjectChangeFlags},
@@ -105,7 +106,12 @@ pub(super) async fn carry_out(
         show::show(show::Kind::JobPlan, plan, global.output, text)?;
         return Ok(Exit::Done);
     }
-    if propose(global, cluster, flags, (show::Kind::JobPlan, plan), text)? == Answer::Shown {
+    let rights = plan
+        .replacements
+        .iter()
+        .flat_map(|replacement| to_replace_jobs(&replacement.namespace, matches!(replacement.start, Start::Yes)));
+    let proposal = Proposal { kind: show::Kind::JobPlan, plan, verb: "jobs", rights: rights.collect() };
+    if propose(global, cluster, flags, proposal, text).await? == Answer::Shown {
         if flags.dry_run == DryRun::Server {
             let tried = replace::try_out(cluster, plan, options.reason.as_deref()).await;
             tried.map_err(|refusal| {

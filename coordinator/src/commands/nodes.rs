@@ -7,18 +7,19 @@ use super::{
     world,
 };
 use crate::{
-    cli::{Drain, Global, OnNodes, Reboot},
+    cli::{Drain, Global, Look, OnNodes, Reboot},
     exit::Exit,
     facts::Scope,
     problem::Problem,
     request, show,
 };
 
-pub(super) async fn nodes(global: &Global) -> Result<Exit, Problem> {
+pub(super) async fn nodes(global: &Global, look: &Look) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
-    let table = || status::machine_table(&facts, global.output);
-    show::list(show::Kind::NodeList, &facts.machines, global.output, table)?;
+    let shown = status::shown(&facts, look);
+    let table = || status::machines(&facts, &shown, look, global.output);
+    show::list(show::Kind::NodeList, &shown.machines, global.output, table)?;
     Ok(Exit::Done)
 }
 

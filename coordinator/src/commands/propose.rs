@@ -1,11 +1,15 @@
 //! What the commands that change objects have in common: the headline, the plan, the question.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use usher_core::rights::Right;
 
 use super::{change::headline, confirm::confirm};
 use crate::{
     cli::{DryRun, Global, Namespaced, ObjectChangeFlags},
     cluster::Cluster,
+    operation::ask_rights,
     output,
     problem::Problem,
     show,
@@ -21,16 +25,36 @@ pub(super) enum Answer {
     Go,
 }
 
-/// Shows the plan, as the result of a dry run or else before the question whether to carry it out.
-pub(super) fn propose<T: Serialize>(
+/// With more rights than this to ask for, as in hundreds of namespaces, the server says at each change whether it is allowed.
+const MOST_RIGHTS: usize = 50;
+
+/// A change that is to be made, and what it needs.
+pub(super) struct Proposal<'a, T> {
+    pub(super) kind: show::Kind,
+    pub(super) plan: &'a T,
+    /// The command, as in `rollout restart`.
+    pub(super) verb: &'static str,
+    /// What the API must let it do.
+    pub(super) rights: BTreeSet<Right>,
+}
+
+/// Shows the plan, as the result of a dry run or else before the question whether to carry it out. Without the rights that it needs
+/// nothing is asked.
+pub(super) async fn propose<T: Serialize>(
     global: &Global,
     cluster: &Cluster,
     flags: &ObjectChangeFlags,
-    (kind, plan): (show::Kind, &T),
+    proposal: Proposal<'_, T>,
     text: impl FnOnce() -> String,
 ) -> Result<Answer, Problem> {
+    let Proposal { kind, plan, verb, rights } = proposal;
     let dry_run = flags.dry_run != DryRun::None;
     headline(cluster, dry_run);
+    if rights.len() <= MOST_RIGHTS
+        && let Some(warning) = ask_rights(cluster, verb, rights).await?
+    {
+        output::progress(&format!("Warning: {warning}"));
+    }
     if dry_run {
         show::show(kind, plan, global.output, text)?;
         return Ok(Answer::Shown);

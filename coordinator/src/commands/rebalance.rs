@@ -21,7 +21,7 @@ pub(super) async fn rebalance(global: &Global, arguments: Rebalance) -> Result<E
         ([], None) => needy(&world, arguments.to_request(Vec::new())).await?,
         _ => {
             let (nodes, selector) = (arguments.nodes.clone(), arguments.selector.clone());
-            targets(&world, &Targets { nodes, selector }, Kind::Node).await?
+            targets(&world, &Targets { nodes, selector, ..Targets::default() }, Kind::Node).await?
         }
     };
     if nodes.is_empty() {

@@ -8,7 +8,7 @@ use usher_common::clock;
 
 use super::world;
 use crate::{
-    cli::Global,
+    cli::{Global, Look},
     cluster::LockHolder,
     exit::Exit,
     facts::leader::Leadership,
@@ -37,27 +37,29 @@ struct Status<'a> {
     facts: &'a Inventory,
 }
 
-pub(super) async fn status(global: &Global) -> Result<Exit, Problem> {
+pub(super) async fn status(global: &Global, look: &Look) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let scope = Scope { control_plane: true, all: true, ..Scope::default() };
     let (version, lock, facts) = futures::try_join!(world.version_at_once(), world.lock_at_once(), world.look(&scope))?;
+    let shown = shown(&facts, look);
     let status = Status {
         cluster: world.cluster.name(),
         server: world.cluster.server(),
         version: &version,
         lock: lock.as_ref(),
-        facts: &facts,
+        facts: &shown,
     };
     show::show(Kind::Status, &status, global.output, || {
         let components = component_table(&world, &facts);
-        [status.headline(), components, machine_table(&facts, global.output)].join("\n\n")
+        [status.headline(&facts), components, machines(&facts, &shown, look, global.output)].join("\n\n")
     })?;
     Ok(Exit::Done)
 }
 
 impl Status<'_> {
-    fn headline(&self) -> String {
-        let Self { cluster, server, version, lock, facts } = self;
+    /// `facts`: all machines, those included that are not shown.
+    fn headline(&self, facts: &Inventory) -> String {
+        let Self { cluster, server, version, lock, facts: _ } = self;
         let version = version.trim_start_matches('v');
         let lock = lock.map_or_else(|| "lock free".to_owned(), |holder| format!("lock held by {holder}"));
         let answering = facts.machines.iter().filter(|machine| machine.agent.status().is_some()).count();
@@ -143,8 +145,30 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
     }
 }
 
+/// More machines than this are counted too: nobody counts rows that scroll by.
+const COUNTED: usize = 20;
+
+/// The same facts with the machines alone that are to be shown.
+pub(super) fn shown(facts: &Inventory, look: &Look) -> Inventory {
+    let mut shown = facts.clone();
+    shown.machines.retain(|machine| look.shows(machine));
+    shown
+}
+
+/// The table of the machines that are shown, and the counts of all where some are left out or many are shown.
+pub(super) fn machines(facts: &Inventory, shown: &Inventory, look: &Look, format: Format) -> String {
+    let mut lines = Vec::new();
+    if !shown.machines.is_empty() || look.only.is_empty() {
+        lines.push(machine_table(shown, format));
+    }
+    if !look.only.is_empty() || facts.machines.len() > COUNTED {
+        lines.push(facts.counts().to_string());
+    }
+    lines.join("\n")
+}
+
 /// The table of machines, and under it what is out of the ordinary.
-pub(super) fn machine_table(facts: &Inventory, format: Format) -> String {
+fn machine_table(facts: &Inventory, format: Format) -> String {
     let wide = format == Format::Wide;
     let mut header = vec!["NODE", "ROLE", "READY", "SCHEDULABLE", "BOOT", "KERNEL", "REBOOT WANTED"];
     if wide {

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use usher_core::{
+    nodeset::listed,
+    versions::{AgentSkew, agent_skew},
+};
 
 use super::world;
 use crate::{
     cli::Global,
     exit::Exit,
-    facts::Scope,
+    facts::{AgentFacts, Scope},
     problem::Problem,
     show::{self, Kind},
 };
@@ -18,21 +22,32 @@ use crate::{
 struct Versions {
     usher: &'static str,
     kubernetes: Option<String>,
+    /// By machine.
     agents: BTreeMap<String, String>,
+    /// The machines whose agents do not answer.
+    silent: Vec<String>,
+    /// Versions that are not usher's.
+    skew: Vec<AgentSkew>,
 }
 
 pub(super) async fn version(global: &Global) -> Result<Exit, Problem> {
-    let mut versions = Versions { usher: env!("CARGO_PKG_VERSION"), kubernetes: None, agents: BTreeMap::new() };
+    let usher = env!("CARGO_PKG_VERSION");
+    let mut versions =
+        Versions { usher, kubernetes: None, agents: BTreeMap::new(), silent: Vec::new(), skew: Vec::new() };
     // usher's own version needs nobody's answer.
     if let Ok(world) = world(global).await {
         versions.kubernetes = world.version_at_once().await.ok();
         if let Ok(facts) = world.look(&Scope { all: true, ..Scope::default() }).await {
-            let agents = facts.machines.into_iter();
-            versions.agents = agents
-                .filter_map(|machine| Some((machine.name, machine.agent.status()?.agent_version.clone())))
-                .collect();
+            for machine in facts.machines {
+                match machine.agent {
+                    AgentFacts::Answers { status } => drop(versions.agents.insert(machine.name, status.agent_version)),
+                    AgentFacts::Silent { .. } => versions.silent.push(machine.name),
+                    AgentFacts::NotAsked => {}
+                }
+            }
         }
     }
+    versions.skew = agent_skew(usher, &versions.agents);
     show::show(Kind::Version, &versions, global.output, || versions.to_text())?;
     Ok(Exit::Done)
 }
@@ -43,10 +58,17 @@ impl Versions {
             format!("usher       {}", self.usher),
             format!("Kubernetes  {}", self.kubernetes.as_deref().unwrap_or("no answer")),
         ];
+        let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (machine, version) in &self.agents {
-            let skew = if version == self.usher { "" } else { "  (differs)" };
-            lines.push(format!("agent       {machine} {version}{skew}"));
+            by_version.entry(version).or_default().push(machine);
         }
+        lines.extend(
+            by_version.iter().map(|(version, machines)| format!("agent       {version} on {}", listed(machines))),
+        );
+        if !self.silent.is_empty() {
+            lines.push(format!("no answer   {}", listed(&self.silent)));
+        }
+        lines.extend(self.skew.iter().map(|skew| format!("warning: {}", skew.message)));
         lines.join("\n")
     }
 }

@@ -34,7 +34,6 @@ pub(super) struct Listing {
     pub(super) selector: Option<String>,
     /// More columns, whole reasons and images. Programs get everything as well.
     pub(super) wide: bool,
-    no_headers: bool,
     format: Format,
     kind: Kind,
     /// Such as `cron jobs`.
@@ -56,7 +55,6 @@ impl Listing {
             namespaces,
             selector: listed.selector.as_ref().map(ToString::to_string),
             wide: global.output != Format::Table,
-            no_headers: listed.no_headers,
             format: global.output,
             kind,
             what,
@@ -95,9 +93,6 @@ impl Listing {
         let all = self.namespaces == Namespaces::All;
         if all {
             header.insert(0, "NAMESPACE");
-        }
-        if self.no_headers {
-            header.fill("");
         }
         output::columns(&header, rows, |row| {
             let (namespace, mut cells) = cells(row);

@@ -1,16 +1,15 @@
 //! A service's folder, the program, and the folder's lock.
 
 use std::{
-    env,
     fs::{self, File, TryLockError},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use usher_common::config_file::nearest;
 use usher_core::helmfile::Helmfile;
 
-use crate::{helmfile::others, problem::Problem};
+use crate::{exec, helmfile::others, problem::Problem};
 
 /// By which names helmfile looks for its file.
 const FILES: [&str; 3] = ["helmfile.yaml", "helmfile.yaml.gotmpl", "helmfile.d"];
@@ -50,19 +49,13 @@ fn missing(path: &Path, service: &str, error: &std::io::Error) -> Problem {
 
 /// Succeeds if the program can be run.
 pub(super) fn expect_program(program: &str) -> Result<(), Problem> {
-    let is_program =
-        |path: &Path| fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
-    if program.contains('/') {
-        return match is_program(Path::new(program)) {
-            true => Ok(()),
-            false => Err(Problem::refused(format!("{program} is no program"))
-                .hint("mend [helmfile] program in the cluster file")),
-        };
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    match env::split_paths(&path).any(|folder| is_program(&folder.join(program))) {
-        true => Ok(()),
-        false => Err(Problem::refused(format!("there is no {program} on this host: PATH has none"))
+    match (exec::is_program(program), program.contains('/')) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            Err(Problem::refused(format!("{program} is no program"))
+                .hint("mend [helmfile] program in the cluster file"))
+        }
+        (false, false) => Err(Problem::refused(format!("there is no {program} on this host: PATH has none"))
             .hint("install it, or name it: [helmfile] program in the cluster file")),
     }
 }

@@ -5,6 +5,7 @@ const GAP: usize = 3;
 
 /// Lines of cells, the columns as wide as their widest cell. `cells` is asked twice for each row.
 pub fn columns<T>(header: &[&str], rows: &[T], cells: impl Fn(&T) -> Vec<String>) -> String {
+    let header = if super::has_headers() { header.to_vec() } else { vec![""; header.len()] };
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(cells(row)) {
@@ -13,7 +14,7 @@ pub fn columns<T>(header: &[&str], rows: &[T], cells: impl Fn(&T) -> Vec<String>
     }
     let mut text = String::new();
     if header.iter().any(|name| !name.is_empty()) {
-        add_line(&mut text, header, &widths);
+        add_line(&mut text, &header, &widths);
     }
     for row in rows {
         add_line(&mut text, &cells(row), &widths);

@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Report;
+use usher_core::nodeset::{listed, words};
+
 use crate::{
     drain::Whereabouts,
     exit::Exit,
@@ -25,7 +27,7 @@ pub(super) fn summary(request: &Request, outcome: &Outcome, took: Duration) -> S
         let what = match (&request.kind, done) {
             (_, 0) => return "nothing to do".to_owned(),
             (request::Kind::Restart(_), _) => format!("{done} of {total}"),
-            _ => text::list(&machines),
+            _ => words(&machines),
         };
         return format!("{what} {participle} in {}.", text::took(took));
     };
@@ -39,7 +41,7 @@ pub(super) fn summary(request: &Request, outcome: &Outcome, took: Duration) -> S
     if !outcome.untouched.is_empty() {
         let mut names: Vec<_> = outcome.untouched.iter().map(Target::machine).collect();
         names.dedup();
-        state.push_str(&format!("; not touched: {}", names.join(", ")));
+        state.push_str(&format!("; not touched: {}", listed(&names)));
     }
     format!("{verb}: {} ({state})", problem.message)
 }
@@ -142,7 +144,7 @@ fn landings(moves: &[Moved]) -> String {
 const FEW: usize = 4;
 
 fn machines(names: &[String]) -> String {
-    if names.len() > FEW { format!("{} machines", names.len()) } else { text::list(names) }
+    if names.len() > FEW { format!("{} machines", names.len()) } else { words(names) }
 }
 
 /// `12 on w2, 3 on w3, 1 on no node yet`: the nodes that took most come first.

@@ -58,6 +58,17 @@ impl Place {
     }
 }
 
+/// Where a first cluster file belongs: in `/etc/usher` for root, else in the user's folder. None if the user has no home.
+pub fn first_place(is_root: bool) -> Option<PathBuf> {
+    let folder = if is_root { Some(SYSTEM_FOLDER.into()) } else { user_folder() };
+    folder.map(|folder| folder.join(FILE))
+}
+
+/// Where usher keeps a certificate authority of this user's: `pki` in the user's folder. None if the user has no home.
+pub fn pki_folder() -> Option<PathBuf> {
+    user_folder().map(|folder| folder.join("pki"))
+}
+
 /// Where usher keeps what is this user's own: `usher` in `$XDG_CONFIG_HOME`, else in `~/.config`. None if the user has no home.
 pub(super) fn user_folder() -> Option<PathBuf> {
     user_place(&|name: &str| env::var_os(name))

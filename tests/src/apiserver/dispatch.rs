@@ -14,7 +14,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 
 use super::{
-    ApiServer, Inner, State,
+    ApiServer, Inner, Settings, State,
     answer::{Failure, Reply, object, text},
     call::{Call, Target},
     discovery, eviction,
@@ -22,6 +22,7 @@ use super::{
     fixtures::LOG,
     form::Form,
     resource::{PODS, Resource},
+    rights,
     store::Key,
     verbs::{self, DeleteOptions},
     watch,
@@ -85,6 +86,9 @@ impl ApiServer {
     }
 
     fn answer(&self, call: &Call, via: &Via) -> Reply {
+        if let Some(failure) = rights::refusal(call, &self.inner.lock().settings.forbidden) {
+            return failure.reply();
+        }
         let (ready, known_client) = match via {
             Via::Memory => (true, true),
             Via::Endpoint { ready, known_client } => (ready.load(Ordering::Relaxed), *known_client),
@@ -98,8 +102,11 @@ impl ApiServer {
         }
         let answer = match call.target() {
             Target::Other => {
-                let version = self.inner.lock().settings.git_version.clone();
-                return discovery::answer(call, &version).unwrap_or_else(|| text(404, "404 page not found\n"));
+                let Settings { git_version, forbidden, .. } = self.inner.lock().settings.clone();
+                if let Some(review) = rights::review(call, &forbidden) {
+                    return review;
+                }
+                return discovery::answer(call, &git_version).unwrap_or_else(|| text(404, "404 page not found\n"));
             }
             Target::Collection { resource, namespace } => on_collection(&self.inner, call, resource, namespace),
             Target::Object { resource, namespace, name, subresource } => {

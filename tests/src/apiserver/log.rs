@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Method;
 
-use super::call::Call;
+use super::{call::Call, rights};
 
 /// One request, as a test wants to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct LoggedCall {
     pub query: String,
     /// The body as text.
     pub body: String,
+    /// The right that it takes, as `patch nodes` or `create pods/eviction`.
+    pub right: String,
     /// Status code of the answer; `None` while there is none, or if the connection broke instead.
     pub status: Option<u16>,
 }
@@ -53,6 +55,7 @@ impl RequestLog {
             path: call.path.clone(),
             query: call.raw_query.clone(),
             body: String::from_utf8_lossy(&call.body).into_owned(),
+            right: rights::of(call),
             status: None,
         });
         self.forgotten + self.calls.len() - 1

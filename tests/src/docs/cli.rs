@@ -50,7 +50,7 @@ fn command(command: &Command, root: bool, text: &mut String) {
         }
     }
     // The root's are the exit codes.
-    if let Some(more) = command.get_after_help().filter(|_| !root) {
+    if let Some(more) = command.get_after_long_help().or(command.get_after_help()).filter(|_| !root) {
         text.push_str(&format!("\n```text\n{more}\n```\n"));
     }
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {

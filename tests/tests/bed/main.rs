@@ -10,6 +10,7 @@ mod bus;
 mod door;
 mod drain;
 mod failures;
+mod first_hour;
 mod helmfile;
 mod interruptions;
 mod jobs;

@@ -10,6 +10,7 @@ mod pool;
 mod rebalance;
 mod reboot;
 mod restart;
+mod rights;
 mod undo;
 mod versions;
 mod wanted;

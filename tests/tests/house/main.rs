@@ -33,11 +33,12 @@ const HOUSES: &[House] = &[
         folder: "coordinator/core/src",
         rooms: &[
             &["drain", "exit", "facts", "helmfile", "rebalance", "schedule", "seconds", "target", "text"],
+            &["nodeset"],
             &["event", "problem", "staging", "versions"],
             &["site"],
-            &["request"],
-            &["plan"],
-            &["operation"],
+            &["draft", "request"],
+            &["plan", "rights"],
+            &["doctor", "operation"],
         ],
         against: &[],
         circles: &[],
@@ -45,7 +46,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["agents", "exec", "interrupt"],
+            &["agents", "certificates", "exec", "interrupt"],
             &["cluster", "rotation"],
             &["drain", "workloads"],
             &["rebalance"],

@@ -32,6 +32,7 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     let results = [
         ("status", "Status", 0),
         ("nodes", "NodeList", 0),
+        ("doctor", "Doctor", 0),
         ("leaders", "LeaderList", 0),
         ("version", "Version", 0),
         ("versions", "VersionList", 0),

@@ -3,6 +3,7 @@
 mod clusters;
 mod documents;
 mod node;
+mod first;
 mod staging;
 mod terminal;
 

@@ -110,7 +110,7 @@ pub(crate) fn is_short_for(a: &str, b: &str) -> bool {
 }
 
 /// The host name within a holder's identity: without the last underscore and the UUID after it.
-fn host_of(identity: &str) -> &str {
+pub fn host_of(identity: &str) -> &str {
     match identity.rsplit_once('_') {
         Some((host, uuid)) if uuid.len() == UUID_LENGTH => host,
         _ => identity,

@@ -116,6 +116,13 @@ Warning: kubelet.service on cp1 is wanted too, and is no component of this site:
 }
 
 #[test]
+fn a_long_plan_has_one_line_for_machines_that_are_treated_alike() {
+    let nodes: Vec<_> = (1..=4000).map(|number| format!("w{number}")).chain(["cp1".to_owned()]).collect();
+    let plan = text(Kind::Uncordon(OnNodes { nodes }), &facts("cp2", "cp3"));
+    assert_eq!(plan, "1-4001  w[1-4000],cp1  uncordon\n");
+}
+
+#[test]
 fn a_polite_reboot_cordons_drains_reboots_proves_and_uncordons() {
     assert_eq!(
         text(Kind::Reboot(reboot(&["w1"])), &facts("cp1", "cp2")),

@@ -3,6 +3,7 @@
 use std::{fmt::Display, path::Path, time::Duration};
 
 use super::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Rebalance, Reboot, Request, Restart};
+use crate::nodeset::{FEW, argument};
 
 impl Request {
     /// The command that makes this request, to be pasted into a POSIX shell: `usher reboot w1 w2 --keep-cordoned -r kernel`.
@@ -12,7 +13,7 @@ impl Request {
         match &self.kind {
             Kind::Restart(restart) => words.restart(restart),
             Kind::Reboot(reboot) => words.reboot(reboot),
-            Kind::Cordon(OnNodes { nodes }) | Kind::Uncordon(OnNodes { nodes }) => words.arguments(nodes),
+            Kind::Cordon(OnNodes { nodes }) | Kind::Uncordon(OnNodes { nodes }) => words.nodes(nodes),
             Kind::Drain(drain) => words.drain(drain),
             Kind::Rebalance(rebalance) => words.rebalance(rebalance),
         }
@@ -43,7 +44,7 @@ impl Words {
         self.arguments(components);
         self.flag("wanted", *wanted);
         if !machines.is_empty() {
-            self.value("nodes", machines.join(","));
+            self.value("nodes", argument(machines));
         }
         self.duration("gap", *gap);
         self.option("handover", handover.as_ref());
@@ -54,7 +55,7 @@ impl Words {
 
     fn reboot(&mut self, reboot: &Reboot) {
         let Reboot { machines, impolite, keep_cordoned, handover, override_blockers, rebalance, eviction } = reboot;
-        self.arguments(machines);
+        self.nodes(machines);
         self.flag("impolite", *impolite);
         self.flag("keep-cordoned", *keep_cordoned);
         self.option("handover", handover.as_ref());
@@ -65,14 +66,14 @@ impl Words {
 
     fn drain(&mut self, drain: &Drain) {
         let Drain { nodes, concurrency, eviction } = drain;
-        self.arguments(nodes);
+        self.nodes(nodes);
         self.unless("concurrency", concurrency, &1);
         self.eviction(eviction);
     }
 
     fn rebalance(&mut self, rebalance: &Rebalance) {
         let Rebalance { nodes, max_moves, concurrency, pod_selector, skip_pods } = rebalance;
-        self.arguments(nodes);
+        self.nodes(nodes);
         self.option("max-moves", max_moves.as_ref());
         self.unless("concurrency", concurrency, &1);
         self.option("pod-selector", pod_selector.as_ref());
@@ -157,6 +158,11 @@ impl Words {
 
     fn arguments(&mut self, values: &[String]) {
         self.0.extend(values.iter().map(quote));
+    }
+
+    /// Machines: a few by their names, more as one set.
+    fn nodes(&mut self, names: &[String]) {
+        if names.len() > FEW { self.0.push(quote(argument(names))) } else { self.arguments(names) }
     }
 
     fn flag(&mut self, name: &str, given: bool) {

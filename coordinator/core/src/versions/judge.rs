@@ -9,7 +9,7 @@ use jiff::{ToSpan as _, civil::Date};
 use serde::Serialize;
 
 use super::{Instance, Number, Program, Support};
-use crate::text;
+use crate::{nodeset::argument, text};
 
 /// An end of support is told this many days before.
 const SOON_DAYS: i32 = 60;
@@ -179,7 +179,11 @@ fn replaced(instances: &[Instance]) -> Vec<Finding> {
         by_program.entry(instance.program).or_default().push(instance.machine.clone());
     }
     let notice = |(program, machines): (Program, Vec<String>)| Finding {
-        hint: Some(format!("usher restart {} --nodes {} -r 'new version'", program.name(), machines.join(","))),
+        hint: Some(format!(
+            "usher restart {} --nodes {} -r 'new version'",
+            program.name(),
+            text::command(&[argument(&machines)])
+        )),
         ..finding(Severity::Notice, machines, |on| {
             format!("{} was upgraded on {on} and its old version still runs", program.name())
         })

@@ -4,12 +4,24 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use super::{Cli, Command};
+use super::{Cli, Command, names as named};
 use crate::request::{AssumedLeader, Connection, Drain, Eviction, Kind, OnNodes, Rebalance, Reboot, Request, Restart};
 
 /// Flags that make no part of a request: they are about this one run, or have become names.
-const OF_THE_RUN: [&str; 9] =
-    ["selector", "dry-run", "yes", "help", "version", "output", "progress", "color", "verbose"];
+const OF_THE_RUN: [&str; 12] = [
+    "selector",
+    "nodes-from",
+    "exclude",
+    "dry-run",
+    "yes",
+    "help",
+    "version",
+    "output",
+    "no-headers",
+    "progress",
+    "color",
+    "verbose",
+];
 
 /// A secret, which is never printed.
 const SECRET: &str = "token";
@@ -100,14 +112,14 @@ fn kinds() -> Vec<Kind> {
 
 fn typed(line: &str) -> Request {
     let cli = Cli::try_parse_from(shell_words::split(line).unwrap()).unwrap_or_else(|error| panic!("{line}\n{error}"));
-    let on = |targets: &super::Targets| OnNodes { nodes: targets.nodes.clone() };
+    let on = |targets: &super::Targets| OnNodes { nodes: named(&targets.nodes) };
     let (kind, change) = match &cli.command {
         Command::Restart(restart) => (restart.to_request(), &restart.change),
-        Command::Reboot(reboot) => (reboot.to_request(reboot.targets.nodes.clone()), &reboot.change),
+        Command::Reboot(reboot) => (reboot.to_request(named(&reboot.targets.nodes)), &reboot.change),
         Command::Cordon(cordon) => (Kind::Cordon(on(&cordon.targets)), &cordon.change),
         Command::Uncordon(uncordon) => (Kind::Uncordon(on(&uncordon.targets)), &uncordon.change),
-        Command::Drain(drain) => (drain.to_request(drain.targets.nodes.clone()), &drain.change),
-        Command::Rebalance(rebalance) => (rebalance.to_request(rebalance.nodes.clone()), &rebalance.change),
+        Command::Drain(drain) => (drain.to_request(named(&drain.targets.nodes)), &drain.change),
+        Command::Rebalance(rebalance) => (rebalance.to_request(named(&rebalance.nodes)), &rebalance.change),
         other => panic!("{other:?}"),
     };
     let reason = change.reason.clone().unwrap();
@@ -123,6 +135,26 @@ fn a_request_printed_and_typed_in_again_is_the_same() {
             let line = request.command_line();
             assert_eq!(typed(&line), request, "{line}");
         }
+    }
+}
+
+#[test]
+fn a_request_for_many_machines_names_them_as_a_set_and_is_read_back_in_their_order() {
+    let many: Vec<_> = (1..=4000).rev().map(|number| format!("w{number}")).chain(["cp1".to_owned()]).collect();
+    let components = names(&["kube-scheduler"]);
+    let machines = names(&["cp2", "cp3", "cp1", "cp4"]);
+    for (kind, expected) in [
+        (Kind::Cordon(OnNodes { nodes: names(&["w1", "w2", "w3", "w5"]) }), "usher cordon 'w[1-3,5]' -r x"),
+        (Kind::Cordon(OnNodes { nodes: many }), "usher cordon 'w[4000,3999,"),
+        (
+            Kind::Restart(Restart { components, machines, gap: None, handover: None, assumed_leaders: Vec::new() }),
+            "usher restart kube-scheduler --nodes='cp[2-3,1,4]' -r x",
+        ),
+    ] {
+        let request = Request { kind, reason: "x".into(), task_id: None, connection: Connection::default() };
+        let line = request.command_line();
+        assert!(line.starts_with(expected), "{line}");
+        assert_eq!(typed(&line), request, "{line}");
     }
 }
 

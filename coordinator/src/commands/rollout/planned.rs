@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use usher_common::chain;
+use usher_core::rights::to_roll;
 
 use super::{
     Found,
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{DryRun, Follow, Global},
-    commands::propose::{Answer, propose},
+    commands::propose::{Answer, Proposal, propose},
     exit::Exit,
     output,
     problem::Problem,
@@ -39,7 +40,10 @@ pub(super) async fn decide(
         try_out(found, &changes, &mut rows).await;
     }
     let plan = Plan { at_a_time: follow.concurrency.get(), workloads: &rows };
-    let answer = propose(global, &found.cluster, flags, (show::Kind::RolloutPlan, &plan), || to_text(&plan))?;
+    let changed = rows.iter().filter(|row| matches!(row.action, Action::Restart | Action::Undo));
+    let rights = changed.map(|row| to_roll(row.kind.plural(), &row.namespace)).collect();
+    let proposal = Proposal { kind: show::Kind::RolloutPlan, plan: &plan, verb: "rollout", rights };
+    let answer = propose(global, &found.cluster, flags, proposal, || to_text(&plan)).await?;
     if let Some(refusal) = refusal(&rows, doing.action()) {
         return Err(refusal);
     }

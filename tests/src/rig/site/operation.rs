@@ -77,6 +77,12 @@ pub fn rebalance(nodes: &[&str]) -> Change {
 }
 
 impl Change {
+    /// The request that it makes.
+    pub fn request(&self) -> Request {
+        let connection = Connection::default();
+        Request { kind: self.0.clone(), reason: "test".into(), task_id: None, connection }
+    }
+
     /// `--rebalance`
     #[must_use]
     pub fn and_rebalance(mut self) -> Self {
@@ -222,8 +228,7 @@ impl TestSite {
     async fn operate(&self, change: Change, mut on: impl FnMut(&str) -> Then) -> Ended {
         let begun = Instant::now();
         let world = self.world().await;
-        let connection = Connection::default();
-        let request = Request { kind: change.0, reason: "test".into(), task_id: None, connection };
+        let request = change.request();
         let planned = match operation::plan(&world, &request, Confirm::Never).await {
             Ok(planned) => planned,
             Err(problem) => return Ended::of(problem, Vec::new(), begun),
