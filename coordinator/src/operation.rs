@@ -145,6 +145,8 @@ async fn run(
         command: request.verb().to_owned(),
         cluster: world.cluster.name().to_owned(),
         reason: request.reason.clone(),
+        requester: mandate.requester.clone(),
+        task_id: request.task_id.clone(),
     });
     let drain = request.drain_options(&world.site).unwrap_or_default();
     let running = Run { world, request, mandate, drain: &drain, lock, interrupt, events, turns_before: 0 };

@@ -92,7 +92,9 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     let ended = operation::carry_out(world, request, mandate, planned, &interrupt, &events).await;
     let report = ended.map(|ended| Report::of(&operation, world.cluster.name(), request, ended));
     if let Ok(report) = &report {
-        events.send(Kind::Ended { exit: report.exit, message: report.summary.clone() });
+        let Report { exit, summary, details, next, .. } = report;
+        let (message, details, next) = (summary.clone(), details.clone(), next.clone());
+        events.send(Kind::Ended { exit: *exit, message, details, next });
     }
     drop(events);
     // A terminal that takes no output must not hold up an operator who insists.
