@@ -9,6 +9,7 @@ mod balancer;
 mod components;
 mod drain;
 mod helmfile;
+mod metrics;
 mod places;
 mod remembered;
 mod sites;
@@ -123,6 +124,10 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
         .table("versions")
         .says("What `usher versions` holds the versions against, beside Kubernetes' own policy.")
         .read(versions::versions);
+    let metrics = root
+        .table("metrics")
+        .says("Where changes tell Prometheus of themselves; docs/operations.md has the alerts.")
+        .read(metrics::metrics);
     let defaults = root.table("defaults").says("What flags override.").read(flag_defaults);
     Site {
         name,
@@ -138,6 +143,7 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
         drain,
         helmfile,
         versions,
+        metrics,
         defaults,
     }
 }

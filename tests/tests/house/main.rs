@@ -45,7 +45,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["agents", "exec", "interrupt"],
+            &["agents", "exec", "files", "interrupt"],
             &["cluster", "rotation"],
             &["drain", "workloads"],
             &["rebalance"],
@@ -55,6 +55,7 @@ const HOUSES: &[House] = &[
             &["runner"],
             &["operation"],
             &["report"],
+            &["metrics"],
             &["progress"],
             &["cli"],
             &["commands"],
