@@ -11,6 +11,7 @@ mod jobs;
 mod nodes;
 mod rebalance;
 mod reboot;
+mod report_page;
 mod restart;
 mod rollout;
 mod staging;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     nodes::{Drain, OnNodes, Preflight, Targets},
     rebalance::Rebalance,
     reboot::Reboot,
+    report_page::ReportPage,
     restart::Restart,
     rollout::{Follow, RolloutCommand, RolloutRestart, RolloutStatus, RolloutUndo, Scope},
     staging::{StagingCommand, Switch},
@@ -100,6 +102,9 @@ pub(crate) enum Command {
     /// Switch the active one of two staging clusters, or show which one it is.
     #[command(subcommand, after_help = staging::EXAMPLES)]
     Staging(StagingCommand),
+    /// Make one HTML page of an operation: its timeline, its evidence, what failed and what to do next.
+    #[command(after_help = report_page::EXAMPLES)]
+    Report(ReportPage),
     /// Print a completion script.
     Completion {
         /// Shell that will read the script.

@@ -17,6 +17,7 @@ mod pods;
 mod preflight;
 mod propose;
 mod rebalance;
+mod report_page;
 mod restart;
 mod rollout;
 mod staging;
@@ -45,8 +46,14 @@ use crate::{
 pub async fn run(cli: Cli) -> Exit {
     let Cli { mut global, command } = cli;
     // The others are about one site.
-    let of_none_or_all =
-        matches!(command, Command::Clusters(_) | Command::Config(_) | Command::Staging(_) | Command::Completion { .. });
+    let of_none_or_all = matches!(
+        command,
+        Command::Clusters(_)
+            | Command::Config(_)
+            | Command::Staging(_)
+            | Command::Report(_)
+            | Command::Completion { .. }
+    );
     if !of_none_or_all {
         choose::settle(&mut global);
     }
@@ -71,6 +78,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Clusters(command) => clusters::run(&global, command),
         Command::Config(command) => config::run(&global, command).await,
         Command::Staging(command) => staging::run(&global, command).await,
+        Command::Report(arguments) => report_page::report_page(&global, &arguments),
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cli → commands → operation (world: facts → plan, under the lock) → runner → steps → { cluster, drain, rebalance | agents, tasks | exec }
-//!                                                                       → events → { progress | report }
+//!                                                                       → events → { progress | report | report_page }
 //! ```
 //!
 //! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`].
@@ -25,11 +25,13 @@ pub mod problem;
 pub mod progress;
 pub mod rebalance;
 pub mod report;
+pub mod report_page;
 pub mod rotation;
 pub mod runner;
 pub mod show;
 pub mod site_file;
 pub mod steps;
+mod story;
 pub mod switch;
 mod tasks;
 pub mod workloads;

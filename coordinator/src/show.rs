@@ -67,6 +67,8 @@ pub enum Kind {
     Preflight,
     /// A change that was begun.
     Report,
+    /// `usher report`.
+    ReportPage,
     /// `usher rollout status`.
     RolloutList,
     /// `usher rollout restart` and `usher rollout undo` with `--dry-run`.

@@ -4,3 +4,4 @@
 //! `INSTA_UPDATE=always cargo test -p usher-testkit --test interface`.
 
 mod help;
+mod report_page;

@@ -105,6 +105,19 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     }
     insta::assert_json_snapshot!("events", events);
 
+    // What was written to both goes into one file, as a script may have it.
+    let log = sandbox.folder().join("roll.jsonl");
+    std::fs::write(&log, [&lines[..], &report.to_string()].concat()).unwrap();
+    let written = document(&programs, &sandbox, &format!("report {}", log.display()), 0).await;
+    assert_eq!(written["kind"], "ReportPage");
+    let page = std::fs::read_to_string(written["file"].as_str().unwrap()).unwrap();
+    assert!(
+        page.contains("usher restart · ") && page.contains("id=\"turn-3\"") && page.contains("and a report"),
+        "{page}"
+    );
+    assert!(page.contains("<h3>Leaders</h3>") && page.contains("<h3>Apiservers</h3>"), "{page}");
+    document(&programs, &sandbox, "report /nowhere", 2).await;
+
     sandbox.api().add(lease("kube-system/usher").held_by("ann@bastion/4f7k2"));
     let held = document(&programs, &sandbox, "reboot w1 -r test --yes", 6).await;
     assert_eq!((held["exit"].as_str(), held["exitCode"].as_u64()), (Some("locked"), Some(6)), "{held}");
