@@ -17,6 +17,7 @@ mod peer;
 mod places;
 mod rights;
 mod strangers;
+mod tags;
 pub mod tls;
 
 use std::{io, net::SocketAddr};
@@ -30,6 +31,7 @@ pub(crate) use guard::Guard;
 pub(crate) use listener::Listener;
 pub(crate) use patience::Patience;
 pub(crate) use peer::Peer;
+pub(crate) use tags::Tags;
 
 use crate::caller::Caller;
 

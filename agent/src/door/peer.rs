@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::tags::Tags;
 use crate::caller::Caller;
 
 /// An identified peer on its connection. Each request carries it in its extensions. Clones are the same connection's.
@@ -19,6 +20,8 @@ use crate::caller::Caller;
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) caller: Caller,
+    /// Of the call that carries it.
+    pub(crate) tags: Tags,
     connection: Arc<Connection>,
 }
 
@@ -79,7 +82,7 @@ impl Peer {
             changed: Notify::new(),
             leave: CancellationToken::new(),
         };
-        Self { address, caller, connection: Arc::new(connection) }
+        Self { address, caller, tags: Tags::default(), connection: Arc::new(connection) }
     }
 
     pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
