@@ -7,7 +7,7 @@
 //!                                                                       → events → { progress | report | report_page }
 //! ```
 //!
-//! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`].
+//! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`] (and `traces`, if built in).
 
 pub mod agents;
 pub mod cli;
@@ -34,6 +34,8 @@ pub mod steps;
 mod story;
 pub mod switch;
 mod tasks;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod workloads;
 pub mod world;
 

@@ -8,6 +8,8 @@ use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+#[cfg(feature = "otel")]
+use crate::traces::Traces;
 use crate::{
     event::Event,
     metrics::Textfile,
@@ -47,12 +49,18 @@ impl Progress {
 #[derive(Debug, Default)]
 pub struct Listeners {
     pub metrics: Option<Textfile>,
+    #[cfg(feature = "otel")]
+    pub traces: Option<Traces>,
 }
 
 impl Listeners {
     fn heard(&mut self, event: &Event) {
         if let Some(metrics) = &mut self.metrics {
             metrics.heard(event);
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &mut self.traces {
+            traces.heard(event);
         }
     }
 
@@ -63,6 +71,12 @@ impl Listeners {
             && let Err(error) = metrics.end(result).await
         {
             wrong.push(format!("the file of metrics was not written: {error}"));
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces
+            && let Err(error) = traces.end().await
+        {
+            wrong.push(format!("the trace was not sent: {error}"));
         }
         wrong
     }

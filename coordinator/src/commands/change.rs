@@ -107,11 +107,16 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
 }
 
-/// The file of metrics, if the site or the environment wants one.
+/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector.
 fn listeners(world: &World) -> Listeners {
     let textfile = world.site.metrics.textfile_of(world.cluster.name(), std::env::var_os(metrics::VARIABLE));
     Listeners {
         metrics: textfile.and_then(Textfile::at),
+        #[cfg(feature = "otel")]
+        traces: crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
+            output::progress(&format!("Warning: there will be no trace: {wrong}"));
+            None
+        }),
     }
 }
 

@@ -55,7 +55,7 @@ const HOUSES: &[House] = &[
             &["runner"],
             &["operation"],
             &["report", "story"],
-            &["metrics", "report_page"],
+            &["metrics", "report_page", "traces"],
             &["progress"],
             &["cli"],
             &["commands"],
