@@ -5,3 +5,4 @@
 
 mod help;
 mod report_page;
+mod runbook;
