@@ -21,7 +21,7 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\
 
 const STYLE: &str = concat!("</title>\n<style>\n", include_str!("style.css"), "</style>\n</head>\n<body>\n<main>\n");
 
-/// Pods of a rebalance: so many are listed.
+/// The page lists at most this many pods of a rebalance.
 const MOST_MOVES: usize = 500;
 
 pub(super) fn page(input: &Input) -> String {
