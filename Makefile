@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines
+.PHONY: help demo test bed bed-down bench docs lint contract puppet prometheus page build packages machines
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -39,9 +39,16 @@ contract:       ## That agents and coordinators of the last release are still un
 puppet:         ## The Puppet module: syntax, lint, rspec, its reference; installs Debian's tools for it
 	./tests/puppet.sh
 
+prometheus:     ## Metrics, alerts and the dashboard, with promtool and Grafana's own schema
+	./tests/prometheus.sh
+
+page:           ## The page of `usher report` in a headless Chromium; pictures in target/pages
+	./tests/page.sh
+
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.
-test: packages lint contract puppet build machines  ## Every test: unit, doubles, Puppet, the real API server, the real machines
+test: packages lint contract puppet prometheus page build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
 	cargo test --locked --no-fail-fast --workspace --features usher-testkit/machines
+	cargo test --locked -p usher-coordinator --features otel --lib traces::
 	$(BED) down
 
 bed: build machines  ## Start five real machines with a real cluster, and say how to use them

@@ -19,6 +19,7 @@ mod peer;
 mod places;
 mod rights;
 mod strangers;
+mod tags;
 pub mod tls;
 
 use std::{io, net::SocketAddr};
@@ -33,6 +34,7 @@ pub(crate) use listener::Listener;
 pub use local::{LocalDoor, LocalWay};
 pub(crate) use patience::Patience;
 pub(crate) use peer::Peer;
+pub(crate) use tags::Tags;
 
 use crate::caller::Caller;
 

@@ -1,6 +1,6 @@
 //! Refusals: why a call was not carried out, for people and programs.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -58,11 +58,58 @@ fn code(reason: &str) -> Code {
     }
 }
 
+/// After which time the same call may well be answered otherwise, although its caller does nothing; None if it will not be.
+fn retry_after(reason: &str) -> Option<Duration> {
+    match reason {
+        reason::ADMITTING | reason::TOO_MANY_LISTINGS => Some(Duration::from_secs(1)),
+        // The agent opens the bus again after 2 s, and looks at its disk every 30 s.
+        reason::SYSTEMD_UNAVAILABLE => Some(Duration::from_secs(5)),
+        reason::STATE_UNAVAILABLE => Some(Duration::from_secs(30)),
+        _ => None,
+    }
+}
+
 impl From<Refusal> for Status {
+    /// usher goes by the `ErrorInfo`. The other details say the same in the terms that clients of gRPC know in general.
     fn from(refusal: Refusal) -> Self {
+        let field = refusal.metadata.iter().find(|(key, _)| *key == "field").map(|(_, field)| field.clone());
         let metadata: HashMap<String, String> =
             refusal.metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let details = ErrorDetails::with_error_info(refusal.reason, reason::DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(refusal.reason, reason::DOMAIN, metadata);
+        match (refusal.code, field) {
+            (Code::InvalidArgument, Some(field)) => _ = details.add_bad_request_violation(field, &refusal.message),
+            (Code::FailedPrecondition, _) => {
+                details.add_precondition_failure_violation(refusal.reason, reason::DOMAIN, &refusal.message);
+            }
+            _ => {}
+        }
+        if let Some(delay) = retry_after(refusal.reason) {
+            details.set_retry_info(Some(delay));
+        }
         Self::with_error_details(refusal.code, refusal.message, details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_details_that_clients_know_in_general() {
+        let busy = Status::from(Refusal::new(reason::BUSY, "operation a runs").with("operation_id", "a"));
+        let violation = busy.get_details_precondition_failure().unwrap().violations.remove(0);
+        assert_eq!((violation.r#type.as_str(), violation.description.as_str()), (reason::BUSY, "operation a runs"));
+        assert!(busy.get_details_retry_info().is_none(), "nobody knows when it ends");
+
+        let malformed = Status::from(Refusal::bad_request("order.reason", "must not be empty"));
+        let violation = malformed.get_details_bad_request().unwrap().field_violations.remove(0);
+        assert_eq!(violation.field, "order.reason");
+        assert!(malformed.get_details_precondition_failure().is_none());
+
+        let passing = Status::from(Refusal::new(reason::ADMITTING, "still being checked"));
+        assert_eq!(passing.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+        for status in [busy, malformed, passing] {
+            assert_eq!(status.get_details_error_info().unwrap().domain, reason::DOMAIN);
+        }
     }
 }

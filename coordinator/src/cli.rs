@@ -14,6 +14,7 @@ mod nodes;
 mod plugin;
 mod rebalance;
 mod reboot;
+mod report_page;
 mod restart;
 mod rollout;
 mod staging;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     nodes::{Drain, Look, OnNodes, Preflight, Targets, names},
     rebalance::Rebalance,
     reboot::Reboot,
+    report_page::ReportPage,
     restart::Restart,
     rollout::{Follow, RolloutCommand, RolloutRestart, RolloutStatus, RolloutUndo, Scope},
     staging::{StagingCommand, Switch},
@@ -123,6 +125,9 @@ pub(crate) enum Command {
     /// Switch the active one of two staging clusters, or show which one it is.
     #[command(subcommand, after_long_help = staging::EXAMPLES)]
     Staging(StagingCommand),
+    /// Make one HTML page of an operation: its timeline, its evidence, what failed and what to do next.
+    #[command(after_long_help = report_page::EXAMPLES)]
+    Report(ReportPage),
     /// Print a script by which a shell completes commands, flags, nodes, components and clusters.
     #[command(after_long_help = COMPLETION)]
     Completion {

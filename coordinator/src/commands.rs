@@ -21,6 +21,7 @@ mod pods;
 mod preflight;
 mod propose;
 mod rebalance;
+mod report_page;
 mod restart;
 mod rollout;
 mod staging;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli) -> Ended {
             | Command::Config(_)
             | Command::Certificates(_)
             | Command::Staging(_)
+            | Command::Report(_)
             | Command::Completion { .. }
     );
     if !of_none_or_all {
@@ -100,6 +102,7 @@ pub async fn run(cli: Cli) -> Ended {
         Command::Config(command) => config::run(&global, command).await,
         Command::Certificates(command) => certificates::run(&global, command),
         Command::Staging(command) => staging::run(&global, command).await,
+        Command::Report(arguments) => report_page::report_page(&global, &arguments),
         Command::Completion { shell } => completion::script(shell),
         Command::Version => version::version(&global).await,
         Command::Versions => versions::versions(&global).await,

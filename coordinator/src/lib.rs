@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! cli → commands → operation (world: facts → plan, under the lock) → runner → steps → { cluster, drain, rebalance | agents, tasks | exec }
-//!                                                                       → events → { progress | report }
+//!                                                                       → events → { progress | report | report_page }
 //! ```
 //!
-//! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`].
+//! kube's types stop at [`cluster`], [`drain`], [`rebalance`] and [`workloads`], tonic's at [`agents`] (and `traces`, if built in).
 
 pub mod agents;
 pub mod certificates;
@@ -16,22 +16,28 @@ pub mod cluster;
 pub mod commands;
 pub mod drain;
 pub mod exec;
+mod files;
 pub mod helmfile;
 pub mod interrupt;
 mod left_behind;
+pub mod metrics;
 pub mod operation;
 pub mod output;
 pub mod problem;
 pub mod progress;
 pub mod rebalance;
 pub mod report;
+pub mod report_page;
 pub mod rotation;
 pub mod runner;
 pub mod show;
 pub mod site_file;
 pub mod steps;
+mod story;
 pub mod switch;
 mod tasks;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod workloads;
 pub mod world;
 

@@ -167,6 +167,8 @@ async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
         command: request.verb().to_owned(),
         cluster: world.cluster.name().to_owned(),
         reason: request.reason.clone(),
+        requester: mandate.requester.clone(),
+        task_id: request.task_id.clone(),
     });
     let outcome = running.to_end(plan, facts).await;
     let took = begun.elapsed();

@@ -8,7 +8,15 @@ use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{event::Event, output, report::Digest};
+#[cfg(feature = "otel")]
+use crate::traces::Traces;
+use crate::{
+    event::Event,
+    metrics::Textfile,
+    output,
+    problem::Problem,
+    report::{Digest, Report},
+};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -37,12 +45,54 @@ impl Progress {
     }
 }
 
+/// Who hears of a change besides its operator. None of them can hold it up.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub metrics: Option<Textfile>,
+    #[cfg(feature = "otel")]
+    pub traces: Option<Traces>,
+}
+
+impl Listeners {
+    fn heard(&mut self, event: &Event) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.heard(event);
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &mut self.traces {
+            traces.heard(event);
+        }
+    }
+
+    /// Tells how the change ended, and waits a moment until they know. Returns what went wrong, in words.
+    pub async fn end(self, result: Result<&Report, &Problem>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(metrics) = self.metrics
+            && let Err(error) = metrics.end(result).await
+        {
+            wrong.push(format!("the file of metrics was not written: {error}"));
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces
+            && let Err(error) = traces.end().await
+        {
+            wrong.push(format!("the trace was not sent: {error}"));
+        }
+        wrong
+    }
+}
+
 /// Shows the stream until it ends, and returns a digest of it for the report.
-pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>) -> Digest {
+pub async fn show(
+    progress: Progress,
+    mut stream: mpsc::UnboundedReceiver<Event>,
+    mut listeners: Listeners,
+) -> (Digest, Listeners) {
     let screen = Screen::open(progress);
     let mut digest = Digest::default();
     while let Some(event) = stream.recv().await {
         digest.add(&event);
+        listeners.heard(&event);
         if let Some(screen) = &screen {
             screen.show(event);
         }
@@ -50,7 +100,7 @@ pub async fn show(progress: Progress, mut stream: mpsc::UnboundedReceiver<Event>
     if let Some(screen) = screen {
         screen.close().await;
     }
-    digest
+    (digest, listeners)
 }
 
 /// A thread that writes events. A terminal that takes no more, after ^S or while its connection is dying, blocks every write

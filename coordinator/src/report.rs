@@ -99,6 +99,8 @@ impl Digest {
             }
             Kind::Warned { message } => self.warnings.push(message.clone()),
             Kind::Began { .. }
+            | Kind::ControlPlane { .. }
+            | Kind::Blocked { .. }
             | Kind::StepBegan { .. }
             | Kind::Waiting { .. }
             | Kind::StepFailed { .. }

@@ -17,8 +17,8 @@ pub use self::account::Outcome;
 use self::{account::Account, turn::UnderWay};
 use crate::{
     cluster::Lock,
-    event::Events,
-    facts::Inventory,
+    event::{Events, Kind},
+    facts::{Inventory, apiserver::Readiness, leader::Leadership},
     interrupt::Interrupt,
     plan::{self, Left, Plan, Slot, Stage, Turn},
     problem::{Problem, lock_lost},
@@ -90,6 +90,7 @@ impl Run<'_> {
         let failing = AtomicBool::new(false);
         let mut running = FuturesUnordered::new();
         let (mut begun, mut is_planned) = (self.turns_before, true);
+        let mut told = None;
         loop {
             if !is_planned && account.may_go_on() {
                 match self.plan_again(&mut items).await {
@@ -98,6 +99,7 @@ impl Run<'_> {
                 }
                 is_planned = true;
             }
+            self.tell_of_the_control_plane(&facts, &mut told);
             let slots: Vec<_> =
                 items.iter().map(|item| Slot { stage: item.stage, control_plane: item.turn.control_plane }).collect();
             for (at, begin) in plan::next(pace, &slots, !account.may_go_on() || failing.load(Ordering::Relaxed)).begin {
@@ -145,6 +147,23 @@ impl Run<'_> {
         items.retain(|item| !is_left(item));
         items.extend(plan.turns.into_iter().map(Item::waiting));
         Ok(facts)
+    }
+
+    /// Says what the control plane looks like, if that is not what was `told` last. Facts that were read without it say nothing.
+    fn tell_of_the_control_plane(&self, facts: &Inventory, told: &mut Option<Kind>) {
+        if facts.leaders.is_empty() && facts.apiservers.is_empty() {
+            return;
+        }
+        let leads = |(component, leadership): (&String, &Leadership)| {
+            Some((component.clone(), leadership.machine()?.to_owned()))
+        };
+        let doubt = |state: &Readiness| (!state.is_ready()).then(|| state.to_string());
+        let apiservers = facts.apiservers.iter().map(|(machine, state)| (machine.clone(), doubt(state))).collect();
+        let seen = Kind::ControlPlane { leaders: facts.leaders.iter().filter_map(leads).collect(), apiservers };
+        if told.as_ref() != Some(&seen) {
+            self.events.send(seen.clone());
+            *told = Some(seen);
+        }
     }
 
     /// A turn that was only prepared leaves no trace, and one that did not begin is left alone.

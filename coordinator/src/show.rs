@@ -75,6 +75,8 @@ pub enum Kind {
     Preflight,
     /// A change that was begun.
     Report,
+    /// `usher report`.
+    ReportPage,
     /// `usher rollout status`.
     RolloutList,
     /// `usher rollout restart` and `usher rollout undo` with `--dry-run`.

@@ -10,6 +10,7 @@ mod components;
 mod create;
 mod drain;
 mod helmfile;
+mod metrics;
 mod places;
 mod remembered;
 mod sites;
@@ -135,6 +136,10 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
         .table("versions")
         .says("What `usher versions` holds the versions against, beside Kubernetes' own policy.")
         .read(versions::versions);
+    let metrics = root
+        .table("metrics")
+        .says("Where changes tell Prometheus of themselves; docs/operations.md has the alerts.")
+        .read(metrics::metrics);
     let defaults = root.table("defaults").says("What flags override.").read(flag_defaults);
     Site {
         name,
@@ -150,6 +155,7 @@ fn site(root: &mut Table<'_>, file: Option<&str>) -> Site {
         drain,
         helmfile,
         versions,
+        metrics,
         defaults,
     }
 }

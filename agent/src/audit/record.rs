@@ -50,6 +50,12 @@ pub(crate) struct Record {
     pub(crate) task_id: String,
     #[serde(default)]
     pub(crate) epoch: u64,
+    /// The request's id in the caller's own logs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) request_id: String,
+    /// The trace that the call is part of.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) trace: String,
     /// `accepted`, `dry run`, or the reason of the refusal and its message. Empty in what was only received.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) outcome: String,
@@ -78,6 +84,8 @@ impl Record {
             requester: String::new(),
             task_id: String::new(),
             epoch: 0,
+            request_id: String::new(),
+            trace: String::new(),
             outcome: String::new(),
             untold: 0,
         }

@@ -21,6 +21,7 @@ use super::{
     methods::{OpenTo, known_method, open_to},
     patience::Patience,
     peer::Peer,
+    tags::Tags,
 };
 use crate::{
     audit::{Audit, Phase, Record},
@@ -85,6 +86,8 @@ impl Guard {
         let record = Record {
             untold,
             outcome: format!("{}: {refusal}", refusal.reason),
+            request_id: peer.tags.request_id.clone(),
+            trace: peer.tags.trace.clone(),
             ..Record::of(Phase::Refused, call, &peer.caller, peer.origin(), clock::now())
         };
         let (caller, fingerprint) = (record.callers(), &record.fingerprint);
@@ -98,6 +101,8 @@ impl Guard {
             issuer = record.issuer,
             address = record.address,
             untold,
+            request_id = record.request_id,
+            trace = record.trace,
             "refused {call}: {refusal}"
         );
         self.audit.note(record);
@@ -166,14 +171,17 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let peer = self.peer.clone();
+        let tags = Tags::read(request.headers());
+        let mut peer = self.peer.clone();
+        peer.tags.clone_from(&tags);
         if let Err(refusal) = self.guard.check(&peer, request.uri().path()) {
             self.guard.record_refusal(&peer, request.uri().path(), &refusal);
             if !is_of_a_listed_caller(&refusal) {
                 // Nothing that it may ask will get another answer. The connection ends once this one has been sent.
                 peer.dismiss();
             }
-            let response = Status::from(refusal).into_http().map(Answer::refusal);
+            let mut response = Status::from(refusal).into_http().map(Answer::refusal);
+            tags.answer(response.headers_mut());
             return Box::pin(async move { Ok(response) });
         }
         let in_use = peer.begin_call();
@@ -195,6 +203,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
             // An answer that is no error tells its code only at its end, behind the body.
             let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok());
             counters.answered(method, code.unwrap_or("0"));
+            tags.answer(response.headers_mut());
             let kept = response.extensions_mut().remove::<KeptUntilTaken>();
             Ok(response.map(|body| Answer::new(body, in_use, kept)))
         })

@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use super::tags::Tags;
 use crate::caller::Caller;
 
 /// An identified peer on its connection. Each request carries it in its extensions. Clones are the same connection's.
@@ -21,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) caller: Caller,
     /// It is the node's own root, on the Unix socket. Its address says nothing.
     is_local: bool,
+    /// Of the call that carries it.
+    pub(crate) tags: Tags,
     connection: Arc<Connection>,
 }
 
@@ -81,7 +84,7 @@ impl Peer {
             changed: Notify::new(),
             leave: CancellationToken::new(),
         };
-        Self { address, caller, is_local: false, connection: Arc::new(connection) }
+        Self { address, caller, is_local: false, tags: Tags::default(), connection: Arc::new(connection) }
     }
 
     /// A user of the node whom the agent serves on its Unix socket.

@@ -8,7 +8,7 @@ use usher_common::clock;
 
 use crate::{
     audit::{Audit, Phase, Record},
-    door::Peer,
+    door::{Peer, Tags},
     operations::{
         Request,
         record::{Change, Order},
@@ -124,6 +124,8 @@ fn log(record: &Record, overridden: &str, audit: &str, refusal: Option<&str>, me
                 reason = record.reason,
                 task = record.task_id,
                 epoch = record.epoch,
+                request_id = record.request_id,
+                trace = record.trace,
                 overridden,
                 "{message}"
             )
@@ -138,5 +140,7 @@ fn of_order(call: &str, order: &Order, peer: &Peer) -> Record {
 }
 
 fn of_call(service: &str, call: &str, peer: &Peer) -> Record {
-    Record::of(Phase::Received, &format!("{service}/{call}"), &peer.caller, peer.origin(), clock::now())
+    let Tags { request_id, trace } = peer.tags.clone();
+    let record = Record::of(Phase::Received, &format!("{service}/{call}"), &peer.caller, peer.origin(), clock::now());
+    Record { request_id, trace, ..record }
 }

@@ -1,14 +1,17 @@
 //! What happens while an operation runs, as one stream. Progress on a terminal, plain lines, JSON lines and the final
-//! report are readers of it; no step prints.
+//! report are readers of it; no step prints. `usher report` reads the JSON lines back, also those of other versions: what is
+//! newer than the first release has a default.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::exit::Exit;
 
 /// Something happened, at this time by our clock.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     pub at: Timestamp,
@@ -17,7 +20,7 @@ pub struct Event {
 }
 
 /// The kinds of event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Kind {
     /// The operation begins; the lock is held.
@@ -27,6 +30,19 @@ pub enum Kind {
         command: String,
         cluster: String,
         reason: String,
+        /// The person, as `user@host`.
+        #[serde(default)]
+        requester: String,
+        /// The ticket that the change belongs to.
+        #[serde(default)]
+        task_id: Option<String>,
+    },
+    /// What the control plane was seen to be, whenever that has changed since it was read last.
+    ControlPlane {
+        /// The machine that leads each elected component. A component that nobody is seen to lead is missing.
+        leaders: BTreeMap<String, String>,
+        /// Each apiserver's machine, and why it is not ready; None if it is.
+        apiservers: BTreeMap<String, Option<String>>,
     },
     /// A machine's turn begins.
     TurnBegan {
@@ -43,6 +59,13 @@ pub enum Kind {
     },
     /// What a step is waiting for now; replaces what it said before.
     Waiting { turn: usize, step: String, what: String },
+    /// Which disruption budgets keep pods of a drain, whenever that changes; none once nothing is kept any more.
+    Blocked {
+        turn: usize,
+        step: String,
+        /// How many pods wait for each budget, as `namespace/name`.
+        budgets: BTreeMap<String, usize>,
+    },
     /// A step has brought something about, with the evidence.
     Fact {
         turn: usize,
@@ -79,6 +102,12 @@ pub enum Kind {
         exit: Exit,
         /// What state things are in, in words.
         message: String,
+        /// More about it, a line each.
+        #[serde(default)]
+        details: Vec<String>,
+        /// What to do next, a line each; commands can be pasted into a shell.
+        #[serde(default)]
+        next: Vec<String>,
     },
 }
 
@@ -102,5 +131,34 @@ impl Events {
 
     pub fn warn(&self, message: impl Into<String>) {
         self.send(Kind::Warned { message: message.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_the_first_release_is_read_and_fields_of_a_later_one_are_ignored() {
+        let began = r#"{"at":"2026-11-26T01:02:03Z","event":"began","operation":"4f7k2","command":"reboot","cluster":"eqiad",
+            "reason":"kernel"}"#;
+        let Kind::Began { requester, task_id, .. } = serde_json::from_str::<Event>(began).unwrap().kind else {
+            panic!("not what began")
+        };
+        assert_eq!((requester.as_str(), task_id), ("", None));
+        let ended =
+            r#"{"at":"2026-11-26T01:02:03Z","event":"turnEnded","turn":1,"done":true,"tookSeconds":4.5,"by":"magic"}"#;
+        assert_eq!(
+            serde_json::from_str::<Event>(ended).unwrap().kind,
+            Kind::TurnEnded { turn: 1, done: true, took: 4.5 }
+        );
+    }
+
+    #[test]
+    fn an_event_is_read_back_as_it_was_written() {
+        let budgets = BTreeMap::from([("web/web".to_owned(), 2)]);
+        let event = Event { at: Timestamp::UNIX_EPOCH, kind: Kind::Blocked { turn: 3, step: "drain".into(), budgets } };
+        let written = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&written).unwrap(), event, "{written}");
     }
 }

@@ -5,6 +5,7 @@
 mod api;
 mod choice;
 mod environment;
+mod metrics;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -14,6 +15,7 @@ pub use self::{
     api::{ApiAccess, NoUser, Way},
     choice::{Choice, ChosenBy, Known, NoChoice, choose, clashes},
     environment::{Shell, Variable, environment},
+    metrics::Metrics,
 };
 use crate::{
     drain::DrainPolicy,
@@ -51,6 +53,8 @@ pub struct Site {
     pub helmfile: Helmfile,
     /// Which versions the site wants.
     pub versions: Versions,
+    /// Where changes tell of themselves for Prometheus.
+    pub metrics: Metrics,
     /// Durations and counts that flags override.
     pub defaults: Defaults,
 }
@@ -298,6 +302,7 @@ impl Default for Site {
             drain: DrainPolicy::default(),
             helmfile: Helmfile::default(),
             versions: Versions::default(),
+            metrics: Metrics::default(),
             defaults: Defaults::default(),
         }
     }

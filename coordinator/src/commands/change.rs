@@ -10,11 +10,12 @@ use crate::{
     drain::{Confirm, DrainPreview},
     event::{Events, Kind},
     exit::Exit,
+    metrics::{self, Textfile},
     operation::{self, Planned},
     output,
     plan::Plan,
     problem::Problem,
-    progress,
+    progress::{self, Listeners},
     rebalance::RebalancePreview,
     report::Report,
     request::{self, Request},
@@ -95,19 +96,37 @@ fn confirmation(dry_run: DryRun) -> Confirm {
 async fn run(global: &Global, world: &World, request: &Request, planned: &Planned) -> Result<Exit, Problem> {
     let interrupt = listen("stopping before the next step that changes something (again: leave at once) …")?;
     let (events, stream) = Events::new();
-    let reading = tokio::spawn(progress::show(global.progress, stream));
+    let reading = tokio::spawn(progress::show(global.progress, stream, listeners(world)));
     let operation = new_id();
     let mandate = (operation.clone(), identity::requester());
     let ended = operation::carry_out(world, request, mandate, planned, &interrupt, &events).await;
     let report = ended.map(|ended| Report::of(&operation, world.cluster.name(), request, ended));
     if let Ok(report) = &report {
-        events.send(Kind::Ended { exit: report.exit, message: report.summary.clone() });
+        let Report { exit, summary, details, next, .. } = report;
+        let (message, details, next) = (summary.clone(), details.clone(), next.clone());
+        events.send(Kind::Ended { exit: *exit, message, details, next });
     }
     drop(events);
     // A terminal that takes no output must not hold up an operator who insists.
-    let digest = interrupt.parting(reading).await.and_then(Result::ok).unwrap_or_default();
+    let (digest, listeners) = interrupt.parting(reading).await.and_then(Result::ok).unwrap_or_default();
+    for wrong in listeners.end(report.as_ref()).await {
+        output::progress(&format!("Warning: {wrong}"));
+    }
     let report = report?.with(digest);
     show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
+}
+
+/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector.
+fn listeners(world: &World) -> Listeners {
+    let textfile = world.site.metrics.textfile_of(world.cluster.name(), std::env::var_os(metrics::VARIABLE));
+    Listeners {
+        metrics: textfile.and_then(Textfile::at),
+        #[cfg(feature = "otel")]
+        traces: crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
+            output::progress(&format!("Warning: there will be no trace: {wrong}"));
+            None
+        }),
+    }
 }
 
 /// A plan, and what the drains in it would find.

@@ -62,8 +62,10 @@ impl Plain {
                 format!("{}: {state} after {}", subject(turn), text::took(std::time::Duration::from_secs_f64(*took)))
             }
             Kind::Warned { message } => format!("Warning: {message}"),
-            // The report has it.
-            Kind::StepBegan { .. } | Kind::Ended { .. } => return None,
+            // The step's own lines say it, or the report has it.
+            Kind::ControlPlane { .. } | Kind::StepBegan { .. } | Kind::Blocked { .. } | Kind::Ended { .. } => {
+                return None;
+            }
         })
     }
 }

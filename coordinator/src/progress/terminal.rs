@@ -150,6 +150,8 @@ impl Reader for Terminal {
                 }
             }
             Kind::Warned { message } => self.say(&format!("Warning: {message}")),
+            // What waits for them says so.
+            Kind::ControlPlane { .. } | Kind::Blocked { .. } => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::{fs, io, path::PathBuf};
 
 use super::places::user_folder;
+use crate::files::{self, Readers};
 
 /// The file.
 #[derive(Debug)]
@@ -38,9 +39,7 @@ impl Remembered {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let beside = self.path.with_extension("new");
-        fs::write(&beside, format!("{name}\n"))?;
-        fs::rename(&beside, &self.path)
+        files::replace(&self.path, &format!("{name}\n"), Readers::AsUmask)
     }
 
     /// Forgets it.

@@ -348,3 +348,13 @@ fn helmfile_services_have_a_folder_a_program_and_a_command_that_rolls_them() {
         assert!(complaint(text).contains(expected), "{text}: {}", complaint(text));
     }
 }
+
+#[test]
+fn the_file_of_metrics_is_relative_to_the_folder_and_must_be_one_that_node_exporter_reads() {
+    let site = read("[metrics]\ntextfile = 'm/usher-{cluster}.prom'").unwrap();
+    assert_eq!(site.metrics.textfile.as_deref(), Some(Path::new("/srv/site/m/usher-{cluster}.prom")));
+    let wrong = complaint("[metrics]\ntextfile = '/m/usher.txt'");
+    assert!(wrong.contains("metrics.textfile: \"/m/usher.txt\" does not end in .prom"), "{wrong}");
+    let wrong = complaint("[metrics]\ntextfile = '/m/{node}.prom'");
+    assert!(wrong.contains("{node}"), "{wrong}");
+}

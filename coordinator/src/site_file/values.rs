@@ -106,6 +106,10 @@ pub(super) const PROGRAM: Scalar<String> = Scalar::text("program", |value, folde
 pub(super) const SERVICE_FOLDER: Scalar<PathBuf> =
     Scalar { read: |value, folder| path_template(value, folder, &["cluster", "service"]), ..KUBECONFIG_TEMPLATE };
 
+/// A file that node-exporter's textfile collector reads, in which the cluster may stand.
+pub(super) const TEXTFILE: Scalar<PathBuf> =
+    Scalar { read: |value, folder| textfile(value, folder), ..KUBECONFIG_TEMPLATE };
+
 /// A look that is taken before a switch.
 pub(super) const LOOK: Scalar<Look> = Scalar {
     name: "look",
@@ -161,6 +165,14 @@ pub(super) fn variable(name: &str) -> Result<(), String> {
     match name.bytes().enumerate().all(good) {
         true => Ok(()),
         false => Err(format!("\"{name}\" is no name of a shell's variable (letters, digits and '_')")),
+    }
+}
+
+fn textfile(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, String> {
+    let path = path_template(value, folder, &["cluster"])?;
+    match path.extension().is_some_and(|extension| extension == "prom") {
+        true => Ok(path),
+        false => Err(format!("\"{}\" does not end in .prom, and node-exporter reads no other files", path.display())),
     }
 }
 

@@ -1,14 +1,20 @@
 //! The drain of a Node, and where its pods went.
 
-use std::{cell::RefCell, convert::Infallible, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, time::Duration};
 
 use futures::future;
 use tokio::{sync::watch, time::sleep};
 
 use super::Context;
 use crate::{
-    cluster::Elections, drain::DrainProgress, event::Kind, facts::leader::Leadership, problem::Problem,
-    site::Component, text, world::World,
+    cluster::Elections,
+    drain::{BlockedPod, DrainProgress},
+    event::Kind,
+    facts::leader::Leadership,
+    problem::Problem,
+    site::Component,
+    text,
+    world::World,
 };
 
 /// The component that counts budgets anew when pods come and go.
@@ -39,6 +45,10 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     let mut progress = |progress: DrainProgress| {
         say(&progress);
         let before = last.send_replace(progress);
+        let budgets = waited_for(&last.borrow());
+        if budgets != waited_for(&before) {
+            events.send(Kind::Blocked { turn: number, step: word.into(), budgets });
+        }
         for escalated in last.borrow().escalated.iter().skip(before.escalated.len()) {
             events.warn(format!("{}: {}", escalated.pod, escalated.what));
         }
@@ -83,6 +93,16 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
     }
 }
 
+/// How many pods wait for each budget, as `namespace/name`; a question mark stands for one that the server did not name.
+fn waited_for(progress: &DrainProgress) -> BTreeMap<String, usize> {
+    let mut budgets = BTreeMap::new();
+    for BlockedPod { pod, budget, .. } in &progress.blocked {
+        let budget = budget.as_deref().unwrap_or("?");
+        *budgets.entry(format!("{}/{budget}", pod.namespace)).or_default() += 1;
+    }
+    budgets
+}
+
 /// Watches who replenishes budgets, once a pod waits for one. Never ends.
 async fn look_for_a_leader(
     world: &World,
@@ -107,5 +127,29 @@ fn budgets_are_refilled(world: &World, elections: &Elections) -> Option<bool> {
         Leadership::Stale(_) | Leadership::Free => Some(false),
         // Elected elsewhere, or not elected at all.
         Leadership::Absent => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::drain::PodRef;
+
+    #[test]
+    fn pods_are_counted_by_the_budget_that_keeps_them() {
+        let blocked = |namespace: &str, name: &str, budget: Option<&str>| BlockedPod {
+            pod: PodRef { namespace: namespace.into(), name: name.into(), uid: name.into() },
+            budget: budget.map(str::to_owned),
+            message: String::new(),
+            since: Timestamp::UNIX_EPOCH,
+            next_try: Timestamp::UNIX_EPOCH,
+        };
+        let blocked =
+            vec![blocked("web", "a", Some("web")), blocked("db", "c", None), blocked("web", "b", Some("web"))];
+        let progress = DrainProgress { blocked, ..DrainProgress::default() };
+        let expected = [("db/?", 1), ("web/web", 2)].map(|(budget, pods)| (budget.to_owned(), pods));
+        assert_eq!(waited_for(&progress), BTreeMap::from(expected));
     }
 }

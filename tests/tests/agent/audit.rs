@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use usher_agent::certificate::Certificate;
 use usher_proto::{
     reason,
-    v1::{AuditPhase, AuditRecord, GetNodeRequest, ListAuditRecordsRequest, Order},
+    v1::{AuditPhase, AuditRecord, GetNodeRequest, ListAuditRecordsRequest, Order, RestartUnitRequest},
 };
 use usher_testkit::{
     pki::Names,
@@ -148,4 +148,34 @@ async fn who_runs_the_operation_that_is_in_the_way_is_told_by_the_certificate_to
     let status = alice.reboot(order("second"), "boot-1", &[]).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::BUSY);
     assert!(status.message().contains("by bob@cumin1001 (CN=alice)"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn a_request_id_comes_back_and_stands_with_the_trace_in_the_records() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    let unit = UNIT.to_owned();
+    let expected_invocation_id = rig.invocation.clone();
+    let mut request = tonic::Request::new(RestartUnitRequest { order: Some(order("a")), unit, expected_invocation_id });
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    request.metadata_mut().insert("x-request-id", "4f7k2.3".parse().unwrap());
+    request.metadata_mut().insert("traceparent", format!("00-{trace}-00f067aa0ba902b7-01").parse().unwrap());
+    let answer = alice.control.restart_unit(request).await.unwrap();
+    assert_eq!(answer.metadata().get("x-request-id").unwrap(), "4f7k2.3");
+    assert!(succeeded(&alice.end_of("a").await));
+
+    // A call that is refused at the door has it too.
+    let mut carol = rig.caller(&Names { common_name: "carol", ..Names::default() }).await;
+    let mut request = tonic::Request::new(GetNodeRequest {});
+    request.metadata_mut().insert("x-request-id", "carols".parse().unwrap());
+    let refused = carol.info.get_node(request).await.unwrap_err();
+    assert_eq!(refused.metadata().get("x-request-id").unwrap(), "carols");
+
+    let text = fs::read_to_string(rig.path().join("state/audit.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_alice: Vec<_> = lines.iter().filter(|line| line["operation_id"] == "a").collect();
+    assert_eq!(of_alice.len(), 2, "{text}");
+    for line in of_alice {
+        assert_eq!((&line["request_id"], &line["trace"]), (&"4f7k2.3".into(), &trace.into()));
+    }
 }

@@ -225,4 +225,16 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
     }
     assert!(get("/").await.starts_with("HTTP/1.1 404 "));
     assert_eq!(Rig::new().await.agent().metrics(), None);
+
+    // While an operation runs: its beginning is told only then.
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(3600));
+    alice.restart(order("b"), UNIT, &rig.systemd.unit(UNIT).invocation_id).await.unwrap();
+    let answer = get("/metrics").await;
+    let (_, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(text.contains("usher_agent_operation_in_progress 1\n"), "{text}");
+    assert!(text.contains("\nusher_agent_operation_start_timestamp_seconds 1"), "{text}");
+    // For promtool, by tests/prometheus.sh.
+    if let Some(folder) = std::env::var_os("USHER_METRICS_OUT") {
+        fs::write(std::path::Path::new(&folder).join("agent.prom"), text).unwrap();
+    }
 }

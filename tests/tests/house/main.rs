@@ -46,7 +46,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["agents", "certificates", "exec", "interrupt"],
+            &["agents", "certificates", "exec", "files", "interrupt"],
             &["cluster", "rotation"],
             &["drain", "workloads"],
             &["rebalance"],
@@ -55,7 +55,8 @@ const HOUSES: &[House] = &[
             &["show", "steps"],
             &["runner"],
             &["operation"],
-            &["report"],
+            &["report", "story"],
+            &["metrics", "report_page", "traces"],
             &["progress"],
             &["cli"],
             &["commands"],

@@ -4,3 +4,5 @@
 //! `INSTA_UPDATE=always cargo test -p usher-testkit --test interface`.
 
 mod help;
+mod report_page;
+mod runbook;

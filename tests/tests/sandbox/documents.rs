@@ -93,7 +93,12 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         }
     }
 
-    let roll = usher(&programs, &sandbox, "restart kube-scheduler -r test --yes --progress=json").await;
+    let metrics = sandbox.folder().join("usher.prom");
+    let roll = "restart kube-scheduler -r test --yes --progress=json";
+    let roll = usher_with(&programs, &sandbox, roll, &[("USHER_METRICS_TEXTFILE", &metrics)]).await;
+    let told = std::fs::read_to_string(&metrics).unwrap();
+    let ended = "usher_coordinator_run_in_progress{cluster=\"sandbox\",command=\"restart\"} 0\n";
+    assert!(told.contains(ended) && told.contains("state=\"done\"} 3\n"), "{told}");
     let report: Value = serde_json::from_slice(&roll.stdout).unwrap();
     insta::assert_json_snapshot!("report", shape(&report));
     let mut events: BTreeMap<String, Value> = BTreeMap::new();
@@ -103,6 +108,19 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
         *known = merged(known.take(), shape(&event));
     }
     insta::assert_json_snapshot!("events", events);
+
+    // What was written to both goes into one file, as a script may have it.
+    let log = sandbox.folder().join("roll.jsonl");
+    std::fs::write(&log, [&lines[..], &report.to_string()].concat()).unwrap();
+    let written = document(&programs, &sandbox, &format!("report {}", log.display()), 0).await;
+    assert_eq!(written["kind"], "ReportPage");
+    let page = std::fs::read_to_string(written["file"].as_str().unwrap()).unwrap();
+    assert!(
+        page.contains("usher restart · ") && page.contains("id=\"turn-3\"") && page.contains("and a report"),
+        "{page}"
+    );
+    assert!(page.contains("<h3>Leaders</h3>") && page.contains("<h3>Apiservers</h3>"), "{page}");
+    document(&programs, &sandbox, "report /nowhere", 2).await;
 
     sandbox.api().add(lease("kube-system/usher").held_by("ann@bastion/4f7k2"));
     let held = document(&programs, &sandbox, "reboot w1 -r test --yes", 6).await;
@@ -119,7 +137,12 @@ async fn document(programs: &Programs, sandbox: &Sandbox, line: &str, exit: i32)
 }
 
 async fn usher(programs: &Programs, sandbox: &Sandbox, line: &str) -> Output {
+    usher_with(programs, sandbox, line, &[]).await
+}
+
+async fn usher_with(programs: &Programs, sandbox: &Sandbox, line: &str, variables: &[(&str, &Path)]) -> Output {
     let mut usher = Command::new(programs.usher());
+    usher.envs(variables.iter().copied());
     usher.args(line.split(' ')).args(["-o", "json"]).stdin(Stdio::null());
     usher.env("USHER_CLUSTER_FILE", sandbox.folder().join("cluster.toml")).output().await.unwrap()
 }

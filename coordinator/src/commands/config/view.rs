@@ -9,6 +9,7 @@ use crate::{
     cli::Global,
     commands::{choose, display},
     exit::Exit,
+    metrics,
     problem::Problem,
     show::{self, Kind},
     site_file::{self, Entry},
@@ -19,7 +20,10 @@ pub(super) fn view(global: &Global, show_origin: bool) -> Result<Exit, Problem> 
         Some(Entry { path, read, .. }) => (read?.record, Some(path)),
         None => (site_file::defaults(), None),
     };
-    let overrides = overrides(global, &record, env::var("KUBECONFIG").ok());
+    let mut overrides = overrides(global, &record, env::var("KUBECONFIG").ok());
+    if let Ok(value) = env::var(metrics::VARIABLE) {
+        overrides.push(Override { key: "metrics.textfile", value, origin: "environment USHER_METRICS_TEXTFILE" });
+    }
     let view = View { record: &record, overrides, path: path.as_deref(), show_origin };
     show::show(Kind::ConfigView, &view.json(), global.output, || view.toml())?;
     Ok(Exit::Done)

@@ -316,7 +316,7 @@ impl Reader {
             Kind::TurnEnded { turn, done: true, .. } => format!("{}: done", machine(turn)),
             Kind::TurnEnded { turn, done: false, .. } => format!("{}: not done", machine(turn)),
             Kind::Warned { message } => format!("warning: {message}"),
-            Kind::Began { .. } | Kind::Ended { .. } => return None,
+            Kind::Began { .. } | Kind::ControlPlane { .. } | Kind::Blocked { .. } | Kind::Ended { .. } => return None,
         };
         self.told.push(line.clone());
         Some(line)

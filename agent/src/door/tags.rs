@@ -1,0 +1,84 @@
+//! What a caller says of a call for records of its own. The agent writes it into its audit records and decides nothing by it.
+
+use http::{HeaderMap, HeaderValue};
+
+/// The id under which the caller's own logs have the request. The answer repeats it.
+const REQUEST_ID: &str = "x-request-id";
+
+/// W3C Trace Context: which trace the call is part of.
+const TRACEPARENT: &str = "traceparent";
+
+/// An id may be this many characters long. A longer one, or one that is not printable, is ignored.
+const LONGEST_ID: usize = 128;
+
+/// The tags of one call. Empty where the caller gives none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tags {
+    pub(crate) request_id: String,
+    /// The trace's id: 32 hexadecimal digits.
+    pub(crate) trace: String,
+}
+
+impl Tags {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let is_id = |id: &&str| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+        Self {
+            request_id: text(REQUEST_ID).filter(is_id).unwrap_or_default().to_owned(),
+            trace: text(TRACEPARENT).and_then(trace_id).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Repeats the request's id in its answer.
+    pub(super) fn answer(&self, headers: &mut HeaderMap) {
+        if !self.request_id.is_empty()
+            && let Ok(id) = HeaderValue::from_str(&self.request_id)
+        {
+            headers.insert(REQUEST_ID, id);
+        }
+    }
+}
+
+/// The second field of `VERSION-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits and not all zeros.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut fields = traceparent.split('-');
+    let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_one = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
+    // A later version may have more fields.
+    let is_whole = version != "00" || fields.next().is_none();
+    (is_one && is_whole && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_read_as_trace_context_writes_it() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (text, expected) in [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),
+            (format!("01-{trace}-00f067aa0ba902b7-01-more"), Some(trace)),
+            (format!("00-{trace}-00f067aa0ba902b7-01-more"), None),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), None),
+            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), None),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), None),
+            (format!("00-{trace}-00f067aa0ba902b7"), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(trace_id(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_no_log_wants_is_ignored() {
+        let name = || http::HeaderName::from_static(REQUEST_ID);
+        let read = |id: &str| Tags::read(&HeaderMap::from_iter([(name(), id.parse().unwrap())])).request_id;
+        assert_eq!(read("4f7k2.3"), "4f7k2.3");
+        assert_eq!(read("with a space"), "");
+        assert_eq!(read(&"x".repeat(LONGEST_ID + 1)), "");
+    }
+}
