@@ -23,7 +23,7 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 	./tests/machines/kwok.sh >/dev/null
 	./tests/machines/helmfile.sh >/dev/null
 
-docs:           ## Write what is generated: examples, references, schemas, man pages
+docs:           ## Write what is generated: examples, references, schemas, man pages, completions
 	$(KIT) --bin docs
 
 lint:           ## Formatting, clippy, docs, generated pages, licences

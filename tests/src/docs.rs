@@ -1,9 +1,10 @@
-//! Pages that are generated: commented examples, references, schemas and man pages.
+//! Pages that are generated: commented examples, references, schemas, man pages and completions.
 //!
 //! Everything that the programs know of themselves is said once, in the code. `make docs` writes these pages and `make lint`
 //! fails when one of them is stale.
 
 mod cli;
+mod completions;
 mod example;
 mod files;
 mod man;
@@ -21,7 +22,7 @@ use std::{
 use anyhow::Context as _;
 
 /// Folders in which every file is generated.
-const FOLDERS: [&str; 2] = ["docs/reference", "packaging/man"];
+const FOLDERS: [&str; 3] = ["docs/reference", "packaging/completions", "packaging/man"];
 
 /// A generated file.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
     pages.push(Page { path: "docs/reference/cli.md".to_owned(), text: cli::page() });
     pages.push(Page { path: "docs/reference/exit-codes.md".to_owned(), text: cli::exit_codes() });
     pages.extend(man::pages()?);
+    pages.extend(completions::pages()?);
     Ok(pages)
 }
 
