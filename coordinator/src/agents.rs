@@ -32,7 +32,7 @@ pub use error::{AgentError, Side};
 pub use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
-        Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+        ReplacedBinary, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
     },
     audit::{AuditPhase, AuditRecord, by as asked_by},
 };

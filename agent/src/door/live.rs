@@ -57,6 +57,8 @@ pub struct Live {
     rights: Rights,
     /// Told whenever somebody may have lost a right.
     changes: watch::Sender<()>,
+    /// Told after each look at the files.
+    looks: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
     config_in_use: AtomicBool,
     /// The digest of the files from before they were first read, so that no change in between is missed.
@@ -76,6 +78,7 @@ impl Live {
             generation: AtomicU64::new(0),
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
+            looks: watch::Sender::new(()),
             warnings: ArcSwap::default(),
             config_in_use: AtomicBool::new(true),
             settings,
@@ -132,6 +135,11 @@ impl Live {
         self.changes.subscribe()
     }
 
+    /// Changes after each look at the files. Who has other files to look at does so then.
+    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+        self.looks.subscribe()
+    }
+
     /// What is wrong with the files now, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
@@ -160,6 +168,7 @@ impl Live {
             warn!("{warning}");
         }
         self.warnings.store(Arc::new(warnings));
+        self.looks.send_replace(());
     }
 
     /// The agent's own certificate and what verifies its callers are put into force apart: a broken certificate must not keep a
@@ -263,7 +272,9 @@ impl Live {
     /// Reads the files, puts them into force if they are not those of the digest `seen`, and returns their digest.
     fn reload_if_changed(&self, seen: u64) -> u64 {
         let now = digest(&self.file, &self.settings.load());
-        if now != seen {
+        if now == seen {
+            self.looks.send_replace(());
+        } else {
             self.reload();
         }
         now

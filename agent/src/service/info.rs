@@ -173,6 +173,7 @@ impl Service {
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
         warnings.extend(self.audit.warning());
+        warnings.extend(self.replaced.warning());
 
         let seen = machine.looks.look(config.units.keys()).await;
         let programs = seen.units.values().filter_map(|unit| unit.program.clone()).collect();
@@ -222,6 +223,7 @@ impl Service {
             warnings,
             scheduled_shutdown: seen.shutdowns.scheduled.clone().map(convert::scheduled_shutdown),
             reboot_refused: seen.reboot_refused.clone().unwrap_or_default(),
+            replaced_binary: self.replaced.now().map(|replaced| convert::replaced_binary(&replaced)),
         }
     }
 }

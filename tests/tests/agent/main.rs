@@ -12,6 +12,7 @@ mod info;
 mod probed;
 mod reboot;
 mod refusals;
+mod replaced;
 mod resume;
 mod revocation;
 mod rotation;

@@ -65,12 +65,12 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["arguments", "certificate", "counters", "disk", "host", "logging", "refusal"],
+            &["arguments", "binary", "certificate", "counters", "disk", "host", "logging", "refusal", "sockets"],
             &["access", "caller"],
             &["audit", "config"],
             &["door", "machine"],
             &["check", "operations"],
-            &["metrics", "notify", "service"],
+            &["metrics", "notify", "reexec", "service"],
             &["agent", "wait"],
         ],
         against: &[],

@@ -1,9 +1,11 @@
-//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
+//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away, what an
+//! upgrade does to an agent.
 
 mod clusters;
 mod documents;
 mod staging;
 mod terminal;
+mod upgrade;
 
 use std::{
     fs,
