@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines
+.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines deb
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -52,3 +52,7 @@ bed-down:       ## End the machines of `make bed`
 
 bench: build machines  ## Measure on the real machines; writes target/bench/results.json
 	cargo bench --locked -p usher-testkit --features machines --bench machines
+
+# Not part of `make test`: the build alone takes as long as all tests together.
+deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root
+	./packaging/deb.sh

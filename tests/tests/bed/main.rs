@@ -13,6 +13,7 @@ mod helmfile;
 mod interruptions;
 mod jobs;
 mod observe;
+mod packages;
 mod polkit;
 mod proxy;
 mod puppet;
