@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines deb
+.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines deb deb-check
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -56,3 +56,6 @@ bench: build machines  ## Measure on the real machines; writes target/bench/resu
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root
 	./packaging/deb.sh
+
+deb-check:      ## Check the packages of `make deb`: lintian, reproducibility, piuparts, autopkgtest; as root
+	./packaging/check.sh
