@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines deb deb-check
+.PHONY: help demo test bed bed-down bench docs lint contract puppet build packages machines deb deb-check release
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -59,3 +59,6 @@ deb:            ## Build the Debian packages in a clean Debian without network, 
 
 deb-check:      ## Check the packages of `make deb`: lintian, reproducibility, piuparts, autopkgtest; as root
 	./packaging/check.sh
+
+release:        ## Make the files of a release: source, packages, bills of materials, checksums; as root
+	./packaging/release.sh
