@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet prometheus page build packages machines
+.PHONY: help demo test bed bed-down bench docs lint contract puppet prometheus page build packages machines deb deb-check release
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -23,7 +23,7 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 	./tests/machines/kwok.sh >/dev/null
 	./tests/machines/helmfile.sh >/dev/null
 
-docs:           ## Write what is generated: examples, references, schemas, man pages
+docs:           ## Write what is generated: examples, references, schemas, man pages, completions
 	$(KIT) --bin docs
 
 lint:           ## Formatting, clippy, docs, generated pages, licences
@@ -59,3 +59,13 @@ bed-down:       ## End the machines of `make bed`
 
 bench: build machines  ## Measure on the real machines; writes target/bench/results.json
 	cargo bench --locked -p usher-testkit --features machines --bench machines
+
+# Not part of `make test`: the build alone takes as long as all tests together.
+deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root
+	./packaging/deb.sh
+
+deb-check:      ## Check the packages of `make deb`: lintian, reproducibility, piuparts, autopkgtest; as root
+	./packaging/check.sh
+
+release:        ## Make the files of a release: source, packages, bills of materials, checksums; as root
+	./packaging/release.sh

@@ -1,8 +1,12 @@
 //! The agent, put together.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -14,6 +18,7 @@ use usher_proto::v1::{
 
 use crate::{
     audit::Audit,
+    binary::{Binary, Replaced},
     config::{Config, InForce},
     counters::Counters,
     disk::Disk,
@@ -21,7 +26,8 @@ use crate::{
     machine::{Machine, Places, bus::Address},
     metrics::{self, Metrics},
     notify,
-    operations::Operations,
+    operations::{Operations, Quiet},
+    reexec,
     service::Service,
 };
 
@@ -30,6 +36,10 @@ const REQUEST_LIMIT: usize = 64 * 1024;
 
 /// How long calls in progress may take to end when the agent stops. Watches end at once, the rest takes milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long those are served as before who came in last, when the agent gives way to another binary: their first calls take
+/// milliseconds, and would be lost on a connection that ends at once.
+const LAST_SERVED: Duration = Duration::from_millis(500);
 
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +74,8 @@ pub struct Edges {
     pub disk: Disk,
     /// Paths that no configuration moves.
     pub places: Places,
+    /// What the agent's process executes, to be replaced by another binary once that is installed. `None`: it stays.
+    pub binary: Option<Binary>,
 }
 
 impl Edges {
@@ -76,8 +88,28 @@ impl Edges {
             dial: Dial::tcp(),
             disk: Disk::Machine,
             places: Places::default(),
+            binary: None,
         }
     }
+}
+
+/// Why an agent that nobody has stopped is to end.
+#[derive(Debug)]
+pub enum End {
+    /// It serves nobody any more; the reason.
+    Broken(String),
+    /// Another binary is to be executed in its place, and nobody needs the agent now.
+    Replaced(Successor),
+}
+
+/// What the next binary gets.
+#[derive(Debug)]
+pub struct Successor {
+    /// Its version.
+    pub version: String,
+    /// The socket on which callers come in. Connections wait in it until the next binary takes them.
+    pub socket: Option<OwnedFd>,
+    _quiet: Quiet,
 }
 
 /// A running agent. Dropping it stops it on the spot, as a kill does.
@@ -86,41 +118,36 @@ pub struct Agent {
     address: Option<SocketAddr>,
     live: Arc<Live>,
     health: HealthReporter,
+    closed: CancellationToken,
     stop: CancellationToken,
     server: JoinHandle<()>,
     metrics: Option<SocketAddr>,
+    replaced: Replaced,
+    due: mpsc::Receiver<Quiet>,
+    socket: Option<OwnedFd>,
     _tasks: DropGuard,
 }
 
 impl Agent {
-    /// Starts an agent: it reads certificates and state, resumes an operation that was left running, and listens.
-    /// `file` is where `config` came from; its allow-list is read again when it changes.
+    /// Starts an agent: it reads certificates and state, resumes an operation that was left running, and listens. `file` is where
+    /// `config` came from; it is read again when it changes. With [`Door::Streams`] and a caller no PEM file is read.
     ///
     /// # Errors
     ///
     /// If it cannot serve. An unreachable bus is no error: the agent starts and reports it in the node's warnings.
-    pub async fn start(file: PathBuf, config: Config) -> Result<Self, StartError> {
-        let edges = Edges::of(&config);
-        Self::start_on(file, config, edges).await
-    }
-
-    /// Starts an agent with other edges than the machine's own. With [`Door::Streams`] and a caller it reads no PEM file.
-    ///
-    /// # Errors
-    ///
-    /// As [`Agent::start`].
     pub async fn start_on(file: PathBuf, config: Config, edges: Edges) -> Result<Self, StartError> {
-        let Edges { door, local, bus, dial, disk, places } = edges;
+        let Edges { door, local, bus, dial, disk, places, binary } = edges;
         let (listen, reflection, metrics) = (config.listen, config.reflection, config.metrics);
         let config = Arc::new(InForce::new(config));
-        let live = Live::new(file, Arc::clone(&config), door.has_tls())?;
+        let live = Live::new(file.clone(), Arc::clone(&config), door.has_tls())?;
         for warning in live.warnings() {
             warn!("{warning}");
         }
-        let stop = CancellationToken::new();
+        let (closed, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = stop.clone().drop_guard();
         let listener = door.open().map_err(|source| StartError::Listen { address: listen, source })?;
         let address = listener.address();
+        let socket = listener.socket().map_err(|source| StartError::Listen { address: listen, source })?;
         let metrics = match metrics {
             Some(address) => {
                 Some(metrics::listen(address).await.map_err(|source| StartError::Listen { address, source })?)
@@ -134,16 +161,22 @@ impl Agent {
         let counters = Arc::new(Counters::default());
         let operations = Operations::open(Arc::clone(&machine), Arc::clone(&counters), stop.clone());
 
+        let (replaced, (tell, due)) = (Replaced::default(), mpsc::channel(1));
+        if let Some(binary) = binary {
+            let (replaced, live, operations) = (replaced.clone(), Arc::clone(&live), operations.clone());
+            let watch = reexec::Watch { binary, config: file, replaced, live, operations };
+            until(&stop, async move { _ = tell.send(watch.due().await).await });
+        }
         let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = metrics {
             let (machine, live) = (Arc::clone(&machine), Arc::clone(&live));
-            let (operations, counters) = (operations.clone(), Arc::clone(&counters));
-            until(&stop, Metrics { machine, live, operations, counters }.serve(listener));
+            let (operations, counters, replaced) = (operations.clone(), Arc::clone(&counters), replaced.clone());
+            until(&stop, Metrics { machine, live, operations, counters, replaced }.serve(listener));
         }
-        let service = Service::new(machine, Arc::clone(&live), operations.clone(), audit.clone());
+        let service = Service::new(machine, Arc::clone(&live), operations.clone(), audit.clone(), replaced.clone());
         let (health, routes) = routes(service, reflection).await?;
         let guard = Guard::new(Arc::clone(&live), audit, counters);
-        let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), stop.clone());
+        let entrance = Entrance::new(Arc::clone(&live), guard, routes.prepare(), closed.clone(), stop.clone());
         if let Some(local) = local {
             open_locally(local, &entrance, &live);
         }
@@ -153,7 +186,8 @@ impl Agent {
         until(&stop, notify::report(operations.follow_latest()));
         info!(address = address.map(tracing::field::display), "listening");
         let server = tokio::spawn(entrance.accept(listener));
-        Ok(Self { address, live, health, stop, server, metrics: metrics_address, _tasks: tasks })
+        let metrics = metrics_address;
+        Ok(Self { address, live, health, closed, stop, server, metrics, replaced, due, socket, _tasks: tasks })
     }
 
     /// The TCP address it listens on, `None` behind a door of streams.
@@ -171,20 +205,37 @@ impl Agent {
         &self.live
     }
 
-    /// Ends when the agent serves nobody any more although nobody has stopped it, with the reason.
-    pub async fn ended(&mut self) -> String {
-        match (&mut self.server).await {
-            Ok(()) => "its server has ended".to_owned(),
-            Err(error) => error.to_string(),
+    /// Waits until the agent is to end although nobody has stopped it.
+    pub async fn end(&mut self) -> End {
+        tokio::select! {
+            biased;
+            ended = &mut self.server => End::Broken(match ended {
+                Ok(()) => "its server has ended".to_owned(),
+                Err(error) => error.to_string(),
+            }),
+            Some(quiet) = self.due.recv() => {
+                let version = self.replaced.now().map(|replaced| replaced.version.clone()).unwrap_or_default();
+                End::Replaced(Successor { version, socket: self.socket.take(), _quiet: quiet })
+            }
         }
+    }
+
+    /// Stops for another binary, which goes on with the socket: callers who come from now on wait for it.
+    pub async fn give_way(self) {
+        self.closed.cancel();
+        sleep(LAST_SERVED).await;
+        self.stop().await;
     }
 
     /// Stops: accepts no more connections, ends watches, and lets other calls end. A running operation stays recorded as
     /// running, and the next agent resumes it.
     pub async fn stop(mut self) {
+        // It would go on to take connections that nobody serves.
+        self.socket = None;
         for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
+        self.closed.cancel();
         self.stop.cancel();
         if timeout(STOP_WITHIN, &mut self.server).await.is_err() {
             info!("some calls had not ended when the agent stopped");
@@ -253,6 +304,6 @@ mod tests {
         let edges = Edges { door, bus, local: None, disk: Disk::Memory(MemoryDisk::default()), ..Edges::of(&config) };
         let mut agent = Agent::start_on(file, config, edges).await.unwrap();
         agent.server.abort();
-        assert!(agent.ended().await.contains("cancelled"));
+        assert!(matches!(agent.end().await, End::Broken(why) if why.contains("cancelled")));
     }
 }

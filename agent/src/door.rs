@@ -22,7 +22,10 @@ mod strangers;
 mod tags;
 pub mod tls;
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use tokio::sync::mpsc;
 use usher_common::stream::BoxedStream;
@@ -42,6 +45,8 @@ use crate::caller::Caller;
 pub enum Door {
     /// Listens on this TCP address, with TLS.
     Tcp(SocketAddr),
+    /// Goes on with a socket that listens already, with TLS: that of the process before this one.
+    Inherited(TcpListener),
     /// Takes connected streams that are no sockets, each with the address it stands for. For tests: over
     /// `tokio::io::duplex` a whole agent runs in paused time.
     Streams {
@@ -62,6 +67,10 @@ impl Door {
     pub(crate) fn open(self) -> io::Result<Listener> {
         match self {
             Self::Tcp(address) => listen::listen(address).map(Listener::Tcp),
+            Self::Inherited(socket) => {
+                socket.set_nonblocking(true)?;
+                tokio::net::TcpListener::from_std(socket).map(Listener::Tcp)
+            }
             Self::Streams { incoming, caller } => Ok(Listener::Streams { incoming, caller }),
         }
     }

@@ -17,6 +17,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    binary::Replaced,
     counters::{BUCKETS, Counted, Counters},
     door::live::Live,
     machine::Machine,
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) live: Arc<Live>,
     pub(crate) operations: Operations,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) replaced: Replaced,
 }
 
 /// Listens where the configuration says.
@@ -88,6 +90,12 @@ impl Metrics {
         let mut text = Text(String::new());
         text.family("build_info", "The version of the agent that runs.");
         text.labelled("build_info", "version", env!("CARGO_PKG_VERSION"), 1);
+        let replaced = self.replaced.now();
+        let says = "Whether another binary is installed than the one that runs: the agent executes it once it is idle.";
+        text.gauge("binary_replaced", says, i64::from(replaced.is_some()));
+        let says = "Whether that other binary would not start, so that the agent goes on with the one that runs.";
+        let refused = replaced.is_some_and(|replaced| replaced.problem.is_some());
+        text.gauge("binary_refused", says, i64::from(refused));
         text.gauge("operation_in_progress", "Whether an operation runs.", i64::from(running.is_some()));
         if let Some(running) = running {
             let at = running.started_at.as_second();

@@ -31,6 +31,13 @@ pub fn stopping() {
     send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
+/// Tells systemd that the process goes on with another binary. Its main process stays the same, so systemd need not know; the
+/// watchdog is fed for the time until the other one does it.
+pub fn executing(version: &str) {
+    let status = format!("executing usher-agent {version}");
+    send(&[NotifyState::Status(&status), NotifyState::Watchdog]);
+}
+
 /// Keeps systemd's status line current and feeds the watchdog. Never returns. Ticks are the runtime's own, so that systemd
 /// notices a runtime that hangs.
 pub(crate) async fn report(latest: watch::Receiver<Latest>) {

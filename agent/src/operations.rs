@@ -24,7 +24,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, OwnedMutexGuard, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,12 @@ const VERDICT_WITHIN: Duration = Duration::from_secs(5);
 /// The latest operation as it is now, running or ended. `None` until there is one.
 pub(crate) type Latest = Option<watch::Receiver<Operation>>;
 
+/// As long as it lives, no operation begins: calls that ask for one wait, and if the process ends, their callers ask the next.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    _admission: OwnedMutexGuard<()>,
+}
+
 /// All operations of the node. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Operations {
@@ -63,7 +69,7 @@ struct Inner {
     machine: Arc<Machine>,
     store: Store,
     /// Held from the first check of a request until its operation has started.
-    admission: tokio::sync::Mutex<()>,
+    admission: Arc<tokio::sync::Mutex<()>>,
     admitting: Admitting,
     latest: watch::Sender<Latest>,
     /// The latest operation's.
@@ -93,7 +99,7 @@ impl Operations {
         let inner = Inner {
             machine,
             store,
-            admission: tokio::sync::Mutex::new(()),
+            admission: Arc::default(),
             admitting: Admitting::default(),
             latest: watch::Sender::new(None),
             cancel: Mutex::default(),
@@ -140,6 +146,17 @@ impl Operations {
 
     pub(crate) fn running(&self) -> Option<Operation> {
         self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone()).filter(Operation::is_running)
+    }
+
+    /// Keeps operations from beginning, unless the agent is needed: for one that runs, is being checked, or has not been stored yet,
+    /// or for a unit that it is to start again.
+    pub(crate) fn quiet(&self) -> Option<Quiet> {
+        let inner = &self.inner;
+        // Held by the call that is being checked.
+        let admission = Arc::clone(&inner.admission).try_lock_owned().ok()?;
+        let owes = inner.store.unfiled().is_some() || inner.store.start_again(&Moment::now(&inner.machine)).is_some();
+        let needed = owes || self.running().is_some() || !inner.admitting.is_empty();
+        (!needed).then_some(Quiet { _admission: admission })
     }
 
     pub(crate) fn follow_latest(&self) -> watch::Receiver<Latest> {

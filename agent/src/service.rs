@@ -14,6 +14,7 @@ use tonic::{Request, Status};
 
 use crate::{
     audit::Audit,
+    binary::Replaced,
     door::{Peer, live::Live},
     machine::Machine,
     operations::{Operations, stopping},
@@ -30,13 +31,20 @@ pub(crate) struct Service {
     live: Arc<Live>,
     operations: Operations,
     audit: Audit,
+    replaced: Replaced,
     /// A permit for each list, kept until the caller has taken it.
     listings: Arc<Semaphore>,
 }
 
 impl Service {
-    pub(crate) fn new(machine: Arc<Machine>, live: Arc<Live>, operations: Operations, audit: Audit) -> Self {
-        Self { machine, live, operations, audit, listings: Arc::new(Semaphore::new(LISTINGS)) }
+    pub(crate) fn new(
+        machine: Arc<Machine>,
+        live: Arc<Live>,
+        operations: Operations,
+        audit: Audit,
+        replaced: Replaced,
+    ) -> Self {
+        Self { machine, live, operations, audit, replaced, listings: Arc::new(Semaphore::new(LISTINGS)) }
     }
 }
 

@@ -33,7 +33,7 @@ pub use trust::own_certificate;
 pub use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
-        Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+        ReplacedBinary, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
     },
     audit::{AuditPhase, AuditRecord, by as asked_by},
 };

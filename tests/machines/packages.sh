@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the test bed needs, if any is missing; says so first. Needs root for that.
 set -euo pipefail
-packages=(systemd-container mmdebstrap haproxy iproute2 nftables util-linux e2fsprogs perl)
+# The last two build the agent's own package, around programs that are there.
+packages=(systemd-container mmdebstrap haproxy iproute2 nftables util-linux e2fsprogs perl dpkg-dev debhelper)
 missing=()
 for package in "${packages[@]}"; do
 	dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -28,6 +28,7 @@ mod measured;
 mod namespaces;
 mod nspawn;
 mod output;
+mod package;
 mod prober;
 mod puppet;
 mod requirements;

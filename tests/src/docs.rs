@@ -1,9 +1,10 @@
-//! Pages that are generated: commented examples, references, schemas and man pages.
+//! Pages that are generated: commented examples, references, schemas, man pages and completions.
 //!
 //! Everything that the programs know of themselves is said once, in the code. `make docs` writes these pages and `make lint`
 //! fails when one of them is stale.
 
 mod cli;
+mod completions;
 mod example;
 mod files;
 mod man;
@@ -22,7 +23,7 @@ use anyhow::Context as _;
 use usher_core::{rights, site::Site};
 
 /// Folders in which every file is generated.
-const FOLDERS: [&str; 2] = ["docs/reference", "packaging/man"];
+const FOLDERS: [&str; 3] = ["docs/reference", "packaging/completions", "packaging/man"];
 
 /// A generated file.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
     pages.push(Page { path: "docs/reference/exit-codes.md".to_owned(), text: cli::exit_codes() });
     pages.push(Page { path: "packaging/kubernetes/rbac.yaml".to_owned(), text: rights() });
     pages.extend(man::pages()?);
+    pages.extend(completions::pages()?);
     Ok(pages)
 }
 

@@ -38,23 +38,31 @@ pub(crate) struct Entrance {
     routes: Routes,
     strangers: Strangers,
     places: Places,
+    closed: CancellationToken,
     stop: CancellationToken,
 }
 
 impl Entrance {
-    /// An entrance to these services. Once `stop` is cancelled, connections are told to end.
-    pub(crate) fn new(live: Arc<Live>, guard: Guard, routes: Routes, stop: CancellationToken) -> Self {
-        Self { live, guard, routes, strangers: Strangers::default(), places: Places::default(), stop }
+    /// An entrance to these services. Once `closed` is cancelled, nobody is let in any more; once `stop` is, connections are told to
+    /// end.
+    pub(crate) fn new(
+        live: Arc<Live>,
+        guard: Guard,
+        routes: Routes,
+        closed: CancellationToken,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { live, guard, routes, strangers: Strangers::default(), places: Places::default(), closed, stop }
     }
 
-    /// Accepts connections until the stop, then waits for those that are open. Dropping it ends all of them on the spot.
+    /// Accepts connections until the entrance is closed, then waits for those that are open. Dropping it ends all of them on the spot.
     pub(crate) async fn accept(self, mut listener: Listener) {
         let mut open = JoinSet::new();
         let caller = listener.caller();
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break,
+                () = self.closed.cancelled() => break,
                 Some(_) = open.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };

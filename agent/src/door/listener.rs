@@ -1,6 +1,11 @@
 //! Where connections come from.
 
-use std::{future::pending, io, net::SocketAddr};
+use std::{
+    future::pending,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use tokio::{net::TcpListener, sync::mpsc};
 use tracing::debug;
@@ -20,6 +25,14 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Streams { .. } => None,
+        }
+    }
+
+    /// The socket itself, to be handed over to the next process; `None` behind a door of streams.
+    pub(crate) fn socket(&self) -> io::Result<Option<OwnedFd>> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned().map(Some),
+            Self::Streams { .. } => Ok(None),
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Live {
     rights: Rights,
     /// Told whenever somebody may have lost a right.
     changes: watch::Sender<()>,
+    /// Told after each look at the files.
+    looks: watch::Sender<()>,
     warnings: ArcSwap<Vec<String>>,
     /// Why the node's own root is not served.
     no_socket: OnceLock<String>,
@@ -88,6 +90,7 @@ impl Live {
             generation: AtomicU64::new(0),
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
+            looks: watch::Sender::new(()),
             warnings: ArcSwap::default(),
             no_socket: OnceLock::new(),
             config_in_use: AtomicBool::new(true),
@@ -149,6 +152,11 @@ impl Live {
         self.changes.subscribe()
     }
 
+    /// Changes after each look at the files. Who has other files to look at does so then.
+    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+        self.looks.subscribe()
+    }
+
     /// What is wrong with the files now, in sentences.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
@@ -190,6 +198,7 @@ impl Live {
             warn!("{warning}");
         }
         self.warnings.store(Arc::new(warnings));
+        self.looks.send_replace(());
     }
 
     /// The agent's own certificate and what verifies its callers are put into force apart: a broken certificate must not keep a
@@ -293,7 +302,9 @@ impl Live {
     /// Reads the files, puts them into force if they are not those of the digest `seen`, and returns their digest.
     fn reload_if_changed(&self, seen: u64) -> u64 {
         let now = digest(&self.file, &self.settings.load());
-        if now != seen {
+        if now == seen {
+            self.looks.send_replace(());
+        } else {
             self.reload();
         }
         now

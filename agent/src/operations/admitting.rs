@@ -67,6 +67,11 @@ impl Admitting {
         self.calls().get(id).map(|call| call.verdict.clone())
     }
 
+    /// Whether no call is being checked.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls().is_empty()
+    }
+
     fn calls(&self) -> MutexGuard<'_, BTreeMap<String, Call>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

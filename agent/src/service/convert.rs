@@ -7,6 +7,7 @@ use usher_proto::v1;
 
 use crate::{
     audit::{Phase, Record},
+    binary::Replacement,
     machine::{
         Hold,
         login::{Inhibitor, ScheduledShutdown, UserSession},
@@ -146,6 +147,11 @@ pub(super) fn session(session: UserSession) -> v1::Session {
 pub(super) fn scheduled_shutdown(shutdown: ScheduledShutdown) -> v1::ScheduledShutdown {
     let ScheduledShutdown { kind, at, message } = shutdown;
     v1::ScheduledShutdown { kind, at: at.map(timestamp), message }
+}
+
+pub(super) fn replaced_binary(replacement: &Replacement) -> v1::ReplacedBinary {
+    let Replacement { noticed_at, version, problem } = replacement.clone();
+    v1::ReplacedBinary { version, noticed_at: Some(timestamp(noticed_at)), problem: problem.unwrap_or_default() }
 }
 
 pub(super) fn blocker(blocker: Blocker) -> v1::Blocker {

@@ -173,6 +173,7 @@ impl Service {
         let mut warnings = self.live.warnings();
         warnings.extend(self.operations.warnings());
         warnings.extend(self.audit.warning());
+        warnings.extend(self.replaced.warning());
 
         let seen = machine.looks.look(config.units.keys()).await;
         let programs = seen.units.values().filter_map(|unit| unit.program.clone()).collect();
@@ -227,6 +228,7 @@ impl Service {
             wanted_restarts: wanted.map(|(unit, wanted)| convert::wanted(unit, wanted)).collect(),
             unannounced: self.operations.unannounced().into_iter().map(convert::unannounced).collect(),
             holds: holds.into_iter().map(convert::owned_hold).collect(),
+            replaced_binary: self.replaced.now().map(|replaced| convert::replaced_binary(&replaced)),
         }
     }
 }

@@ -9,7 +9,7 @@ use usher_proto::v1;
 use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
-        ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
+        ReplacedBinary, ScheduledShutdown, Session, Task, TaskKind, TaskState, TaskStep, UnitStatus,
     },
     audit::{AuditPhase, AuditRecord},
     local::{OwnedHold, RestartRequest, UnannouncedStart, WantedRestart},
@@ -71,6 +71,7 @@ impl IntoPlain for v1::Node {
             wanted_restarts: all(self.wanted_restarts),
             unannounced: all(self.unannounced),
             holds: all(self.holds),
+            replaced_binary: self.replaced_binary.map(IntoPlain::into_plain),
         }
     }
 }
@@ -128,6 +129,15 @@ impl IntoPlain for v1::Blocker {
             v1::BlockerKind::ScheduledShutdown => BlockerKind::ScheduledShutdown,
         };
         Blocker { name: self.name, kind, message: self.message }
+    }
+}
+
+impl IntoPlain for v1::ReplacedBinary {
+    type Plain = ReplacedBinary;
+
+    fn into_plain(self) -> ReplacedBinary {
+        let Self { version, noticed_at, problem } = self;
+        ReplacedBinary { version: filled(version), noticed_at: time(noticed_at), problem: filled(problem) }
     }
 }
 

@@ -11,7 +11,7 @@ use usher_common::clock;
 
 use super::{cluster, confirm::confirm, identity, site};
 use crate::{
-    agents::{Agent, AgentStatus, Agents, Inhibitor, Order, Task, UnitStatus, asked_by},
+    agents::{Agent, AgentStatus, Agents, Inhibitor, Order, ReplacedBinary, Task, UnitStatus, asked_by},
     cli::{AgentCommand, ChangeFlags, DryRun, Global},
     exit::Exit,
     output,
@@ -81,6 +81,11 @@ impl Described<'_> {
         let mut line = |name: &str, value: String| lines.push(format!("{name:<18} {value}"));
         line("machine", format!("{} (host name {})", status.name, status.hostname));
         line("agent", status.agent_version.clone());
+        // Without a version it has a problem, which is among the warnings.
+        if let Some(ReplacedBinary { version: Some(version), problem, .. }) = &status.replaced_binary {
+            let when = if problem.is_none() { "runs once the agent is idle" } else { "would not start" };
+            line("installed agent", format!("{version}: {when}"));
+        }
         let up = status.booted_at.map(|at| format!(", up {}", text::age(at, now))).unwrap_or_default();
         line("boot", format!("{}{up}", status.boot_id));
         let installed = status.kernel_installed.as_deref().unwrap_or("unknown");

@@ -102,7 +102,7 @@ impl Bed {
         Ok(())
     }
 
-    async fn install_agent(&self, machine: &Machine) -> anyhow::Result<()> {
+    pub(super) async fn install_agent(&self, machine: &Machine) -> anyhow::Result<()> {
         let mut files = self.agent_configuration(machine)?;
         files.push(File::new("/usr/sbin/usher-agent", read(&self.settings.usher.join("usher-agent"))?).mode(0o755));
         for (from, to) in PACKAGED {

@@ -157,6 +157,10 @@ impl Rig {
         self.agent.as_ref().unwrap()
     }
 
+    pub fn agent_mut(&mut self) -> &mut Agent {
+        self.agent.as_mut().unwrap()
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.agent().address().unwrap()
     }

@@ -13,6 +13,7 @@ mod local;
 mod probed;
 mod reboot;
 mod refusals;
+mod replaced;
 mod resume;
 mod revocation;
 mod rotation;

@@ -15,6 +15,7 @@ mod helmfile;
 mod interruptions;
 mod jobs;
 mod observe;
+mod packages;
 mod polkit;
 mod proxy;
 mod puppet;

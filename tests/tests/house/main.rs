@@ -67,12 +67,12 @@ const HOUSES: &[House] = &[
     House {
         folder: "agent/src",
         rooms: &[
-            &["arguments", "certificate", "counters", "disk", "host", "logging", "refusal"],
+            &["arguments", "binary", "certificate", "counters", "disk", "host", "logging", "refusal", "sockets"],
             &["access", "caller"],
             &["audit", "config"],
             &["door", "machine"],
             &["check", "local", "operations"],
-            &["metrics", "notify", "service"],
+            &["metrics", "notify", "reexec", "service"],
             &["agent", "wait"],
         ],
         against: &[],

@@ -1,4 +1,5 @@
-//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away.
+//! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away, what an
+//! upgrade does to an agent.
 
 mod clusters;
 mod documents;
@@ -6,6 +7,7 @@ mod node;
 mod first;
 mod staging;
 mod terminal;
+mod upgrade;
 
 use std::{
     fs,

@@ -83,6 +83,20 @@ pub struct AgentStatus {
     /// The holds that were set through the agent; [`Self::hold`] tells of them too.
     #[serde(default)]
     pub holds: Vec<OwnedHold>,
+    /// Another binary of the agent that is installed and does not run yet.
+    pub replaced_binary: Option<ReplacedBinary>,
+}
+
+/// What an upgrade has put in the place of an agent's binary.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedBinary {
+    /// The version that it calls itself.
+    pub version: Option<String>,
+    /// When the agent noticed it.
+    pub noticed_at: Option<Timestamp>,
+    /// Why it would not start. Without, the agent executes it as soon as it is idle.
+    pub problem: Option<String>,
 }
 
 impl AgentStatus {
