@@ -49,10 +49,10 @@ for crate in vendor/*/; do
 done
 say "$(ls vendor | wc -l) crates, of which $dropped are empty shells: no Linux build uses them"
 # By vendor/ alone: with a home of its own cargo knows no other crates.
-CARGO_HOME=$tree/.cargo cargo metadata --offline --locked --format-version 1 > /dev/null
+CARGO_HOME=$PWD/.cargo cargo metadata --offline --locked --format-version 1 > /dev/null
 rm -f .cargo/.package-cache* .cargo/.global-cache*
 
-# The same tree gives the same archive, whoever makes it.
+# The same tree gives the same archive, on every machine.
 find . -exec chmod u=rwX,go=rX {} +
 epoch=$(git -C "$root" log -1 --format=%ct)
 cd ..

@@ -25,7 +25,7 @@ const FIRST: RawFd = 3;
 #[derive(Debug)]
 pub struct Sockets {
     callers: Option<TcpListener>,
-    /// Descriptor 3, kept free. `None`: whoever started this process left it open for something else.
+    /// Descriptor 3, kept free. `None`: it was open for something else when this process started.
     place: Option<OwnedFd>,
 }
 

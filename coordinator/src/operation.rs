@@ -154,7 +154,7 @@ pub async fn carry_out(
 }
 
 async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
-    let Run { world, request, mandate, events, .. } = *running;
+    let Run { world, request, mandate, lock, events, .. } = *running;
     let facts = world.facts(&scope(world, request)).await?;
     let plan = plan::make(request, &facts, &world.site)?;
     if let Some(lock) = lock {

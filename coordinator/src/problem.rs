@@ -34,7 +34,7 @@ impl From<ClusterError> for Problem {
                 .hint("if the API is down, agents still answer: usher agent status NODE; usher agent units NODE");
         }
         if error.is_forbidden() {
-            return problem.hint("usher needs the rights in its ClusterRole; see who you are: kubectl auth whoami");
+            return problem.hint("see which rights are missing: usher doctor; who you are: kubectl auth whoami");
         }
         problem
     }
@@ -140,9 +140,8 @@ impl From<CertificateError> for Problem {
     fn from(error: CertificateError) -> Self {
         let problem = Self::usage(chain(&error));
         match error {
-            CertificateError::Exists { .. } => {
-                problem.hint("to keep its key: usher certificates renew FILE; to replace both: --force")
-            }
+            CertificateError::Exists { .. } => Self { kind: Kind::Refused, ..problem }
+                .hint("to keep its key: usher certificates renew FILE; to replace both: --force"),
             CertificateError::File { doing: "read", path, .. }
                 if path.ends_with("ca.pem") || path.ends_with("ca-key.pem") =>
             {

@@ -2,8 +2,8 @@
 //! `-o json`, or from both in one file; pure, so that a page can be compared in a test.
 //!
 //! The page needs nothing but itself: no scripts, no fonts and no pictures from elsewhere, and its policy forbids a browser to
-//! fetch any. Its size is bounded whatever the file holds: [`input`] reads no more than [`MAX_INPUT`], [`crate::story`] keeps only so
-//! many lines of each kind, and says how many it left out.
+//! fetch any. Its size is bounded whatever the file holds: the command reads no more than [`MAX_INPUT`] bytes, and `story`
+//! keeps a limited number of lines of each kind and counts what it leaves out.
 
 mod document;
 mod html;

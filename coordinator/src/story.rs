@@ -14,11 +14,11 @@ use crate::{
     exit::Exit,
 };
 
-/// So many turns are shown, warnings, and events of a kind that this version does not know.
+/// The story keeps at most this many turns, warnings, and events of a kind that this version does not know.
 const MOST_TURNS: usize = 2000;
 const MOST_WARNINGS: usize = 500;
 const MOST_UNKNOWN: usize = 500;
-/// So many components, apiservers and budgets, and changes of each.
+/// At most this many components, apiservers and budgets each, and changes of one of them.
 const MOST_LANES: usize = 100;
 const MOST_CHANGES: usize = 500;
 

@@ -1,4 +1,4 @@
-//! Trying out a binary before it is executed in place of the agent: whoever executes one that does not start has no agent.
+//! Trying out a binary before it is executed in place of the agent: a machine whose new agent does not start has none.
 
 use std::{path::Path, process::Stdio, time::Duration};
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{caller::Caller, machine::systemd::Jobs, refusal::Refusal};
 
 /// Between two looks if no job ends. systemd may be away when one does, and does not tell afterwards.
-const LOOK_EVERY: Duration = Duration::from_secs(300);
+const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// The same while a restart is wanted: somebody waits for it.
 const LOOK_SOON: Duration = Duration::from_secs(2);

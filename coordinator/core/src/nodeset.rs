@@ -45,7 +45,7 @@ impl fmt::Display for NodeSet {
     }
 }
 
-/// So many names are spelled out.
+/// Up to this many names are spelled out.
 pub const FEW: usize = 3;
 
 /// Names as one argument of a command, unquoted: a few between commas, more of them folded.

@@ -117,7 +117,7 @@ pub struct Drain {
 pub struct Rebalance {
     /// The Nodes that get pods.
     pub nodes: Vec<String>,
-    /// At most so many pods to each Node; unset, as many as its share needs.
+    /// At most this number of pods to each Node; unset, as many as its share needs.
     pub max_moves: Option<usize>,
     /// How many pods are under way at a time; at least 1.
     pub concurrency: usize,

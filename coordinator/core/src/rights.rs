@@ -239,6 +239,7 @@ pub fn of_each(site: &Site) -> Vec<(&'static str, Vec<Need>)> {
     let kinds = [
         Kind::Restart(crate::request::Restart {
             components,
+            wanted: false,
             machines: Vec::new(),
             gap: None,
             handover: None,

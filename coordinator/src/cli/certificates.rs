@@ -27,7 +27,7 @@ pub(crate) enum CertificatesCommand {
 /// Which authority.
 #[derive(Debug, Args)]
 pub(crate) struct AuthorityOf {
-    /// The authority's folder. The key in it, ca-key.pem, lets its reader call every agent.
+    /// The authority's folder; by default ~/.config/usher/pki. The key in it, ca-key.pem, lets its reader call every agent.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
 }

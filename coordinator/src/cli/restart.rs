@@ -26,7 +26,7 @@ pub(crate) struct Restart {
     #[arg(long)]
     pub(crate) wanted: bool,
     /// Only on these control-plane machines: names between commas, or sets such as cp[1-3].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NODE")]
     pub(crate) nodes: Vec<NodeSet>,
     /// Wait between an apiserver that is ready again and the next one.
     #[arg(long, value_name = "DURATION", value_parser = duration)]

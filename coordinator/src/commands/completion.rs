@@ -85,7 +85,7 @@ pub fn answer_kubectl(words: Vec<OsString>) -> String {
     };
     found
         .iter()
-        .filter(|candidate| !candidate.is_hide_set() && !(names_alone && is_flag(candidate)))
+        .filter(|candidate| !(candidate.is_hide_set() || names_alone && is_flag(candidate)))
         .map(line)
         .chain([NO_FILES.to_owned()])
         .collect::<Vec<_>>()

@@ -16,7 +16,7 @@ use crate::{
 /// A file may be this long, in bytes: a roll of a thousand machines writes a few MiB.
 pub const MAX_INPUT: usize = 64 << 20;
 
-/// Lines that are neither events nor a report: so many are shown.
+/// The page shows at most this many lines that are neither events nor a report.
 const MOST_NOTES: usize = 200;
 
 /// Why there is no page.

@@ -21,7 +21,7 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\
 
 const STYLE: &str = concat!("</title>\n<style>\n", include_str!("style.css"), "</style>\n</head>\n<body>\n<main>\n");
 
-/// Pods of a rebalance: so many are listed.
+/// The page lists at most this many pods of a rebalance.
 const MOST_MOVES: usize = 500;
 
 pub(super) fn page(input: &Input) -> String {
@@ -37,7 +37,8 @@ pub(super) fn page(input: &Input) -> String {
             machines::from_events(&mut html, story, scale);
         }
         None => {
-            machines::from_report(&mut html, input.report.as_ref().map(|report| &report.turns[..]).unwrap_or_default())
+            let turns = input.report.as_ref().map(|report| &report.turns[..]);
+            machines::from_report(&mut html, turns.unwrap_or_default());
         }
     }
     if let Some(report) = &input.report {

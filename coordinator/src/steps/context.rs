@@ -75,8 +75,8 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Completes, with the reason, when a step that takes long must begin nothing more.
-    pub(super) fn must_stop(&self, interrupted: String) -> impl Future<Output = Problem> + use<'a> {
+    /// Completes, with the reason, when a step that takes long must begin nothing more: with `interrupted`, or because the lock is lost.
+    pub(super) fn must_stop(&self, interrupted: Problem) -> impl Future<Output = Problem> + use<'a> {
         let (interrupt, lock) = (self.interrupt, self.lock);
         async move {
             let lost = async {
@@ -87,7 +87,7 @@ impl<'a> Context<'a> {
             };
             tokio::select! {
                 biased;
-                () = interrupt.requested() => Problem::interrupted(interrupted),
+                () = interrupt.requested() => interrupted,
                 () = lost => lock_lost(),
             }
         }

@@ -65,9 +65,10 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
         }
     };
     // Evictions that the server took cannot be taken back, but no more need follow.
+    let interrupted = Problem::interrupted(format!("the drain of {machine} was interrupted"));
     let stopped = RefCell::new(None);
     let stop_it = async {
-        let why = context.must_stop(format!("the drain of {machine} was interrupted")).await;
+        let why = context.must_stop(interrupted).await;
         stopped.replace(Some(why));
         stop.send_replace(true);
         future::pending().await

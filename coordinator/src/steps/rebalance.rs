@@ -33,7 +33,7 @@ pub(super) async fn rebalance(
     };
     let drainer = context.world.drainer().await;
     let rebalancer = Rebalancer::new(&drainer, context.drain);
-    let must_stop = context.must_stop("between two moves".to_owned());
+    let must_stop = context.must_stop(Problem::interrupted("between two moves"));
     let moved = &mut context.progress.relocated;
     // The controller of a pod that was evicted goes on by itself, but no further pod need follow.
     let ended = tokio::select! {

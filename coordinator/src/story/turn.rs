@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A step may wait for so many different things, and bring about so much.
+/// The story keeps at most this many different waits of a step, and this many facts.
 const MOST_WAITS: usize = 12;
 const MOST_FACTS: usize = 60;
-/// A failure may be told in so many lines; a journal has more.
+/// At most this many lines of a failure; a journal has more.
 const MOST_DETAILS: usize = 200;
-/// A turn may have so many steps.
+/// At most this many steps of a turn, and as many lines about what was taken back.
 const MOST_STEPS: usize = 60;
 
 /// One machine's turn.

@@ -15,7 +15,7 @@ use usher_testkit::{
 use super::streams::start_in_memory;
 
 /// Longer than between two looks at the units of which systemd tells nothing.
-const A_LOOK: Duration = Duration::from_secs(310);
+const A_LOOK: Duration = Duration::from_secs(15 * 60 + 10);
 
 async fn rig() -> (Rig, Caller, MemoryDisk) {
     clock::follow_tokio(Timestamp::from_second(1_760_001_000).unwrap());

@@ -1,13 +1,26 @@
-//! The first hour on a machine without an agent: docs/first-hour.md from a cluster file by looking to the first polite reboot.
-//!
-//! The agent's package is installed from the folder that `USHER_DEBS` names; without it, the files that the bed has installed stay,
-//! and only what an operator writes is made anew.
+//! The first hour on a bare machine: docs/first-hour.md, from a cluster file by looking and the agent's package to the first polite
+//! reboot.
 
 use std::{fs, path::Path};
 
 use usher_testkit::bed::Bed;
 
 use crate::turn::on_the_bed;
+
+/// The document's own; below, what a machine needs that tests reboot all day.
+const AGENT_TOML: &str = "[tls]
+certificate = \"/etc/usher/agent.pem\"
+key = \"/etc/usher/agent-key.pem\"
+client_ca = \"/etc/usher/ca.pem\"
+
+[allow]
+operator = [\"CN=ann\"]
+
+[units.\"kubelet.service\"]
+
+[reboot]
+budget_per_day = 1000
+";
 
 const MACHINE: &str = "w1";
 
@@ -16,8 +29,7 @@ fn the_first_hour_ends_with_a_polite_reboot_by_certificates_and_a_cluster_file_o
     on_the_bed(async |bed| {
         let home = tempfile::tempdir()?;
         let ended = first_hour(bed, home.path()).await;
-        bed.shell(MACHINE, "rm -rf /root/debs").await?;
-        bed.install_agents().await?;
+        bed.undo_agent_package(MACHINE).await?;
         ended
     });
 }
@@ -28,8 +40,11 @@ async fn first_hour(bed: &Bed, home: &Path) -> anyhow::Result<()> {
     let (folder, kubeconfig) = (pki.display().to_string(), bed.folder().kubeconfig().display().to_string());
     let usher = async |words: &[&str]| bed.usher_with(&file, words).await;
 
-    // A machine on which nobody has set an agent up.
-    bed.shell(MACHINE, "systemctl disable --now usher-agent; rm -rf /etc/usher/*.pem /var/lib/usher-agent").await?;
+    // Bare: the bed has brought the agent's files itself, and the package takes them along when it is purged.
+    let package = bed.put_agent_package(MACHINE, "0.1.0-1~first").await?;
+    bed.shell(MACHINE, &format!("dpkg --install {package} && dpkg --purge usher-agent && rm -f /etc/usher/*.pem"))
+        .await?;
+    bed.shell(MACHINE, "test ! -e /usr/sbin/usher-agent && test ! -e /var/lib/usher-agent").await?;
 
     // Looking: the control plane is found, and that nothing listens on this machine.
     usher(&["config", "init", "--yes", "--name", "bed", "--kubeconfig", &kubeconfig]).await?.success()?;
@@ -51,13 +66,13 @@ async fn first_hour(bed: &Bed, home: &Path) -> anyhow::Result<()> {
     fs::write(&file, written)?;
 
     // The agent.
-    install(bed).await?;
+    bed.shell(MACHINE, &format!("dpkg --install {package}")).await?;
     for (from, to) in [("agents/w1.pem", "agent.pem"), ("agents/w1-key.pem", "agent-key.pem"), ("ca.pem", "ca.pem")] {
         bed.write(MACHINE, &format!("/etc/usher/{to}"), &fs::read_to_string(pki.join(from))?).await?;
     }
-    let script = "sed -i 's/^operator = .*/operator = [\"CN=ann\"]/' /etc/usher/agent.toml
-        chown usher-agent: /etc/usher/agent-key.pem && chmod 600 /etc/usher/agent-key.pem
-        systemctl enable --now usher-agent && systemctl restart usher-agent";
+    bed.write(MACHINE, "/etc/usher/agent.toml", AGENT_TOML).await?;
+    let script = "chown usher-agent: /etc/usher/agent-key.pem && chmod 600 /etc/usher/agent-key.pem
+        usher-agent --check-config && systemctl enable --now usher-agent";
     bed.shell(MACHINE, script).await?;
     bed.await_agent(usher_testkit::bed::machine(MACHINE)?).await?;
 
@@ -71,21 +86,5 @@ async fn first_hour(bed: &Bed, home: &Path) -> anyhow::Result<()> {
     let rebooted = usher(&["reboot", MACHINE, "--reason", "the first one", "--yes"]).await?;
     assert_eq!(rebooted.code, Some(0), "{rebooted}");
     assert!(rebooted.says(&format!("{MACHINE} rebooted in ")), "{rebooted}");
-    Ok(())
-}
-
-/// Installs the agent's package, if there is one.
-async fn install(bed: &Bed) -> anyhow::Result<()> {
-    let Some(debs) = std::env::var_os("USHER_DEBS") else { return Ok(()) };
-    bed.shell(MACHINE, "mkdir -p /root/debs").await?;
-    for entry in fs::read_dir(debs)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("usher-agent_") && name.ends_with(".deb") {
-            let put = format!("cat > /root/debs/{name}");
-            bed.exec_with_input(MACHINE, &["sh", "-c", &put], &fs::read(&path)?).await?.success()?;
-        }
-    }
-    bed.shell(MACHINE, "DEBIAN_FRONTEND=noninteractive dpkg --force-confold --install /root/debs/*.deb").await?;
     Ok(())
 }

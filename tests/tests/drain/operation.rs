@@ -16,7 +16,7 @@ use usher_coordinator::{
     interrupt::Interrupt,
     plan::{self, Target},
     request::{self, Connection, Eviction, Request},
-    runner::{Outcome, Run},
+    runner::{LeftBehind, Outcome, Run},
     world::World,
 };
 use usher_core::operation::Mandate;
@@ -56,6 +56,7 @@ async fn drain(
         interrupt: &interrupt,
         events: &events,
         turns_before: 0,
+        left: &LeftBehind::default(),
     };
     let press = async {
         match interrupt_after {

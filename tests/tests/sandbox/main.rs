@@ -3,8 +3,8 @@
 
 mod clusters;
 mod documents;
-mod node;
 mod first;
+mod node;
 mod staging;
 mod terminal;
 mod upgrade;

@@ -42,7 +42,8 @@ pub fn name(seen: &Seen) -> Option<&str> {
     seen.cluster.as_deref().filter(|name| !NO_NAMES.contains(name) && !name.is_empty())
 }
 
-/// The machines of the control plane: Nodes with the label, else machines that hold leases of the control plane or run an apiserver.
+/// The machines of the control plane: Nodes with the label, else machines that run an apiserver, by their Nodes' addresses or their
+/// certificates, or hold leases of the control plane.
 pub fn control_plane(seen: &Seen) -> Vec<Found> {
     let labelled = seen.nodes.iter().filter(|node| node.labelled).map(|node| Found {
         name: node.name.clone(),
@@ -81,8 +82,29 @@ pub fn control_plane(seen: &Seen) -> Vec<Found> {
             }
         }
     }
+    for server in &seen.apiservers {
+        let is_known = |found: &Found| {
+            let of_node = seen.nodes.iter().find(|node| node.name == found.name).and_then(|node| node.address.as_ref());
+            found.address.as_ref().or(of_node) == Some(&server.host)
+        };
+        if !found.iter().any(is_known)
+            && let Some(name) = own_name(server, &seen.apiservers)
+        {
+            let why = "is a name that one apiserver's certificate alone bears".to_owned();
+            found.push(Found { name: name.to_owned(), why, address: Some(server.host.clone()) });
+        }
+    }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
+}
+
+/// The shortest name in the certificate of an apiserver that those of the others lack.
+fn own_name<'a>(server: &'a ApiServerSeen, all: &[ApiServerSeen]) -> Option<&'a str> {
+    let others = || all.iter().filter(|other| other.host != server.host);
+    let is_own = |name: &&String| {
+        name.as_str() != "localhost" && !others().any(|other| other.names.contains(name)) && others().next().is_some()
+    };
+    server.names.iter().filter(is_own).min_by_key(|name| name.len()).map(String::as_str)
 }
 
 fn is_one(name: &str, host: &str) -> bool {

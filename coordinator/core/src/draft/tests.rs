@@ -110,7 +110,16 @@ fn a_control_plane_without_labels_is_found_by_its_apiservers_and_leases() {
         file.contains("[agents.addresses]\n# By the certificates of their apiservers.\n\"cp1\" = \"10.0.0.1:7470\""),
         "{file}"
     );
-    assert!(file.contains("# Where cp2 is reached was not seen: say it, machine by machine.\n# [agents.addresses]\n# cp2 = \"HOST:7470\"\n"), "{file}");
+    assert!(
+        file.contains("# No address of cp2 was seen: name each here.\n# [agents.addresses]\n# cp2 = \"HOST:7470\"\n"),
+        "{file}"
+    );
+    // One that leads nothing is found by the name that its certificate alone bears.
+    seen.apiservers =
+        ["cp1", "cp2", "cp3"].map(|name| server(&format!("10.0.0.{name}"), &["kubernetes", name, "localhost"])).into();
+    let all = ["cp1", "cp2", "cp3"].map(|name| (name.to_owned(), Some(format!("10.0.0.{name}"))));
+    let found = control_plane(&seen).into_iter().map(|found| (found.name, found.address));
+    assert_eq!(found.collect::<Vec<_>>(), all);
     seen.leases.clear();
     seen.apiservers.clear();
     assert!(control_plane(&seen).is_empty());

@@ -114,7 +114,7 @@ fn agents(file: &mut File, seen: &Seen, answers: &Answers) {
     let lost = infer::control_plane(seen).into_iter().filter(|found| found.address.is_none() && !is_node(&found.name));
     let lost: Vec<_> = lost.map(|found| found.name).collect();
     if !lost.is_empty() {
-        file.comment(&format!("Where {} is reached was not seen: say it, machine by machine.", words(&lost)));
+        file.comment(&format!("No address of {} was seen: name each here.", words(&lost)));
         file.comment("[agents.addresses]");
         for name in lost {
             file.comment(&format!("{} = \"HOST:{}\"", bare(&name), plain.port));

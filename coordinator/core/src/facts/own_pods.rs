@@ -144,7 +144,7 @@ mod tests {
             match worse {
                 "" => assert_eq!(compared.worse, [""; 0], "{what}"),
                 worse => {
-                    assert!(compared.worse.len() == 1 && compared.worse[0].ends_with(worse), "{what}: {compared:?}")
+                    assert!(compared.worse.len() == 1 && compared.worse[0].ends_with(worse), "{what}: {compared:?}");
                 }
             }
             assert_eq!(compared.gone, missing, "{what}");

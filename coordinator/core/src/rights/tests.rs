@@ -9,6 +9,7 @@ fn restart(handover: Option<bool>) -> Request {
     let components = vec!["kube-scheduler".to_owned()];
     request(Kind::Restart(Restart {
         components,
+        wanted: false,
         machines: Vec::new(),
         gap: None,
         handover,

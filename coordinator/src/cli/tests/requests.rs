@@ -147,7 +147,14 @@ fn a_request_for_many_machines_names_them_as_a_set_and_is_read_back_in_their_ord
         (Kind::Cordon(OnNodes { nodes: names(&["w1", "w2", "w3", "w5"]) }), "usher cordon 'w[1-3,5]' -r x"),
         (Kind::Cordon(OnNodes { nodes: many }), "usher cordon 'w[4000,3999,"),
         (
-            Kind::Restart(Restart { components, machines, gap: None, handover: None, assumed_leaders: Vec::new() }),
+            Kind::Restart(Restart {
+                components,
+                wanted: false,
+                machines,
+                gap: None,
+                handover: None,
+                assumed_leaders: Vec::new(),
+            }),
             "usher restart kube-scheduler --nodes='cp[2-3,1,4]' -r x",
         ),
     ] {
