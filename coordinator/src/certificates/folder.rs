@@ -1,23 +1,24 @@
 //! The authority's folder: `ca.pem`, `agents/NODE.pem`, `callers/NAME.pem`, each with its key beside it.
 //!
-//! Keys are readable by their owner alone from their first byte on. A file is written beside and put into place whole, so that nobody
-//! reads half of one, and no file is replaced unless that is wanted.
+//! Keys are readable by their owner alone from their first byte on, and no file is replaced unless that is wanted.
 
 #![allow(clippy::disallowed_methods)] // the one place that keeps certificates
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
+
+use crate::files::{self, Existing, Mode};
 
 use super::{Authority, CertificateError, Issued, Subject};
 
 /// The names of files tell who may call agents.
 const FOLDER_MODE: u32 = 0o700;
-const KEY_MODE: u32 = 0o600;
-const CERTIFICATE_MODE: u32 = 0o644;
+const KEY_MODE: Mode = Mode::LessUmask(0o600);
+const CERTIFICATE_MODE: Mode = Mode::LessUmask(0o644);
 
 /// Where an authority keeps its files.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Folder {
 
     /// Where the authority's own files are.
     pub fn authority(&self) -> Written {
-        files(&self.0, "ca")
+        beside(&self.0, "ca")
     }
 
     /// Where the files of a subject are, or will be.
@@ -47,7 +48,7 @@ impl Folder {
             Subject::Agent { .. } => "agents",
             Subject::Caller { .. } => "callers",
         };
-        files(&self.0.join(below), subject.name())
+        beside(&self.0.join(below), subject.name())
     }
 
     /// The authority.
@@ -89,7 +90,8 @@ impl Folder {
     }
 }
 
-fn files(folder: &Path, name: &str) -> Written {
+/// The two files of this name, beside one another.
+fn beside(folder: &Path, name: &str) -> Written {
     Written { certificate: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}-key.pem")) }
 }
 
@@ -97,25 +99,12 @@ fn read(path: &Path) -> Result<String, CertificateError> {
     fs::read_to_string(path).map_err(|source| file("read", path, source))
 }
 
-/// Writes a file beside its place, and moves it there.
-fn put(path: &Path, text: &str, mode: u32) -> Result<(), CertificateError> {
+/// Writes a file into a folder that is made if it is missing.
+fn put(path: &Path, text: &str, mode: Mode) -> Result<(), CertificateError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
     made.map_err(|source| file("make", folder, source))?;
-    let beside = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        // What an interrupted run left behind must not keep its mode.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-        new.write_all(text.as_bytes())?;
-        new.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| file("write", path, source))
+    files::put(path, text, mode, Existing::Replaced).map_err(|source| file("write", path, source))
 }
 
 fn file(doing: &'static str, path: &Path, source: io::Error) -> CertificateError {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     cli::{Global, ReportPage},
     exit::Exit,
-    files::{self, Readers},
+    files::{self, AS_UMASK, Existing},
     output,
     problem::Problem,
     report_page::{self, MAX_INPUT},
@@ -44,7 +44,7 @@ pub(super) fn report_page(global: &Global, arguments: &ReportPage) -> Result<Exi
         output::result(&page);
         return Ok(Exit::Done);
     }
-    files::replace(&to, &page, Readers::AsUmask)
+    files::put(&to, &page, AS_UMASK, Existing::Replaced)
         .map_err(|error| Problem::failed(format!("cannot write {}: {error}", to.display())))?;
     let file = to.display().to_string();
     show::show(Kind::ReportPage, &Written { file: file.clone() }, global.output, || file)?;

@@ -8,10 +8,13 @@ use usher_common::clock;
 use super::Run;
 use crate::{
     event::Event,
-    files::{self, Readers},
+    files::{self, Existing, Mode},
     problem::Problem,
     report::Report,
 };
+
+/// The collector is another user.
+const EVERYBODY_READS: Mode = Mode::Exactly(0o644);
 
 /// How long the end of a command waits for the disk.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(2);
@@ -34,7 +37,7 @@ impl Textfile {
         let write = move || {
             let mut last = Ok(());
             while let Ok(text) = receiver.recv() {
-                last = files::replace(&path, &text, Readers::Everybody);
+                last = files::put(&path, &text, EVERYBODY_READS, Existing::Replaced);
             }
             // Nobody may wait for it any more.
             let _ = ended.send(last);

@@ -4,6 +4,8 @@
 
 use std::{fs, io, path::Path};
 
+use crate::files::{self, AS_UMASK, Existing};
+
 /// Writes a file whole, or not at all. One that is there is replaced only if that is wanted.
 ///
 /// # Errors
@@ -13,18 +15,7 @@ pub fn create(path: &Path, text: &str, replace: bool) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let beside = path.with_extension("new");
-    fs::write(&beside, text)?;
-    let placed = match replace {
-        true => fs::rename(&beside, path),
-        // A link fails where a file is, also one that came a moment ago.
-        false => fs::hard_link(&beside, path).and_then(|()| fs::remove_file(&beside)),
-    };
-    if placed.is_err() {
-        // The error of the write is the one that matters.
-        let _ = fs::remove_file(&beside);
-    }
-    placed
+    files::put(path, text, AS_UMASK, if replace { Existing::Replaced } else { Existing::Kept })
 }
 
 #[cfg(test)]

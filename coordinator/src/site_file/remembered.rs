@@ -5,7 +5,7 @@
 use std::{fs, io, path::PathBuf};
 
 use super::places::user_folder;
-use crate::files::{self, Readers};
+use crate::files::{self, AS_UMASK, Existing};
 
 /// The file.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Remembered {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        files::replace(&self.path, &format!("{name}\n"), Readers::AsUmask)
+        files::put(&self.path, &format!("{name}\n"), AS_UMASK, Existing::Replaced)
     }
 
     /// Forgets it.

@@ -46,8 +46,8 @@ const HOUSES: &[House] = &[
     House {
         folder: "coordinator/src",
         rooms: &[
-            &["agents", "certificates", "exec", "files", "interrupt"],
-            &["cluster", "rotation"],
+            &["agents", "exec", "files", "interrupt"],
+            &["certificates", "cluster", "rotation"],
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
