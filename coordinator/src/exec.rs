@@ -44,10 +44,28 @@ pub struct CommandOutcome {
     pub took: Duration,
 }
 
+/// The answer of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Yes,
+    No,
+    /// It could not tell: any other exit code, a command that is not there, one that took too long.
+    Unknown,
+}
+
 impl CommandOutcome {
     /// Whether it ended with exit code 0.
     pub fn succeeded(&self) -> bool {
         self.exit == Some(0)
+    }
+
+    /// What it answers, if it is a check: a command whose exit code is 0 for yes and 1 for no.
+    pub fn answer(&self) -> Answer {
+        match self.exit {
+            Some(0) => Answer::Yes,
+            Some(1) => Answer::No,
+            _ => Answer::Unknown,
+        }
     }
 
     /// The end in a few words: `exit code 3`, `not done after 30.0s, killed`, `cannot be run: …`.
@@ -88,7 +106,7 @@ impl CommandOutcome {
 ///
 /// This never fails: the outcome says what went wrong.
 pub async fn run(argv: &[String], values: &[(&str, &str)], limit: Duration) -> CommandOutcome {
-    let argv: Vec<String> = argv.iter().map(|argument| filled(argument, values)).collect();
+    let argv = filled(argv, values);
     let limits =
         Limits { stop: pending(), leave: pending(), deadline: Instant::now().checked_add(limit), ladder: &[TERM] };
     let command = command(&argv);
@@ -174,8 +192,12 @@ async fn carry_out(
     outcome
 }
 
-fn filled(argument: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(argument.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+/// The arguments with `{NAME}` replaced by the values.
+pub(crate) fn filled(argv: &[String], values: &[(&str, &str)]) -> Vec<String> {
+    let fill = |argument: &String| {
+        values.iter().fold(argument.clone(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    };
+    argv.iter().map(fill).collect()
 }
 
 #[cfg(test)]

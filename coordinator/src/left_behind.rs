@@ -1,6 +1,6 @@
 //! What machines may be left with, in words and with the commands that mend it.
 
-use crate::{plan::Left, site::LoadBalancer, text::command, world::World};
+use crate::{exec, plan::Left, site::LoadBalancer, text::command, world::World};
 
 /// After a second ^C: nothing was taken back, a line each.
 pub(crate) fn at_once(left: &Left, world: &World) -> Vec<String> {
@@ -37,8 +37,11 @@ pub(crate) fn after_a_reboot(left: &Left, world: &World) -> Vec<String> {
 
 /// The site's command that puts a machine back into the pool, as it would be typed.
 pub(crate) fn pool_command(balancer: &LoadBalancer, machine: &str, world: &World) -> Option<String> {
-    let pool = balancer.commands_for(machine).pool?;
+    Some(typed(&balancer.commands_for(machine).pool?, machine, world))
+}
+
+/// A command of the balancer's for a machine, as it would be typed.
+pub(crate) fn typed(argv: &[String], machine: &str, world: &World) -> String {
     let address = world.agents.host(machine).unwrap_or_default();
-    let argv: Vec<_> = pool.iter().map(|word| word.replace("{node}", machine).replace("{address}", &address)).collect();
-    Some(command(&argv))
+    command(&exec::filled(argv, &[("node", machine), ("address", &address)]))
 }

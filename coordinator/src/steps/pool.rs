@@ -11,8 +11,8 @@ use super::{
     wait::{Look, until},
 };
 use crate::{
-    exec::{self, CommandOutcome},
-    left_behind,
+    exec::{self, Answer, CommandOutcome},
+    left_behind::{self, typed},
     problem::{Kind, Problem},
     rotation::{self, Rotation},
     site::LoadBalancer,
@@ -22,25 +22,6 @@ use crate::{
 
 /// How often in a row a check may be unable to tell before the wait for "out" ends: its connection or its balancer may be back soon.
 const UNABLE_TO_TELL: usize = 3;
-
-/// What the site's check says about a machine.
-#[derive(Debug)]
-enum Said {
-    In,
-    Out,
-    /// It could not tell: its balancer does not answer, it is not installed, it took too long.
-    Unknown(CommandOutcome),
-}
-
-impl Said {
-    fn of(outcome: CommandOutcome) -> Self {
-        match outcome.exit {
-            Some(0) => Self::In,
-            Some(1) => Self::Out,
-            _ => Self::Unknown(outcome),
-        }
-    }
-}
 
 pub(super) async fn depool(context: &mut Context<'_>) -> Result<(), Problem> {
     let Some(balancer) = &context.world.site.load_balancer else { return Ok(()) };
@@ -82,24 +63,22 @@ async fn is_out_already(context: &Context<'_>, balancer: &LoadBalancer) -> Resul
         return Ok(false);
     }
     context.waiting("asking who is in the load balancer's pool");
-    let asked = checked.iter().map(async |(name, check)| {
-        Ok::<_, Problem>((*name, Said::of(execute(context.world, name, balancer, check).await?)))
-    });
+    let asked = checked
+        .iter()
+        .map(async |(name, check)| Ok::<_, Problem>((*name, execute(context.world, name, balancer, check).await?)));
     let said = try_join_all(asked).await?;
     let (own, others): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| *name == machine);
-    if matches!(own.as_slice(), [(_, Said::Out)]) {
+    if own.iter().any(|(_, check)| check.answer() == Answer::No) {
         return Ok(true);
     }
-    if !others.is_empty() && !others.iter().any(|(_, said)| matches!(said, Said::In)) {
+    if !others.is_empty() && !others.iter().any(|(_, check)| check.answer() == Answer::Yes) {
         let mut problem = Problem::failed(format!(
             "{machine} stays in the load balancer's pool: by your check, none of the others is in it"
         ));
-        for (name, said) in others {
-            problem = match said {
-                Said::Unknown(outcome) => {
-                    problem.detail(format!("{name}: {} ({})", text::command(&outcome.argv), outcome.how()))
-                }
-                _ => {
+        for (name, check) in others {
+            problem = match check.answer() {
+                Answer::Unknown => problem.detail(format!("{name}: {}", in_words(check))),
+                Answer::Yes | Answer::No => {
                     let back = left_behind::pool_command(balancer, name, context.world);
                     problem.detail(format!("{name} is out")).hint(format!(
                         "when the apiserver of {name} is ready, put it back: {}",
@@ -110,7 +89,7 @@ async fn is_out_already(context: &Context<'_>, balancer: &LoadBalancer) -> Resul
         }
         return Err(problem);
     }
-    let out: Vec<_> = others.iter().filter(|(_, said)| matches!(said, Said::Out)).map(|(name, _)| *name).collect();
+    let out: Vec<_> = others.iter().filter(|(_, check)| check.answer() == Answer::No).map(|(name, _)| *name).collect();
     if !out.is_empty() {
         context.events.warn(format!("out of the load balancer's pool by somebody else's doing: {}", text::list(&out)));
     }
@@ -126,10 +105,8 @@ pub(super) async fn pool(context: &mut Context<'_>) -> Result<(), Problem> {
         context.fact("left out of the pool, as it was before");
         return Ok(());
     }
-    if let (Some(pool), Some(argv)) =
-        (&commands.pool, left_behind::pool_command(balancer, context.machine(), context.world))
-    {
-        run(context, balancer, pool).await.map_err(|error| still_out(error, context, &argv))?;
+    if let Some(pool) = &commands.pool {
+        run(context, balancer, pool).await.map_err(|error| still_out(error, context, pool))?;
         context.progress.depooled = false;
         context.fact("pooled");
     }
@@ -148,10 +125,7 @@ pub(super) async fn undo_depool(context: &mut Context<'_>) -> Result<(), Problem
         return Ok(());
     }
     let Some(balancer) = &context.world.site.load_balancer else { return Ok(()) };
-    let (Some(pool), Some(argv)) = (
-        balancer.commands_for(context.machine()).pool,
-        left_behind::pool_command(balancer, context.machine(), context.world),
-    ) else {
+    let Some(pool) = balancer.commands_for(context.machine()).pool else {
         return Err(Problem::failed(format!("{} is out of the load balancer's pool", context.machine()))
             .hint("put it back by hand: the cluster file names no pool command"));
     };
@@ -161,20 +135,26 @@ pub(super) async fn undo_depool(context: &mut Context<'_>) -> Result<(), Problem
             context.machine(),
             error.message
         ))
-        .hint(format!("when its apiserver is ready: {argv}")));
+        .hint(format!("when its apiserver is ready: {}", typed(&pool, context.machine(), context.world))));
     }
-    run(context, balancer, &pool).await.map_err(|error| still_out(error, context, &argv))?;
+    run(context, balancer, &pool).await.map_err(|error| still_out(error, context, &pool))?;
     context.progress.depooled = false;
     context.undone("back in the pool");
     Ok(())
 }
 
-fn still_out(error: Problem, context: &Context<'_>, argv: &str) -> Problem {
-    error.hint(format!("{} is out of the pool; put it back: {argv}", context.machine()))
+fn still_out(error: Problem, context: &Context<'_>, pool: &[String]) -> Problem {
+    let machine = context.machine();
+    error.hint(format!("{machine} is out of the pool; put it back: {}", typed(pool, machine, context.world)))
+}
+
+/// A command that has ended, and how.
+fn in_words(outcome: &CommandOutcome) -> String {
+    format!("{} ({})", text::command(&outcome.argv), outcome.how())
 }
 
 async fn run(context: &Context<'_>, balancer: &LoadBalancer, argv: &[String]) -> Result<(), Problem> {
-    context.waiting(format!("running {}", text::command(argv)));
+    context.waiting(format!("running {}", typed(argv, context.machine(), context.world)));
     let outcome = execute(context.world, context.machine(), balancer, argv).await?;
     if outcome.succeeded() {
         return Ok(());
@@ -197,21 +177,18 @@ async fn await_check(
     let mut unable = 0;
     let look = async || {
         let outcome = execute(context.world, machine, balancer, check).await?;
-        last.replace(Some(outcome.clone()));
-        match (Said::of(outcome), wanted_in) {
-            (Said::In, true) | (Said::Out, false) => return Ok(Look::Done(())),
-            (Said::Unknown(outcome), false) if unable + 1 == UNABLE_TO_TELL => {
-                return Err(Problem::failed(format!(
-                    "whether {machine} is out of the pool is not known: {} ({})",
-                    text::command(&outcome.argv),
-                    outcome.how()
-                ))
-                .details(outcome.output)
-                .hint("a check exits with 0 if the machine is in the pool, and with 1 if it is out"));
+        match (outcome.answer(), wanted_in) {
+            (Answer::Yes, true) | (Answer::No, false) => return Ok(Look::Done(())),
+            (Answer::Unknown, false) if unable + 1 == UNABLE_TO_TELL => {
+                let said = in_words(&outcome);
+                return Err(Problem::failed(format!("whether {machine} is out of the pool is not known: {said}"))
+                    .details(outcome.output)
+                    .hint("a check exits with 0 if the machine is in the pool, and with 1 if it is out"));
             }
-            (Said::Unknown(_), _) => unable += 1,
+            (Answer::Unknown, _) => unable += 1,
             _ => unable = 0,
         }
+        last.replace(Some(outcome));
         let what = if wanted_in { "in" } else { "out of" };
         Ok(Look::NotYet(format!("waiting until the balancer has it {what} the pool")))
     };
@@ -223,7 +200,7 @@ async fn await_check(
             let state = if wanted_in { "not in the pool" } else { "still in the pool" };
             let within = text::took(balancer.pool_timeout);
             let last = last.take();
-            let said = last.as_ref().map(|last| format!("{} ({})", text::command(&last.argv), last.how()));
+            let said = last.as_ref().map(in_words);
             Problem::timed_out(format!("{machine} is {state} after {within}, says {}", said.unwrap_or_default()))
                 .details(last.into_iter().flat_map(|last| last.output))
         },

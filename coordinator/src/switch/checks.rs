@@ -4,12 +4,9 @@ use futures::future::join_all;
 use usher_core::staging::{Direction, Said, Staging, Step};
 
 use crate::{
-    exec::{self, CommandOutcome},
+    exec::{self, Answer, CommandOutcome},
     text::command,
 };
-
-/// Exit code of a check whose step is not done.
-const NOT_DONE: i32 = 1;
 
 /// What each step's check says for this direction, in the order of the steps. They are asked at once.
 pub async fn said(staging: &Staging, direction: &Direction) -> Vec<Said> {
@@ -29,10 +26,10 @@ pub(super) async fn of_step(step: &Step, direction: &Direction) -> Said {
 
 /// What the end of a check means.
 pub(super) fn meaning(outcome: &CommandOutcome) -> Said {
-    match outcome.exit {
-        Some(0) => Said::Done,
-        Some(NOT_DONE) => Said::NotDone,
-        _ => {
+    match outcome.answer() {
+        Answer::Yes => Said::Done,
+        Answer::No => Said::NotDone,
+        Answer::Unknown => {
             let last = outcome.output.last().map(|line| format!(": {line}")).unwrap_or_default();
             Said::Unknown { how: format!("{}: {}{last}", command(&outcome.argv), outcome.how()) }
         }

@@ -1,7 +1,7 @@
 //! Apiservers around the site's own pool commands.
 
 use usher_coordinator::exit::Exit;
-use usher_testkit::rig::site::{CONTROL_PLANE, TestSite, restart};
+use usher_testkit::rig::site::{CONTROL_PLANE, TestSite, Then, restart};
 
 #[tokio::test(start_paused = true)]
 async fn each_apiserver_is_out_of_the_pool_while_it_restarts_and_back_before_the_next_one() {
@@ -95,4 +95,17 @@ async fn a_check_that_cannot_tell_is_no_proof_that_a_machine_is_out() {
     assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
     assert!(ended.summary.contains("whether cp1 is out of the pool is not known"), "{}", ended.summary);
     assert_eq!(site.journal.only(&["cp"]), ["cp1: depooled", "cp1: pooled"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_command_that_runs_is_shown_as_it_would_be_typed() {
+    let site = TestSite::with_pool().await;
+    let mut running = Vec::new();
+    let ended = site.run_and(restart(&["kube-apiserver"]), |told| {
+        running.extend(told.contains(" waits: running ").then(|| told.to_owned()));
+        Then::GoOn
+    });
+    assert_eq!(ended.await.exit, Exit::Done);
+    assert_eq!(running.len(), 6, "{running:#?}");
+    assert!(running.iter().all(|told| !told.contains("{node}")), "{running:#?}");
 }
