@@ -48,13 +48,7 @@ impl World {
     ///
     /// If the API does not answer or forbids it.
     pub async fn open(site: Site, cluster: Cluster) -> Result<Self, ClusterError> {
-        Ok(Self::open_over(site, cluster, Dial::tcp()).await?.on(own_boot_id()))
-    }
-
-    /// The same, on the machine that runs under this boot id.
-    #[must_use]
-    pub fn on(self, boot_id: Option<String>) -> Self {
-        Self { here: boot_id, ..self }
+        Ok(Self { here: own_boot_id(), ..Self::open_over(site, cluster, Dial::tcp()).await? })
     }
 
     /// The same with another way to the agents than TCP.

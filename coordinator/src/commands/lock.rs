@@ -22,9 +22,6 @@ use crate::{
 /// Between two attempts to have the lock of another who lives.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// How often to look whether the lock is still ours.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// What `usher lock show -o json` prints.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,9 +82,7 @@ async fn under(world: &World, lock: &Lock, requester: &str, operation: &str, arg
 
 /// The command goes on all the same: ending it in the middle may do more harm than another operation beside it.
 async fn warn_when_lost(lock: &Lock) -> Infallible {
-    while lock.is_held() {
-        sleep(LOOK_EVERY).await;
-    }
+    lock.lost().await;
     output::progress("warning: the cluster's lock was lost, and another operation may begin; the command goes on");
     pending().await
 }

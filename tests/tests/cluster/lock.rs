@@ -9,6 +9,7 @@ use http::Method;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 use tokio::time::Instant;
+use usher_common::clock;
 use usher_coordinator::cluster::{Cluster, LockError, LockRequest};
 use usher_testkit::apiserver::{ApiServer, Fault, fixtures::lease};
 
@@ -138,6 +139,17 @@ async fn a_lock_whose_renewals_hang_is_no_longer_held_before_another_may_take_it
     tokio::time::sleep(seconds(2)).await;
     assert!(!lock.is_held());
     assert!(!cluster(&api).lock_holder().await.unwrap().unwrap().dead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_no_longer_held_when_the_machine_wakes_up_and_another_may_have_taken_it() {
+    let api = ApiServer::bare();
+    clock::has_slept(seconds(60));
+    let lock = cluster(&api).acquire_lock(&request("op1")).await.unwrap();
+    assert!(lock.is_held());
+    clock::has_slept(seconds(60 + 46));
+    assert!(!lock.is_held());
+    assert!(lock.prove().await.unwrap() && lock.is_held(), "nobody has taken it");
 }
 
 #[tokio::test(start_paused = true)]
