@@ -100,7 +100,7 @@ impl Described<'_> {
         for hold in &status.holds {
             line("HELD", format!("{} ({})", hold.said(), hold.requester));
         }
-        if let Some(hold) = status.hold.as_ref().filter(|_| status.holds.is_empty()) {
+        if let Some(hold) = status.held_by_file() {
             line("HELD", format!("{}: {}", hold.path, hold.text.trim()));
         }
         for wanted in &status.wanted_restarts {

@@ -268,7 +268,7 @@ fn notes(machine: &Machine, now: Timestamp) -> Vec<String> {
     };
     notes.extend(status.warnings.iter().cloned());
     notes.extend(status.holds.iter().map(|hold| format!("held {}", hold.said())));
-    if let Some(hold) = status.hold.as_ref().filter(|_| status.holds.is_empty()) {
+    if let Some(hold) = status.held_by_file() {
         notes.push(format!("held by {}: {:?}", hold.path, hold.text.lines().next().unwrap_or_default()));
     }
     for wanted in &status.wanted_restarts {

@@ -108,7 +108,11 @@ fn of_agent(status: &AgentStatus, version: &str, now: Timestamp) -> Vec<Trouble>
         let mend = "install polkit's rule on {node}: 50-usher-agent.rules, which comes with usher-agent";
         add(State::Wrong, format!("the agent may not reboot it: {why}"), mend);
     }
-    if let Some(hold) = &status.hold {
+    for hold in &status.holds {
+        let mend = format!("when that is over: ssh {NODE} usher-agent hold release --owner {:?}", hold.owner);
+        add(State::Warning, format!("held {}", hold.said()), &mend);
+    }
+    if let Some(hold) = status.held_by_file() {
         let text = hold.text.lines().next().unwrap_or_default();
         add(State::Warning, format!("held by {}: {text:?}", hold.path), "when that is over: ssh {node} rm the file");
     }

@@ -6,9 +6,10 @@ use super::*;
 use crate::{
     facts::{
         AgentFacts, Inventory, Machine,
-        agent::{AgentStatus, UnitStatus},
+        agent::{AgentStatus, Hold, UnitStatus},
         apiserver::Readiness,
         leader::{Holder, Leadership},
+        local::OwnedHold,
     },
     rights::{Right, of_each},
     site::Site,
@@ -108,6 +109,16 @@ fn each_trouble_of_an_agent_is_told_with_what_mends_it() {
             AgentStatus { reboot_refused: Some("polkit says no".into()), ..status() },
             "WRONG cp1: the agent may not reboot it: polkit says no → install polkit's rule on cp1: 50-usher-agent.rules, which \
              comes with usher-agent",
+        ),
+        (
+            "a hold that was set through the agent, which tells of it for older callers as of a file too",
+            AgentStatus {
+                holds: vec![OwnedHold { owner: "ann".into(), reason: "disk".into(), ..OwnedHold::default() }],
+                hold: Some(Hold { path: "/var/lib/usher-agent/holds.json".into(), ..Hold::default() }),
+                ..status()
+            },
+            "warning cp1: held by ann until it is released: \"disk\" → when that is over: ssh cp1 usher-agent hold release \
+             --owner \"ann\"",
         ),
         (
             "its own warning",

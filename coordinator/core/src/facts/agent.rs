@@ -100,6 +100,11 @@ pub struct ReplacedBinary {
 }
 
 impl AgentStatus {
+    /// The hold file on the machine, if nobody holds it through the agent: the agent tells of those in `hold` too, for older callers.
+    pub fn held_by_file(&self) -> Option<&Hold> {
+        self.hold.as_ref().filter(|_| self.holds.is_empty())
+    }
+
     /// Whether somebody on the machine waits for a restart of this unit.
     pub fn wants_restart(&self, unit: &str) -> bool {
         self.wanted_restarts.iter().any(|wanted| wanted.unit == unit)

@@ -29,7 +29,7 @@ pub(super) fn is_willing(subject: &Subject<'_>) -> Result<(), Problem> {
         return Err(Problem::refused(format!("{name} is held {}", hold.said()))
             .hint(format!("when the reason is gone: ssh {name} usher-agent hold release --owner {:?}", hold.owner)));
     }
-    if let Some(hold) = &status.hold {
+    if let Some(hold) = status.held_by_file() {
         let first = hold.text.lines().next().unwrap_or_default();
         return Err(Problem::refused(format!("{name} is held by the file {} on it: {first:?}", hold.path))
             .hint(format!("when the reason is gone: ssh {name} rm {}", hold.path)));
