@@ -210,10 +210,10 @@ fn cni_on(site: &TestSite, node: &str) -> String {
     format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_kubelet_that_dies_after_it_has_posted_ready_is_not_taken_to_be_back() {
-    let site = TestSite::start().await;
+/// A reboot of w1 whose kubelet dies as soon as it has posted Ready; `on` hears all that is told before.
+async fn reboot_whose_kubelet_dies(site: &TestSite, mut on: impl FnMut(&str)) {
     let ended = site.run_and(reboot(&["w1"]), |told| {
+        on(told);
         if told.contains("Ready; watching") {
             site.api.kubelet("w1", |kubelet| kubelet.alive = false);
         }
@@ -222,6 +222,11 @@ async fn a_kubelet_that_dies_after_it_has_posted_ready_is_not_taken_to_be_back()
     let ended = ended.await;
     assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
     assert_eq!(site.cordoned(), ["w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubelet_that_dies_after_it_has_posted_ready_is_not_taken_to_be_back() {
+    reboot_whose_kubelet_dies(&TestSite::start().await, |_| {}).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,18 +313,12 @@ async fn a_unit_that_did_not_run_before_is_told_and_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_boots_by_itself_and_is_not_proved_to_be_back_stays_cordoned() {
     let site = TestSite::start().await;
-    let ended = site.run_and(reboot(&["w1"]), |told| {
+    let loses_its_power = |told: &str| {
         if told == "w1: drain" {
             site.machine("w1").loses_its_power();
         }
-        if told.contains("Ready; watching") {
-            site.api.kubelet("w1", |kubelet| kubelet.alive = false);
-        }
-        Then::GoOn
-    });
-    let ended = ended.await;
-    assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
-    assert_eq!(site.cordoned(), ["w1"]);
+    };
+    reboot_whose_kubelet_dies(&site, loses_its_power).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -98,16 +98,19 @@ async fn an_interrupt_during_a_hand_over_starts_the_unit_again() {
     assert!(!site.leader("kube-controller-manager").is_empty());
 }
 
+/// The kube-controller-managers beside that of cp3 fail.
+fn nobody_stands_by(site: &TestSite) {
+    for peer in ["cp1", "cp2"] {
+        site.machine(peer).systemd.set_unit(KUBE_CONTROLLER_MANAGER, |unit| unit.active_state = "failed".into());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hand_over_that_nobody_takes_starts_the_unit_again() {
     let site = TestSite::with_pool().await;
     let ended = site.run_and(reboot(&["cp3"]), |told| {
         if told == "cp3: hand over" {
-            for peer in ["cp1", "cp2"] {
-                site.machine(peer)
-                    .systemd
-                    .set_unit(KUBE_CONTROLLER_MANAGER, |unit| unit.active_state = "failed".into());
-            }
+            nobody_stands_by(&site);
         }
         Then::GoOn
     });
@@ -129,11 +132,7 @@ async fn a_unit_that_is_started_again_anyway_does_not_wait_for_peers_that_take_n
     let site = TestSite::start().await;
     let ended = site.run_and(restart(&["kube-controller-manager"]).on(&["cp3"]), |told| {
         if told == "cp3: hand over" {
-            for peer in ["cp1", "cp2"] {
-                site.machine(peer)
-                    .systemd
-                    .set_unit(KUBE_CONTROLLER_MANAGER, |unit| unit.active_state = "failed".into());
-            }
+            nobody_stands_by(&site);
         }
         Then::GoOn
     });

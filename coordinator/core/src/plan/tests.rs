@@ -1,5 +1,6 @@
 //! Plans as an operator reads them, gates as an operator meets them, and what must hold for every plan.
 
+mod assumed;
 mod refusals;
 
 use std::time::Duration;
@@ -195,18 +196,6 @@ fn a_cordon_that_was_wanted_for_its_own_sake_stays() {
         assert_eq!(uncordons, uncordoned, "{command}");
         assert_eq!(plan.warnings.is_empty(), uncordoned, "{command}: {:?}", plan.warnings);
     }
-}
-
-#[test]
-fn a_leader_named_by_the_operator_goes_last() {
-    let mut facts = facts("cp1", "cp2");
-    let mut stranger = fixtures::holder("old-name");
-    stranger.machine = None;
-    facts.leaders.insert("kube-scheduler".into(), Leadership::Held(stranger));
-    let assumed = vec![AssumedLeader { component: "kube-scheduler".into(), machine: Some("cp1".into()) }];
-    let restart = Restart { assumed_leaders: assumed, ..restart(&["kube-scheduler"]) };
-    let plan = make(&request(Kind::Restart(restart)), &facts, &site()).unwrap();
-    assert_eq!(plan.turns.last().unwrap().machine(), "cp1");
 }
 
 #[test]
