@@ -195,7 +195,7 @@ impl FakeSystemd {
         std::mem::take(&mut self.state().calls)
     }
 
-    /// What login1 tells the users when it is asked for a reboot.
+    /// What login1 tells the users once somebody has asked it for a reboot.
     pub fn wall(&self) -> Option<String> {
         self.state().wall.clone()
     }

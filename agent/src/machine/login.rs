@@ -121,7 +121,7 @@ impl Login {
         Ok(())
     }
 
-    /// What login1 tells the logged-in users on their terminals when it is asked for a reboot; `None`: nothing. A user who
+    /// What login1 writes on the terminals of logged-in users once the agent has asked it for a reboot; `None`: nothing. A user who
     /// may reboot may set it: polkit's action `reboot` implies `set-wall-message`.
     pub(crate) async fn tell_users(&self, message: Option<&str>) -> Result<(), BusError> {
         let told = (message.unwrap_or_default(), message.is_some());

@@ -144,7 +144,7 @@ pub(super) type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Everything the fake remembers.
 pub(super) struct State {
-    /// What login1 tells the users when it is asked for a reboot.
+    /// What login1 tells the users once somebody has asked it for a reboot.
     pub(super) wall: Option<String>,
     pub(super) units: BTreeMap<String, FakeUnit>,
     pub(super) inhibitors: Vec<(String, String, String, String, u32, u32)>,

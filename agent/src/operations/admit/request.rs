@@ -72,10 +72,10 @@ pub(in super::super) fn check_order(order: &Order) -> Result<(), Refusal> {
     check_requester("order.requester", &order.requester)
 }
 
-/// Why something is asked for.
+/// Checks the reason that a caller gives.
 pub(in super::super) fn check_reason(field: &'static str, reason: &str) -> Result<(), Refusal> {
     if reason.trim().is_empty() {
-        return Err(Refusal::bad_request(field, "must say why; it is kept with what is asked for"));
+        return Err(Refusal::bad_request(field, "must say why; the agent keeps it with the request"));
     }
     check_text(field, reason, REASON_LIMIT)
 }

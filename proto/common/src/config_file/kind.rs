@@ -222,7 +222,7 @@ pub fn text(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Longer than anything that is waited for, and far from where the arithmetic of times ends.
+/// Longer than usher or an agent waits for anything, and short enough that adding it to a time cannot overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 fn duration(value: &DeValue<'_>) -> Result<Duration, String> {
