@@ -24,7 +24,7 @@ use usher_testkit::bed::Bed;
 /// What is measured without machines, first.
 const ALONE: [&str; 2] = ["binaries", "flood"];
 
-/// On the machines, in this order. The agent comes after the reboot, which leaves it an operation to be asked for.
+/// On the machines, in this order.
 const PARTS: [&str; 12] = [
     "reboot",
     "agent",
