@@ -14,6 +14,7 @@ mod first_hour;
 mod helmfile;
 mod interruptions;
 mod jobs;
+mod local;
 mod observe;
 mod packages;
 mod polkit;
