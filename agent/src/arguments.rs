@@ -23,6 +23,11 @@ pub struct Arguments {
     /// As root it also says which files the user usher-agent cannot read, by their owners, groups and modes.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
     pub check_config: Option<Check>,
+    /// Write the contract as a protobuf FileDescriptorSet to stdout, and exit.
+    ///
+    /// With it, clients that know no .proto file can call the agent: `grpcurl -protoset FILE`.
+    #[arg(long, conflicts_with = "check_config")]
+    pub descriptor_set: bool,
     /// What root asks of the agent that runs.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -164,6 +169,7 @@ mod tests {
         let agent = Arguments::try_parse_from(["usher-agent", "--config", "/x"]).unwrap();
         assert!(agent.command.is_none() && agent.config.ends_with("x"));
         assert!(Arguments::try_parse_from(["usher-agent", "--check-config", "status"]).is_err());
+        assert!(Arguments::try_parse_from(["usher-agent", "--check-config", "--descriptor-set"]).is_err());
         let asked = ["usher-agent", "request-restart", "kube-apiserver", "--reason", "x"];
         assert!(Arguments::try_parse_from(asked).is_ok());
         assert!(Arguments::try_parse_from(asked.iter().chain(&["--timeout", "1h"])).is_err(), "of what?");

@@ -29,7 +29,14 @@ fn main() -> ExitCode {
     if let Some(command) = arguments.command.take() {
         return local::main(command);
     }
-    match run(arguments) {
+    if arguments.descriptor_set {
+        return answer(stdout().write_all(usher_proto::FILE_DESCRIPTOR_SET).context("cannot write to stdout"));
+    }
+    answer(run(arguments))
+}
+
+fn answer(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If stderr is closed, there is nowhere left to report to.

@@ -77,7 +77,7 @@ _usher__agent() {
 
     case "${cmd}" in
         usher__agent)
-            opts="-h -V --config --check-config --help --version status request-restart withdraw-restart hold help"
+            opts="-h -V --config --check-config --descriptor-set --help --version status request-restart withdraw-restart hold help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_usher_agent_global_optspecs
-    string join \n config= check-config= h/help V/version
+    string join \n config= check-config= descriptor-set h/help V/version
 end
 
 function __fish_usher_agent_needs_command
@@ -27,6 +27,7 @@ end
 complete -c usher-agent -n "__fish_usher_agent_needs_command" -l config -d 'The configuration' -r -F
 complete -c usher-agent -n "__fish_usher_agent_needs_command" -l check-config -d 'Say what is wrong with the configuration, and exit' -r -f -a "syntax\t'The configuration alone: before certificates and keys are there'
 files\t'The configuration, the files that it names, and the state directory'"
+complete -c usher-agent -n "__fish_usher_agent_needs_command" -l descriptor-set -d 'Write the contract as a protobuf FileDescriptorSet to stdout, and exit'
 complete -c usher-agent -n "__fish_usher_agent_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c usher-agent -n "__fish_usher_agent_needs_command" -s V -l version -d 'Print version'
 complete -c usher-agent -n "__fish_usher_agent_needs_command" -f -a "status" -d 'Show what the agent says of this node'

@@ -18,6 +18,7 @@ _usher-agent() {
 '--config=[The configuration]:FILE:_files' \
 '--check-config=[Say what is wrong with the configuration, and exit]::WHAT:((syntax\:"The configuration alone\: before certificates and keys are there"
 files\:"The configuration, the files that it names, and the state directory"))' \
+'(--check-config)--descriptor-set[Write the contract as a protobuf FileDescriptorSet to stdout, and exit]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \
