@@ -1,6 +1,7 @@
 //! The real bed: five systemd-nspawn machines in one sandbox of this host, with a real Kubernetes cluster on them.
 //!
-//! Three control planes (etcd, kube-apiserver, kube-controller-manager, kube-scheduler as systemd units), two workers
+//! Three control planes (etcd, kube-apiserver, kube-controller-manager, kube-scheduler as systemd units; each apiserver knows all
+//! three members of etcd, which trust each other and their clients by certificates alone), two workers
 //! (kubelet, containerd, runc, CNI, running containers; w1 on Debian 12, w2 on Debian 13) and a balancer that never
 //! retries. The agent is installed on all five as it is shipped. Everything lives in one set of namespaces whose init takes
 //! the whole bed with it when it ends.
@@ -17,6 +18,7 @@ mod balancer;
 mod certificates;
 mod cluster;
 mod disk;
+mod etcd;
 mod faults;
 mod files;
 mod fleet;
@@ -134,6 +136,7 @@ impl Bed {
         say("five machines booted");
         bed.start_control_plane().await?;
         bed.start_balancer().await?;
+        bed.wait_etcd().await?;
         bed.wait_api().await?;
         say("three control planes answer /readyz, and the balancer sees them");
         bed.start_workers().await?;

@@ -93,6 +93,18 @@ impl Ca {
         self.issue(&Names { common_name, dns, ..Names::default() }, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// A certificate for a server that is a client of others like it, as a member of etcd is.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be one.
+    pub fn peer(&self, dns: &[&str]) -> anyhow::Result<Identity> {
+        let names = Names { common_name: dns.first().copied().unwrap_or_default(), dns, ..Names::default() };
+        self.issue_with(&names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        })
+    }
+
     /// A client's certificate with these names. Servers may not use it.
     ///
     /// # Errors

@@ -78,6 +78,7 @@ pub(super) fn issue(folder: &Folder) -> anyhow::Result<()> {
     client(&kubernetes, "admin", Some("system:masters"))?.write(&pki, "admin")?;
     let balancer = format!("https://{SANDBOX_ADDRESS}:6443");
     fs::write(folder.kubeconfig(), kubeconfig("admin", &balancer, &pki)?)?;
+    client(&kubernetes, "etcdctl", None)?.write(&pki, "etcd-client")?;
     // A name of its own keeps kwok out of the audit logs.
     client(&kubernetes, "kwok", Some("system:masters"))?.write(&pki, "kwok")?;
     fs::write(pki.join("kwok.kubeconfig"), kubeconfig("kwok", &balancer, &pki)?)?;
@@ -100,6 +101,8 @@ fn control_plane(authority: &Ca, machine: &Machine, pki: &Path, service_account:
     ];
     authority.server(&names)?.write(pki, "apiserver")?;
     client(authority, "kubelet-client", Some("system:masters"))?.write(pki, "kubelet-client")?;
+    authority.peer(&[machine.name, machine.address, "127.0.0.1", "localhost"])?.write(pki, "etcd")?;
+    client(authority, "kube-apiserver-etcd-client", None)?.write(pki, "etcd-client")?;
     fs::write(pki.join("service-account.pem"), service_account.public_key_pem())?;
     fs::write(pki.join("service-account-key.pem"), service_account.serialize_pem())?;
     for user in ["controller-manager", "scheduler"] {

@@ -91,11 +91,12 @@ impl Bed {
         self.shell(name, &script).await.map(drop)
     }
 
-    /// Waits until every apiserver is ready and in rotation, and both leases are renewed.
+    /// Waits until every member of etcd is healthy, every apiserver ready and in rotation, and both leases are renewed.
     ///
     /// # Errors
     /// If that does not happen in time.
     pub async fn wait_control_plane(&self) -> anyhow::Result<()> {
+        self.wait_etcd().await?;
         for machine in CONTROL_PLANES {
             until(&format!("/readyz of {}", machine.name), LIMIT, async || self.api_ready(machine).await.map(Some))
                 .await?;
