@@ -41,6 +41,9 @@ pub use usher_core::facts::{
 use crate::site::{AgentAccess, Site};
 use trust::Trust;
 
+/// To more agents than this no connection is kept between the beginning of an operation and their turns: most of these are hours away.
+pub(crate) const KEPT: usize = 256;
+
 /// How all agents of a site are reached.
 #[derive(Debug)]
 pub struct Agents {

@@ -45,7 +45,7 @@ pub(super) struct Inner {
     server_name: ServerName<'static>,
     dial: Dial,
     /// None where connections are made without TLS.
-    trust: Option<Arc<Trust>>,
+    pub(super) trust: Option<Arc<Trust>>,
     /// The connection in use. Taken out as soon as a call on it was lost.
     channel: Mutex<Option<Channel>>,
 }
@@ -80,18 +80,29 @@ impl Agent {
         answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
-    /// The same, with no more patience than `limit` for all of it.
+    /// The same, with no more patience than `limit` for all of it. A connection that is made for it ends with it: a command that only
+    /// looks asks each of thousands of agents once.
     ///
     /// # Errors
     ///
     /// As [`Self::status`].
     pub async fn status_within(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
-        let mut client = NodeInfoClient::new(self.inner.channel(limit).await?.0);
+        let at_hand = self.inner.channel.lock().await.clone();
+        let channel = match at_hand {
+            Some(channel) => channel,
+            None => self.inner.connect(limit).await?,
+        };
+        let mut client = NodeInfoClient::new(channel);
         let left = limit.saturating_sub(started.elapsed());
         let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// Ends the connection. The next call makes another one.
+    pub async fn hang_up(&self) {
+        self.inner.forget_channel().await;
     }
 
     /// One operation, running or past.

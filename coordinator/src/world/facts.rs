@@ -16,6 +16,7 @@ use usher_common::chain;
 
 use super::World;
 use crate::{
+    agents::KEPT,
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
     facts::leader::{Known, Leadership, machine_of},
     facts::{AgentFacts, Inventory, Machine, Scope, evidence},
@@ -153,6 +154,7 @@ impl World {
         listed: BTreeMap<String, NodeFacts>,
     ) -> Result<Vec<(Machine, Vec<String>)>, ClusterError> {
         let (agents, api, listed) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE), &listed);
+        let are_kept = names.len() <= KEPT;
         let reading = names.iter().map(|name| async {
             let name = name.clone();
             let is_listed = self.is_listed(&name);
@@ -168,7 +170,7 @@ impl World {
                 }
             };
             let agent =
-                async { if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked } };
+                async { if asked { self.agent_facts(&name, effort, &agents, are_kept).await } else { AgentFacts::NotAsked } };
             // What the list says need not be proved.
             let pods = async {
                 if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {
@@ -268,12 +270,18 @@ impl World {
         asked.await.into_iter().flatten().collect()
     }
 
-    async fn agent_facts(&self, machine: &str, effort: Effort, permits: &Semaphore) -> AgentFacts {
+    async fn agent_facts(&self, machine: &str, effort: Effort, permits: &Semaphore, is_kept: bool) -> AgentFacts {
         let answer = async {
             let agent = self.agents.agent(machine)?;
             match effort {
                 Effort::Look => agent.status_within(LOOK).await,
-                Effort::First | Effort::Again => agent.status().await,
+                Effort::First | Effort::Again => {
+                    let status = agent.status().await;
+                    if !is_kept {
+                        agent.hang_up().await;
+                    }
+                    status
+                }
             }
         };
         match set_aside(permits, answer).await {
