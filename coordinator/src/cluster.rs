@@ -6,6 +6,7 @@
 
 mod access;
 mod apiservers;
+mod census;
 mod clock;
 mod connect;
 mod elections;

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apiserver;
 pub mod audit;
 mod control_plane;
+mod fleet;
 mod identity;
 pub mod leader;
 pub mod local;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
+    fleet::{Census, Fleet, Worse},
     identity::{Identity, Unproven, nodes_of},
     unusual::{Counts, Unusual},
 };
@@ -38,6 +40,9 @@ pub struct Inventory {
     /// The boot id of the machine on which usher runs; in a pod, of its node. None if it cannot be read.
     #[serde(skip)]
     pub here: Option<String>,
+    /// All Nodes of the cluster, if the scope has them.
+    #[serde(skip)]
+    pub fleet: Option<Fleet>,
 }
 
 /// Which facts to read. Nothing is read that is not named here.
@@ -51,6 +56,8 @@ pub struct Scope {
     pub nodes: BTreeSet<String>,
     /// All machines: their Nodes and their agents.
     pub all: bool,
+    /// How many of all Nodes are in trouble, whatever else is read.
+    pub fleet: bool,
 }
 
 impl Scope {

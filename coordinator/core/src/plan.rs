@@ -9,6 +9,7 @@
 pub(crate) mod fixtures;
 pub mod gates;
 mod left;
+mod obstacles;
 mod rebalance;
 mod reboot;
 mod restart;
@@ -26,7 +27,7 @@ use self::{
     step::Step,
     turn::Steps,
 };
-pub use self::{left::Left, turn::Turn};
+pub use self::{left::Left, obstacles::obstacles, turn::Turn};
 use crate::{
     facts::{Inventory, Machine, Scope},
     problem::Problem,
@@ -45,6 +46,9 @@ pub struct Plan {
     pub turns: Vec<Turn>,
     #[serde(flatten)]
     pub pace: Pace,
+    /// What else the plan goes by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What the operator should know before saying yes.
     pub warnings: Vec<String>,
 }
@@ -84,12 +88,15 @@ pub fn scope_of_next(request: &Request, left: &[Turn]) -> Scope {
     let Some(next) = left.iter().find(|turn| !turn.control_plane).or(left.first()) else { return Scope::default() };
     match request.kind {
         Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
-        Kind::Reboot(_) if next.control_plane => Scope {
+        Kind::Reboot(ref reboot) if next.control_plane => Scope {
             control_plane: true,
             machines: left.iter().map(|turn| turn.machine().to_owned()).collect(),
+            fleet: reboot.is_roll(),
             ..Scope::default()
         },
-        Kind::Reboot(_) => Scope { machines: [next.machine().to_owned()].into(), ..Scope::default() },
+        Kind::Reboot(ref reboot) => {
+            Scope { machines: [next.machine().to_owned()].into(), fleet: reboot.is_roll(), ..Scope::default() }
+        }
         Kind::Rebalance(_) => Scope { nodes: [next.machine().to_owned()].into(), ..Scope::default() },
         Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Scope::default(),
     }
@@ -108,7 +115,8 @@ fn draw(request: &Request, left: Option<&[Turn]>, facts: &Inventory, site: &Site
         }
         Kind::Rebalance(rebalance) => (rebalance::turns(rebalance, left), Vec::new()),
     };
-    Ok(Plan { turns, pace: request.pace(), warnings })
+    let notes = gates::fleet::said(request, facts).into_iter().collect();
+    Ok(Plan { turns, pace: request.pace(), notes, warnings })
 }
 
 fn simple(nodes: &[String], steps: &[Step]) -> Vec<Turn> {

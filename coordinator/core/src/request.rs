@@ -87,11 +87,18 @@ pub struct Reboot {
     pub keep_cordoned: bool,
     /// As for a restart.
     pub handover: Option<bool>,
-    /// Names of inhibitors and users (`user:NAME`) that do not count.
+    /// Names of inhibitors and users (`user:NAME`) that do not count, and of gates that the operator consents to be closed, as `fleet`.
     pub override_blockers: Vec<String>,
     /// Move pods back when all machines have rebooted.
     pub rebalance: bool,
     pub eviction: Eviction,
+}
+
+impl Reboot {
+    /// Whether it goes through several machines, one after another.
+    pub fn is_roll(&self) -> bool {
+        self.machines.len() > 1
+    }
 }
 
 /// Cordon or uncordon Nodes.
@@ -185,6 +192,7 @@ impl Request {
             Kind::Reboot(reboot) => Scope {
                 control_plane: reboot.machines.iter().any(|machine| is_control_plane(machine)),
                 machines: reboot.machines.iter().cloned().collect(),
+                fleet: reboot.is_roll(),
                 ..Scope::default()
             },
             Kind::Drain(Drain { nodes, .. }) | Kind::Rebalance(Rebalance { nodes, .. }) => {

@@ -19,7 +19,7 @@ use crate::{
     agents::KEPT,
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
     facts::leader::{Known, Leadership, machine_of},
-    facts::{AgentFacts, Inventory, Machine, Scope, evidence},
+    facts::{AgentFacts, Census, Fleet, Inventory, Machine, Scope, evidence},
 };
 
 /// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.
@@ -97,11 +97,12 @@ impl World {
             false => BTreeMap::new(),
         };
         let names = self.names(scope, &listed);
-        let (machines, leaders, apiservers, holders) = futures::join!(
+        let (machines, leaders, apiservers, holders, fleet) = futures::join!(
             self.machines(&names, scope, effort, listed),
             self.leaders(scope, effort),
             self.readiness(scope, effort),
             self.holders(scope, effort),
+            self.fleet(scope, effort),
         );
         let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
         // A name that is neither a Node's nor listed stands for no machine.
@@ -119,7 +120,20 @@ impl World {
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
         let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
-        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone() })
+        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone(), fleet: fleet? })
+    }
+
+    /// All Nodes when the world was opened, and now.
+    async fn fleet(&self, scope: &Scope, effort: Effort) -> Result<Option<Fleet>, ClusterError> {
+        if !scope.fleet {
+            return Ok(None);
+        }
+        let before = Census::of(self.nodes.values());
+        let now = match effort {
+            Effort::Look | Effort::First => before.clone(),
+            Effort::Again => self.cluster.census().await?,
+        };
+        Ok(Some(Fleet { before, now }))
     }
 
     /// Nodes that are labelled as part of the control plane and that the site does not list.

@@ -5,6 +5,7 @@
 //! [`usher_testkit::rig::site`], so that steps and runner can be rebuilt without touching a test.
 
 mod fence;
+mod fleet;
 mod handover;
 mod pool;
 mod rebalance;

@@ -66,6 +66,7 @@ pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
         apiservers: CONTROL_PLANE.map(|name| (name.to_owned(), Readiness::Ready)).into(),
         unlisted: Vec::new(),
         here: None,
+        fleet: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agent;
 mod apiservers;
+pub(super) mod fleet;
 mod identity;
 mod leaders;
 mod node;
@@ -78,6 +79,7 @@ const GATES: &[Gate] = &[
     Gate { name: "leads-no-more", moments: &[PointOfNoReturn], verdict: leaders::were_handed_over },
     // With this machine down the others must serve; later machines are asked when it is their turn.
     Gate { name: "apiservers-ready", moments: &[AtTurn, PointOfNoReturn], verdict: apiservers::are_ready },
+    Gate { name: "fleet", moments: &[AtTurn], verdict: fleet::is_as_well_as_before },
 ];
 
 /// Asks every gate of this moment.
