@@ -29,6 +29,7 @@ mod status;
 mod targets;
 mod version;
 mod versions;
+mod watch;
 mod workload;
 
 use std::path::Path;
@@ -79,7 +80,7 @@ pub async fn run(cli: Cli) -> Ended {
         return lock::run(&global, arguments).await.map_or_else(tell, Ended::Other);
     }
     let ended = match command {
-        Command::Status(look) => status::status(&global, &look).await,
+        Command::Status(arguments) => status::status(&global, &arguments).await,
         Command::Nodes(look) => nodes::nodes(&global, &look).await,
         Command::Doctor => doctor::doctor(&global).await,
         Command::Leaders => status::leaders(&global).await,

@@ -8,7 +8,7 @@
 mod columns;
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal as _, Write},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -38,12 +38,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+    /// The names of what is listed, each with its kind; of what is no list, a table.
+    Name,
+    /// What a template, which was found to be one, makes of the JSON.
+    #[value(skip)]
+    JsonPath(&'static str),
 }
 
 impl Format {
     /// Whether it is meant for programs.
     pub fn is_structured(self) -> bool {
-        matches!(self, Self::Json | Self::Yaml)
+        matches!(self, Self::Json | Self::Yaml | Self::Name | Self::JsonPath(_))
     }
 }
 
@@ -89,13 +94,34 @@ pub fn verbatim(bytes: &[u8]) {
     }
 }
 
+/// Set where the next result takes the place of the one before.
+static REDRAWN: AtomicBool = AtomicBool::new(false);
+
+/// The cursor to the upper left corner, the screen and what was scrolled off it cleared (ECMA-48; the last one is xterm's).
+const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+
+/// Lets the next result take the place of what is on the terminal. Where results go to no terminal, an empty line stands before it.
+pub fn redraw() {
+    REDRAWN.store(true, Ordering::Relaxed);
+}
+
+/// Whether nobody takes results any more.
+pub fn result_is_lost() -> bool {
+    RESULT_LOST.get().is_some()
+}
+
 /// A line of a result, to standard output.
 pub fn result(text: &str) {
     if RESULT_LOST.get().is_some() {
         return;
     }
+    let before = match (REDRAWN.swap(false, Ordering::Relaxed), io::stdout().is_terminal()) {
+        (false, _) => "",
+        (true, true) => CLEAR,
+        (true, false) => "\n",
+    };
     let mut stdout = anstream::stdout().lock();
-    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{before}").and_then(|()| writeln!(stdout, "{}", text.trim_end_matches('\n'))).and_then(|()| stdout.flush());
     if let Err(error) = written {
         // Only the first error matters.
         let _ = RESULT_LOST.set(error);

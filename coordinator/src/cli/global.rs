@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::values::duration;
+use super::{format::FormatParser, values::duration};
 use crate::{output::Format, progress::Progress, request::Connection};
 
 /// Flags that every command takes. Those that kubectl has mean the same.
@@ -14,7 +14,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PATH", env = "USHER_CLUSTER_FILE", help_heading = "Global options")]
     pub(crate) cluster_file: Option<PathBuf>,
     /// Format of the result.
-    #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = FormatParser, default_value = "table",
+          help_heading = "Global options")]
     pub(crate) output: Format,
     /// Leave the header of tables out.
     #[arg(long, global = true, help_heading = "Global options")]

@@ -1,9 +1,11 @@
 //! What the commands of every change have in common: show the plan, ask, carry it out, report.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use usher_core::{drain::DrainOptions, nodeset::words, operation::new_id};
 
-use super::{confirm::confirm, identity, interrupt::listen, preflight};
+use super::{confirm::confirm_machines, identity, interrupt::listen, preflight};
 use crate::{
     cli::{ChangeFlags, DryRun, Global},
     cluster::Cluster,
@@ -13,7 +15,7 @@ use crate::{
     metrics::{self, Textfile},
     operation::{self, Planned},
     output,
-    plan::Plan,
+    plan::{Plan, Turn},
     problem::Problem,
     progress::{self, Listeners},
     rebalance::RebalancePreview,
@@ -64,7 +66,8 @@ pub(super) async fn carry_out(
         return Err(refusal);
     }
     preflight::lines(&planned.drains).iter().for_each(|line| output::progress(line));
-    confirm(world.cluster.name(), flags.yes)?;
+    let machines: BTreeSet<_> = planned.plan.turns.iter().map(Turn::machine).collect();
+    confirm_machines(world.cluster.name(), machines.len(), flags.yes)?;
     run(global, world, &request, &planned).await
 }
 
