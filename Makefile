@@ -2,7 +2,7 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet prometheus page build packages machines deb deb-check release
+.PHONY: help demo test bed bed-down bench bench-scale docs lint contract puppet prometheus page build packages machines deb deb-check release
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -57,8 +57,11 @@ bed: build machines  ## Start five real machines with a real cluster, and say ho
 bed-down:       ## End the machines of `make bed`
 	$(BED) down
 
-bench: build machines  ## Measure on the real machines; writes target/bench/results.json
+bench: build bench-scale machines  ## Measure with five thousand nodes in memory and on the real machines; writes target/bench/results.json
 	cargo bench --locked -p usher-testkit --features machines --bench machines
+
+bench-scale: build  ## Measure with five thousand nodes in memory alone: no root, some minutes
+	cargo bench --locked -p usher-testkit --features machines --bench scale
 
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root
