@@ -1,6 +1,7 @@
 //! The shipped program against five thousand nodes: how long it takes, and how much memory.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -30,15 +31,14 @@ impl Cluster {
         let process = Command::new(std::env::current_exe()?)
             .args([Path::new(serve::WORD), folder.path()])
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .context("start the cluster")?;
         let mut cluster = Self { folder, process };
-        while !cluster.folder.path().join("ready").exists() {
-            if let Some(status) = cluster.process.try_wait()? {
-                anyhow::bail!("the cluster ended: {status}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut line = String::new();
+        let output = cluster.process.stdout.take().context("its output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.trim() == serve::READY, "the cluster did not start");
         Ok(cluster)
     }
 

@@ -24,7 +24,11 @@ pub(crate) const PODS: usize = 50_000;
 /// How long an agent takes for an answer.
 const ANSWERS_IN: Duration = Duration::from_millis(20);
 
-/// Serves, and writes into `folder` what an operator needs; `ready` at last.
+/// The line on standard output that says that all is there.
+pub(crate) const READY: &str = "ready";
+
+/// Serves, and writes into `folder` what an operator needs. Says at last that it is ready.
+#[expect(clippy::print_stdout, reason = "the process that has started this one waits for the line")]
 pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -51,7 +55,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
 
         fs::write(folder.join("kubeconfig"), kubeconfig(api_port))?;
         fs::write(folder.join("cluster.toml"), cluster_file(api_port, agent_port))?;
-        fs::write(folder.join("ready"), "")?;
+        println!("{READY}");
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
         anyhow::Ok(())
     })
