@@ -121,7 +121,9 @@ pub fn result(text: &str) {
         (true, false) => "\n",
     };
     let mut stdout = anstream::stdout().lock();
-    let written = write!(stdout, "{before}").and_then(|()| writeln!(stdout, "{}", text.trim_end_matches('\n'))).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{before}")
+        .and_then(|()| writeln!(stdout, "{}", text.trim_end_matches('\n')))
+        .and_then(|()| stdout.flush());
     if let Err(error) = written {
         // Only the first error matters.
         let _ = RESULT_LOST.set(error);

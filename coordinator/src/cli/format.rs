@@ -33,7 +33,8 @@ impl TypedValueParser for FormatParser {
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let words = Format::value_variants().iter().filter_map(|format| format.to_possible_value());
-        let template = PossibleValue::new("jsonpath=TEMPLATE").help("What a template in kubectl's form makes of the JSON");
+        let template =
+            PossibleValue::new("jsonpath=TEMPLATE").help("What a template in kubectl's form makes of the JSON");
         Some(Box::new(words.chain([template])))
     }
 }

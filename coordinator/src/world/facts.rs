@@ -120,7 +120,14 @@ impl World {
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
         let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
-        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone(), fleet: fleet? })
+        Ok(Inventory {
+            machines: machines.collect(),
+            leaders,
+            apiservers,
+            unlisted,
+            here: self.here.clone(),
+            fleet: fleet?,
+        })
     }
 
     /// All Nodes when the world was opened, and now.
@@ -183,8 +190,9 @@ impl World {
                     Effort::Look | Effort::First => Ok(self.nodes.get(self.node_name(&name)).cloned()),
                 }
             };
-            let agent =
-                async { if asked { self.agent_facts(&name, effort, &agents, are_kept).await } else { AgentFacts::NotAsked } };
+            let agent = async {
+                if asked { self.agent_facts(&name, effort, &agents, are_kept).await } else { AgentFacts::NotAsked }
+            };
             // What the list says need not be proved.
             let pods = async {
                 if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {

@@ -84,7 +84,8 @@ async fn roll(results: &mut Results) -> anyhow::Result<()> {
         results.say(&format!("scale: {:>8.2} a machine  {what}", per_node(*count)));
     }
     let of = |wanted: &dyn Fn(&str, &str) -> bool| {
-        let all = counts.iter().flat_map(|(step, rights)| rights.iter().map(move |(right, count)| (step, right, count)));
+        let all =
+            counts.iter().flat_map(|(step, rights)| rights.iter().map(move |(right, count)| (step, right, count)));
         all.filter(|(step, right, _)| wanted(step, right)).map(|(.., count)| count).sum::<usize>()
     };
     let is_work = |step: &str, right: &str| right == "create pods/eviction" || PROOFS.contains(&step);

@@ -38,7 +38,8 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         let _leaders = elect(&api);
         let ca = Ca::new("scale")?;
         let server = ca.server(&["localhost", "127.0.0.1"])?;
-        let client = ca.client(&Names { common_name: "operator", organisations: &["system:masters"], ..Names::default() })?;
+        let client =
+            ca.client(&Names { common_name: "operator", organisations: &["system:masters"], ..Names::default() })?;
         client.write(folder, "client")?;
         ca.write(&folder.join("ca.pem"))?;
 

@@ -118,7 +118,10 @@ impl NodeControl for Service {
         Self::unknown()
     }
 
-    async fn reboot_node(&self, request: Request<v1::RebootNodeRequest>) -> Result<Response<v1::RebootNodeResponse>, Status> {
+    async fn reboot_node(
+        &self,
+        request: Request<v1::RebootNodeRequest>,
+    ) -> Result<Response<v1::RebootNodeResponse>, Status> {
         self.called("RebootNode").await;
         let order = request.into_inner().order;
         let operation = v1::Operation {

@@ -97,4 +97,3 @@ fn machine_row(machine: &Machine, wide: bool, now: Timestamp) -> Vec<String> {
     }
     row
 }
-

@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn what_several_agents_are_silent_for_is_told_once_with_their_machines() {
         let refused = |number: u8| {
-            let message = format!("no answer from its agent at 10.0.0.{number}:7470 for 1.{number}s: Connection refused (os error 111)");
+            let message = format!(
+                "no answer from its agent at 10.0.0.{number}:7470 for 1.{number}s: Connection refused (os error 111)"
+            );
             silent(&format!("w{number}"), &message)
         };
         let late = silent("cp1", "no answer from its agent at 10.0.0.9:7470 for 1.5s: not within 1.5s");

@@ -23,7 +23,10 @@ fn the_plan_of_a_roll_says_how_the_cluster_is_and_at_what_it_stops() {
                     it is.\n";
     assert!(well.contains(expected), "{well}");
     let ill = said(&["w7", "w8"], roll());
-    assert!(ill.contains("2 are not Ready and 2 cordoned; the roll stops when more than 2 are not Ready besides"), "{ill}");
+    assert!(
+        ill.contains("2 are not Ready and 2 cordoned; the roll stops when more than 2 are not Ready besides"),
+        "{ill}"
+    );
     assert!(!said(&[], reboot(&["w1"])).contains("the roll"), "one machine is no roll");
 }
 
