@@ -185,9 +185,10 @@ fn control_plane(site: &Site, nodes: &BTreeMap<String, NodeFacts>) -> Vec<String
     nodes.values().filter(|node| node.control_plane).map(|node| node.name.clone()).collect()
 }
 
-fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, String> {
-    nodes.values().filter_map(|node| Some((node.name.clone(), node.internal_ip.clone()?))).collect()
+fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, Vec<String>> {
+    nodes.values().map(|node| (node.name.clone(), node.internal_ips())).collect()
 }
+
 /// The boot id of this machine's kernel, which a container shares (random(4)).
 #[allow(clippy::disallowed_methods)] // a file of the kernel
 fn own_boot_id() -> Option<String> {

@@ -41,7 +41,10 @@ pub struct Agent {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) node: String,
+    /// The address for people, of several the first.
     pub(super) address: String,
+    /// All of them.
+    addresses: Vec<String>,
     server_name: ServerName<'static>,
     dial: Dial,
     /// None where connections are made without TLS.
@@ -53,19 +56,21 @@ pub(super) struct Inner {
 impl Agent {
     pub(super) fn new(
         node: String,
-        address: String,
+        addresses: Vec<String>,
         server_name: ServerName<'static>,
         dial: Dial,
         trust: Option<Arc<Trust>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { node, address, server_name, dial, trust, channel: Mutex::new(None) }) }
+        let address = addresses.first().cloned().unwrap_or_default();
+        let channel = Mutex::new(None);
+        Self { inner: Arc::new(Inner { node, address, addresses, server_name, dial, trust, channel }) }
     }
 
     pub fn node(&self) -> &str {
         &self.inner.node
     }
 
-    /// `HOST:PORT` at which the agent is asked.
+    /// `HOST:PORT` at which the agent is asked; the first of several.
     pub fn address(&self) -> &str {
         &self.inner.address
     }
@@ -180,7 +185,7 @@ impl Inner {
         let (tls, subject) = self.trust.as_deref().map(Trust::current).map(|it| (it.tls, it.subject)).unzip();
         loop {
             let left = limit.saturating_sub(started.elapsed());
-            match connect::open(&self.dial, &self.address, &self.server_name, tls.clone(), left).await {
+            match connect::open(&self.dial, &self.addresses, &self.server_name, tls.clone(), left).await {
                 Ok(channel) => return Ok(channel),
                 Err(ConnectError::NotTrusted { by, error }) => {
                     let server_name = self.server_name.to_str();

@@ -53,7 +53,7 @@ async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Proble
             Problem::from(error)
                 .hint(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
         })?;
-        internal_ips.extend(cluster.node(node).await?.internal_ip.map(|address| (node.to_owned(), address)));
+        internal_ips.insert(node.to_owned(), cluster.node(node).await?.internal_ips());
     }
     Ok(Agents::new(site, internal_ips)?.agent(node)?)
 }

@@ -214,6 +214,7 @@ mod tests {
             control_plane: false,
             hostnames: Vec::new(),
             internal_ip: None,
+            other_internal_ips: Vec::new(),
             ready: "True".into(),
             ready_message: "KubeletReady".into(),
             heartbeat: Timestamp::from_second(100).ok(),

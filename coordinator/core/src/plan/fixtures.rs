@@ -95,6 +95,7 @@ pub(crate) fn node(name: &str) -> NodeFacts {
         control_plane: false,
         hostnames: vec![name.to_owned()],
         internal_ip: Some("10.0.0.1".into()),
+        other_internal_ips: Vec::new(),
         ready: "True".into(),
         ready_message: "KubeletReady".into(),
         heartbeat: None,
