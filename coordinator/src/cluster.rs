@@ -8,6 +8,7 @@ mod access;
 mod apiservers;
 mod clock;
 mod connect;
+mod credentials;
 mod elections;
 mod error;
 mod helm;
@@ -19,6 +20,7 @@ pub(crate) mod names;
 mod namespaces;
 mod nodes;
 pub(crate) mod pods;
+mod proxy;
 pub(crate) mod retry;
 mod rights;
 mod versions;
@@ -31,11 +33,13 @@ use tokio::sync::OnceCell;
 pub use self::{
     access::{Access, ConnectError},
     clock::ServerClock,
+    credentials::CredentialsError,
     elections::{Elections, NoLeader},
     error::ClusterError,
-    kubeconfig::{Destination, kubeconfig_clusters},
+    kubeconfig::{Destination, KubeconfigError, kubeconfig_clusters},
     lock::{ImplausibleEpoch, Lock, LockError, LockHolder, LockRequest},
     nodes::{Cordoned, Uncordoned},
+    proxy::ProxyError,
     rights::Review,
 };
 pub use usher_core::{
@@ -46,7 +50,7 @@ pub use usher_core::{
     site::LeaseName,
 };
 
-use self::clock::ServerInfo;
+use self::{clock::ServerInfo, credentials::Credentials};
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
@@ -67,6 +71,8 @@ pub struct Cluster {
     user: Option<Arc<str>>,
     /// How single apiservers are reached past the balancer.
     direct: Direct,
+    /// Who calls; None where the client was given.
+    credentials: Option<Arc<Credentials>>,
     /// What a server said of itself, once somebody asked.
     info: Arc<OnceCell<ServerInfo>>,
     /// Shows the operator why a request takes its time.
@@ -93,6 +99,7 @@ impl Cluster {
             server: server.into(),
             user: None,
             direct,
+            credentials: None,
             info: Arc::default(),
             notices: None,
         }

@@ -118,7 +118,7 @@ fn site(global: &Global) -> Result<Site, Problem> {
 /// A connection to the site's cluster.
 async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
     let access = choose::access(global, site)?;
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress).with_credentials().await)
 }
 
 /// The world of a command that needs the API.

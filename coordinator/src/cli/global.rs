@@ -64,7 +64,7 @@ pub struct Global {
     /// Do not check the certificate of the API server.
     #[arg(long, global = true, help_heading = "Kubernetes API")]
     pub(crate) insecure_skip_tls_verify: bool,
-    /// Give up on a single request after this time; 0 means never.
+    /// Give up on a request when nothing has come back for this time; unset or 0 means 30s.
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration, help_heading = "Kubernetes API")]
     pub(crate) request_timeout: Option<Duration>,
 }

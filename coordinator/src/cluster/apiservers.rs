@@ -41,31 +41,38 @@ impl Cluster {
 
     /// The same, with less patience.
     pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
-        let client = match (self.direct)(url) {
-            Ok(client) => client,
-            Err(error) => return Readiness::Unreachable { message: error },
-        };
-        let request = match http::Request::get("/readyz").body(Vec::new()) {
-            Ok(request) => request,
-            Err(error) => return Readiness::Unreachable { message: error.to_string() },
-        };
-        match timeout(limit, client.request_text(request)).await {
+        match self.ask_apiserver(url, "/readyz", limit).await {
             Ok(Ok(_)) => Readiness::Ready,
             Ok(Err(kube::Error::Api(status))) => {
                 Readiness::NotReady { message: format!("{} {}", status.code, failed_checks(&status.message)) }
             }
             Ok(Err(error)) => Readiness::Unreachable { message: error_message(&error) },
-            Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
+            Err(message) => Readiness::Unreachable { message },
         }
     }
-}
 
-/// A client of the apiserver at `url`, by the configuration that reaches the balancer.
-pub(super) fn direct_client(config: &kube::Config, url: &str) -> Result<kube::Client, String> {
-    let mut config = config.clone();
-    config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
-    // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
-    kube::Client::try_from(config).map_err(|error| error.to_string())
+    /// What the apiserver at `url` answers to a GET of `path`, over a connection of its own; or why it was not asked, or did not
+    /// answer within `limit`. The clock stands still while a credential plugin runs: that says nothing about an apiserver.
+    pub(super) async fn ask_apiserver(
+        &self,
+        url: &str,
+        path: &str,
+        limit: Duration,
+    ) -> Result<kube::Result<String>, String> {
+        let client = (self.direct)(url)?;
+        loop {
+            if let Some(credentials) = &self.credentials {
+                credentials.prepare().await;
+                credentials.settled().await;
+            }
+            let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+            match timeout(limit, client.request_text(request)).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.credentials.as_ref().is_some_and(|credentials| credentials.is_renewing()) => {}
+                Err(_) => return Err(format!("nothing within {}", took(limit))),
+            }
+        }
+    }
 }
 
 /// `/readyz` answers a failure with a line for each check; only those that failed matter here.

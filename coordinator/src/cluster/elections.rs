@@ -150,7 +150,7 @@ impl Elections {
                 {
                     return Ok(judged);
                 }
-                if let Some(error) = current.error.as_ref().filter(|error| error.is_forbidden()) {
+                if let Some(error) = current.error.as_ref().filter(|error| error.is_forbidden() || error.is_unauthenticated()) {
                     return Err(error.again(begun.elapsed()));
                 }
                 if current.rounds > rounds {

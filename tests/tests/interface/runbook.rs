@@ -13,8 +13,15 @@ const RUNBOOK: &str = "docs/operations.md";
 const MESSAGES: &str = "docs/messages.md";
 
 /// Files whose errors reach operators as they are: `#[error("…")]`.
-const ERRORS: [&str; 6] =
-    ["agents/error.rs", "cluster/error.rs", "cluster/lock", "drain/report", "rebalance/report", "cluster/elections"];
+const ERRORS: [&str; 7] = [
+    "agents/error.rs",
+    "cluster/credentials.rs",
+    "cluster/elections",
+    "cluster/error.rs",
+    "cluster/lock",
+    "drain/report",
+    "rebalance/report",
+];
 
 /// How a message begins in the source. A wrong command line (`usage`) is mended where it is typed, and needs no runbook.
 const BEGINNINGS: [&str; 12] = [
