@@ -129,6 +129,8 @@ impl Needs {
                 continue;
             };
             self.must(Right::on("get", LEASES).within(&namespace).named(&name));
+            let watch = Right::on("watch", LEASES).within(&namespace).named(&name);
+            self.0.push(Need { right: watch, without: Some("its lease is read twice a second instead of watched") });
             if handover && component.keeps_lease() {
                 let right = Right::on("update", LEASES).within(&namespace).named(&name);
                 let without = "its lease is not freed by usher, so that the next leader waits for its expiry";
