@@ -64,6 +64,7 @@ pub(super) fn spawn(server: &Arc<Inner>) {
                 }
             };
             tokio::select! {
+                biased;
                 changed = versions.changed() => if changed.is_err() { return },
                 () = wake => {}
             }

@@ -10,7 +10,9 @@
 //! What the world sees of an operation stands in one [`Journal`], in its order: cordons, evictions, leases, jobs of units,
 //! reboots, pool commands. What the operator sees is in [`Ended`].
 
+mod door;
 mod journal;
+mod life;
 mod machine;
 mod operation;
 mod pool;
@@ -29,8 +31,10 @@ use usher_coordinator::{
 
 use crate::apiserver::{ApiServer, Election, Instance, fixtures};
 pub use journal::Journal;
+pub(crate) use machine::Hands;
 pub use machine::{KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
 use machine::{Kind, Setup};
+pub(crate) use operation::operate;
 pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, restart_wanted, uncordon};
 pub use pool::Pool;
 
@@ -84,7 +88,7 @@ impl TestSite {
             } else {
                 vec![("containerd.service", Kind::Plain), ("kubelet.service", Kind::Plain)]
             };
-            let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&machine::boot_id(name, 1));
+            let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&life::boot_id(name, 1));
             api.add(if control_plane { node.control_plane() } else { node });
             let setup = Setup { name, number, folder: folder.path(), api: &api, journal: &journal, components };
             machines.insert(name, Machine::start(setup).await);
@@ -123,6 +127,11 @@ impl TestSite {
     /// One of the machines.
     pub fn machine(&self, name: &str) -> &Machine {
         &self.machines[name]
+    }
+
+    /// All machines by name.
+    pub fn machine_names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        self.machines.keys().copied()
     }
 
     /// Who holds the Lease of a component: the machine, or nothing.
