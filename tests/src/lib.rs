@@ -6,4 +6,5 @@ pub mod docs;
 pub mod pki;
 pub mod rig;
 pub mod sandbox;
+pub mod sim;
 pub mod systemd;
