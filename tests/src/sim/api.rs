@@ -6,7 +6,6 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
 use kube::client::Body;
 use serde_json::json;
 use tower::{Service, ServiceExt as _};
@@ -14,6 +13,7 @@ use usher_coordinator::cluster::Cluster;
 
 use super::{
     blow::{ApiFault, Moment},
+    mutant::reply,
     process::Process,
     world::World,
 };
@@ -21,12 +21,12 @@ use crate::{apiserver::ReplyBody, systemd::CallMoment};
 
 /// The API as this process reaches it: through the balancer, and each apiserver for itself.
 pub(super) fn cluster(world: &Arc<World>, process: &Process) -> Cluster {
-    let balancer = client(world, process, "", world.api().service());
+    let balancer = client(world, process, "", world.scene().api().service());
     let (world, process) = (Arc::clone(world), process.clone());
     Cluster::over(balancer, "sim", "memory").with_apiservers(move |url| {
         let host = url.trim_start_matches("https://").split(':').next().unwrap_or_default();
-        let machine = world.machine(host);
-        let instance = machine.and_then(|machine| world.hands(machine).apiserver.clone());
+        let machine = world.scene().machine(host);
+        let instance = machine.and_then(|machine| world.scene().hands(machine).apiserver.clone());
         match (machine, instance) {
             (Some(machine), Some(instance)) => Ok(client(&world, &process, machine, instance.service())),
             _ => Err(format!("nobody is at {url}")),
@@ -63,15 +63,16 @@ impl Gate {
         S: Service<Request<Body>, Response = Response<ReplyBody>, Error = io::Error, Future: Send>,
     {
         let Self { world, process, via } = &self;
-        process.begins().await;
         let (parts, body) = request.into_parts();
         let body = body.collect_bytes().await.map_err(io::Error::other)?;
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let is_write = method != Method::GET && !path.ends_with("/selfsubjectaccessreviews");
         let what = format!("{method} {via}{}", parts.uri);
+        // Asked when it is sent: what a frozen process was about to send gets there when it is thawed, and nobody can help that.
         if is_write {
-            world.rules().begins(world, process, (&method, &path, &String::from_utf8_lossy(&body)));
+            world.rules().begins(world.scene(), process.name(), (&method, &path, &String::from_utf8_lossy(&body)));
         }
+        process.begins().await;
         world.latency().await;
         process.passes().await;
 
@@ -92,7 +93,7 @@ impl Gate {
             None => server.oneshot(request).await,
         };
         let answer = match (world.mutant(), answer) {
-            (Some(mutant), Ok(answer)) => mutant.answer(world, process, (&method, via, &path), answer).await,
+            (Some(mutant), Ok(answer)) => mutant.answer(world.scene(), (&method, via, &path), answer).await,
             (_, answer) => answer,
         };
         let told = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status().as_u16().to_string());
@@ -129,13 +130,4 @@ fn failure() -> Response<ReplyBody> {
         "message": "etcdserver: request timed out",
     });
     reply(500, &status)
-}
-
-/// An answer with this JSON.
-pub(super) fn reply(code: u16, body: &serde_json::Value) -> Response<ReplyBody> {
-    let body = Full::from(body.to_string()).map_err(|never| match never {}).boxed_unsync();
-    let mut answer = Response::new(body);
-    *answer.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
-    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    answer
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{process::Process, world::World};
+use super::scene::Scene;
 use crate::rig::site::{Hands, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER};
 
 /// A promise of usher's.
@@ -105,33 +105,34 @@ impl Rules {
     }
 
     /// A coordinator sends a write to the API.
-    pub(super) fn begins(&mut self, world: &World, process: &Process, (method, path, body): (&Method, &str, &str)) {
-        let now = world.now();
+    pub(super) fn begins(&mut self, scene: &Scene, process: &str, (method, path, body): (&Method, &str, &str)) {
+        let now = scene.now();
         if method == Method::DELETE && path.contains("/pods") {
             self.broken(Rule::PodDeleted, format!("{now:.3} {method} {path}"));
         }
         let changes = path.ends_with("/eviction")
             || (path.contains("/nodes/") && body.contains(r#""unschedulable":true"#) && method == Method::PATCH);
-        if changes && !holds_the_lock(world, process.name()) {
-            self.broken(Rule::WithoutLock, format!("{now:.3} {}: {method} {path}", process.name()));
+        let is_dry = body.contains(r#""dryRun":["All"]"#);
+        if changes && !is_dry && !holds_the_lock(scene, process) {
+            self.broken(Rule::WithoutLock, format!("{now:.3} {process}: {method} {path}"));
         }
     }
 
     /// systemd or login1 of a machine is about to do something for its agent.
-    pub(super) fn is_called(&mut self, world: &World, machine: &'static str, call: &str) {
-        let hands = world.hands(machine);
+    pub(super) fn is_called(&mut self, scene: &Scene, machine: &'static str, call: &str) {
+        let hands = scene.hands(machine);
         let operation = running(hands);
-        let now = world.now();
+        let now = scene.now();
         let unit = call.split(' ').nth(1).unwrap_or_default();
         let component = component(unit);
-        let leads = component.is_some_and(|component| leader(world, component) == machine);
+        let leads = component.is_some_and(|component| leader(scene, component) == machine);
         let made = Call { operation: operation.clone(), machine, call: call.to_owned(), leads };
         if call.starts_with("start ") {
             self.calls.push(made);
             return;
         }
         let what = format!("{now:.3} {operation}: {machine} {call}");
-        if !holds_the_lock(world, &operation) {
+        if !holds_the_lock(scene, &operation) {
             self.broken(Rule::WithoutLock, what.clone());
         }
         let same =
@@ -144,14 +145,14 @@ impl Rules {
         }
         if call == "reboot" && hands.apiserver.is_some() {
             for component in ["kube-scheduler", "kube-controller-manager"] {
-                let leader = leader(world, component);
+                let leader = leader(scene, component);
                 if leader == machine || leader.is_empty() {
                     self.broken(Rule::LeaderRebooted, format!("{what} while {leader:?} leads {component}"));
                 }
             }
         }
         if call == "reboot" || unit == KUBE_APISERVER {
-            let down = self.others_down(world, machine);
+            let down = self.others_down(scene, machine);
             if !down.is_empty() {
                 self.broken(Rule::TwoDown, format!("{what} while {} is down", down.join(", ")));
             }
@@ -174,10 +175,10 @@ impl Rules {
     }
 
     /// Other machines that are down by usher's doing, or have been for so long that usher could know.
-    fn others_down(&mut self, world: &World, machine: &str) -> Vec<String> {
-        let is_control_plane = world.machines().any(|(name, hands)| name == machine && hands.apiserver.is_some());
+    fn others_down(&mut self, scene: &Scene, machine: &str) -> Vec<String> {
+        let is_control_plane = scene.machines().any(|(name, hands)| name == machine && hands.apiserver.is_some());
         let mut down = Vec::new();
-        for (name, hands) in world.machines().filter(|(name, _)| *name != machine) {
+        for (name, hands) in scene.machines().filter(|(name, _)| *name != machine) {
             if self.rebooting.get(name).is_some_and(|before| !hands.door.is_off() && boot_id(hands) != *before) {
                 self.rebooting.remove(name);
             }
@@ -214,16 +215,16 @@ fn component(unit: &str) -> Option<&'static str> {
     }
 }
 
-fn holder(world: &World, lease: &str) -> String {
-    let lease = world.api().get::<Lease>(&format!("kube-system/{lease}"));
+fn holder(scene: &Scene, lease: &str) -> String {
+    let lease = scene.api().get::<Lease>(&format!("kube-system/{lease}"));
     lease.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default()
 }
 
 /// The machine that leads a component, or nothing.
-fn leader(world: &World, component: &str) -> String {
-    holder(world, component).split('_').next().unwrap_or_default().to_owned()
+fn leader(scene: &Scene, component: &str) -> String {
+    holder(scene, component).split('_').next().unwrap_or_default().to_owned()
 }
 
-fn holds_the_lock(world: &World, operation: &str) -> bool {
-    holder(world, "usher").rsplit('/').next() == Some(operation)
+fn holds_the_lock(scene: &Scene, operation: &str) -> bool {
+    holder(scene, "usher").rsplit('/').next() == Some(operation)
 }

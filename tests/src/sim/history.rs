@@ -23,6 +23,7 @@ use super::{
     after, api,
     blow::{Blow, Fault, Moment},
     check::{Rule, Violation},
+    command::Command,
     link, machine,
     mutant::Mutant,
     process::Process,
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     apiserver::fixtures,
-    rig::site::{CONTROL_PLANE, Change, Ended, TestSite, Then, drain, operate, reboot, restart},
+    rig::site::{CONTROL_PLANE, Ended, TestSite, Then, WORKERS, operate},
 };
 
 /// No command takes longer than this, whatever goes wrong.
@@ -43,55 +44,6 @@ const OVER_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Where the wall clock of each history begins.
 const BEGINS_AT: i64 = 1_790_000_000;
-
-/// What an operator wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// `usher reboot w1`
-    RebootWorker,
-    /// `usher reboot w2`
-    RebootOtherWorker,
-    /// `usher reboot cp3`: kube-controller-manager leads there.
-    RebootControlPlane,
-    /// `usher reboot cp2`: kube-scheduler leads there.
-    RebootOtherControlPlane,
-    /// `usher restart` of all three components.
-    RestartThree,
-    /// `usher drain w1 w2`
-    DrainTwo,
-}
-
-impl Command {
-    /// All that sweeps go through.
-    pub const SWEPT: [Self; 4] = [Self::RebootWorker, Self::RebootControlPlane, Self::RestartThree, Self::DrainTwo];
-
-    /// The machines that it reboots.
-    pub(super) fn reboots(self) -> &'static [&'static str] {
-        match self {
-            Self::RebootWorker => &["w1"],
-            Self::RebootOtherWorker => &["w2"],
-            Self::RebootControlPlane => &["cp3"],
-            Self::RebootOtherControlPlane => &["cp2"],
-            Self::RestartThree | Self::DrainTwo => &[],
-        }
-    }
-
-    /// The Nodes that it leaves cordoned because that is what it is for.
-    pub(super) fn leaves_cordoned(self) -> &'static [&'static str] {
-        match self {
-            Self::DrainTwo => &["w1", "w2"],
-            _ => &[],
-        }
-    }
-
-    fn change(self) -> Change {
-        match self {
-            Self::RestartThree => restart(&["kube-apiserver", "kube-scheduler", "kube-controller-manager"]),
-            Self::DrainTwo => drain(&["w1", "w2"]),
-            _ => reboot(self.reboots()),
-        }
-    }
-}
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +122,7 @@ impl History {
         let (seed, latency, faults) = (self.seed, self.latency, self.faults.clone());
         let world = World::around(&site, Setup { seed, latency, faults, mutant: self.mutant });
         machine::watch(&world);
-        world.machines().for_each(|(_, hands)| hands.power.goes_down_after(self.goes_down_after));
+        world.scene().machines().for_each(|(_, hands)| hands.power.goes_down_after(self.goes_down_after));
         let stage = Stage { site: &site, world: &world };
         world.begin();
 
@@ -259,7 +211,7 @@ impl Stage<'_> {
         let Self { site, world } = self;
         let process = world.coordinator(operation);
         world.note(operation, &format!("{command:?}"));
-        let work = timeout(LONGEST, process.lives(world, self.work(command, &process)));
+        let work = timeout(LONGEST, process.lives(|process| world.looked(process), self.work(command, &process)));
         let Ok(lived) = work.await else {
             world.rules().broken(Rule::Hangs, format!("{operation}: {command:?} has not ended within {LONGEST:?}"));
             process.kill();
@@ -317,7 +269,7 @@ impl Stage<'_> {
         let mut all: Vec<_> = lines(site.api.list::<Node>()).collect();
         all.extend(lines(site.api.list::<Pod>()));
         all.extend(lines(site.api.list::<Lease>()));
-        for (machine, hands) in world.machines() {
+        for (machine, hands) in world.scene().machines() {
             all.extend(hands.systemd.jobs().into_iter().map(|job| format!("{machine}: {job}")));
             let files: BTreeMap<_, _> = hands.disk.contents();
             all.extend(files.iter().map(|(path, content)| {
@@ -331,5 +283,5 @@ impl Stage<'_> {
 
 /// The machines at which something can go wrong.
 pub(super) fn machines() -> impl Iterator<Item = &'static str> {
-    CONTROL_PLANE.into_iter().chain(crate::rig::site::WORKERS)
+    CONTROL_PLANE.into_iter().chain(WORKERS)
 }

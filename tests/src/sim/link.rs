@@ -42,11 +42,12 @@ pub(super) fn dial(world: &Arc<World>, process: &Process) -> Dial {
 async fn open(world: Arc<World>, process: Process, address: String) -> io::Result<BoxedStream> {
     process.begins().await;
     let host = address.split(':').next().unwrap_or_default();
-    let machine = world.machine(host).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such machine"))?;
+    let machine =
+        world.scene().machine(host).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such machine"))?;
     world.latency().await;
     let link = Link { world, process, machine };
     link.whole(Way::ToAgent).await;
-    let far = link.world.hands(machine).door.open()?;
+    let far = link.world.scene().hands(machine).door.open()?;
     let (ours, near) = duplex(BUFFER);
     let ((near_read, near_write), (far_read, far_write)) = (split(near), split(far));
     tokio::spawn(link.clone().pump(near_read, far_write, Way::ToAgent));
@@ -70,7 +71,7 @@ impl Link {
                 }
             }
             // From a machine that lost its power no end of a connection is heard.
-            while way == Way::FromAgent && self.world.hands(self.machine).door.is_off() {
+            while way == Way::FromAgent && self.world.scene().hands(self.machine).door.is_off() {
                 sleep(AGAIN).await;
             }
             // The other side may have hung up too.
@@ -92,7 +93,7 @@ impl Link {
             if way == Way::ToAgent {
                 self.process.passes().await;
                 // What a living process sends to a dead machine is sent again and again.
-                if self.world.hands(self.machine).door.is_off() {
+                if self.world.scene().hands(self.machine).door.is_off() {
                     sleep(AGAIN).await;
                     continue;
                 }

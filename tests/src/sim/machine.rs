@@ -12,14 +12,14 @@ use crate::systemd::CallMoment;
 
 /// Lets the world hear of all machines.
 pub(super) fn watch(world: &Arc<World>) {
-    for (machine, hands) in world.machines() {
+    for (machine, hands) in world.scene().machines() {
         let ears = Ears { machine, world: Arc::downgrade(world), mutant: world.mutant() };
         hands.disk.set_witness(Arc::new(ears));
         let heard = Arc::downgrade(world);
         hands.systemd.on_call(move |call, at| {
             let Some(world) = heard.upgrade() else { return };
             if at == CallMoment::Before {
-                world.rules().is_called(&world, machine, call);
+                world.rules().is_called(world.scene(), machine, call);
             }
             world.moment(&Moment { machine: Some(machine), what: call.to_owned(), at });
         });

@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, io, path::Path};
 
 use http::{Method, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use k8s_openapi::api::coordination::v1::Lease;
 use usher_common::clock;
 
-use super::{api::reply, process::Process, world::World};
+use super::scene::Scene;
 use crate::apiserver::ReplyBody;
 
 /// What is left out.
@@ -34,8 +34,7 @@ impl Mutant {
     /// An answer as usher gets it.
     pub(super) async fn answer(
         self,
-        world: &World,
-        process: &Process,
+        scene: &Scene,
         (method, via, path): (&Method, &str, &str),
         answer: Response<ReplyBody>,
     ) -> io::Result<Response<ReplyBody>> {
@@ -43,8 +42,7 @@ impl Mutant {
         let is_read = method == Method::GET && code == 200;
         match self {
             Self::BelievesItsLock if method == Method::PATCH && path.ends_with("/leases/usher") && code == 422 => {
-                world.note(process.name(), "mutant: believes that the lock is its own");
-                let lease = world.api().get::<Lease>("kube-system/usher");
+                let lease = scene.api().get::<Lease>("kube-system/usher");
                 Ok(reply(200, &serde_json::to_value(lease).unwrap_or_default()))
             }
             Self::NoSecondFacts if path == "/readyz" && !via.is_empty() && code != 200 => Ok(reply(200, &"ok".into())),
@@ -105,4 +103,13 @@ async fn read(answer: Response<ReplyBody>) -> io::Result<(http::response::Parts,
     head.headers.remove(http::header::CONTENT_LENGTH);
     let body = body.collect().await?.to_bytes();
     Ok((head, serde_json::from_slice(&body)?))
+}
+
+/// An answer with this JSON.
+pub(super) fn reply(code: u16, body: &serde_json::Value) -> Response<ReplyBody> {
+    let body = Full::from(body.to_string()).map_err(|never| match never {}).boxed_unsync();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    answer
 }

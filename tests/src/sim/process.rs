@@ -6,15 +6,13 @@
 use std::{
     future::{Future, pending, poll_fn},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
 };
 
-use tokio::sync::watch;
-
-use super::world::World;
+use tokio::{sync::watch, time::Instant};
 
 /// What a process can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +29,14 @@ pub(crate) struct Process {
     name: Arc<str>,
     phase: watch::Sender<Phase>,
     waker: Arc<Mutex<Option<Waker>>>,
+    died: Arc<Mutex<Option<Instant>>>,
     ghosts: Arc<AtomicUsize>,
 }
 
 impl Process {
     pub(super) fn new(name: &str) -> Self {
         let phase = watch::Sender::new(Phase::Alive);
-        Self { name: name.into(), phase, waker: Arc::default(), ghosts: Arc::default() }
+        Self { name: name.into(), phase, waker: Arc::default(), died: Arc::default(), ghosts: Arc::default() }
     }
 
     /// The operation that it runs.
@@ -47,6 +46,7 @@ impl Process {
 
     /// `kill -9`.
     pub(crate) fn kill(&self) {
+        locked(&self.died).get_or_insert_with(Instant::now);
         self.turn(Phase::Dead);
     }
 
@@ -69,9 +69,9 @@ impl Process {
         self.ghosts.load(Ordering::Relaxed)
     }
 
-    /// A request begins: a dead process must not.
+    /// A request begins: a dead process must not begin any. What it was about to do in the instant of its death has no effect.
     pub(super) async fn begins(&self) {
-        if *self.phase.borrow() == Phase::Dead {
+        if locked(&self.died).is_some_and(|died| died < Instant::now()) {
             self.ghosts.fetch_add(1, Ordering::Relaxed);
         }
         self.passes().await;
@@ -93,12 +93,12 @@ impl Process {
         }
     }
 
-    /// Does this work for as long as it lives; `None` if it was killed.
-    pub(super) async fn lives<T>(&self, world: &Arc<World>, work: impl Future<Output = T>) -> Option<T> {
+    /// Does this work for as long as it lives; `None` if it was killed. `looks` is called each time before it runs, and may kill it.
+    pub(super) async fn lives<T>(&self, looks: impl Fn(&Self), work: impl Future<Output = T>) -> Option<T> {
         let mut work = Some(Box::pin(work));
         let lived = poll_fn(|context| {
-            *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
-            world.looked(self);
+            *locked(&self.waker) = Some(context.waker().clone());
+            looks(self);
             // Not borrowed while it works: it may be killed by what it does.
             let phase = *self.phase.borrow();
             match (phase, &mut work) {
@@ -121,9 +121,13 @@ impl Process {
             }
             turns
         });
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = locked(&self.waker).take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     blow::{ApiFault, Blow, Fault, When},
-    history::{Command, History, machines},
+    command::Command,
+    history::{History, machines},
 };
 
 /// How long a command takes if nothing goes wrong, roughly: when things may go wrong.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     blow::{Blow, Fault, When},
-    history::{Command, History},
+    command::Command,
+    history::History,
 };
 
 /// One history for each point at which the coordinator can be killed: at each of its looks, and at each moment.

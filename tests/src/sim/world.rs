@@ -9,27 +9,21 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     blow::{ApiFault, Blow, Fault, Moment, When},
     check::Rules,
     mutant::Mutant,
     process::Process,
+    scene::Scene,
 };
-use crate::{
-    apiserver::ApiServer,
-    rig::site::{Hands, TestSite},
-    systemd::CallMoment,
-};
+use crate::{rig::site::TestSite, systemd::CallMoment};
 
 /// See the module.
 pub(crate) struct World {
     this: Weak<World>,
-    begun: Instant,
+    scene: Scene,
     latency: Option<Duration>,
     chance: Mutex<fastrand::Rng>,
     log: Mutex<Vec<String>>,
@@ -43,17 +37,15 @@ pub(crate) struct World {
     faults: Vec<Fault>,
     rules: Mutex<Rules>,
     processes: Mutex<Vec<Process>>,
-    api: ApiServer,
-    machines: BTreeMap<&'static str, Machine>,
+    ways: BTreeMap<&'static str, Way>,
     api_is_there: watch::Sender<bool>,
     mutant: Option<Mutant>,
     /// The ids of calls that have gone to agents, for a mutant.
     ids: Mutex<BTreeSet<Vec<u8>>>,
 }
 
-/// A machine, and the way to it.
-struct Machine {
-    hands: Hands,
+/// The way to a machine.
+struct Way {
     /// Whether packets get through.
     joined: watch::Sender<bool>,
     /// Counts the resets of its connections.
@@ -73,13 +65,10 @@ impl World {
     /// The world of a site that has settled.
     pub(super) fn around(site: &TestSite, setup: Setup) -> Arc<Self> {
         let Setup { seed, latency, faults, mutant } = setup;
-        let machines = site.machine_names().map(|name| {
-            let (joined, resets) = (watch::Sender::new(true), watch::Sender::new(0));
-            (name, Machine { hands: site.machine(name).hands(), joined, resets })
-        });
+        let way = |name| (name, Way { joined: watch::Sender::new(true), resets: watch::Sender::new(0) });
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            begun: Instant::now(),
+            scene: Scene::of(site),
             latency,
             chance: Mutex::new(fastrand::Rng::with_seed(seed)),
             log: Mutex::default(),
@@ -91,29 +80,16 @@ impl World {
             faults,
             rules: Mutex::default(),
             processes: Mutex::default(),
-            api: site.api.clone(),
-            machines: machines.collect(),
+            ways: site.machine_names().map(way).collect(),
             api_is_there: watch::Sender::new(true),
             mutant,
             ids: Mutex::default(),
         })
     }
 
-    pub(super) fn api(&self) -> &ApiServer {
-        &self.api
-    }
-
-    /// The machine of this name, if there is one.
-    pub(super) fn machine(&self, name: &str) -> Option<&'static str> {
-        self.machines.keys().copied().find(|machine| *machine == name)
-    }
-
-    pub(super) fn machines(&self) -> impl Iterator<Item = (&'static str, &Hands)> {
-        self.machines.iter().map(|(name, machine)| (*name, &machine.hands))
-    }
-
-    pub(super) fn hands(&self, machine: &'static str) -> &Hands {
-        &self.machines[machine].hands
+    /// What is there to be looked at.
+    pub(super) fn scene(&self) -> &Scene {
+        &self.scene
     }
 
     pub(super) fn mutant(&self) -> Option<Mutant> {
@@ -136,14 +112,9 @@ impl World {
         locked(&self.processes).iter().map(Process::ghosts).sum()
     }
 
-    /// Time since the first command, in seconds.
-    pub(super) fn now(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
-    }
-
     /// Adds a line to the log.
     pub(super) fn note(&self, who: &str, what: &str) {
-        let line = format!("{:11.6} {who}: {what}", self.now());
+        let line = format!("{:11.6} {who}: {what}", self.scene.now());
         locked(&self.log).push(line);
     }
 
@@ -229,30 +200,30 @@ impl World {
             (Blow::Kill | Blow::Freeze(_), None) => {}
             (Blow::KillAgent(machine), _) => {
                 if let Some(machine) = machine.or(here) {
-                    self.hands(machine).kill_agent();
+                    self.scene.hands(machine).kill_agent();
                 }
             }
-            (Blow::Reset(machine), _) => self.machines[machine].resets.send_modify(|count| *count += 1),
+            (Blow::Reset(machine), _) => self.ways[machine].resets.send_modify(|count| *count += 1),
             (Blow::Partition(machine, time), _) => {
                 let machine = *machine;
-                self.machines[machine].joined.send_replace(false);
-                self.later(*time, move |world| _ = world.machines[machine].joined.send_replace(true));
+                self.ways[machine].joined.send_replace(false);
+                self.later(*time, move |world| _ = world.ways[machine].joined.send_replace(true));
             }
             (Blow::NoApi(time), _) => {
                 self.api_is_there.send_replace(false);
-                self.api.cut_watches();
+                self.scene.api().cut_watches();
                 self.later(*time, |world| _ = world.api_is_there.send_replace(true));
             }
             (Blow::PowerLoss(machine), _) => {
                 self.rules().lost_power(machine);
-                self.hands(machine).power.fail();
+                self.scene.hands(machine).power.fail();
             }
             (Blow::NotReady(machine, time), _) => {
-                if let Some(apiserver) = &self.hands(machine).apiserver {
+                if let Some(apiserver) = &self.scene.hands(machine).apiserver {
                     apiserver.start(*time);
                 }
             }
-            (Blow::CordonedByHand(node), _) => super::by_hand::cordon(&self.api, node),
+            (Blow::CordonedByHand(node), _) => super::by_hand::cordon(self.scene.api(), node),
             (Blow::Api(fault), _) => return Some(*fault),
         }
         None
@@ -282,14 +253,14 @@ impl World {
 
     /// Waits until packets get through to a machine.
     pub(super) async fn joined(&self, machine: &'static str) {
-        let mut joined = self.machines[machine].joined.subscribe();
+        let mut joined = self.ways[machine].joined.subscribe();
         // Its sender lives as long as this does.
         let _ = joined.wait_for(|joined| *joined).await;
     }
 
     /// Changes with each reset of a machine's connections.
     pub(super) fn resets(&self, machine: &'static str) -> watch::Receiver<u64> {
-        self.machines[machine].resets.subscribe()
+        self.ways[machine].resets.subscribe()
     }
 
     /// What a mutant does to the bytes from a coordinator to an agent.

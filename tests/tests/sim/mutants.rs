@@ -14,14 +14,17 @@ fn seconds(seconds: u64) -> Duration {
 /// How many of these histories it takes to find the mutant by one of these promises. Without it, all of them are kept by then.
 fn found(histories: impl IntoIterator<Item = History>, mutant: Mutant, rules: &[Rule]) -> usize {
     let breaks = |played: &Played| played.violations.iter().any(|violation| rules.contains(&violation.rule));
+    let mut log = Vec::new();
     for (at, history) in histories.into_iter().enumerate() {
         let sane = history.play();
         assert!(!breaks(&sane), "without {mutant:?}: {history:#?}\n{:#?}", sane.violations);
-        if breaks(&history.without(mutant).play()) {
+        let played = history.without(mutant).play();
+        if breaks(&played) {
             return at + 1;
         }
+        log = played.log;
     }
-    panic!("{mutant:?} was not found");
+    panic!("{mutant:?} was not found: {log:#?}");
 }
 
 #[test]

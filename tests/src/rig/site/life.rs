@@ -115,7 +115,7 @@ impl Life {
                     Some(Happens::AgentDied) if self.door.has_agent() => {}
                     Some(Happens::AgentDied) => agent_due = Some(Instant::now() + AGENT_STARTS_AFTER),
                     Some(Happens::Cycle(after)) => {
-                        self.goes_down(after, &mut agent_due, boot).await;
+                        self.goes_down(after, agent_due.take(), (boot, &mut happens)).await;
                         self.go_down();
                         sleep(BOOT_TAKES).await;
                         if self.door.never_boots() {
@@ -135,17 +135,30 @@ impl Life {
         }
     }
 
-    /// Until it is down, an agent that has died is started again.
-    async fn goes_down(&self, after: Duration, agent_due: &mut Option<Instant>, boot: usize) {
+    /// Until it is down, an agent that has died is started again. A loss of power ends it at once.
+    async fn goes_down(
+        &self,
+        after: Duration,
+        mut agent_due: Option<Instant>,
+        (boot, happens): (usize, &mut mpsc::UnboundedReceiver<Happens>),
+    ) {
         let down_at = Instant::now() + after;
-        if !self.door.has_agent() && agent_due.is_none() {
-            *agent_due = Some(Instant::now() + AGENT_STARTS_AFTER);
+        loop {
+            let due = agent_due.unwrap_or(down_at);
+            tokio::select! {
+                biased;
+                () = sleep_until(down_at) => return,
+                happened = happens.recv() => match happened {
+                    Some(Happens::AgentDied) => agent_due = Some(Instant::now() + AGENT_STARTS_AFTER),
+                    Some(Happens::Cycle(Duration::ZERO)) | None => return,
+                    Some(Happens::Cycle(_)) => {}
+                },
+                () = sleep_until(due), if agent_due.is_some() => {
+                    agent_due = None;
+                    self.start_agent(boot).await;
+                }
+            }
         }
-        if let Some(due) = agent_due.take().filter(|due| *due < down_at) {
-            sleep_until(due).await;
-            self.start_agent(boot).await;
-        }
-        sleep_until(down_at).await;
     }
 
     fn go_down(&self) {
