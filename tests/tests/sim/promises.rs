@@ -14,7 +14,6 @@ fn commands_end_well_when_nothing_goes_wrong() {
     for command in Command::SWEPT {
         let played = History::undisturbed(command).play();
         assert!(played.exit == Some(Exit::Done) && played.violations.is_empty(), "{command:?}\n{played}");
-        println!("{command:?}: {} looks, {} moments, {} lines", played.looks, played.moments.len(), played.log.len());
     }
 }
 
@@ -22,7 +21,6 @@ fn commands_end_well_when_nothing_goes_wrong() {
 fn an_apiserver_that_is_not_ready_any_more_closes_the_last_gate() {
     let fault = Fault::new(When::Time(seconds(3)), Blow::NotReady("cp1", seconds(200)));
     let played = History::undisturbed(Command::RebootControlPlane).with(fault).play();
-    println!("{played}");
     assert!(played.exit != Some(Exit::Done) && played.violations.is_empty(), "{played}");
 }
 

@@ -9,7 +9,6 @@ type Known = &'static [(Rule, usize)];
 
 /// No promise was broken but those that are known to be, and those no more often than is known.
 fn keeps(what: &str, found: &Found, known: Known) {
-    println!("{what}: {} histories, {:?}", found.histories, found.broken);
     for (rule, count) in &found.broken {
         let most = known.iter().find(|(known, _)| known == rule).map(|(_, most)| *most);
         let is_known = most.is_some_and(|most| is_whole() || *count <= most);
