@@ -37,10 +37,13 @@ pub(super) fn of_a_command(world: &World, site: &TestSite, command: Command, ope
         }
     }
     if ended.exit == Exit::Done {
-        // What has lost its power is not the command's affair.
-        let is_off =
-            |unit: &str| world.scene().machines().any(|(name, hands)| unit.starts_with(name) && hands.door.is_off());
-        for unit in site.units_down().into_iter().filter(|unit| !is_off(unit)) {
+        // What somebody else has stopped, or what has lost its power, is not the command's affair.
+        let is_its = |unit: &str| {
+            let calls = rules.calls().iter().filter(|call| call.operation == operation);
+            let touched = calls.map(|call| call.machine).find(|machine| unit.starts_with(machine));
+            touched.is_some_and(|machine| !world.scene().hands(machine).door.is_off())
+        };
+        for unit in site.units_down().into_iter().filter(|unit| is_its(unit)) {
             broken.push((Rule::LeftStopped, format!("{operation} is done, and {unit} does not run")));
         }
     }

@@ -21,7 +21,7 @@ pub enum Rule {
     WithoutLock,
     /// The machine that leads is the last one at which an operation restarts a component.
     LeaderNotLast,
-    /// A machine that leads is not rebooted, nor one while nobody leads.
+    /// A machine is not rebooted while it leads a component that keeps its lease, nor while nobody leads that.
     LeaderRebooted,
     /// Pods are evicted, so that their budgets are respected; none is deleted.
     PodDeleted,
@@ -144,11 +144,11 @@ impl Rules {
             self.broken(Rule::LeaderNotLast, what.clone());
         }
         if call == "reboot" && hands.apiserver.is_some() {
-            for component in ["kube-scheduler", "kube-controller-manager"] {
-                let leader = leader(scene, component);
-                if leader == machine || leader.is_empty() {
-                    self.broken(Rule::LeaderRebooted, format!("{what} while {leader:?} leads {component}"));
-                }
+            // kube-scheduler gives its lease back when its machine shuts down; this one does not.
+            let leader = leader(scene, "kube-controller-manager");
+            if leader == machine || leader.is_empty() {
+                let what = format!("{what} while {leader:?} leads kube-controller-manager");
+                self.broken(Rule::LeaderRebooted, what);
             }
         }
         if call == "reboot" || unit == KUBE_APISERVER {

@@ -216,7 +216,7 @@ impl World {
             }
             (Blow::PowerLoss(machine), _) => {
                 self.rules().lost_power(machine);
-                self.scene.hands(machine).power.fail();
+                self.scene.hands(machine).power.fail_at_once();
             }
             (Blow::NotReady(machine, time), _) => {
                 if let Some(apiserver) = &self.scene.hands(machine).apiserver {

@@ -61,8 +61,14 @@ impl Power {
         (Self { name, journal, happens, goes_down_after }, heard)
     }
 
-    /// It loses its power, and gets it back.
-    pub(crate) fn fail(&self) {
+    /// It loses its power in a moment, and gets it back.
+    pub(super) fn fail(&self) {
+        self.journal.note(&format!("{}: lost its power", self.name));
+        self.send(Happens::Cycle(GOES_DOWN_AFTER));
+    }
+
+    /// It loses its power now, and gets it back.
+    pub(crate) fn fail_at_once(&self) {
         self.journal.note(&format!("{}: lost its power", self.name));
         self.send(Happens::Cycle(Duration::ZERO));
     }
