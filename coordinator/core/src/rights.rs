@@ -153,9 +153,14 @@ impl Needs {
             BUDGETS,
             "a pod that a budget blocks is tried every 5 seconds, not when the budget changes",
         );
+        let without = "nobody says beforehand which pods have to stay with their volumes";
+        self.should_on(&["list"], ("", "persistentvolumeclaims"), without);
+        self.should_on(&["list"], ("", "persistentvolumes"), without);
         if options.policy.wait_for_volumes {
             let without = "a drain cannot see whether the volumes of pods that went are detached";
             self.should_on(&["list", "watch"], ("storage.k8s.io", "volumeattachments"), without);
+            let without = "a drain does not wait for volumes whose claims went with their pods";
+            self.should_on(&["get"], ("", "persistentvolumes"), without);
             self.should_on(&["get"], ("", "persistentvolumeclaims"), without);
         }
         if !options.policy.surge.is_empty() {

@@ -265,7 +265,7 @@ async fn nodes_that_are_drained_together_are_no_place_for_each_others_pods() {
         let homeless = previews
             .iter()
             .flat_map(|preview| &preview.pods)
-            .filter(|pod| pod.cautions.iter().any(|caution| caution.contains("no other node takes it (1 closed)")));
+            .filter(|pod| pod.cautions.iter().any(|caution| caution.contains("no other node takes it now (1 closed)")));
         assert_eq!(usize::from(homeless.count() > 0), expected, "{previews:?}");
     }
 }

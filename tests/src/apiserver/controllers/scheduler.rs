@@ -1,4 +1,4 @@
-//! Binding of pods to nodes: of the schedulable, ready nodes with room that no hard rule forbids, the one with the fewest pods.
+//! Binding of pods to nodes: of the schedulable (or tolerated), ready nodes with room that no hard rule forbids, the one with the fewest pods.
 //!
 //! Room is counted in pods and in requested CPU and memory. The hard rules are node selectors, taints, and required anti-affinity
 //! between pods that are selected by `matchLabels` in their own namespace. Everything else that a scheduler knows is left out.
@@ -149,7 +149,9 @@ fn fits(node: &Value, pod: &Value) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, value)| &node["metadata"]["labels"][key] == value));
     let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let tolerated = |taint: &Value| taint["effect"] == "PreferNoSchedule" || tolerates(pod, taint);
-    node["spec"]["unschedulable"] != true
+    // As the plugin NodeUnschedulable has it: a pod that tolerates the taint of a cordon does not mind the cordon.
+    let cordon = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
+    (node["spec"]["unschedulable"] != true || tolerates(pod, &cordon))
         && meta(node, "deletionTimestamp").is_empty()
         && is_ready(node)
         && selected
