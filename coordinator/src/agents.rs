@@ -15,6 +15,7 @@ mod connect;
 mod convert;
 mod dial;
 mod error;
+mod etcd;
 mod follow;
 mod trust;
 
@@ -30,6 +31,7 @@ pub use agent::Agent;
 pub use dial::Dial;
 pub use error::{AgentError, Side};
 pub use trust::own_certificate;
+use usher_core::facts::etcd::{Id, Word};
 pub use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,

@@ -30,6 +30,7 @@ use tokio::sync::OnceCell;
 
 pub use self::{
     access::{Access, ConnectError},
+    apiservers::ApiServerAt,
     clock::ServerClock,
     elections::{Elections, NoLeader},
     error::ClusterError,
@@ -53,7 +54,7 @@ use self::clock::ServerInfo;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of the one apiserver at this URL, or why there can be none.
-type Direct = Arc<dyn Fn(&str) -> Result<kube::Client, String> + Send + Sync>;
+type Direct = Arc<dyn Fn(&ApiServerAt) -> Result<kube::Client, String> + Send + Sync>;
 
 /// A connection to one cluster's API.
 #[derive(Clone)]
@@ -104,7 +105,7 @@ impl Cluster {
         self,
         direct: impl Fn(&str) -> Result<kube::Client, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { direct: Arc::new(direct), ..self }
+        Self { direct: Arc::new(move |at: &ApiServerAt| direct(&at.url)), ..self }
     }
 
     /// What the operator calls the cluster.

@@ -5,6 +5,7 @@
 mod agents;
 mod certificate;
 mod control_plane;
+mod etcd;
 mod rights;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +15,7 @@ pub use self::{
     agents::agents,
     certificate::{CertificateFacts, certificate},
     control_plane::control_plane,
+    etcd::etcd,
     rights::rights,
 };
 use crate::{problem::Problem, text};
@@ -54,6 +56,7 @@ pub enum Check {
     Rights,
     Lock,
     ControlPlane,
+    Etcd,
     Agents,
     LoadBalancer,
 }
@@ -69,6 +72,7 @@ impl Check {
             Self::Rights => "rights",
             Self::Lock => "lock",
             Self::ControlPlane => "control plane",
+            Self::Etcd => "etcd",
             Self::Agents => "agents",
             Self::LoadBalancer => "load balancer",
         }

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apiserver;
 pub mod audit;
 mod control_plane;
+pub mod etcd;
 mod identity;
 pub mod leader;
 pub mod local;
@@ -15,7 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
+use self::{
+    agent::AgentStatus,
+    apiserver::Readiness,
+    etcd::{ETCD, Etcd},
+    leader::Leadership,
+    node::NodeFacts,
+};
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
     identity::{Identity, Unproven, nodes_of},
@@ -32,6 +39,8 @@ pub struct Inventory {
     pub leaders: BTreeMap<String, Leadership>,
     /// Whether each apiserver is ready, by machine.
     pub apiservers: BTreeMap<String, Readiness>,
+    /// What the agents of the control plane say of etcd, by machine.
+    pub etcd: Etcd,
     /// Nodes that are labelled as part of the control plane and are none of its machines as they are listed, if the scope has the
     /// control plane.
     pub unlisted: Vec<String>,
@@ -122,10 +131,12 @@ impl Inventory {
         self.machines.iter().filter(|machine| machine.control_plane)
     }
 
-    /// The components that `machine` leads, in alphabetical order.
+    /// The components that `machine` leads: etcd, then those with a lease in alphabetical order.
     pub fn led_by(&self, machine: &str) -> Vec<&str> {
         let leads = |leadership: &&Leadership| leadership.machine() == Some(machine);
-        self.leaders.iter().filter(|(_, leadership)| leads(leadership)).map(|(name, _)| name.as_str()).collect()
+        let elected = self.leaders.iter().filter(|(_, leadership)| leads(leadership)).map(|(name, _)| name.as_str());
+        let etcd = self.etcd.leader().filter(|(leader, _)| *leader == machine).map(|_| ETCD);
+        etcd.into_iter().chain(elected).collect()
     }
 
     /// The highest epoch that each agent says it has seen, by machine.

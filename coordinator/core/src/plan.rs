@@ -5,6 +5,7 @@
 //! without the turns that are done, from facts about the next machine; its first turn is the next one. So the order follows
 //! the leaders, and each gate is asked right before the machine that it protects.
 
+mod etcd;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gates;

@@ -125,7 +125,10 @@ impl Needs {
     fn control_plane(&mut self, site: &Site, handover: bool) {
         for component in &site.components {
             let Some(LeaseName { namespace, name }) = component.lease() else {
-                self.must(Right::on("get", ("", "/readyz")));
+                // etcd is asked through the agents.
+                if component.is_apiserver() {
+                    self.must(Right::on("get", ("", "/readyz")));
+                }
                 continue;
             };
             self.must(Right::on("get", LEASES).within(&namespace).named(&name));

@@ -35,6 +35,13 @@ pub fn short_id(id: &str) -> String {
     }
 }
 
+/// A size in the unit in which it has up to four digits: `512 B`, `20 KiB`, `2047 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = (0..UNITS.len() - 1).find(|step| bytes >> (10 * step) < 10_000).unwrap_or(UNITS.len() - 1);
+    format!("{} {}", bytes >> (10 * step), UNITS[step])
+}
+
 /// `1 pod`, `3 pods`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }

@@ -9,12 +9,12 @@ use tokio::{
 };
 use tonic::{Response, Status, transport::Channel};
 use usher_proto::v1::{
-    GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
-    node_info_client::NodeInfoClient,
+    GetEtcdMemberRequest, GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
+    ProbeUnitRequest, node_info_client::NodeInfoClient,
 };
 
 use super::{
-    AgentError, AgentStatus, AuditRecord, Task,
+    AgentError, AgentStatus, AuditRecord, Task, Word,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
     convert::IntoPlain,
@@ -94,6 +94,32 @@ impl Agent {
         answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
+    /// The machine's member of etcd now. `limit` is for all of it; None: as for every other read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; refused with `NO_ETCD` if the agent's configuration names no member.
+    pub async fn etcd_member(&self, limit: Option<Duration>) -> Result<Word, AgentError> {
+        let ask = |channel| async move { NodeInfoClient::new(channel).get_etcd_member(GetEtcdMemberRequest {}).await };
+        let answer = self.read_within(limit, ask).await?;
+        answer.member.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// What is wrong with a unit by one question of its probe; None if it is healthy. `limit` as for [`Self::etcd_member`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; refused with `NO_PROBE` if the unit has none.
+    pub async fn probe(&self, unit: &str, limit: Option<Duration>) -> Result<Option<String>, AgentError> {
+        let request = ProbeUnitRequest { unit: unit.to_owned() };
+        let ask = |channel| {
+            let request = request.clone();
+            async move { NodeInfoClient::new(channel).probe_unit(request).await }
+        };
+        let answer = self.read_within(limit, ask).await?;
+        Ok((!answer.healthy).then_some(answer.problem))
+    }
+
     /// One operation, running or past.
     ///
     /// # Errors
@@ -143,6 +169,19 @@ impl Agent {
             }
             before = page.next_before;
         }
+    }
+
+    /// [`Self::read`], or one try within `limit` if there is one.
+    async fn read_within<T, F>(&self, limit: Option<Duration>, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let Some(limit) = limit else { return self.read(call).await };
+        let started = Instant::now();
+        let (channel, _) = self.inner.channel(limit).await?;
+        let left = limit.saturating_sub(started.elapsed());
+        let answer = self.inner.call_within(left, call(channel)).await;
+        answer.map_err(|error| self.inner.failed(error, started.elapsed()))
     }
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at

@@ -13,10 +13,25 @@ use crate::text::took;
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where a single apiserver is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServerAt {
+    /// Its URL without a path.
+    pub url: String,
+    /// The name that its certificate must carry, if it is neither the one that all carry nor the URL's host.
+    pub server_name: Option<String>,
+}
+
+impl From<&str> for ApiServerAt {
+    fn from(url: &str) -> Self {
+        Self { url: url.to_owned(), server_name: None }
+    }
+}
+
 impl Cluster {
-    /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.
-    pub async fn readyz(&self, url: &str) -> Readiness {
-        self.readyz_within(url, READYZ_TIMEOUT).await
+    /// Asks a single apiserver for `/readyz`, over a connection of its own.
+    pub async fn readyz(&self, at: &ApiServerAt) -> Readiness {
+        self.readyz_within(at, READYZ_TIMEOUT).await
     }
 
     /// Where each apiserver says that it is, as host and port: what is behind the Service `kubernetes`.
@@ -40,8 +55,8 @@ impl Cluster {
     }
 
     /// The same, with less patience.
-    pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
-        let client = match (self.direct)(url) {
+    pub async fn readyz_within(&self, at: &ApiServerAt, limit: Duration) -> Readiness {
+        let client = match (self.direct)(at) {
             Ok(client) => client,
             Err(error) => return Readiness::Unreachable { message: error },
         };
@@ -60,9 +75,12 @@ impl Cluster {
     }
 }
 
-/// A client of the apiserver at `url`, by the configuration that reaches the balancer.
-pub(super) fn direct_client(config: &kube::Config, url: &str) -> Result<kube::Client, String> {
-    let mut config = config.clone();
+/// A client of a single apiserver, by the configuration that reaches the balancer.
+pub(super) fn direct_client(config: &kube::Config, at: &ApiServerAt) -> Result<kube::Client, String> {
+    let (mut config, url) = (config.clone(), &at.url);
+    if at.server_name.is_some() {
+        config.tls_server_name.clone_from(&at.server_name);
+    }
     config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
     // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
     kube::Client::try_from(config).map_err(|error| error.to_string())

@@ -44,7 +44,7 @@ impl Cluster {
             name: name.map(str::to_owned).or(found.cluster).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
             user: found.user.map(Into::into),
-            direct: Arc::new(move |url| direct_client(&config, url)),
+            direct: Arc::new(move |at| direct_client(&config, at)),
             info: Arc::default(),
             notices: None,
         })

@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::version::Info};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use tokio::time::timeout;
 
-use super::{Cluster, ClusterError, PATIENCE, list, retry::error_message};
+use super::{ApiServerAt, Cluster, ClusterError, PATIENCE, list, retry::error_message};
 use crate::text::took;
 
 /// What kubeadm and its like label the pods of a control plane with, and those of kube-proxy.
@@ -24,8 +24,8 @@ pub(crate) struct ComponentPod {
 
 impl Cluster {
     /// The version of the apiserver at `url`, such as `v1.37.2`, or why it does not tell.
-    pub(crate) async fn version_at(&self, url: &str, limit: Duration) -> Result<String, String> {
-        let client = (self.direct)(url)?;
+    pub(crate) async fn version_at(&self, at: &ApiServerAt, limit: Duration) -> Result<String, String> {
+        let client = (self.direct)(at)?;
         let request = http::Request::get("/version").body(Vec::new()).map_err(|error| error.to_string())?;
         match timeout(limit, client.request::<Info>(request)).await {
             Ok(Ok(info)) => Ok(info.git_version),

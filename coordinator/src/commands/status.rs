@@ -1,5 +1,7 @@
 //! `usher status` and `usher leaders`: is it safe to begin?
 
+mod etcd;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +13,15 @@ use crate::{
     cli::{Global, Look},
     cluster::LockHolder,
     exit::Exit,
+    facts::apiserver::Readiness,
+    facts::etcd::Etcd,
     facts::leader::Leadership,
     facts::local::UnannouncedStart,
     facts::{AgentFacts, Identity, Inventory, Machine, Scope, Unproven},
     output::{self, Format},
     problem::Problem,
     show::{self, Kind},
-    site::{Role, Site},
+    site::{ETCD, Role, Site},
     text,
     world::World,
 };
@@ -51,7 +55,9 @@ pub(super) async fn status(global: &Global, look: &Look) -> Result<Exit, Problem
     };
     show::show(Kind::Status, &status, global.output, || {
         let components = component_table(&world, &facts);
-        [status.headline(&facts), components, machines(&facts, &shown, look, global.output)].join("\n\n")
+        let components: Vec<_> = std::iter::once(components).chain(etcd::line(&facts.etcd)).collect();
+        let machines = machines(&facts, &shown, look, global.output);
+        [status.headline(&facts), components.join("\n"), machines].join("\n\n")
     })?;
     Ok(Exit::Done)
 }
@@ -74,30 +80,39 @@ struct Leader<'a> {
     component: &'a str,
     #[serde(flatten)]
     leadership: &'a Leadership,
+    /// Of etcd: what each machine's agent says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<&'a Etcd>,
 }
 
 pub(super) async fn leaders(global: &Global) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { control_plane: true, ..Scope::default() }).await?;
-    let leaders = facts.leaders.iter().map(|(component, leadership)| Leader { component, leadership });
-    let leaders: Vec<_> = leaders.collect();
+    let elected = facts.leaders.iter();
+    let elected = elected.map(|(component, leadership)| Leader { component, leadership, members: None });
+    let of_etcd = facts.etcd.leadership();
+    let of_etcd = of_etcd.iter().map(|leadership| Leader { component: ETCD, leadership, members: Some(&facts.etcd) });
+    let leaders: Vec<_> = of_etcd.chain(elected).collect();
     show::list(Kind::LeaderList, &leaders, global.output, || {
         let now = clock::now();
-        let rows = leaders.iter().map(|Leader { component, leadership }| {
+        let rows = leaders.iter().map(|Leader { component, leadership, .. }| {
             let mut row = vec![(*component).to_owned()];
             row.extend(leader_cells(leadership, now));
             row.push(leadership.holder().map(|holder| holder.identity.clone()).unwrap_or_default());
             row
         });
-        output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "HOLDER"], rows)
+        let leaders = output::table(&["COMPONENT", "LEADER", "SINCE", "RENEWED", "HOLDER"], rows);
+        std::iter::once(leaders).chain(etcd::members(&facts.etcd)).collect::<Vec<_>>().join("\n\n")
     })?;
     Ok(Exit::Done)
 }
 
 fn component_table(world: &World, facts: &Inventory) -> String {
     let now = clock::now();
-    let rows = world.site.components.iter().map(|component| {
-        let leadership = facts.leaders.get(&component.name);
+    let shown = world.site.components.iter().filter(|component| !component.is_etcd() || facts.etcd.is_known());
+    let rows = shown.map(|component| {
+        let of_etcd = component.is_etcd().then(|| facts.etcd.leadership()).flatten();
+        let leadership = facts.leaders.get(&component.name).or(of_etcd.as_ref());
         let mut row = vec![component.name.clone()];
         row.extend(leadership.map_or_else(|| ["-", "-", "-"].map(str::to_owned), |found| leader_cells(found, now)));
         let instances: Vec<_> =
@@ -116,7 +131,9 @@ fn leader_cells(leadership: &Leadership, now: Timestamp) -> [String; 3] {
     let name = holder.machine.clone().unwrap_or_else(|| format!("unknown: {}", holder.identity));
     let name = if matches!(leadership, Leadership::Stale(_)) { format!("{name} (dead)") } else { name };
     let age = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| text::age(at, now));
-    [name, age(holder.acquired), format!("{} ago", age(holder.renewed))]
+    // etcd tells neither.
+    let renewed = holder.renewed.map_or_else(|| "-".to_owned(), |at| format!("{} ago", text::age(at, now)));
+    [name, age(holder.acquired), renewed]
 }
 
 /// One instance of a component: its machine, and what is wrong with it if anything is.
@@ -132,11 +149,19 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
     };
     match &component.role {
         Role::ApiServer { .. } => match (facts.apiservers.get(name), state) {
+            (Some(Readiness::ByItsAgent { .. }), _) => format!("{name} ready, says its agent"),
             (Some(readiness), _) if readiness.is_ready() => format!("{name} ready"),
             (_, Some(state)) => format!("{name} {state}"),
             (Some(_), None) => format!("{name} NOT READY"),
             (None, None) => name.clone(),
         },
+        Role::Etcd => {
+            let leads = facts.etcd.leader().is_some_and(|(leader, _)| leader == name);
+            let star = if leads { "*" } else { "" };
+            // Its unit may be none of the agent's.
+            let state = state.filter(|_| matches!(unit, Some(Some(_)))).or_else(|| etcd::state(name, &facts.etcd));
+            state.map_or_else(|| format!("{name}{star}"), |state| format!("{name}{star} {state}"))
+        }
         Role::Elected { .. } => {
             let leads = facts.leaders.get(&component.name).and_then(Leadership::machine) == Some(name);
             let star = if leads { "*" } else { "" };

@@ -17,6 +17,7 @@ use usher_common::chain;
 use super::World;
 use crate::{
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
+    facts::etcd::Etcd,
     facts::leader::{Known, Leadership, machine_of},
     facts::{AgentFacts, Inventory, Machine, Scope, evidence},
 };
@@ -96,10 +97,11 @@ impl World {
             false => BTreeMap::new(),
         };
         let names = self.names(scope, &listed);
-        let (machines, leaders, apiservers, holders) = futures::join!(
+        let (machines, leaders, apiservers, etcd, holders) = futures::join!(
             self.machines(&names, scope, effort, listed),
             self.leaders(scope, effort),
             self.readiness(scope, effort),
+            self.etcd_facts(scope, effort),
             self.holders(scope, effort),
         );
         let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
@@ -118,7 +120,7 @@ impl World {
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
         let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
-        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone() })
+        Ok(Inventory { machines: machines.collect(), leaders, apiservers, etcd, unlisted, here: self.here.clone() })
     }
 
     /// Nodes that are labelled as part of the control plane and that the site does not list.
@@ -169,15 +171,22 @@ impl World {
             };
             let agent =
                 async { if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked } };
-            // What the list says need not be proved.
-            let pods = async {
-                if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {
-                    return Ok(Vec::new());
-                }
+            let static_pods = async || {
                 let _permit = api.acquire().await;
                 self.cluster.static_control_plane_pods(self.node_name(&name)).await
             };
-            let (node, agent, pods) = futures::join!(node, agent, pods);
+            // What the list says need not be proved.
+            let proof = async {
+                match effort != Effort::Look && !is_listed && scope.machines.contains(&name) {
+                    true => static_pods().await,
+                    false => Ok(Vec::new()),
+                }
+            };
+            let (node, agent, mut pods) = futures::join!(node, agent, proof);
+            // They tell why an agent lacks units; without the right to read them it only lacks them.
+            if effort != Effort::Look && is_listed && matches!(node, Ok(Some(_))) && self.lacks_units(&agent) {
+                pods = Ok(static_pods().await.unwrap_or_default());
+            }
             let rival_nodes = self.nodes_of.get(&name).filter(|fitting| fitting.len() > 1).cloned().unwrap_or_default();
             let machine = Machine {
                 name,
@@ -191,6 +200,12 @@ impl World {
             Ok((machine, pods?))
         });
         join_all(reading).await.into_iter().collect()
+    }
+
+    /// Whether the agent manages less than the components of the control plane. etcd may run elsewhere.
+    fn lacks_units(&self, agent: &AgentFacts) -> bool {
+        let needed = self.site.components.iter().filter(|component| !component.is_etcd());
+        agent.status().is_some_and(|status| needed.into_iter().any(|component| status.unit(&component.unit).is_none()))
     }
 
     async fn node_now(&self, machine: &str) -> Result<Option<NodeFacts>, ClusterError> {
@@ -243,11 +258,6 @@ impl World {
         try_join_all(reading).await.map(BTreeMap::from_iter)
     }
 
-    /// Whether each apiserver is ready.
-    pub async fn apiservers(&self) -> BTreeMap<String, Readiness> {
-        self.apiservers_within(None).await
-    }
-
     async fn readiness(&self, scope: &Scope, effort: Effort) -> BTreeMap<String, Readiness> {
         match scope.control_plane {
             true => self.apiservers_within((effort == Effort::Look).then_some(LOOK)).await,
@@ -255,17 +265,11 @@ impl World {
         }
     }
 
-    async fn apiservers_within(&self, limit: Option<Duration>) -> BTreeMap<String, Readiness> {
-        let asked = join_all(self.control_plane.iter().map(async |machine| {
-            let readiness = match (self.apiserver_url(machine), limit) {
-                (Ok(Some(url)), Some(limit)) => self.cluster.readyz_within(&url, limit).await,
-                (Ok(Some(url)), None) => self.cluster.readyz(&url).await,
-                (Ok(None), _) => return None,
-                (Err(error), _) => Readiness::Unreachable { message: error.to_string() },
-            };
-            Some((machine.clone(), readiness))
-        }));
-        asked.await.into_iter().flatten().collect()
+    async fn etcd_facts(&self, scope: &Scope, effort: Effort) -> Etcd {
+        match scope.control_plane {
+            true => self.etcd((effort == Effort::Look).then_some(LOOK)).await,
+            false => Etcd::default(),
+        }
     }
 
     async fn agent_facts(&self, machine: &str, effort: Effort, permits: &Semaphore) -> AgentFacts {

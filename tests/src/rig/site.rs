@@ -27,9 +27,12 @@ use usher_coordinator::{
     site::{AgentAccess, LoadBalancer, PoolCommands, Site},
 };
 
-use crate::apiserver::{ApiServer, Election, Instance, fixtures};
+use crate::{
+    apiserver::{ApiServer, Election, Instance, fixtures},
+    etcd::FakeEtcd,
+};
 pub use journal::Journal;
-pub use machine::{KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
+pub use machine::{ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
 use machine::{Kind, Setup};
 pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, restart_wanted, uncordon};
 pub use pool::Pool;
@@ -56,6 +59,8 @@ pub struct TestSite {
     pub journal: Journal,
     /// The balancer's pool; used once the site's settings name its commands.
     pub pool: Pool,
+    /// The members of etcd on the control plane, where the site has them.
+    pub etcd: Option<FakeEtcd>,
     /// What the cluster file would say.
     pub settings: Site,
     machines: BTreeMap<&'static str, Machine>,
@@ -67,6 +72,15 @@ pub struct TestSite {
 impl TestSite {
     /// A site that has settled: each election has its leader, all pods run, every agent answers.
     pub async fn start() -> Self {
+        Self::start_on(None).await
+    }
+
+    /// The same with a member of etcd on each control-plane machine, which its agent knows. That of cp1 leads.
+    pub async fn with_etcd() -> Self {
+        Self::start_on(Some(FakeEtcd::new(&CONTROL_PLANE))).await
+    }
+
+    async fn start_on(etcd: Option<FakeEtcd>) -> Self {
         let folder = TempDir::new().unwrap();
         let journal = Journal::create(&folder.path().join("journal"));
         let api = ApiServer::new();
@@ -76,11 +90,14 @@ impl TestSite {
         for (number, name) in CONTROL_PLANE.into_iter().chain(WORKERS).enumerate() {
             let control_plane = CONTROL_PLANE.contains(&name);
             let components = if control_plane {
-                vec![
+                let etcd = etcd.iter().map(|etcd| (ETCD, Kind::Etcd(etcd.clone())));
+                let mut components = vec![
                     (KUBE_APISERVER, Kind::ApiServer(api.instance())),
                     (KUBE_SCHEDULER, Kind::Elected(scheduler.clone(), name == SCHEDULER_LEADS_ON)),
                     (KUBE_CONTROLLER_MANAGER, Kind::Elected(controllers.clone(), name == CONTROLLER_MANAGER_LEADS_ON)),
-                ]
+                ];
+                components.extend(etcd);
+                components
             } else {
                 vec![("containerd.service", Kind::Plain), ("kubelet.service", Kind::Plain)]
             };
@@ -93,8 +110,16 @@ impl TestSite {
         api.add(fixtures::budget("shop/web").max_unavailable(1));
         api.add(fixtures::daemon_set("kube-system/cni"));
         let pool = Pool::create(folder.path(), &journal, &CONTROL_PLANE);
-        let site =
-            Self { api, journal, pool, settings: settings(), machines, operations: Cell::new(0), _folder: folder };
+        let site = Self {
+            api,
+            journal,
+            pool,
+            etcd,
+            settings: settings(),
+            machines,
+            operations: Cell::new(0),
+            _folder: folder,
+        };
         timeout(SETTLES_WITHIN, site.settled(&[scheduler, controllers])).await.expect("a site that settles");
         site.api.forget_requests();
         site

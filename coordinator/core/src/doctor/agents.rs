@@ -8,7 +8,7 @@ use super::{Check, Finding, State, apart, days_left};
 use crate::{
     facts::{AgentFacts, Identity, Inventory, Machine, agent::AgentStatus},
     nodeset::words,
-    site::Site,
+    site::{Component, Site},
 };
 
 /// An agent's certificate that expires within this many days is told.
@@ -124,9 +124,12 @@ fn of_agent(status: &AgentStatus, version: &str, now: Timestamp) -> Vec<Trouble>
 
 /// What is wrong with the units that are the site's components.
 fn of_components(status: &AgentStatus, site: &Site) -> Vec<Trouble> {
-    let of_component = |unit: &str| {
+    let of_component = |component: &Component| {
+        let unit = &component.unit;
         let trouble = |state, message: String, mend: &str| Some((state, message, Some(mend.replace("UNIT", unit))));
         match status.unit(unit) {
+            // Its members are asked whoever restarts them.
+            None if component.is_etcd() => None,
             None => trouble(
                 State::Wrong,
                 format!("its agent does not manage {unit}"),
@@ -145,5 +148,5 @@ fn of_components(status: &AgentStatus, site: &Site) -> Vec<Trouble> {
             }
         }
     };
-    site.components.iter().filter_map(|component| of_component(&component.unit)).collect()
+    site.components.iter().filter_map(of_component).collect()
 }

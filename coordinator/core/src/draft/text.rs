@@ -138,7 +138,11 @@ fn components(file: &mut File, seen: &Seen) {
         offers.map(|agent| agent.machine.as_str()).collect()
     };
     for component in &site.components {
-        component_table(file, component, seen, &offering(&component.unit));
+        let on = offering(&component.unit);
+        // Whether there is a member of etcd cannot be seen from units that are not offered.
+        if !component.is_etcd() || !on.is_empty() {
+            component_table(file, component, seen, &on);
+        }
     }
     for lease in &seen.leases {
         let name = &lease.lease.name;
@@ -173,6 +177,13 @@ fn component_table(file: &mut File, component: &Component, seen: &Seen, on: &[&s
             }
             let url = format!("https://{{address}}:{}", port.unwrap_or(API_PORT));
             file.value("url", &quoted(&url));
+        }
+        Role::Etcd => {
+            file.comment(&format!(
+                "{offered} Its state is asked of the agents whose own configuration has a table [etcd]. If somebody else runs it: \
+                 managed = true."
+            ));
+            file.value("unit", &quoted(&component.unit));
         }
         Role::Elected { .. } => {
             let Some(name) = component.lease() else { return };

@@ -1,6 +1,7 @@
 //! Plans as an operator reads them, gates as an operator meets them, and what must hold for every plan.
 
 mod assumed;
+mod etcd;
 mod refusals;
 
 use std::time::Duration;

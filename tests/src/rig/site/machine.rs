@@ -1,5 +1,7 @@
 //! A machine: a fake systemd, the agent in this process, and what its units are to the cluster; from boot to boot.
 
+mod configuration;
+
 use std::{
     fs,
     future::ready,
@@ -27,12 +29,13 @@ use usher_agent::{
     local::Client,
     machine::{Places, bus::Address},
 };
-use usher_common::stream::BoxedStream;
+use usher_common::stream::{BoxedStream, Dial};
 use usher_proto::v1::{RequestRestartRequest, SetHoldRequest};
 
 use super::Journal;
 use crate::{
     apiserver::{ApiServer, Candidate, Election, Instance},
+    etcd::FakeEtcd,
     systemd::{FakeSystemd, Reboot, accompany},
 };
 
@@ -40,6 +43,8 @@ use crate::{
 pub const KUBE_APISERVER: &str = "kube-apiserver.service";
 /// Releases its Lease when it ends.
 pub const KUBE_SCHEDULER: &str = "kube-scheduler.service";
+/// The unit of its member of etcd, where the site has one.
+pub const ETCD: &str = "etcd.service";
 /// Keeps it.
 pub const KUBE_CONTROLLER_MANAGER: &str = "kube-controller-manager.service";
 
@@ -65,6 +70,14 @@ pub(super) enum Kind {
     ApiServer(Instance),
     /// An instance of an elected component, and whether it leads at first.
     Elected(Election, bool),
+    /// A member of etcd, of the machine's name.
+    Etcd(FakeEtcd),
+}
+
+impl Kind {
+    fn etcd(&self) -> Option<&FakeEtcd> {
+        if let Self::Etcd(etcd) = self { Some(etcd) } else { None }
+    }
 }
 
 /// What a machine is made of.
@@ -98,7 +111,8 @@ impl Machine {
         let folder = folder.join(name);
         fs::create_dir(&folder).unwrap();
         let units: Vec<_> = components.iter().map(|(unit, _)| *unit).collect();
-        fs::write(folder.join("agent.toml"), configuration(name, &units)).unwrap();
+        let etcd = components.iter().find_map(|(_, kind)| kind.etcd().cloned());
+        configuration::write(&folder, name, &units, etcd.as_ref());
 
         let systemd = FakeSystemd::numbered(u64::try_from(number).unwrap());
         for unit in &units {
@@ -120,6 +134,7 @@ impl Machine {
             systemd: systemd.clone(),
             api: api.clone(),
             door: door.clone(),
+            etcd,
         };
         life.boot(1).await;
         let mut tasks = JoinSet::new();
@@ -217,15 +232,6 @@ pub(super) fn boot_id(name: &str, boot: usize) -> String {
     format!("{boot}-boot-of-{name}")
 }
 
-fn configuration(name: &str, units: &[&str]) -> String {
-    let units: String = units.iter().map(|unit| format!("[units.\"{unit}\"]\n")).collect();
-    format!(
-        "node = '{name}'\nlisten = '127.0.0.1:0'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
-         socket = 'agent.sock'\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
-         [allow]\noperator = ['CN=operator']\n{units}"
-    )
-}
-
 /// What takes a machine down and boots it again.
 #[derive(Clone)]
 struct Power {
@@ -260,6 +266,9 @@ async fn play(
         Kind::ApiServer(instance) => {
             let start = async || instance.start(*ready_after.borrow());
             accompany(&systemd, unit, start, async |()| instance.stop()).await;
+        }
+        Kind::Etcd(etcd) => {
+            accompany(&systemd, unit, || ready(etcd.start(machine)), async |()| etcd.stop(machine)).await;
         }
         Kind::Elected(election, leads_at_first) => {
             if !leads_at_first {
@@ -336,6 +345,7 @@ struct Life {
     systemd: FakeSystemd,
     api: ApiServer,
     door: Doorstep,
+    etcd: Option<FakeEtcd>,
 }
 
 impl Life {
@@ -379,6 +389,7 @@ impl Life {
                 boot: self.folder.join("boot"),
                 dpkg: self.folder.join("dpkg"),
             },
+            dial: self.etcd.as_ref().map_or_else(Dial::tcp, |etcd| etcd.dial(self.name)),
             ..Edges::of(&config)
         };
         let agent = Agent::start_on(file, config, edges).await.unwrap();
