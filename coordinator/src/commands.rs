@@ -71,7 +71,7 @@ pub async fn run(cli: Cli) -> Ended {
     }
     let format = global.output;
     let tell = |problem: Problem| {
-        output::progress(&problem.to_text());
+        output::problem(&problem);
         show::problem(&problem, format);
         Ended::Usher(problem.exit())
     };

@@ -42,6 +42,9 @@ fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
+    if cli.global.is_for_programs() {
+        output::only_events();
+    }
     if cli.global.no_headers {
         output::leave_out_headers();
     }

@@ -1,6 +1,7 @@
 //! Everything that `usher` writes: the only module that touches standard output and standard error.
 //!
 //! Results go to standard output, progress and diagnostics to standard error. Colour never says anything that words do not.
+//! Where programs read standard error, every line of it is an event: [`only_events`].
 //!
 //! Writing never panics and never stops an operation: the terminal may go away, and the disk behind a redirection may be
 //! full, while a machine is half way through its turn. A result that could not be written changes the exit code at the end.
@@ -16,9 +17,17 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 
 pub use self::columns::columns;
-use crate::exit::Exit;
+use crate::{
+    event::{Event, Kind},
+    exit::Exit,
+    problem::Problem,
+};
+
+/// Set where programs read standard error.
+static ONLY_EVENTS: AtomicBool = AtomicBool::new(false);
 
 /// Set once standard error took a line no more. Nobody sees any progress from then on.
 static STDERR_IS_GONE: AtomicBool = AtomicBool::new(false);
@@ -114,9 +123,56 @@ pub fn end(exit: Exit) -> Exit {
     }
 }
 
-/// A line of progress or a diagnostic, to standard error.
+/// Writes nothing but events to standard error from now on, a JSON object a line each, for programs.
+pub fn only_events() {
+    ONLY_EVENTS.store(true, Ordering::Relaxed);
+}
+
+/// Whether programs read standard error.
+fn is_for_programs() -> bool {
+    ONLY_EVENTS.load(Ordering::Relaxed)
+}
+
+/// A line of progress or a diagnostic, to standard error; for programs, a notice.
 pub fn progress(text: &str) {
-    diagnose(format_args!("{}\n", text.trim_end_matches('\n')));
+    let text = text.trim_end_matches('\n');
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Notice { message: text.to_owned() })),
+        false => diagnose(format_args!("{text}\n")),
+    }
+}
+
+/// Something an operator should know, that stops nothing.
+pub fn warning(message: &str) {
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Warned { message: message.to_owned() })),
+        false => progress(&format!("Warning: {message}")),
+    }
+}
+
+/// What is told in `lines`; for programs, this event in their place.
+pub fn told(kind: impl FnOnce() -> Kind, lines: &[String]) {
+    match is_for_programs() {
+        true => event(&Event::now(kind())),
+        false => lines.iter().for_each(|line| progress(line)),
+    }
+}
+
+/// How a command ends that has this problem.
+pub fn problem(problem: &Problem) {
+    let ended = || {
+        let Problem { message, details, hints, .. } = problem.clone();
+        Kind::Ended { exit: problem.exit(), message, details, next: hints }
+    };
+    told(ended, &[problem.to_text()]);
+}
+
+/// An event for programs, as a JSON object on a line of its own.
+pub fn event(event: &impl Serialize) {
+    // Written at once: the thread that shows progress writes too.
+    if let Ok(line) = serde_json::to_string(event) {
+        note(io::stderr().lock().write_all(format!("{line}\n").as_bytes()));
+    }
 }
 
 /// Whether standard error took a line no more: its terminal was closed, its reader has ended, or its disk is full.
@@ -125,7 +181,12 @@ pub fn stderr_is_gone() -> bool {
 }
 
 fn diagnose(text: std::fmt::Arguments<'_>) {
-    if let Err(error) = anstream::stderr().write_fmt(text)
+    note(anstream::stderr().write_fmt(text));
+}
+
+/// Notes whether standard error still takes what is written.
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
         // Somebody made the terminal non-blocking, and it is slow: that loses a line and no more.
         && error.kind() != ErrorKind::WouldBlock
     {
@@ -140,7 +201,12 @@ pub struct Log;
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // The subscriber hands over a line at a time.
-        diagnose(format_args!("{}", String::from_utf8_lossy(line)));
+        let text = String::from_utf8_lossy(line);
+        let plain = || anstream::adapter::strip_str(text.trim_end()).to_string();
+        match is_for_programs() {
+            true => event(&Event::now(Kind::Logged { message: plain() })),
+            false => diagnose(format_args!("{text}")),
+        }
         Ok(line.len())
     }
 
@@ -151,7 +217,10 @@ impl Write for Log {
 
 /// Asks for a line, the prompt on standard error; None if there is no more input.
 pub fn ask(prompt: &str) -> Option<String> {
-    diagnose(format_args!("{prompt}"));
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Asked { question: prompt.trim().to_owned() })),
+        false => diagnose(format_args!("{prompt}")),
+    }
     let mut line = String::new();
     match io::stdin().read_line(&mut line) {
         Ok(read) if read > 0 => Some(line.trim().to_owned()),

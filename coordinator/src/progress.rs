@@ -39,7 +39,7 @@ impl Progress {
     pub fn event(self, event: &impl Serialize, line: impl FnOnce() -> String) {
         match self {
             Self::None => {}
-            Self::Json => output::progress(&serde_json::to_string(event).unwrap_or_default()),
+            Self::Json => output::event(event),
             Self::Auto | Self::Terminal | Self::Plain => output::progress(&line()),
         }
     }

@@ -152,7 +152,7 @@ impl World {
     pub fn apiserver_url(&self, machine: &str) -> Result<Option<String>, AgentError> {
         let template = self.site.components.iter().find_map(|component| match &component.role {
             Role::ApiServer { url } => Some(url),
-            Role::Elected { .. } => None,
+            Role::Elected { .. } | Role::Unelected => None,
         });
         template
             .map(|url| Ok(url.replace("{address}", &in_url(&self.agents.host(machine)?)).replace("{node}", machine)))

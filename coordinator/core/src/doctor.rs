@@ -16,7 +16,7 @@ pub use self::{
     control_plane::control_plane,
     rights::rights,
 };
-use crate::{problem::Problem, text};
+use crate::{problem::Problem, text::apart};
 
 /// Clocks that are further apart than this make logs hard to read; certificates bear far more.
 const CLOCK_BEARS: SignedDuration = SignedDuration::from_secs(5);
@@ -139,18 +139,11 @@ pub fn clock(ahead: Option<SignedDuration>) -> Finding {
             "the API server does not show its clock, as behind a proxy that strips the date",
         );
     };
-    match apart(ahead) {
+    match apart(ahead, CLOCK_BEARS) {
         None => Finding::ok(Check::Clock, "this machine and the API server agree"),
         Some(words) => Finding::warning(Check::Clock, format!("the API server's clock is {words} this machine's"))
             .mend("timedatectl"),
     }
-}
-
-/// How far apart two clocks are, in words; None if that does not matter.
-fn apart(ahead: SignedDuration) -> Option<String> {
-    let by = text::took(ahead.unsigned_abs());
-    let word = if ahead.is_negative() { "behind" } else { "ahead of" };
-    (ahead.abs() > CLOCK_BEARS).then(|| format!("{by} {word}"))
 }
 
 /// Whole days until then; negative once it is past.

@@ -13,6 +13,7 @@ mod unusual;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
@@ -38,6 +39,15 @@ pub struct Inventory {
     /// The boot id of the machine on which usher runs; in a pod, of its node. None if it cannot be read.
     #[serde(skip)]
     pub here: Option<String>,
+    /// Who holds the leases that matter, by the component's name, where nobody asked who leads.
+    #[serde(skip)]
+    pub holders: BTreeMap<String, Leadership>,
+    /// When the facts were read, by this machine's clock.
+    #[serde(skip)]
+    pub now: Option<Timestamp>,
+    /// How far the API server's clock is ahead of this machine's; negative if it is behind, None if no answer showed it.
+    #[serde(skip)]
+    pub server_ahead: Option<SignedDuration>,
 }
 
 /// Which facts to read. Nothing is read that is not named here.
@@ -51,6 +61,8 @@ pub struct Scope {
     pub nodes: BTreeSet<String>,
     /// All machines: their Nodes and their agents.
     pub all: bool,
+    /// Pods will be evicted: who refills their budgets.
+    pub evicts: bool,
 }
 
 impl Scope {
@@ -81,6 +93,9 @@ pub struct Machine {
     pub rival_nodes: Vec<String>,
     /// What its agent says.
     pub agent: AgentFacts,
+    /// How far its agent's clock is ahead of this machine's; negative if it is behind, None if the agent did not tell the time.
+    #[serde(skip)]
+    pub clock_ahead: Option<SignedDuration>,
 }
 
 /// What a machine's agent says.
@@ -120,6 +135,11 @@ impl Inventory {
     /// The control-plane machines, in order.
     pub fn control_plane(&self) -> impl Iterator<Item = &Machine> {
         self.machines.iter().filter(|machine| machine.control_plane)
+    }
+
+    /// The API server's time when the facts were read; this machine's, where no answer showed it.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.now?.checked_add(self.server_ahead.unwrap_or_default()).ok()
     }
 
     /// The components that `machine` leads, in alphabetical order.

@@ -18,6 +18,7 @@ pub mod step;
 mod tests;
 mod text;
 mod turn;
+mod warnings;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,7 @@ use self::{
 };
 pub use self::{left::Left, turn::Turn};
 use crate::{
+    event::{self, PlannedTurn},
     facts::{Inventory, Machine, Scope},
     problem::Problem,
     request::{Kind, Request},
@@ -49,13 +51,26 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// The plan as it is told before anybody is asked. `text` is what people read of it.
+    pub fn as_event(&self, text: Vec<String>) -> event::Kind {
+        let turn = |turn: &Turn| PlannedTurn {
+            target: turn.target.clone(),
+            leads: turn.leads.clone(),
+            steps: turn.steps.iter().map(|step| step.word().to_owned()).collect(),
+        };
+        event::Kind::Planned { turns: self.turns.iter().map(turn).collect(), warnings: self.warnings.clone(), text }
+    }
+}
+
 /// Plans what `request` asks for, and asks the gates of every machine.
 ///
 /// # Errors
 ///
 /// The first gate that is closed, or a machine or component that nobody knows.
 pub fn make(request: &Request, facts: &Inventory, site: &Site) -> Result<Plan, Problem> {
-    let plan = draw(request, None, facts, site)?;
+    let mut plan = draw(request, None, facts, site)?;
+    plan.warnings.extend(warnings::of(request, &plan.turns, facts, site));
     for turn in &plan.turns {
         ask(Moment::Plan, request, turn, facts, site)?;
     }

@@ -118,6 +118,8 @@ pub enum Role {
         /// expiry. True for kube-controller-manager (up to 1.37 its release on exit is an alpha feature, off).
         keeps_lease: bool,
     },
+    /// Runs with `--leader-elect=false`: every instance works, and there is no Lease. Nobody takes over while one restarts.
+    Unelected,
 }
 
 /// Where an election's record lives.
@@ -136,13 +138,13 @@ impl std::fmt::Display for LeaseName {
 }
 
 impl Component {
-    /// Where the component's election is recorded; None if all its instances serve.
+    /// Where the component's election is recorded; None if it has none.
     pub fn lease(&self) -> Option<LeaseName> {
         match &self.role {
             Role::Elected { namespace, lease, .. } => {
                 Some(LeaseName { namespace: namespace.clone(), name: lease.clone() })
             }
-            Role::ApiServer { .. } => None,
+            Role::ApiServer { .. } | Role::Unelected => None,
         }
     }
 
@@ -242,6 +244,11 @@ impl Site {
     /// What operators call it: its name, then its aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.name.iter().chain(&self.aliases).map(String::as_str)
+    }
+
+    /// The component that counts disruption budgets anew when pods come and go, and makes their successors.
+    pub fn refills_budgets(&self) -> Option<&Component> {
+        self.component("kube-controller-manager")
     }
 
     /// The component with this name.

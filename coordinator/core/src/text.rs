@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A duration for people: `0.4s`, `9s`, `1m12s`, `4d2h`.
 pub fn took(duration: Duration) -> String {
@@ -14,6 +14,13 @@ pub fn took(duration: Duration) -> String {
         3600..86_400 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// How far a clock is ahead of another one, in words that the other's owner follows, as in `45s behind`; None if that is `borne`.
+pub fn apart(ahead: SignedDuration, borne: SignedDuration) -> Option<String> {
+    let by = took(ahead.unsigned_abs());
+    let word = if ahead.is_negative() { "behind" } else { "ahead of" };
+    (ahead.abs() > borne).then(|| format!("{by} {word}"))
 }
 
 /// An age in its largest unit, as kubectl shows it: `5s`, `3m`, `9h`, `12d`. Never negative, whatever the clocks say.

@@ -82,6 +82,11 @@ pub enum Color {
 }
 
 impl Global {
+    /// Whether programs read standard error.
+    pub fn is_for_programs(&self) -> bool {
+        self.progress == Progress::Json
+    }
+
     /// The flags that lead to the cluster. A token is a secret and stays out of everything that is stored or printed.
     pub(crate) fn connection(&self) -> Connection {
         let Self {

@@ -14,7 +14,7 @@ use usher_common::clock;
 use super::{Cluster, ClusterError, LeaseName};
 use crate::{
     cluster::retry::retry,
-    facts::leader::{Holder, Known, Leadership, host_of, machine_of},
+    facts::leader::{Holder, Known, Leadership, host_of, machine_and_rivals, machine_of},
 };
 
 /// The annotation of elections before Kubernetes 1.20.
@@ -100,8 +100,10 @@ impl Record {
     /// The holder for people and for the plan.
     pub(super) fn holder(&self, machines: &[Known]) -> Holder {
         let machine = |identity: &str| machine_of(identity, machines).map(str::to_owned);
+        let (holder, rivals) = machine_and_rivals(&self.holder, machines);
         Holder {
-            machine: machine(&self.holder),
+            machine: holder,
+            rivals,
             identity: self.holder.clone(),
             preferred: self
                 .preferred

@@ -116,9 +116,7 @@ impl Described<'_> {
             line("inhibitor", format!("{who} ({mode}): {why} [{what}]"));
         }
         if let Some(shutdown) = &status.scheduled_shutdown {
-            let at = shutdown.at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
-            let message = if shutdown.message.is_empty() { String::new() } else { format!(": {}", shutdown.message) };
-            line("SCHEDULED", format!("{} at {at}{message}", shutdown.kind));
+            line("SCHEDULED", shutdown.said());
         }
         if let Some(why) = &status.reboot_refused {
             line("NO REBOOT", why.clone());

@@ -142,6 +142,7 @@ fn instance(machine: &Machine, component: &str, facts: &Inventory, site: &Site) 
             let star = if leads { "*" } else { "" };
             state.map_or_else(|| format!("{name}{star}"), |state| format!("{name}{star} {state}"))
         }
+        Role::Unelected => state.map_or_else(|| name.clone(), |state| format!("{name} {state}")),
     }
 }
 
@@ -267,6 +268,13 @@ fn notes(machine: &Machine, now: Timestamp) -> Vec<String> {
         AgentFacts::NotAsked => return notes,
     };
     notes.extend(status.warnings.iter().cloned());
+    notes.extend(
+        status.scheduled_shutdown.as_ref().map(|shutdown| format!("a shutdown is scheduled: {}", shutdown.said())),
+    );
+    let stale = status.units.iter().filter(|unit| unit.needs_daemon_reload);
+    notes.extend(
+        stale.map(|unit| format!("the unit file of {} has changed: systemctl daemon-reload is due", unit.name)),
+    );
     notes.extend(status.holds.iter().map(|hold| format!("held {}", hold.said())));
     if let Some(hold) = status.held_by_file() {
         notes.push(format!("held by {}: {:?}", hold.path, hold.text.lines().next().unwrap_or_default()));

@@ -56,14 +56,30 @@ fn add(found: &mut Vec<Component>, assumed: Component, section: &mut Table<'_>) 
                 .or(url),
         },
         Role::Elected { namespace, lease, keeps_lease } => {
+            let leader_election = section
+                .key("leader_election", FLAG)
+                .says(
+                    "Whether its instances elect a leader. false for one that runs with --leader-elect=false: it has no lease, and \
+                     its unit alone is proved.",
+                )
+                .or(true);
             let (namespace, lease) = section
                 .key("lease", LEASE)
                 .says("The Lease through which its instances elect a leader, as NAMESPACE/NAME.")
                 .or((namespace, lease));
             let keeps_lease =
                 section.key("keeps_lease", FLAG).says("Whether it ends without releasing its lease.").or(keeps_lease);
-            Role::Elected { namespace, lease, keeps_lease }
+            for key in ["lease", "keeps_lease"] {
+                if !leader_election && section.has(key) {
+                    section.mistake(key, "a component without leader election has no lease");
+                }
+            }
+            match leader_election {
+                true => Role::Elected { namespace, lease, keeps_lease },
+                false => Role::Unelected,
+            }
         }
+        Role::Unelected => Role::Unelected,
     };
     if enabled {
         if let Some(other) = found.iter().find(|other| other.unit == unit) {

@@ -122,6 +122,18 @@ fn a_full_file_says_everything() {
 }
 
 #[test]
+fn a_component_may_do_without_leader_election_and_then_has_no_lease() {
+    let site = read("[components.kube-scheduler]\nleader_election = false").unwrap();
+    let scheduler = site.component("kube-scheduler").unwrap();
+    assert_eq!((scheduler.role.clone(), scheduler.lease()), (Role::Unelected, None));
+    let wrong = complaint("[components.kube-scheduler]\nleader_election = false\nlease = 'kube-system/kube-scheduler'");
+    assert!(
+        wrong.contains("components.kube-scheduler.lease: a component without leader election has no lease"),
+        "{wrong}"
+    );
+}
+
+#[test]
 fn a_broken_file_is_refused_with_line_key_and_what_would_be_right() {
     let table = [
         // Keys.

@@ -17,9 +17,6 @@ use crate::{
     world::World,
 };
 
-/// The component that counts budgets anew when pods come and go.
-const REFILLS_BUDGETS: &str = "kube-controller-manager";
-
 /// How often to check that a kube-controller-manager leads, while a pod waits for a budget.
 const LOOK_FOR_A_LEADER: Duration = Duration::from_secs(1);
 
@@ -122,7 +119,7 @@ async fn look_for_a_leader(
 
 /// Whether kube-controller-manager has a leader; None if the site has none that is elected, or nothing is certain yet.
 fn budgets_are_refilled(world: &World, elections: &Elections) -> Option<bool> {
-    let lease = world.site.component(REFILLS_BUDGETS).and_then(Component::lease)?;
+    let lease = world.site.refills_budgets().and_then(Component::lease)?;
     match elections.leadership_so_far(&lease)? {
         Leadership::Held(_) => Some(true),
         Leadership::Stale(_) | Leadership::Free => Some(false),

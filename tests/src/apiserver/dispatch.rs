@@ -75,6 +75,11 @@ impl ApiServer {
                 tokio::time::sleep(duration).await;
                 self.answer(&call, &via)
             }
+            Some(Action::AnswerLate(duration)) => {
+                let reply = self.answer(&call, &via);
+                tokio::time::sleep(duration).await;
+                reply
+            }
             None => self.answer(&call, &via),
         };
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.inner.clock.now());

@@ -6,6 +6,8 @@
 
 mod fence;
 mod handover;
+mod interrupts;
+mod pace;
 mod pool;
 mod rebalance;
 mod reboot;

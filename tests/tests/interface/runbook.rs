@@ -133,6 +133,7 @@ fn each_message_that_asks_for_action_has_an_entry_and_each_entry_has_a_message()
         "nobody leads …: it has no lease",
         "the lease of … is held by …, which does not renew it: nobody leads …",
         "… is led by …, which is none of the control-plane machines",
+        "… is led by …, which several control-plane machines could be: …",
         "… was told to reboot … ago and has not answered with a new boot since",
         "…: … after …",
         "cannot …: …",

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Check, Finding, State, apart, days_left};
+use super::{CLOCK_BEARS, Check, Finding, State, days_left};
 use crate::{
     facts::{AgentFacts, Identity, Inventory, Machine, agent::AgentStatus},
     nodeset::words,
     site::Site,
+    text::apart,
 };
 
 /// An agent's certificate that expires within this many days is told.
@@ -101,7 +102,7 @@ fn of_agent(status: &AgentStatus, version: &str, now: Timestamp) -> Vec<Trouble>
             _ => {}
         }
     }
-    if let Some(words) = status.now.and_then(|its| apart(its.duration_since(now))) {
+    if let Some(words) = status.now.and_then(|its| apart(its.duration_since(now), CLOCK_BEARS)) {
         add(State::Warning, format!("its clock is {words} this machine's"), "ssh {node} timedatectl");
     }
     if let Some(why) = &status.reboot_refused {

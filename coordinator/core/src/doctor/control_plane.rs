@@ -50,6 +50,11 @@ fn leader(component: &Component, facts: &Inventory) -> Option<Finding> {
     let wrong = |message: String| Finding::wrong(Check::ControlPlane, message);
     match facts.leaders.get(name)? {
         Leadership::Held(holder) if holder.machine.is_some() => None,
+        Leadership::Held(holder) if !holder.rivals.is_empty() => {
+            let rivals = words(&holder.rivals);
+            let message = format!("{name} is led by {:?}, which several machines could be: {rivals}", holder.identity);
+            Some(wrong(message).mend("a host name of its own for each of them: hostnamectl"))
+        }
         Leadership::Held(holder) => Some(
             wrong(format!("{name} is led by {:?}, which is no machine that usher knows", holder.identity))
                 .mend("control_plane.machines in the cluster file: the machines' host names"),
@@ -64,7 +69,10 @@ fn leader(component: &Component, facts: &Inventory) -> Option<Finding> {
         ),
         Leadership::Absent => Some(
             wrong(format!("there is no lease {lease}, so nobody knows who leads {name}"))
-                .mend(format!("components.{name}.lease in the cluster file; see: kubectl get leases -A")),
+                .mend(format!(
+                    "components.{name}.lease in the cluster file (see: kubectl get leases -A), or leader_election = false there if \
+                     it runs with --leader-elect=false"
+                )),
         ),
     }
 }

@@ -181,11 +181,13 @@ fn component_table(file: &mut File, component: &Component, seen: &Seen, on: &[&s
                 Some(lease) if !lease.host.is_empty() => format!("{offered} Its lease is held by {}.", lease.host),
                 Some(_) => format!("{offered} Nobody held its lease."),
                 None => format!(
-                    "{offered} There is no lease of this name: name the one that it uses, or set enabled = false."
+                    "{offered} There is no lease of this name: name the one that it uses, set leader_election = false if it \
+                     runs with --leader-elect=false, or enabled = false if there is no such component."
                 ),
             });
             file.value("lease", &quoted(&name.to_string()));
         }
+        Role::Unelected => file.comment(&offered),
     }
 }
 

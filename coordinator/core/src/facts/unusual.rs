@@ -50,7 +50,10 @@ impl Machine {
         let identity = self.identity();
         let status = self.agent.status();
         let warns = status.is_some_and(|status| {
-            !status.warnings.is_empty() || status.hold.is_some() || !status.lock_files.is_empty()
+            !status.warnings.is_empty()
+                || status.hold.is_some()
+                || !status.lock_files.is_empty()
+                || status.scheduled_shutdown.is_some()
         });
         let another = matches!(identity, Identity::Differs { node_is_ready: true, .. }) || !self.rival_nodes.is_empty();
         [

@@ -34,6 +34,7 @@ pub(crate) fn holder(machine: &str) -> Holder {
     Holder {
         identity: format!("{machine}_6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1"),
         machine: Some(machine.to_owned()),
+        rivals: Vec::new(),
         preferred: None,
         acquired: None,
         renewed: None,
@@ -64,8 +65,7 @@ pub(crate) fn facts(scheduler: &str, manager: &str) -> Inventory {
             ("kube-controller-manager".to_owned(), Leadership::Held(holder(manager))),
         ]),
         apiservers: CONTROL_PLANE.map(|name| (name.to_owned(), Readiness::Ready)).into(),
-        unlisted: Vec::new(),
-        here: None,
+        ..Inventory::default()
     }
 }
 

@@ -155,6 +155,9 @@ fn turn(machine: &str, component: &Component, more: bool, request: &Restart, fac
             };
             Steps::default().all(restart).then(Step::ProveControlPlane { led })
         }
+        Role::Unelected => {
+            Steps::default().then(Step::Restart { component: name.clone(), unit }).then(Step::ProveControlPlane { led })
+        }
     };
     Turn { target: Target::instance(machine, name), control_plane: true, leads, steps: steps.done() }
 }

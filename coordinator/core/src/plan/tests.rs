@@ -2,6 +2,7 @@
 
 mod assumed;
 mod refusals;
+mod warnings;
 
 use std::time::Duration;
 

@@ -174,6 +174,7 @@ impl From<&Component> for ComponentAt {
             Role::Elected { namespace, lease, keeps_lease } => {
                 (None, Some(format!("{namespace}/{lease}")), Some(*keeps_lease))
             }
+            Role::Unelected => (None, None, None),
         };
         Self { name: component.name.clone(), unit: component.unit.clone(), url, lease, keeps_lease }
     }

@@ -317,6 +317,7 @@ impl Reader {
             Kind::TurnEnded { turn, done: false, .. } => format!("{}: not done", machine(turn)),
             Kind::Warned { message } => format!("warning: {message}"),
             Kind::Began { .. } | Kind::ControlPlane { .. } | Kind::Blocked { .. } | Kind::Ended { .. } => return None,
+            Kind::Notice { .. } | Kind::Planned { .. } | Kind::Asked { .. } | Kind::Logged { .. } => return None,
         };
         self.told.push(line.clone());
         Some(line)
