@@ -2,7 +2,10 @@
 KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
-.PHONY: help demo test bed bed-down bench docs lint contract puppet prometheus page build packages machines deb deb-check release
+# The simulator's whole: sweeps that leave nothing out, and this many random histories.
+SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile sim -p usher-testkit --features machines --test sim
+
+.PHONY: help demo test sim soak bed bed-down bench bench-scale docs lint contract puppet prometheus page build packages machines deb deb-check release
 
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -46,10 +49,16 @@ page:           ## The page of `usher report` in a headless Chromium; pictures i
 	./tests/page.sh
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.
-test: packages lint contract puppet prometheus page build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
+test: packages lint contract puppet prometheus page sim build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
 	cargo test --locked --no-fail-fast --workspace --features usher-testkit/machines
 	cargo test --locked -p usher-coordinator --features otel --lib traces::
 	$(BED) down
+
+sim:            ## The deterministic simulator: every point at which something can go wrong, and 1,000 random histories
+	$(call SIM,1000)
+
+soak:           ## The same with 10,000 random histories; some ten minutes after the build
+	$(call SIM,10000)
 
 bed: build machines  ## Start five real machines with a real cluster, and say how to use them
 	$(BED) up
@@ -57,8 +66,11 @@ bed: build machines  ## Start five real machines with a real cluster, and say ho
 bed-down:       ## End the machines of `make bed`
 	$(BED) down
 
-bench: build machines  ## Measure on the real machines; writes target/bench/results.json
+bench: build bench-scale machines  ## Measure with five thousand nodes in memory and on the real machines; writes target/bench/results.json
 	cargo bench --locked -p usher-testkit --features machines --bench machines
+
+bench-scale: build  ## Measure with five thousand nodes in memory alone: no root, some minutes
+	cargo bench --locked -p usher-testkit --features machines --bench scale
 
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root

@@ -91,11 +91,21 @@ pub fn files(file: &Path, config: &Config, account: Option<&Account>) -> Vec<Str
             problems.push(format!("the probe of {unit} needs {}: {error}", path.display()));
         }
     }
+    let etcd = etcd_files(config);
+    for path in &etcd {
+        if let Err(error) = fs::metadata(path) {
+            problems.push(format!("[etcd] needs {}: {error}", path.display()));
+        }
+    }
     problems.extend(state_directory(&config.state_directory));
     let Some(account) = account else { return problems };
     let tls = &config.tls;
     let own = [file, &tls.certificate, &tls.key, &tls.client_ca];
-    let read = own.into_iter().chain(tls.client_crl.as_deref()).chain(probed.iter().map(|(_, path)| path.as_path()));
+    let read = own
+        .into_iter()
+        .chain(tls.client_crl.as_deref())
+        .chain(probed.iter().map(|(_, path)| path.as_path()))
+        .chain(etcd);
     problems.extend(read.filter_map(|path| account.refused(path, 4)));
     problems.extend(account.refused(&config.state_directory, 4 | 2 | 1));
     problems
@@ -111,6 +121,12 @@ fn probe_files(config: &Config) -> Vec<(&str, &PathBuf)> {
         files.extend(ca.into_iter().chain(own).chain(&probe.token_file).map(|path| (unit.as_str(), path)));
     }
     files
+}
+
+/// The files with which the agent asks the node's member of etcd.
+fn etcd_files(config: &Config) -> Vec<&Path> {
+    let Some(etcd) = &config.etcd else { return Vec::new() };
+    vec![&etcd.ca, &etcd.certificate.certificate, &etcd.certificate.key]
 }
 
 /// A state directory that is missing is no mistake: systemd makes it before the agent's first start.

@@ -4,6 +4,7 @@
 //! gives no configuration at all, but every mistake in it at once.
 
 mod allow;
+mod etcd;
 mod in_force;
 mod read;
 mod url;
@@ -18,8 +19,8 @@ use std::{
 
 use usher_common::config_file::{self, FileError, Record};
 
-pub use self::url::Url;
 pub(crate) use self::{allow::InPart, in_force::InForce};
+pub use self::{etcd::Etcd, url::Url};
 use crate::{access::AllowList, certificate::Fingerprint};
 
 /// Everything the agent is told.
@@ -60,6 +61,8 @@ pub struct Config {
     pub reboots_per_day: u32,
     /// Lock files of configuration management that the node's status tells of.
     pub lock_files: Vec<PathBuf>,
+    /// The node's member of etcd, if it has one that the agent is to know of.
+    pub etcd: Option<Etcd>,
     /// The units that may be restarted, stopped and started, by name. No other may.
     pub units: BTreeMap<String, UnitPolicy>,
 }

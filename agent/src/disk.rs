@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::task::{spawn_blocking, yield_now};
 
-pub use memory::MemoryDisk;
+pub use memory::{DiskWitness, MemoryDisk};
 
 /// The suffix of a file that [`Disk::replace`] has not renamed yet.
 const UNFINISHED: &str = ".unfinished";

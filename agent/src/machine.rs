@@ -1,6 +1,7 @@
-//! The machine that the agent runs on: systemd, login1, journal, probes, and facts from files.
+//! The machine that the agent runs on: systemd, login1, etcd, journal, probes, and facts from files.
 
 pub mod bus;
+pub(crate) mod etcd;
 mod files;
 pub(crate) mod journal;
 mod kernel;
@@ -10,6 +11,7 @@ pub(crate) mod packages;
 mod printable;
 pub(crate) mod probe;
 pub(crate) mod systemd;
+mod trust;
 
 use std::{path::PathBuf, sync::Arc};
 

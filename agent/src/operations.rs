@@ -6,6 +6,7 @@ mod admitting;
 mod blockers;
 mod cancel;
 mod cancel_call;
+mod etcd_leader;
 mod expected;
 mod local;
 pub(crate) mod moment;
@@ -34,6 +35,7 @@ use usher_proto::reason;
 
 pub(crate) use admit::Request;
 pub(crate) use blockers::{Blocker, BlockerKind, blockers};
+pub(crate) use etcd_leader::LeaderMove;
 pub(crate) use store::{NewHold, OwnedHold, Unannounced, Wanted};
 
 use admitting::{Admitting, Awaited, Entered, Verdict};

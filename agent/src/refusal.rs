@@ -53,7 +53,9 @@ fn code(reason: &str) -> Code {
         reason::REBOOT_BUDGET | reason::TOO_MANY_LISTINGS | reason::TOO_MANY_HOLDS => Code::ResourceExhausted,
         reason::NO_SUCH_OPERATION | reason::NO_SUCH_UNIT | reason::NO_SUCH_HOLD => Code::NotFound,
         reason::NO_SUCH_METHOD => Code::Unimplemented,
-        reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE | reason::ADMITTING => Code::Unavailable,
+        reason::SYSTEMD_UNAVAILABLE | reason::STATE_UNAVAILABLE | reason::ADMITTING | reason::ETCD_UNAVAILABLE => {
+            Code::Unavailable
+        }
         _ => Code::FailedPrecondition,
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod control;
 mod convert;
+mod etcd;
 mod facts;
 mod info;
 mod local;
@@ -21,6 +22,9 @@ use crate::{
     refusal::Refusal,
 };
 
+/// How many questions to what runs on the machine are under way at once: the member of etcd, the units' probes.
+const ASKED_AT_ONCE: usize = 4;
+
 /// How many lists are made at once. A list may be as large as all other answers together.
 const LISTINGS: usize = 2;
 
@@ -34,6 +38,8 @@ pub(crate) struct Service {
     replaced: Replaced,
     /// A permit for each list, kept until the caller has taken it.
     listings: Arc<Semaphore>,
+    /// A permit for each question to what runs on the machine.
+    asking: Arc<Semaphore>,
 }
 
 impl Service {
@@ -44,7 +50,8 @@ impl Service {
         audit: Audit,
         replaced: Replaced,
     ) -> Self {
-        Self { machine, live, operations, audit, replaced, listings: Arc::new(Semaphore::new(LISTINGS)) }
+        let (listings, asking) = (Arc::new(Semaphore::new(LISTINGS)), Arc::new(Semaphore::new(ASKED_AT_ONCE)));
+        Self { machine, live, operations, audit, replaced, listings, asking }
     }
 }
 

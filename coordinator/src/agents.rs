@@ -15,6 +15,7 @@ mod connect;
 mod convert;
 mod dial;
 mod error;
+mod etcd;
 mod follow;
 mod trust;
 
@@ -30,6 +31,7 @@ pub use agent::Agent;
 pub use dial::Dial;
 pub use error::{AgentError, Side};
 pub use trust::own_certificate;
+use usher_core::facts::etcd::{Id, Word};
 pub use usher_core::facts::{
     agent::{
         AgentStatus, Blocker, BlockerKind, Evidence, Failure, FailureKind, Hold, Inhibitor, Order, RebootBudget,
@@ -41,11 +43,14 @@ pub use usher_core::facts::{
 use crate::site::{AgentAccess, Site};
 use trust::Trust;
 
+/// To more agents than this no connection is kept between the beginning of an operation and their turns: most of these are hours away.
+pub(crate) const KEPT: usize = 256;
+
 /// How all agents of a site are reached.
 #[derive(Debug)]
 pub struct Agents {
     access: AgentAccess,
-    internal_ips: BTreeMap<String, String>,
+    internal_ips: BTreeMap<String, Vec<String>>,
     dial: Dial,
     /// Read when the first agent is called: a drain needs none.
     trust: OnceLock<Arc<Trust>>,
@@ -57,13 +62,13 @@ impl Agents {
     /// The agents that the site describes. Reads no file and connects to nobody.
     ///
     /// `internal_ips` are the InternalIPs of the cluster's Nodes by name, for machines that the cluster file gives no
-    /// address. They may be empty, as they are when the API is down.
-    pub fn described(site: &Site, internal_ips: BTreeMap<String, String>) -> Self {
+    /// address. They may be empty, as they are when the API is down. Of several all are tried.
+    pub fn described(site: &Site, internal_ips: BTreeMap<String, Vec<String>>) -> Self {
         Self::over(site, internal_ips, Dial::tcp())
     }
 
     /// The same, reached by another way than TCP.
-    pub fn over(site: &Site, internal_ips: BTreeMap<String, String>, dial: Dial) -> Self {
+    pub fn over(site: &Site, internal_ips: BTreeMap<String, Vec<String>>, dial: Dial) -> Self {
         Self { access: site.agents.clone(), internal_ips, dial, trust: OnceLock::new(), agents: Mutex::default() }
     }
 
@@ -72,7 +77,7 @@ impl Agents {
     /// # Errors
     ///
     /// [`AgentError::Config`] if a file cannot be used.
-    pub fn new(site: &Site, internal_ips: BTreeMap<String, String>) -> Result<Self, AgentError> {
+    pub fn new(site: &Site, internal_ips: BTreeMap<String, Vec<String>>) -> Result<Self, AgentError> {
         let agents = Self::described(site, internal_ips);
         agents.trust()?;
         Ok(agents)
@@ -108,7 +113,7 @@ impl Agents {
     }
 
     fn describe(&self, node: &str) -> Result<Agent, AgentError> {
-        let address = self.address(node)?;
+        let addresses = address::of(&self.access, &self.internal_ips, node)?;
         let server_name = self.access.server_name.replace("{node}", node);
         let server_name = ServerName::try_from(server_name.clone()).map_err(|_| AgentError::Config {
             problem: format!("{node}: \"{server_name}\" cannot be a name in a certificate"),
@@ -116,16 +121,16 @@ impl Agents {
             source: None,
         })?;
         let trust = if self.dial.tls { Some(Arc::clone(self.trust()?)) } else { None };
-        Ok(Agent::new(node.to_owned(), address, server_name, self.dial.clone(), trust))
+        Ok(Agent::new(node.to_owned(), addresses, server_name, self.dial.clone(), trust))
     }
 
-    /// Where the machine's agent listens, as `HOST:PORT`.
+    /// Where the machine's agent listens, as `HOST:PORT`; the first of several.
     ///
     /// # Errors
     ///
     /// [`AgentError::Config`] if neither the cluster file nor the cluster knows an address.
     pub fn address(&self, node: &str) -> Result<String, AgentError> {
-        address::of(&self.access, &self.internal_ips, node)
+        Ok(address::of(&self.access, &self.internal_ips, node)?.swap_remove(0))
     }
 
     /// The machine's host as its agent's address has it: a name or an IP address, without brackets. In a URL it must pass

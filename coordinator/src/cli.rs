@@ -6,6 +6,7 @@ mod change;
 mod clusters;
 mod config;
 mod eviction;
+mod format;
 mod global;
 mod helmfile;
 mod jobs;
@@ -32,7 +33,7 @@ pub(crate) use self::{
     helmfile::{HelmfileCommand, HelmfileRoll},
     jobs::{CronJobRefresh, CronJobsCommand, JobDelete, JobsCommand, Listed, PodsCommand},
     lock::{LockCommand, LockRun},
-    nodes::{Drain, Look, OnNodes, Preflight, Targets, names},
+    nodes::{Drain, Look, OnNodes, Preflight, Status, Targets, names},
     rebalance::Rebalance,
     reboot::Reboot,
     report_page::ReportPage,
@@ -61,36 +62,37 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show on one screen whether it is safe to begin.
-    #[command(after_long_help = nodes::STATUS_EXAMPLES)]
-    Status(Look),
+    #[command(after_long_help = exits(&CHECKS, nodes::STATUS_EXAMPLES))]
+    Status(Status),
     /// Show the machines: Nodes and control plane, with what their agents say.
-    #[command(after_long_help = nodes::NODES_EXAMPLES)]
+    #[command(after_long_help = exits(&LOOKS, nodes::NODES_EXAMPLES))]
     Nodes(Look),
     /// Examine what usher needs at this site, and say what mends what is wrong: certificates, rights, clocks, agents, versions.
     #[command(after_long_help = DOCTOR)]
     Doctor,
     /// Show who leads each elected component.
+    #[command(after_long_help = exits(&LOOKS, LEADERS))]
     Leaders,
     /// Restart components of the control plane, the leader last.
-    #[command(after_long_help = restart::EXAMPLES)]
+    #[command(after_long_help = of_a_change(restart::EXAMPLES))]
     Restart(Restart),
     /// Reboot machines: cordon, drain, reboot, prove that they are back, uncordon.
-    #[command(after_long_help = reboot::EXAMPLES)]
+    #[command(after_long_help = of_a_change(reboot::EXAMPLES))]
     Reboot(Reboot),
     /// Mark nodes as unschedulable, with usher's mark of who and why.
-    #[command(after_long_help = nodes::CORDON_EXAMPLES)]
+    #[command(after_long_help = of_a_change(nodes::CORDON_EXAMPLES))]
     Cordon(OnNodes),
     /// Mark nodes as schedulable again.
-    #[command(after_long_help = nodes::UNCORDON_EXAMPLES)]
+    #[command(after_long_help = of_a_change(nodes::UNCORDON_EXAMPLES))]
     Uncordon(OnNodes),
     /// Cordon nodes and evict their pods.
-    #[command(after_long_help = nodes::DRAIN_EXAMPLES)]
+    #[command(after_long_help = of_a_change(nodes::DRAIN_EXAMPLES))]
     Drain(Drain),
     /// Move pods to nodes that have fewer than their share, gently: after a reboot a node is empty.
-    #[command(after_long_help = rebalance::EXAMPLES)]
+    #[command(after_long_help = of_a_change(rebalance::EXAMPLES))]
     Rebalance(Rebalance),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
-    #[command(after_long_help = nodes::PREFLIGHT_EXAMPLES)]
+    #[command(after_long_help = exits(&CHECKS, nodes::PREFLIGHT_EXAMPLES))]
     Preflight(Preflight),
     /// Restart workloads, follow their rollouts and take them back.
     #[command(subcommand)]
@@ -163,8 +165,32 @@ Examples:
   usher doctor
   usher doctor -o json | jq '.findings[] | select(.state != \"ok\")'";
 
+const LEADERS: &str = "\
+Examples:
+  usher leaders
+  usher leaders -o jsonpath='{.items[?(@.component==\"kube-scheduler\")].machine}'";
+
+/// How a command that only looks ends.
+const LOOKS: [Exit; 4] = [Exit::Done, Exit::Failed, Exit::Usage, Exit::TimedOut];
+
+/// How one ends that also says whether something may be begun.
+const CHECKS: [Exit; 5] = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::TimedOut];
+
 fn exit_codes() -> String {
-    let codes = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.label()));
+    line_of(&Exit::ALL)
+}
+
+fn of_a_change(examples: &str) -> String {
+    exits(&Exit::ALL, examples)
+}
+
+/// The exit codes of a command, above its examples.
+fn exits(codes: &[Exit], examples: &str) -> String {
+    format!("{}\n\n{examples}", line_of(codes))
+}
+
+fn line_of(codes: &[Exit]) -> String {
+    let codes: Vec<_> = codes.iter().map(|exit| format!("{} {}", exit.code(), exit.label())).collect();
     format!("Exit codes: {}.", codes.join(", "))
 }
 

@@ -6,8 +6,10 @@
 
 mod access;
 mod apiservers;
+mod census;
 mod clock;
 mod connect;
+mod credentials;
 mod elections;
 mod error;
 mod helm;
@@ -19,6 +21,7 @@ pub(crate) mod names;
 mod namespaces;
 mod nodes;
 pub(crate) mod pods;
+mod proxy;
 pub(crate) mod retry;
 mod rights;
 mod versions;
@@ -30,12 +33,15 @@ use tokio::sync::OnceCell;
 
 pub use self::{
     access::{Access, ConnectError},
+    apiservers::ApiServerAt,
     clock::ServerClock,
+    credentials::CredentialsError,
     elections::{Elections, NoLeader},
     error::ClusterError,
-    kubeconfig::{Destination, kubeconfig_clusters},
+    kubeconfig::{Destination, KubeconfigError, kubeconfig_clusters},
     lock::{ImplausibleEpoch, Lock, LockError, LockHolder, LockRequest},
     nodes::{Cordoned, Uncordoned},
+    proxy::ProxyError,
     rights::Review,
 };
 pub use usher_core::{
@@ -46,14 +52,14 @@ pub use usher_core::{
     site::LeaseName,
 };
 
-use self::clock::ServerInfo;
+use self::{clock::ServerInfo, credentials::Credentials};
 
 /// For how long a request is repeated while nothing answers: an apiserver is back within seconds, and a balancer notices one
 /// that is gone after its checks' interval times their count.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of the one apiserver at this URL, or why there can be none.
-type Direct = Arc<dyn Fn(&str) -> Result<kube::Client, String> + Send + Sync>;
+type Direct = Arc<dyn Fn(&ApiServerAt) -> Result<kube::Client, String> + Send + Sync>;
 
 /// A connection to one cluster's API.
 #[derive(Clone)]
@@ -67,6 +73,8 @@ pub struct Cluster {
     user: Option<Arc<str>>,
     /// How single apiservers are reached past the balancer.
     direct: Direct,
+    /// Who calls; None where the client was given.
+    credentials: Option<Arc<Credentials>>,
     /// What a server said of itself, once somebody asked.
     info: Arc<OnceCell<ServerInfo>>,
     /// Shows the operator why a request takes its time.
@@ -93,6 +101,7 @@ impl Cluster {
             server: server.into(),
             user: None,
             direct,
+            credentials: None,
             info: Arc::default(),
             notices: None,
         }
@@ -104,7 +113,7 @@ impl Cluster {
         self,
         direct: impl Fn(&str) -> Result<kube::Client, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { direct: Arc::new(direct), ..self }
+        Self { direct: Arc::new(move |at: &ApiServerAt| direct(&at.url)), ..self }
     }
 
     /// What the operator calls the cluster.

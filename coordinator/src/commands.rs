@@ -29,6 +29,7 @@ mod status;
 mod targets;
 mod version;
 mod versions;
+mod watch;
 mod workload;
 
 use std::path::Path;
@@ -71,7 +72,7 @@ pub async fn run(cli: Cli) -> Ended {
     }
     let format = global.output;
     let tell = |problem: Problem| {
-        output::progress(&problem.to_text());
+        output::problem(&problem);
         show::problem(&problem, format);
         Ended::Usher(problem.exit())
     };
@@ -79,7 +80,7 @@ pub async fn run(cli: Cli) -> Ended {
         return lock::run(&global, arguments).await.map_or_else(tell, Ended::Other);
     }
     let ended = match command {
-        Command::Status(look) => status::status(&global, &look).await,
+        Command::Status(arguments) => status::status(&global, &arguments).await,
         Command::Nodes(look) => nodes::nodes(&global, &look).await,
         Command::Doctor => doctor::doctor(&global).await,
         Command::Leaders => status::leaders(&global).await,
@@ -118,7 +119,7 @@ fn site(global: &Global) -> Result<Site, Problem> {
 /// A connection to the site's cluster.
 async fn cluster(global: &Global, site: &Site) -> Result<Cluster, Problem> {
     let access = choose::access(global, site)?;
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress).with_credentials().await)
 }
 
 /// The world of a command that needs the API.

@@ -26,7 +26,7 @@ pub use self::{
     follow::{Whereabouts, whereabouts},
     report::{
         BlockedPod, BudgetPreview, DrainError, DrainPreview, DrainProgress, Drained, EscalatedPod, FailedPod, MovedPod,
-        Owner, PodRef, PodVerdict, RefusedPod, Remains, StayReason, StayingPod, Verdict, never_lines,
+        Owner, PodRef, PodVerdict, RefusedPod, Remains, StayReason, StayingPod, UnusedVolume, Verdict, never_lines,
     },
     verdict::Confirm,
 };

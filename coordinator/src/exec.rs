@@ -1,10 +1,11 @@
 //! Runs the site's own commands: those that take an apiserver out of a load balancer's pool and put it back, those that switch a
-//! staging cluster, and helmfile.
+//! staging cluster, helmfile, and the credential plugins of kubeconfigs.
 //!
 //! A command gets no shell and no terminal, a process group of its own, so that a ^C at usher does not reach it, and a time
 //! limit.
 
 mod attached;
+mod captured;
 mod process;
 
 use std::{env, fs, future::pending, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
@@ -14,7 +15,11 @@ use serde::Serialize;
 use tokio::{process::Command, time::Instant};
 
 use self::process::{Ended, Limits, Process, Rung, TERM, killed_by};
-pub use self::{attached::attached, process::Stream};
+pub use self::{
+    attached::attached,
+    captured::{Captured, captured},
+    process::Stream,
+};
 use crate::text::took;
 
 /// What an outcome keeps of the output: the last lines, each cut to this many characters.

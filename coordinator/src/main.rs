@@ -3,6 +3,7 @@
 use std::{env, process::ExitCode};
 
 use clap::FromArgMatches as _;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use usher_coordinator::{
     cli::{CalledAs, Cli, Color},
     commands::{self, Ended, completion},
@@ -42,10 +43,14 @@ fn main() -> ExitCode {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
+    if cli.global.is_for_programs() {
+        output::only_events();
+    }
     if cli.global.no_headers {
         output::leave_out_headers();
     }
     log_to_stderr(cli.global.verbose);
+    raise_the_limit_of_descriptors();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,6 +64,22 @@ fn main() -> ExitCode {
     match ended {
         Ended::Usher(exit) => output::end(exit).into(),
         Ended::Other(code) => ExitCode::from(code),
+    }
+}
+
+/// Descriptors that usher wants to be allowed. Children inherit the limit, and some of them close every descriptor below it one by
+/// one: the billion that containers may set would take them minutes.
+const DESCRIPTORS: rlim_t = 65_536;
+
+/// Raises the soft limit of descriptors, of which each connection to an agent needs one. The 1,024 that a shell passes on are there
+/// for programs that use select(2).
+fn raise_the_limit_of_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(DESCRIPTORS);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 

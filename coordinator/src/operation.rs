@@ -9,7 +9,7 @@ mod rights;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use usher_common::chain;
 use usher_core::operation::Mandate;
 
@@ -36,6 +36,9 @@ use crate::{
     runner::{LeftBehind, Outcome, Run},
     world::World,
 };
+
+/// How long an interrupt waits for a write that may be taking the lock.
+const TAKEN_MEANWHILE: Duration = Duration::from_secs(2);
 
 /// A plan, the facts that it was made from, and what its drains would find.
 #[derive(Debug)]
@@ -115,12 +118,22 @@ pub async fn carry_out(
     events: &Events,
 ) -> Result<Ended, Problem> {
     let lock = match request.needs_lock() {
-        true => tokio::select! {
-            biased;
-            lock = acquire(world, request, &operation, &requester, &planned.facts) => Some(lock?),
-            // The lock of a holder that may be dead can take a minute to be had.
-            () = interrupt.requested() => return Err(Problem::interrupted("before it began")),
-        },
+        true => {
+            // In memory of its own, as is the run: they would make a future that few stacks hold.
+            let mut acquiring = Box::pin(acquire(world, request, &operation, &requester, &planned.facts));
+            tokio::select! {
+                biased;
+                lock = acquiring.as_mut() => Some(lock?),
+                // The lock of a holder that may be dead can take a minute to be had.
+                () = interrupt.requested() => {
+                    // The write that takes it may be under way: a lock that nobody gives back keeps others waiting.
+                    if let Ok(Ok(lock)) = timeout(TAKEN_MEANWHILE, acquiring).await {
+                        release(Some(lock), interrupt, events).await;
+                    }
+                    return Err(Problem::interrupted("before it began"));
+                }
+            }
+        }
         false => None,
     };
     let epoch = lock.as_ref().map(Lock::epoch).unwrap_or_default();
@@ -141,12 +154,15 @@ pub async fn carry_out(
     };
     let ended = tokio::select! {
         biased;
-        ended = run(&running, planned) => ended,
+        ended = Box::pin(run(&running, planned)) => ended,
         () = interrupt.insisted() => {
-            let lines = left.now().into_iter().flat_map(|left| left_behind::at_once(&left, world));
-            Err(Problem::interrupted("left at once: the machines in their turns may be half done")
-                .details(lines)
-                .hint("see how things are: usher status"))
+            let left = left.now();
+            let problem = match left.is_empty() {
+                true => Problem::interrupted("left at once: no machine was in its turn"),
+                false => Problem::interrupted("left at once: the machines in their turns may be half done"),
+            };
+            let lines = left.into_iter().flat_map(|left| left_behind::at_once(&left, world));
+            Err(problem.details(lines).hint("see how things are: usher status"))
         }
     };
     release(lock, interrupt, events).await;
@@ -199,14 +215,24 @@ async fn acquire(
     requester: &str,
     facts: &Inventory,
 ) -> Result<Lock, Problem> {
-    let request = LockRequest {
+    let request = lock_request((operation, requester), &request.reason, request.task_id.as_deref(), facts);
+    Ok(world.cluster.acquire_lock(&request).await?)
+}
+
+/// What the lock is asked for by an operation: on whose behalf, why, and with a higher epoch than any agent in `facts` has seen.
+pub fn lock_request(
+    (operation, requester): (&str, &str),
+    reason: &str,
+    task_id: Option<&str>,
+    facts: &Inventory,
+) -> LockRequest {
+    LockRequest {
         operation: operation.to_owned(),
         requester: requester.to_owned(),
-        reason: request.reason.clone(),
-        task_id: request.task_id.clone(),
+        reason: reason.to_owned(),
+        task_id: task_id.map(str::to_owned),
         epochs: facts.epochs(),
-    };
-    Ok(world.cluster.acquire_lock(&request).await?)
+    }
 }
 
 async fn release(lock: Option<Lock>, interrupt: &Interrupt, events: &Events) {

@@ -1,6 +1,7 @@
 //! Everything that `usher` writes: the only module that touches standard output and standard error.
 //!
 //! Results go to standard output, progress and diagnostics to standard error. Colour never says anything that words do not.
+//! Where programs read standard error, every line of it is an event: [`only_events`].
 //!
 //! Writing never panics and never stops an operation: the terminal may go away, and the disk behind a redirection may be
 //! full, while a machine is half way through its turn. A result that could not be written changes the exit code at the end.
@@ -8,7 +9,7 @@
 mod columns;
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal as _, Write},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -16,9 +17,17 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 
 pub use self::columns::columns;
-use crate::exit::Exit;
+use crate::{
+    event::{Event, Kind},
+    exit::Exit,
+    problem::Problem,
+};
+
+/// Set where programs read standard error.
+static ONLY_EVENTS: AtomicBool = AtomicBool::new(false);
 
 /// Set once standard error took a line no more. Nobody sees any progress from then on.
 static STDERR_IS_GONE: AtomicBool = AtomicBool::new(false);
@@ -38,12 +47,17 @@ pub enum Format {
     Json,
     /// YAML.
     Yaml,
+    /// The names of what is listed, each with its kind; of what is no list, a table.
+    Name,
+    /// What a template, which was found to be one, makes of the JSON.
+    #[value(skip)]
+    JsonPath(&'static str),
 }
 
 impl Format {
     /// Whether it is meant for programs.
     pub fn is_structured(self) -> bool {
-        matches!(self, Self::Json | Self::Yaml)
+        matches!(self, Self::Json | Self::Yaml | Self::Name | Self::JsonPath(_))
     }
 }
 
@@ -89,13 +103,36 @@ pub fn verbatim(bytes: &[u8]) {
     }
 }
 
+/// Set where the next result takes the place of the one before.
+static REDRAWN: AtomicBool = AtomicBool::new(false);
+
+/// The cursor to the upper left corner, the screen and what was scrolled off it cleared (ECMA-48; the last one is xterm's).
+const CLEAR: &str = "\x1b[H\x1b[2J\x1b[3J";
+
+/// Lets the next result take the place of what is on the terminal. Where results go to no terminal, an empty line stands before it.
+pub fn redraw() {
+    REDRAWN.store(true, Ordering::Relaxed);
+}
+
+/// Whether nobody takes results any more.
+pub fn result_is_lost() -> bool {
+    RESULT_LOST.get().is_some()
+}
+
 /// A line of a result, to standard output.
 pub fn result(text: &str) {
     if RESULT_LOST.get().is_some() {
         return;
     }
+    let before = match (REDRAWN.swap(false, Ordering::Relaxed), io::stdout().is_terminal()) {
+        (false, _) => "",
+        (true, true) => CLEAR,
+        (true, false) => "\n",
+    };
     let mut stdout = anstream::stdout().lock();
-    let written = writeln!(stdout, "{}", text.trim_end_matches('\n')).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{before}")
+        .and_then(|()| writeln!(stdout, "{}", text.trim_end_matches('\n')))
+        .and_then(|()| stdout.flush());
     if let Err(error) = written {
         // Only the first error matters.
         let _ = RESULT_LOST.set(error);
@@ -114,9 +151,56 @@ pub fn end(exit: Exit) -> Exit {
     }
 }
 
-/// A line of progress or a diagnostic, to standard error.
+/// Writes nothing but events to standard error from now on, a JSON object a line each, for programs.
+pub fn only_events() {
+    ONLY_EVENTS.store(true, Ordering::Relaxed);
+}
+
+/// Whether programs read standard error.
+fn is_for_programs() -> bool {
+    ONLY_EVENTS.load(Ordering::Relaxed)
+}
+
+/// A line of progress or a diagnostic, to standard error; for programs, a notice.
 pub fn progress(text: &str) {
-    diagnose(format_args!("{}\n", text.trim_end_matches('\n')));
+    let text = text.trim_end_matches('\n');
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Notice { message: text.to_owned() })),
+        false => diagnose(format_args!("{text}\n")),
+    }
+}
+
+/// Something an operator should know, that stops nothing.
+pub fn warning(message: &str) {
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Warned { message: message.to_owned() })),
+        false => progress(&format!("Warning: {message}")),
+    }
+}
+
+/// What is told in `lines`; for programs, this event in their place.
+pub fn told(kind: impl FnOnce() -> Kind, lines: &[String]) {
+    match is_for_programs() {
+        true => event(&Event::now(kind())),
+        false => lines.iter().for_each(|line| progress(line)),
+    }
+}
+
+/// How a command ends that has this problem.
+pub fn problem(problem: &Problem) {
+    let ended = || {
+        let Problem { message, details, hints, .. } = problem.clone();
+        Kind::Ended { exit: problem.exit(), message, details, next: hints }
+    };
+    told(ended, &[problem.to_text()]);
+}
+
+/// An event for programs, as a JSON object on a line of its own.
+pub fn event(event: &impl Serialize) {
+    // Written at once: the thread that shows progress writes too.
+    if let Ok(line) = serde_json::to_string(event) {
+        note(io::stderr().lock().write_all(format!("{line}\n").as_bytes()));
+    }
 }
 
 /// Whether standard error took a line no more: its terminal was closed, its reader has ended, or its disk is full.
@@ -125,7 +209,12 @@ pub fn stderr_is_gone() -> bool {
 }
 
 fn diagnose(text: std::fmt::Arguments<'_>) {
-    if let Err(error) = anstream::stderr().write_fmt(text)
+    note(anstream::stderr().write_fmt(text));
+}
+
+/// Notes whether standard error still takes what is written.
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
         // Somebody made the terminal non-blocking, and it is slow: that loses a line and no more.
         && error.kind() != ErrorKind::WouldBlock
     {
@@ -140,7 +229,12 @@ pub struct Log;
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // The subscriber hands over a line at a time.
-        diagnose(format_args!("{}", String::from_utf8_lossy(line)));
+        let text = String::from_utf8_lossy(line);
+        let plain = || anstream::adapter::strip_str(text.trim_end()).to_string();
+        match is_for_programs() {
+            true => event(&Event::now(Kind::Logged { message: plain() })),
+            false => diagnose(format_args!("{text}")),
+        }
         Ok(line.len())
     }
 
@@ -151,7 +245,10 @@ impl Write for Log {
 
 /// Asks for a line, the prompt on standard error; None if there is no more input.
 pub fn ask(prompt: &str) -> Option<String> {
-    diagnose(format_args!("{prompt}"));
+    match is_for_programs() {
+        true => event(&Event::now(Kind::Asked { question: prompt.trim().to_owned() })),
+        false => diagnose(format_args!("{prompt}")),
+    }
     let mut line = String::new();
     match io::stdin().read_line(&mut line) {
         Ok(read) if read > 0 => Some(line.trim().to_owned()),

@@ -33,6 +33,15 @@ impl From<ClusterError> for Problem {
             return problem
                 .hint("if the API is down, agents still answer: usher agent status NODE; usher agent units NODE");
         }
+        if error.is_unauthenticated() {
+            let details = match &error {
+                ClusterError::Credentials { credentials, .. } => credentials.details().to_vec(),
+                _ => Vec::new(),
+            };
+            return problem
+                .details(details)
+                .hint("log in again as you do for kubectl, until this answers: kubectl auth whoami; then go on, or begin again");
+        }
         if error.is_forbidden() {
             return problem.hint("see which rights are missing: usher doctor; who you are: kubectl auth whoami");
         }

@@ -1,13 +1,15 @@
 //! Progress: shows the stream of events on standard error, to people or programs.
 
+mod backlog;
 mod lines;
 mod terminal;
 
-use std::{io::IsTerminal as _, sync::mpsc as thread_mpsc};
+use std::{io::IsTerminal as _, sync::Arc};
 
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use self::backlog::Backlog;
 #[cfg(feature = "otel")]
 use crate::traces::Traces;
 use crate::{
@@ -39,7 +41,7 @@ impl Progress {
     pub fn event(self, event: &impl Serialize, line: impl FnOnce() -> String) {
         match self {
             Self::None => {}
-            Self::Json => output::progress(&serde_json::to_string(event).unwrap_or_default()),
+            Self::Json => output::event(event),
             Self::Auto | Self::Terminal | Self::Plain => output::progress(&line()),
         }
     }
@@ -106,7 +108,7 @@ pub async fn show(
 /// A thread that writes events. A terminal that takes no more, after ^S or while its connection is dying, blocks every write
 /// to it; on the runtime's one thread that would hold up the renewal of the lock as well.
 struct Screen {
-    events: thread_mpsc::Sender<Event>,
+    events: Arc<Backlog>,
     done: oneshot::Receiver<()>,
 }
 
@@ -114,12 +116,14 @@ impl Screen {
     /// None if nothing is to be shown.
     fn open(progress: Progress) -> Option<Self> {
         let mut reader = reader(progress)?;
-        let (events, stream) = thread_mpsc::channel();
-        let (ended, done) = oneshot::channel();
+        let events = Arc::new(Backlog::default());
+        let (stream, (ended, done)) = (Arc::clone(&events), oneshot::channel());
         let show = move || {
-            // A reader of a dead standard error would only go on failing.
-            while let (Ok(event), false) = (stream.recv(), output::stderr_is_gone()) {
-                reader.read(&event);
+            while let Some(event) = stream.pop() {
+                // A reader of a dead standard error would only go on failing.
+                if !output::stderr_is_gone() {
+                    reader.read(&event);
+                }
             }
             drop(reader);
             // Nobody may wait for it any more.
@@ -130,14 +134,20 @@ impl Screen {
     }
 
     fn show(&self, event: Event) {
-        // The thread has ended if standard error is gone.
-        let _ = self.events.send(event);
+        self.events.push(event);
     }
 
     /// Waits until all is written.
-    async fn close(self) {
-        drop(self.events);
-        let _ = self.done.await;
+    async fn close(mut self) {
+        self.events.close();
+        let _ = (&mut self.done).await;
+    }
+}
+
+/// The future that shows events may be dropped before their end; the thread ends all the same.
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.events.close();
     }
 }
 

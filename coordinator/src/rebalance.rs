@@ -7,7 +7,7 @@
 //! Only pods are moved whose controller replaces them and whose service the move does not interrupt; what the site's drain policy
 //! skips or protects stays. Whether a pod fits is judged by the scheduler's hard rules. Where one cannot be judged, the pod stays.
 //!
-//! The files, each of which uses only those before it: `guest` (pods, and which of them never move), `volumes`, `survey` (what is
+//! The files, each of which uses only those before it: `guest` (pods, and which of them never move), `volumes` (how many a node attaches), `survey` (what is
 //! read of the cluster), `rules` (affinity and spread), `model` (the survey as a [`Balance`](usher_core::rebalance::Balance)),
 //! `preview`, `report` (what a turn tells), `successor` (where a pod went), `relocation` (one move), `run` (one node's turn), and
 //! `rebalancer`, the entry point.

@@ -98,7 +98,11 @@ impl Digest {
                 report.took = *took;
             }
             Kind::Warned { message } => self.warnings.push(message.clone()),
-            Kind::Began { .. }
+            Kind::Notice { .. }
+            | Kind::Planned { .. }
+            | Kind::Asked { .. }
+            | Kind::Logged { .. }
+            | Kind::Began { .. }
             | Kind::ControlPlane { .. }
             | Kind::Blocked { .. }
             | Kind::StepBegan { .. }

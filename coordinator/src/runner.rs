@@ -5,13 +5,15 @@ mod account;
 mod turn;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
 use futures::{StreamExt as _, stream, stream::FuturesUnordered};
-use usher_core::{drain::DrainOptions, operation::Mandate, plan::Begin};
+use tokio::time::Instant;
+use usher_core::{drain::DrainOptions, nodeset, operation::Mandate, plan::Begin};
 
 pub use self::account::Outcome;
 use self::{account::Account, turn::UnderWay};
@@ -28,6 +30,9 @@ use crate::{
 
 /// Prepared turns that are taken back at a time.
 const TAKEN_BACK_AT_A_TIME: usize = 8;
+
+/// How long turns are taken back although none of them can be: each waits for an API that is away, and hundreds would take hours.
+const TAKEN_BACK_IN_VAIN: Duration = Duration::from_secs(60);
 
 /// An operation about to run.
 #[derive(Debug, Clone, Copy)]
@@ -169,17 +174,31 @@ impl Run<'_> {
     /// A turn that was only prepared leaves no trace, and one that did not begin is left alone.
     async fn leave(&self, items: Vec<Item>, account: &mut Account) {
         let left = items.into_iter().filter(|item| item.stage != Stage::Ended);
+        let in_vain_since: Cell<Option<Instant>> = Cell::new(None);
         let taken_back = stream::iter(left).map(async |item| {
             let target = item.turn.target.clone();
-            let Some(mut under_way) = item.under_way else { return (target, None) };
+            let Some(mut under_way) = item.under_way else { return (target, Ok(None)) };
+            if in_vain_since.get().is_some_and(|since| since.elapsed() >= TAKEN_BACK_IN_VAIN) {
+                return (target, Err(NotTried));
+            }
+            let begun = Instant::now();
             let stop = Problem::interrupted(format!("before {} was drained", target.machine()));
             let before = stop.clone();
             let problem = self.end(&mut under_way, Err(stop)).await.err().filter(|problem| *problem != before);
-            (target, problem)
+            let since = problem.as_ref().map(|_| in_vain_since.get().unwrap_or(begun));
+            in_vain_since.set(since);
+            (target, Ok(problem))
         });
         let taken_back: Vec<_> = taken_back.buffered(TAKEN_BACK_AT_A_TIME).collect().await;
+        let mut not_tried = Vec::new();
         for (target, problem) in taken_back {
-            account.untouched(target, problem);
+            if problem.is_err() {
+                not_tried.push(target.machine().to_owned());
+            }
+            account.untouched(target, problem.ok().flatten());
+        }
+        if !not_tried.is_empty() {
+            account.stop(left_cordoned(&not_tried));
         }
     }
 
@@ -190,4 +209,15 @@ impl Run<'_> {
         }
         self.lock.is_some_and(|lock| !lock.is_held()).then(lock_lost)
     }
+}
+
+/// A prepared turn was left as it was, since none before it could be taken back.
+struct NotTried;
+
+fn left_cordoned(machines: &[String]) -> Problem {
+    let (named, argument) = (nodeset::words(machines), nodeset::argument(machines));
+    Problem::failed(format!(
+        "{named} may still be cordoned: those before could not be uncordoned, and they were not tried"
+    ))
+    .hint(format!("once the API answers: usher uncordon '{argument}' -r REASON"))
 }

@@ -3,10 +3,14 @@
 //! Each document says what it is on top, as objects of Kubernetes do. A command prints at most one, so that a program that
 //! reads it need not expect several.
 
+mod jsonpath;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
+use serde_json::Value;
 
+pub(crate) use self::jsonpath::Template;
 use crate::{
     exit::Exit,
     output::{self, Format},
@@ -130,7 +134,8 @@ struct Failed<'a> {
 ///
 /// If the value cannot be serialised, which would be a mistake of ours.
 pub fn show<T: Serialize>(kind: Kind, value: &T, format: Format, text: impl FnOnce() -> String) -> Result<(), Problem> {
-    if format.is_structured() {
+    let has_names = format != Format::Name || kind.listed().is_some();
+    if format.is_structured() && has_names {
         output::result(&document(kind, value, format)?);
         SHOWN.store(true, Ordering::Relaxed);
     } else {
@@ -179,6 +184,10 @@ pub fn problem(problem: &Problem, format: Format) {
     if !format.is_structured() || SHOWN.load(Ordering::Relaxed) {
         return;
     }
+    if !matches!(format, Format::Json | Format::Yaml) {
+        // A list of names has no place for it; standard error says it.
+        return;
+    }
     let Problem { message, details, hints, .. } = problem;
     let exit = problem.exit();
     let failed = Failed { exit, exit_code: exit.code(), message, details, hints };
@@ -191,9 +200,43 @@ fn document<T: Serialize>(kind: Kind, content: &T, format: Format) -> Result<Str
     let document = Document { api_version: API_VERSION, kind, content };
     let failed = |error: &dyn std::error::Error| Problem::failed(format!("cannot write the result: {error}"));
     match format {
+        Format::Name => Ok(names(kind, &to_value(&document)?)),
+        Format::JsonPath(template) => {
+            let template = Template::parse(template).map_err(|error| failed(&error))?;
+            Ok(template.render(&to_value(&document)?))
+        }
         Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| failed(&error)),
         _ => serde_json::to_string_pretty(&document).map_err(|error| failed(&error)),
     }
+}
+
+fn to_value(document: &impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(document).map_err(|error| Problem::failed(format!("cannot write the result: {error}")))
+}
+
+impl Kind {
+    /// Where the things are that a document lists, what one of them is called, and the field with its name; None if it lists none.
+    fn listed(self) -> Option<(&'static str, &'static str, &'static str)> {
+        Some(match self {
+            Self::NodeList => ("items", "node", "name"),
+            Self::Status => ("machines", "node", "name"),
+            Self::LeaderList => ("items", "component", "component"),
+            Self::ClusterList => ("items", "cluster", "name"),
+            Self::CronJobList => ("items", "cronjob", "name"),
+            Self::JobList => ("items", "job", "name"),
+            Self::PodList => ("items", "pod", "name"),
+            Self::UnitList => ("items", "unit", "name"),
+            _ => return None,
+        })
+    }
+}
+
+/// `node/w1`, a line each. As with kubectl, a namespace is left out.
+fn names(kind: Kind, document: &Value) -> String {
+    let Some((list, one, field)) = kind.listed() else { return String::new() };
+    let items = document.get(list).and_then(Value::as_array).into_iter().flatten();
+    let names = items.filter_map(|item| item.get(field)?.as_str()).map(|name| format!("{one}/{name}"));
+    names.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -211,5 +254,14 @@ mod tests {
         assert_eq!(json, "{\n  \"apiVersion\": \"usher.dev/v1\",\n  \"kind\": \"Version\",\n  \"name\": \"w1\"\n}");
         let yaml = document(Kind::NodeList, &Items { items: &[Machine { name: "w1" }] }, Format::Yaml).unwrap();
         assert_eq!(yaml, "apiVersion: usher.dev/v1\nkind: NodeList\nitems:\n- name: w1\n");
+    }
+
+    #[test]
+    fn a_list_is_printed_as_names_or_by_a_template() {
+        let items = Items { items: &[Machine { name: "w1" }, Machine { name: "w2" }] };
+        let printed = |kind, format| document(kind, &items, format);
+        assert_eq!(printed(Kind::NodeList, Format::Name).unwrap(), "node/w1\nnode/w2");
+        let template = Format::JsonPath("{.kind}{range .items[*]} {.name}{end}");
+        assert_eq!(printed(Kind::NodeList, template).unwrap(), "NodeList w1 w2");
     }
 }

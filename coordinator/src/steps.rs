@@ -8,6 +8,7 @@
 mod context;
 mod cordon;
 mod drain;
+mod etcd;
 mod evidence;
 mod handover;
 mod leaders;
@@ -34,11 +35,14 @@ pub async fn check(step: &Step, context: &mut Context<'_>) -> Result<Option<Stri
         Step::Cordon { .. } | Step::Uncordon { .. } | Step::Start { .. } | Step::Depool | Step::Pool { .. } => Ok(None),
         // A restart that somebody else made is none of ours.
         Step::Restart { .. } | Step::HandOver { .. } => Ok(None),
+        // It looks who leads before it asks.
+        Step::HandEtcdOver { .. } => Ok(None),
         // They consist of their proof.
         Step::Preflight
         | Step::Drain
         | Step::ProveCordoned
         | Step::ProveUnits
+        | Step::ProveEtcd
         | Step::ProveControlPlane { .. }
         | Step::ProveReady { .. }
         | Step::Rebalance { .. }
@@ -64,11 +68,13 @@ pub async fn apply(step: &Step, context: &mut Context<'_>) -> Result<(), Problem
         Step::Drain => drain::drain(context).await,
         Step::ProveCordoned => cordon::prove_kept(context).await,
         Step::HandOver { component, unit } => handover::hand_over(context, component, unit).await,
+        Step::HandEtcdOver { to } => etcd::hand_over(context, to).await,
         Step::Depool => pool::depool(context).await,
         Step::Restart { component, unit } => unit::restart(context, component, unit).await,
         Step::Start { component, unit } => unit::start(context, component, unit).await,
         Step::Reboot { drained } => reboot::reboot(context, *drained).await,
         Step::ProveUnits => ready::prove_units(context).await,
+        Step::ProveEtcd => etcd::prove(context).await,
         Step::Pool { .. } => pool::pool(context).await,
         Step::ProveControlPlane { led } => leaders::prove(context, led.as_deref()).await,
         Step::ProveReady { cordoned } => ready::prove_node(context, *cordoned).await,
@@ -97,10 +103,12 @@ pub async fn undo(step: &Step, context: &mut Context<'_>) -> Result<(), Problem>
         Step::Preflight
         | Step::Drain
         | Step::ProveCordoned
+        | Step::HandEtcdOver { .. }
         | Step::Restart { .. }
         | Step::Start { .. }
         | Step::Reboot { .. }
         | Step::ProveUnits
+        | Step::ProveEtcd
         | Step::Pool { .. }
         | Step::ProveControlPlane { .. }
         | Step::ProveReady { .. }

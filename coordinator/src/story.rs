@@ -103,6 +103,8 @@ impl Story {
         let Event { at, kind } = event;
         self.seen(Some(at));
         match kind {
+            // Of no turn; the page has them as notes.
+            Kind::Notice { .. } | Kind::Planned { .. } | Kind::Asked { .. } | Kind::Logged { .. } => {}
             Kind::Began { operation, command, cluster, reason, requester, task_id } => {
                 self.began = Some(Began { operation, command, cluster, reason, requester, task_id });
             }

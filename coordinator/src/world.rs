@@ -1,5 +1,7 @@
 //! Everything that an operation talks to.
 
+mod apiservers;
+mod etcd;
 mod facts;
 mod versions;
 
@@ -10,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     agents::{AgentError, Agents, Dial, in_url},
-    cluster::{Cluster, ClusterError, Elections, NodeFacts},
+    cluster::{ApiServerAt, Cluster, ClusterError, Elections, NodeFacts},
     drain::Drainer,
     facts::leader::Known,
     facts::nodes_of,
@@ -144,19 +146,23 @@ impl World {
             .or(self.knows_node(name).then_some(name))
     }
 
-    /// The URL of the apiserver on `machine`, if the site has apiservers as units.
+    /// Where the apiserver on `machine` is, if the site has apiservers as units.
     ///
     /// # Errors
     ///
     /// If the machine's address is not known.
-    pub fn apiserver_url(&self, machine: &str) -> Result<Option<String>, AgentError> {
-        let template = self.site.components.iter().find_map(|component| match &component.role {
-            Role::ApiServer { url } => Some(url),
-            Role::Elected { .. } => None,
+    pub fn apiserver_at(&self, machine: &str) -> Result<Option<ApiServerAt>, AgentError> {
+        let described = self.site.components.iter().find_map(|component| match &component.role {
+            Role::ApiServer { url, server_name } => Some((url, server_name)),
+            Role::Elected { .. } | Role::Etcd | Role::Unelected => None,
         });
-        template
-            .map(|url| Ok(url.replace("{address}", &in_url(&self.agents.host(machine)?)).replace("{node}", machine)))
-            .transpose()
+        let Some((url, server_name)) = described else { return Ok(None) };
+        let url = match url.contains("{address}") {
+            true => url.replace("{address}", &in_url(&self.agents.host(machine)?)),
+            false => url.clone(),
+        };
+        let of_machine = |template: &str| template.replace("{node}", machine);
+        Ok(Some(ApiServerAt { url: of_machine(&url), server_name: server_name.as_deref().map(of_machine) }))
     }
 
     /// The control-plane machines by name, in the site's order.
@@ -185,9 +191,10 @@ fn control_plane(site: &Site, nodes: &BTreeMap<String, NodeFacts>) -> Vec<String
     nodes.values().filter(|node| node.control_plane).map(|node| node.name.clone()).collect()
 }
 
-fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, String> {
-    nodes.values().filter_map(|node| Some((node.name.clone(), node.internal_ip.clone()?))).collect()
+fn internal_ips(nodes: &BTreeMap<String, NodeFacts>) -> BTreeMap<String, Vec<String>> {
+    nodes.values().map(|node| (node.name.clone(), node.internal_ips())).collect()
 }
+
 /// The boot id of this machine's kernel, which a container shares (random(4)).
 #[allow(clippy::disallowed_methods)] // a file of the kernel
 fn own_boot_id() -> Option<String> {

@@ -93,3 +93,16 @@ fn an_api_that_does_not_answer_is_told_in_ushers_words_alone() {
     assert!(!logged(&[]) && !logged(&["-v"]));
     assert!(logged(&["-vv"]));
 }
+
+#[test]
+fn programs_find_nothing_but_events_on_standard_error() {
+    let (_folder, mut usher) = fails(&["-vv", "--progress=json"]);
+    let said = stderr(&usher.output().unwrap());
+    let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let events: Vec<serde_json::Value> = said.lines().map(event).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"logged"), "{said}");
+    let ended = events.last().unwrap();
+    assert_eq!((ended["event"].as_str(), ended["exit"].as_str()), (Some("ended"), Some("failed")), "{said}");
+    assert!(!said.contains('\u{1b}') && !said.contains("\\u001b"), "{said}");
+}

@@ -9,6 +9,12 @@ pub mod v1 {
     tonic::include_proto!("usher.agent.v1");
 }
 
+/// The part of etcd's own API that the agent uses, as `etcd/rpc.proto` has it.
+pub mod etcd {
+    #![allow(missing_docs)]
+    tonic::include_proto!("etcdserverpb");
+}
+
 pub mod reason;
 
 /// The encoded `FileDescriptorSet` of the contract, as gRPC reflection serves it.

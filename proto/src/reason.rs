@@ -73,6 +73,15 @@ pub const UNIT_BUSY: &str = "UNIT_BUSY";
 pub const UNIT_NOT_LOADABLE: &str = "UNIT_NOT_LOADABLE";
 /// systemd or logind is unreachable, too slow, or refuses the agent; the message says which. UNAVAILABLE.
 pub const SYSTEMD_UNAVAILABLE: &str = "SYSTEMD_UNAVAILABLE";
+/// The agent's configuration names no member of etcd: it has no table `[etcd]`. FAILED_PRECONDITION.
+pub const NO_ETCD: &str = "NO_ETCD";
+/// The node's member of etcd does not lead, or is not the member that the call expects; metadata `leader` holds the present leader's
+/// id in hexadecimal, 0 if the member knows none. FAILED_PRECONDITION.
+pub const NOT_ETCD_LEADER: &str = "NOT_ETCD_LEADER";
+/// The node's member of etcd does not answer, or did not do what it was asked; the message says which. UNAVAILABLE.
+pub const ETCD_UNAVAILABLE: &str = "ETCD_UNAVAILABLE";
+/// The unit has no probe in the agent's configuration. FAILED_PRECONDITION.
+pub const NO_PROBE: &str = "NO_PROBE";
 /// Other callers read lists of this agent at the same time, as many as it serves at once; ask again. RESOURCE_EXHAUSTED.
 pub const TOO_MANY_LISTINGS: &str = "TOO_MANY_LISTINGS";
 /// The agent cannot use its state directory, or is stopping, so it began nothing. UNAVAILABLE.

@@ -15,17 +15,18 @@ mod machines {
     pub(crate) mod results;
     pub(crate) mod roll;
     pub(crate) mod rollout;
+    pub(crate) mod scale;
 }
 
 use anyhow::{Context as _, ensure};
-use machines::{agent, drain, flood, handover, list, reboot, results::Results, roll, rollout};
+use machines::{agent, drain, flood, handover, list, reboot, results::Results, roll, rollout, scale};
 use usher_testkit::bed::Bed;
 
 /// What is measured without machines, first.
 const ALONE: [&str; 2] = ["binaries", "flood"];
 
 /// On the machines, in this order.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "reboot",
     "agent",
     "hand-over",
@@ -38,6 +39,7 @@ const PARTS: [&str; 12] = [
     "drain-many",
     "rollout-100",
     "list-10k",
+    "scale",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -99,6 +101,7 @@ async fn measure_part(bed: &Bed, results: &mut Results, part: &str) -> anyhow::R
         "roll" => roll::measure(bed, results).await,
         "rollout-100" => rollout::measure(bed, results).await,
         "list-10k" => list::measure(bed, results).await,
+        "scale" => scale::measure(bed, results).await,
         "drain-many" => drain::many::measure(bed, results).await,
         "drain-moved" | "drain-pdb" => drain::twins::measure(bed, results, part).await,
         case => drain::bare::measure(bed, results, case).await,

@@ -62,7 +62,7 @@ pub use log::LoggedCall;
 pub use resource::Resource;
 pub use serve::{Endpoint, TlsFiles};
 
-use controllers::Kubelets;
+use controllers::{Kubelets, Seen};
 use faults::Faults;
 use log::RequestLog;
 use store::Store;
@@ -91,6 +91,7 @@ struct State {
     faults: Faults,
     log: RequestLog,
     kubelets: Kubelets,
+    seen: Seen,
     settings: Settings,
 }
 
@@ -154,6 +155,7 @@ impl ApiServer {
             faults: Faults::default(),
             log: RequestLog::default(),
             kubelets: Kubelets::default(),
+            seen: Seen::default(),
             settings: Settings::default(),
         };
         let inner = Inner {
@@ -191,12 +193,18 @@ impl ApiServer {
     /// Turns the loops of kube-controller-manager on or off. Off, budgets only go down and nothing replaces a pod, as in
     /// the time between two leaders.
     pub fn run_controller_manager(&self, running: bool) {
-        self.inner.write(|state| state.settings.controller_manager = running);
+        self.inner.write(|state| {
+            state.settings.controller_manager = running;
+            state.seen.stir();
+        });
     }
 
     /// Turns the binding of pods to nodes on or off.
     pub fn run_scheduler(&self, running: bool) {
-        self.inner.write(|state| state.settings.scheduler = running);
+        self.inner.write(|state| {
+            state.settings.scheduler = running;
+            state.seen.stir();
+        });
     }
 
     /// What `/version` says from now on, with its `v`.

@@ -6,6 +6,7 @@
 //! `NoSuchUnit` for jobs and `not-found` for a load.
 
 mod companion;
+mod line;
 mod login;
 mod manager;
 mod objects;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use zbus::Connection;
 
 pub use companion::accompany;
+pub use line::{CallMoment, Line};
 pub use serve::Listener;
 use state::State;
 pub use state::{Calls, FakeUnit, JobOutcome, Reboot, Service};
@@ -38,6 +40,8 @@ static FAKES: AtomicU32 = AtomicU32::new(0);
 pub struct FakeSystemd {
     state: Arc<Mutex<State>>,
     changes: watch::Sender<u64>,
+    /// On which a call came in.
+    line: Line,
 }
 
 impl Default for FakeSystemd {
@@ -55,7 +59,8 @@ impl FakeSystemd {
     /// The same with InvocationIDs that follow from `number`: equal numbers give equal runs. No two fakes of one test should
     /// have the same.
     pub fn numbered(number: u64) -> Self {
-        Self { state: Arc::new(Mutex::new(State::numbered(number))), changes: watch::Sender::new(0) }
+        let state = Arc::new(Mutex::new(State::numbered(number)));
+        Self { state, changes: watch::Sender::new(0), line: Line::default() }
     }
 
     /// Tells after each change of a unit, a job, a session, an inhibitor or the machine. The value only counts.
@@ -97,6 +102,12 @@ impl FakeSystemd {
     /// Calls this with each job as somebody asks for it: `restart kube-scheduler.service`.
     pub fn on_job(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
         self.change(|state| state.on_job = Some(Arc::new(tell)));
+    }
+
+    /// Calls this right before each job and each reboot that somebody asks for, and right after it was done and before the caller is
+    /// told: `stop kube-scheduler.service`, `reboot`.
+    pub fn on_call(&self, tell: impl Fn(&str, CallMoment) + Send + Sync + 'static) {
+        self.change(|state| state.on_call = Some(Arc::new(tell)));
     }
 
     /// Starts a unit anew behind the agent's back, as an automatic restart does, and tells its InvocationID.
@@ -242,6 +253,15 @@ impl FakeSystemd {
         serve::pair(self).await
     }
 
+    /// The same, for a process that can be killed: what it has asked for has no effect, and is not answered, once the line is cut.
+    ///
+    /// # Errors
+    ///
+    /// If the handshake fails.
+    pub async fn connect_over(&self, line: &Line) -> anyhow::Result<Connection> {
+        serve::pair(&Self { line: line.clone(), ..self.clone() }).await
+    }
+
     /// Listens on a unix socket, for programs of their own: their bus address is `unix:path=…`.
     ///
     /// # Errors
@@ -262,14 +282,24 @@ impl FakeSystemd {
         changed
     }
 
-    /// Waits while this service hangs.
+    /// Waits while this service hangs, and for ever if the caller was killed.
     async fn awake(&self, service: Service) {
+        self.line.open().await;
         let mut changes = self.changes();
         while self.state().hanging.contains(&service) {
             if changes.changed().await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Tells of a call; its caller may be killed at that moment.
+    async fn tell(&self, call: &str, moment: CallMoment) {
+        let tell = self.state().on_call.clone();
+        if let Some(tell) = tell {
+            tell(call, moment);
+        }
+        self.line.open().await;
     }
 
     /// Whether the bus has room for one more call.

@@ -10,6 +10,7 @@ use usher_common::{
 use super::{
     ClientCertificate, Config, Limits, Probe, Retention, TlsFiles, Trust, UnitPolicy, Url,
     allow::{allow, deny},
+    etcd::etcd,
     values::{LISTEN, STATUS, URL},
 };
 
@@ -118,6 +119,7 @@ pub(super) fn config(root: &mut Table<'_>) -> Config {
                 .says("Reboots within 24 hours that the agent accepts: a brake on loops.")
                 .or(4_u32)
         }),
+        etcd: etcd(root),
         units: root
             .table("units")
             .says(

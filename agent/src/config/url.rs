@@ -1,4 +1,4 @@
-//! The URLs of probes.
+//! The URLs of what the agent asks on its machine.
 
 /// An `https://` URL, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Url {
             path: uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned(),
             text: text.to_owned(),
         })
+    }
+
+    /// Host and port as they stand in a URL, with an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
     /// The URL as it was written.

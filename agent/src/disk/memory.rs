@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -25,6 +25,27 @@ struct Files {
     folders: BTreeSet<PathBuf>,
     content: BTreeMap<PathBuf, (Vec<u8>, Timestamp)>,
     read_only: bool,
+    witness: Option<Witness>,
+}
+
+/// Hears of each change of a file, before and after it. Clones are the same.
+#[derive(Clone)]
+struct Witness(Arc<dyn DiskWitness>);
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Witness")
+    }
+}
+
+/// Sees what is written to a [`MemoryDisk`]: a test ends a process at such a moment, or plays a disk that lies.
+pub trait DiskWitness: Send + Sync {
+    /// A file is about to be replaced, or removed if there is no content. False if the disk is to say that this is done and to do
+    /// nothing, like one that loses its cache.
+    fn before(&self, path: &Path, content: Option<&[u8]>) -> bool;
+
+    /// The change is on the disk.
+    fn after(&self, path: &Path);
 }
 
 impl MemoryDisk {
@@ -42,6 +63,17 @@ impl MemoryDisk {
     /// Makes the disk read-only, for all its handles, as a kernel does after an error of the device; or makes it writable again.
     pub fn set_read_only(&self, read_only: bool) {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).read_only = read_only;
+    }
+
+    /// Lets a witness see what is written from now on, through all handles that are not detached.
+    pub fn set_witness(&self, witness: Arc<dyn DiskWitness>) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).witness = Some(Witness(witness));
+    }
+
+    /// All files with their content, by path.
+    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.content.iter().map(|(path, (content, _))| (path.clone(), content.clone())).collect()
     }
 
     /// The content of a file.
@@ -69,7 +101,7 @@ impl MemoryDisk {
     ///
     /// `NotFound` if there is no such file, `ReadOnlyFilesystem` if the disk is read-only.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
-        self.writable()?.content.remove(path).map(|_| ()).ok_or_else(not_found)
+        self.witnessed(path, None, || self.writable()?.content.remove(path).map(|_| ()).ok_or_else(not_found))
     }
 
     pub(super) fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -99,12 +131,30 @@ impl MemoryDisk {
     }
 
     pub(super) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut files = self.writable()?;
-        if path.parent().is_some_and(|folder| !files.folders.contains(folder)) {
-            return Err(not_found());
+        self.witnessed(path, Some(content), || {
+            let mut files = self.writable()?;
+            if path.parent().is_some_and(|folder| !files.folders.contains(folder)) {
+                return Err(not_found());
+            }
+            files.content.insert(path.to_owned(), (content.to_owned(), clock::now()));
+            Ok(())
+        })
+    }
+
+    /// Makes a change, and tells the witness before and after it. Its process may end at either moment.
+    fn witnessed(
+        &self,
+        path: &Path,
+        content: Option<&[u8]>,
+        change: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(Witness(witness)) = self.files()?.witness.clone() else { return change() };
+        if witness.before(path, content) {
+            change()?;
+            witness.after(path);
         }
-        files.content.insert(path.to_owned(), (content.to_owned(), clock::now()));
-        Ok(())
+        // What was killed by now hears nothing of it.
+        self.files().map(drop)
     }
 
     pub(super) fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -31,7 +31,7 @@ const SEND_BUFFER: usize = 32 * 1024;
 /// The size of all headers of a request.
 const HEADERS: u32 = 16 * 1024;
 
-/// The interval between HTTP/2 pings, and how long a peer may take to answer one. A connection whose peer died is closed
+/// The interval between HTTP/2 pings of the agent's own, and how long a peer may take to answer one. A connection whose peer died is closed
 /// and makes room for another.
 const PING_EVERY: Duration = Duration::from_secs(30);
 

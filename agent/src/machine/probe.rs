@@ -1,14 +1,6 @@
 //! HTTPS health probes of units.
 
-mod trust;
-
-use std::{
-    fs,
-    future::Future,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, future::Future, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -21,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 use usher_common::{chain, stream::Dial};
 
+use super::trust::{self, TrustError, Unusable};
 use crate::config::{Probe, Url};
 
 /// How much of a response's body to read, for the message about an unhealthy one.
@@ -33,11 +26,11 @@ const BODY_QUOTED: usize = 200;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     /// The CA file of the probe cannot be used.
-    #[error("the probe's CA {path} cannot be used: {reason}")]
-    Ca { path: PathBuf, reason: String },
+    #[error("the probe's CA {0}")]
+    Ca(Unusable),
     /// The certificate, key or token of the probe itself cannot be used.
-    #[error("the probe's {path} cannot be used: {reason}")]
-    Login { path: PathBuf, reason: String },
+    #[error("the probe's {0}")]
+    Login(Unusable),
     /// The server name to verify is not a valid name.
     #[error("{name:?} cannot be a certificate's name")]
     Name { name: String, source: InvalidDnsNameError },
@@ -58,6 +51,15 @@ pub(crate) enum ProbeError {
     /// No response in time.
     #[error("{url} gives no answer within {within:?}")]
     Slow { url: String, within: Duration },
+}
+
+impl From<TrustError> for ProbeError {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Ca(file) => Self::Ca(file),
+            TrustError::Own(file) => Self::Login(file),
+        }
+    }
 }
 
 /// How probing ended.
@@ -119,7 +121,7 @@ where
 }
 
 /// Probes once. If the URL returns 404 and there is a fallback, probes that.
-async fn probe_once(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
+pub(crate) async fn probe_once(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
     match (probe_url(probe, dial, &probe.url).await, &probe.fallback_url) {
         (Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }), Some(fallback)) => {
             probe_url(probe, dial, fallback).await
@@ -143,13 +145,13 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let name = probe.server_name.as_ref().unwrap_or(&url.host);
     let name = ServerName::try_from(name.clone()).map_err(|source| ProbeError::Name { name: name.clone(), source })?;
     let tls = TlsConnector::from(trust::client_config(&probe.trust, probe.certificate.as_ref())?);
-    let stream = dial.open(host(url)).await.map_err(connect)?;
+    let stream = dial.open(url.authority()).await.map_err(connect)?;
     let stream = tls.connect(name, stream).await.map_err(connect)?;
 
     // A new connection for each probe: the previous one may belong to the previous process.
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
     let mut request = Request::get(&url.path)
-        .header(header::HOST, host(url))
+        .header(header::HOST, url.authority())
         .header(header::USER_AGENT, concat!("usher-agent/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &probe.token_file {
         request = request.header(header::AUTHORIZATION, bearer(path)?);
@@ -167,7 +169,7 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
 
 #[allow(clippy::disallowed_methods)] // as the probe's certificates, the token is always the machine's
 fn bearer(path: &Path) -> Result<HeaderValue, ProbeError> {
-    let bad = |reason: String| ProbeError::Login { path: path.to_owned(), reason };
+    let bad = |reason: String| ProbeError::Login(Unusable { path: path.to_owned(), reason });
     let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.is_empty() {
@@ -190,10 +192,6 @@ fn advice(status: StatusCode) -> &'static str {
         }
         _ => "",
     }
-}
-
-fn host(url: &Url) -> String {
-    if url.host.contains(':') { format!("[{}]:{}", url.host, url.port) } else { format!("{}:{}", url.host, url.port) }
 }
 
 fn excerpt(body: &[u8]) -> String {

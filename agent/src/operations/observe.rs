@@ -61,6 +61,7 @@ impl Operations {
                 self.begin_due(&mut refused).await;
                 let pause = if self.inner.store.wanted_restarts().is_empty() { LOOK_EVERY } else { LOOK_SOON };
                 let is_connected = tokio::select! {
+                    biased;
                     () = asked => true,
                     () = sleep(pause) => true,
                     is_connected = self.job_ended(&mut jobs) => is_connected,

@@ -46,6 +46,7 @@ impl Operations {
                         }
                     }
                     Some(again) => tokio::select! {
+                        biased;
                         () = changed => {}
                         () = sleep(again.within) => {}
                     },

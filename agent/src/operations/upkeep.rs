@@ -34,6 +34,7 @@ impl Operations {
                     (None, None) => PRUNE_EVERY,
                 };
                 tokio::select! {
+                    biased;
                     () = sleep_until(prune_at.min(Instant::now() + pause)) => self.mend_store().await,
                     // Something may have gone wrong: how long to wait is another question now.
                     () = self.inner.ended.notified() => {}

@@ -10,7 +10,7 @@ use crate::{
     audit::{Audit, Phase, Record},
     door::{Peer, Tags},
     operations::{
-        Request,
+        LeaderMove, Request,
         record::{Change, Order},
     },
     refusal::Refusal,
@@ -52,6 +52,18 @@ impl Received {
         let record = Record { operation_id: operation_id.to_owned(), ..of_order("CancelOperation", order, peer) };
         let description = format!("cancel operation {operation_id:?}");
         Self { audit, record, description, overridden: String::new(), dry_run: order.dry_run }.kept().await
+    }
+
+    /// Records that etcd's leadership was to move.
+    pub(super) async fn move_etcd_leader(
+        audit: Audit,
+        wanted: LeaderMove,
+        (id, order): (&str, &Order),
+        peer: &Peer,
+    ) -> Self {
+        let record = Record { operation_id: id.to_owned(), ..of_order("MoveEtcdLeader", order, peer) };
+        let (description, overridden, dry_run) = (wanted.description(), String::new(), order.dry_run);
+        Self { audit, record, description, overridden, dry_run }.kept().await
     }
 
     /// Records that an epoch was told.

@@ -11,7 +11,7 @@ use crate::{
     access::{Verb, Wanted},
     door::{Patience, Peer},
     operations::{
-        self,
+        self, LeaderMove,
         record::{Change, Operation},
     },
     refusal::Refusal,
@@ -117,6 +117,17 @@ impl NodeControl for Service {
         });
         let operation = Some(convert::operation(operation.await?));
         Ok(Response::new(v1::CancelOperationResponse { operation }))
+    }
+
+    async fn move_etcd_leader(
+        &self,
+        request: Request<v1::MoveEtcdLeaderRequest>,
+    ) -> Result<Response<v1::MoveEtcdLeaderResponse>, Status> {
+        let (peer, service) = (peer(&request)?, self.clone());
+        let v1::MoveEtcdLeaderRequest { order, expected_leader_id: from, to_member_id: to } = request.into_inner();
+        let order = convert::order(order.unwrap_or_default());
+        let member = to_the_end(service.hand_etcd_on(order, LeaderMove { from, to }, peer)).await?;
+        Ok(Response::new(v1::MoveEtcdLeaderResponse { member: Some(member) }))
     }
 
     async fn fence(&self, request: Request<v1::FenceRequest>) -> Result<Response<v1::FenceResponse>, Status> {

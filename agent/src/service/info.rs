@@ -88,6 +88,20 @@ impl NodeInfo for Service {
         Ok(kept(v1::ListAuditRecordsResponse { records, next_before }, permit))
     }
 
+    async fn get_etcd_member(
+        &self,
+        _: Request<v1::GetEtcdMemberRequest>,
+    ) -> Result<Response<v1::GetEtcdMemberResponse>, Status> {
+        Ok(Response::new(v1::GetEtcdMemberResponse { member: Some(self.etcd_member().await?) }))
+    }
+
+    async fn probe_unit(
+        &self,
+        request: Request<v1::ProbeUnitRequest>,
+    ) -> Result<Response<v1::ProbeUnitResponse>, Status> {
+        Ok(Response::new(self.probe_now(&request.get_ref().unit).await?))
+    }
+
     type WatchOperationStream = Pin<Box<dyn Stream<Item = Result<v1::WatchOperationResponse, Status>> + Send>>;
 
     async fn watch_operation(

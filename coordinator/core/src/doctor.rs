@@ -5,6 +5,7 @@
 mod agents;
 mod certificate;
 mod control_plane;
+mod etcd;
 mod rights;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,9 +15,10 @@ pub use self::{
     agents::agents,
     certificate::{CertificateFacts, certificate},
     control_plane::control_plane,
+    etcd::etcd,
     rights::rights,
 };
-use crate::{problem::Problem, text};
+use crate::{problem::Problem, text::apart};
 
 /// Clocks that are further apart than this make logs hard to read; certificates bear far more.
 const CLOCK_BEARS: SignedDuration = SignedDuration::from_secs(5);
@@ -54,6 +56,7 @@ pub enum Check {
     Rights,
     Lock,
     ControlPlane,
+    Etcd,
     Agents,
     LoadBalancer,
 }
@@ -69,6 +72,7 @@ impl Check {
             Self::Rights => "rights",
             Self::Lock => "lock",
             Self::ControlPlane => "control plane",
+            Self::Etcd => "etcd",
             Self::Agents => "agents",
             Self::LoadBalancer => "load balancer",
         }
@@ -139,18 +143,11 @@ pub fn clock(ahead: Option<SignedDuration>) -> Finding {
             "the API server does not show its clock, as behind a proxy that strips the date",
         );
     };
-    match apart(ahead) {
+    match apart(ahead, CLOCK_BEARS) {
         None => Finding::ok(Check::Clock, "this machine and the API server agree"),
         Some(words) => Finding::warning(Check::Clock, format!("the API server's clock is {words} this machine's"))
             .mend("timedatectl"),
     }
-}
-
-/// How far apart two clocks are, in words; None if that does not matter.
-fn apart(ahead: SignedDuration) -> Option<String> {
-    let by = text::took(ahead.unsigned_abs());
-    let word = if ahead.is_negative() { "behind" } else { "ahead of" };
-    (ahead.abs() > CLOCK_BEARS).then(|| format!("{by} {word}"))
 }
 
 /// Whole days until then; negative once it is past.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, target::Target};
 
 /// Something happened, at this time by our clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,21 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Kind {
+    /// Something that is said outside of any turn: which cluster would be changed, what is waited for.
+    Notice { message: String },
+    /// What would be done, before anybody is asked.
+    Planned {
+        /// Turn by turn, in order.
+        turns: Vec<PlannedTurn>,
+        /// What the operator should know before saying yes.
+        warnings: Vec<String>,
+        /// The same as people read it, with what its drains would find, a line each.
+        text: Vec<String>,
+    },
+    /// The operator is asked, and types a line.
+    Asked { question: String },
+    /// A line of the log, for developers.
+    Logged { message: String },
     /// The operation begins; the lock is held.
     Began {
         operation: String,
@@ -111,6 +126,25 @@ pub enum Kind {
     },
 }
 
+/// A turn of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedTurn {
+    #[serde(flatten)]
+    pub target: Target,
+    /// The components that its machine leads.
+    pub leads: Vec<String>,
+    /// Its steps, each in one word: `drain`.
+    pub steps: Vec<String>,
+}
+
+impl Event {
+    /// An event that happens now.
+    pub fn now(kind: Kind) -> Self {
+        Self { at: usher_common::clock::now(), kind }
+    }
+}
+
 /// Where events go. Cheap to clone; sending never waits and never fails.
 #[derive(Debug, Clone)]
 pub struct Events {
@@ -126,7 +160,7 @@ impl Events {
 
     pub fn send(&self, kind: Kind) {
         // A reader that went away must not stop an operation on a machine.
-        let _ = self.sender.send(Event { at: usher_common::clock::now(), kind });
+        let _ = self.sender.send(Event::now(kind));
     }
 
     pub fn warn(&self, message: impl Into<String>) {

@@ -4,6 +4,8 @@ pub mod agent;
 pub mod apiserver;
 pub mod audit;
 mod control_plane;
+pub mod etcd;
+mod fleet;
 mod identity;
 pub mod leader;
 pub mod local;
@@ -13,11 +15,19 @@ mod unusual;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use self::{agent::AgentStatus, apiserver::Readiness, leader::Leadership, node::NodeFacts};
+use self::{
+    agent::AgentStatus,
+    apiserver::Readiness,
+    etcd::{ETCD, Etcd},
+    leader::Leadership,
+    node::NodeFacts,
+};
 pub use self::{
     control_plane::{ControlPlaneEvidence, evidence},
+    fleet::{Census, Fleet, Worse},
     identity::{Identity, Unproven, nodes_of},
     unusual::{Counts, Unusual},
 };
@@ -32,12 +42,26 @@ pub struct Inventory {
     pub leaders: BTreeMap<String, Leadership>,
     /// Whether each apiserver is ready, by machine.
     pub apiservers: BTreeMap<String, Readiness>,
+    /// What the agents of the control plane say of etcd, by machine.
+    pub etcd: Etcd,
     /// Nodes that are labelled as part of the control plane and are none of its machines as they are listed, if the scope has the
     /// control plane.
     pub unlisted: Vec<String>,
     /// The boot id of the machine on which usher runs; in a pod, of its node. None if it cannot be read.
     #[serde(skip)]
     pub here: Option<String>,
+    /// All Nodes of the cluster, if the scope has them.
+    #[serde(skip)]
+    pub fleet: Option<Fleet>,
+    /// Who holds the leases that matter, by the component's name, where nobody asked who leads.
+    #[serde(skip)]
+    pub holders: BTreeMap<String, Leadership>,
+    /// When the facts were read, by this machine's clock.
+    #[serde(skip)]
+    pub now: Option<Timestamp>,
+    /// How far the API server's clock is ahead of this machine's; negative if it is behind, None if no answer showed it.
+    #[serde(skip)]
+    pub server_ahead: Option<SignedDuration>,
 }
 
 /// Which facts to read. Nothing is read that is not named here.
@@ -51,6 +75,10 @@ pub struct Scope {
     pub nodes: BTreeSet<String>,
     /// All machines: their Nodes and their agents.
     pub all: bool,
+    /// How many of all Nodes are in trouble, whatever else is read.
+    pub fleet: bool,
+    /// Pods will be evicted: who refills their budgets.
+    pub evicts: bool,
 }
 
 impl Scope {
@@ -81,6 +109,9 @@ pub struct Machine {
     pub rival_nodes: Vec<String>,
     /// What its agent says.
     pub agent: AgentFacts,
+    /// How far its agent's clock is ahead of this machine's; negative if it is behind, None if the agent did not tell the time.
+    #[serde(skip)]
+    pub clock_ahead: Option<SignedDuration>,
 }
 
 /// What a machine's agent says.
@@ -122,10 +153,17 @@ impl Inventory {
         self.machines.iter().filter(|machine| machine.control_plane)
     }
 
-    /// The components that `machine` leads, in alphabetical order.
+    /// The API server's time when the facts were read; this machine's, where no answer showed it.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.now?.checked_add(self.server_ahead.unwrap_or_default()).ok()
+    }
+
+    /// The components that `machine` leads: etcd, then those with a lease in alphabetical order.
     pub fn led_by(&self, machine: &str) -> Vec<&str> {
         let leads = |leadership: &&Leadership| leadership.machine() == Some(machine);
-        self.leaders.iter().filter(|(_, leadership)| leads(leadership)).map(|(name, _)| name.as_str()).collect()
+        let elected = self.leaders.iter().filter(|(_, leadership)| leads(leadership)).map(|(name, _)| name.as_str());
+        let etcd = self.etcd.leader().filter(|(leader, _)| *leader == machine).map(|_| ETCD);
+        etcd.into_iter().chain(elected).collect()
     }
 
     /// The highest epoch that each agent says it has seen, by machine.

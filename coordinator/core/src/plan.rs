@@ -5,10 +5,12 @@
 //! without the turns that are done, from facts about the next machine; its first turn is the next one. So the order follows
 //! the leaders, and each gate is asked right before the machine that it protects.
 
+mod etcd;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gates;
 mod left;
+mod obstacles;
 mod rebalance;
 mod reboot;
 mod restart;
@@ -18,6 +20,7 @@ pub mod step;
 mod tests;
 mod text;
 mod turn;
+mod warnings;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +29,9 @@ use self::{
     step::Step,
     turn::Steps,
 };
-pub use self::{left::Left, turn::Turn};
+pub use self::{left::Left, obstacles::obstacles, turn::Turn};
 use crate::{
+    event::{self, PlannedTurn},
     facts::{Inventory, Machine, Scope},
     problem::Problem,
     request::{Kind, Request},
@@ -45,8 +49,23 @@ pub struct Plan {
     pub turns: Vec<Turn>,
     #[serde(flatten)]
     pub pace: Pace,
+    /// What else the plan goes by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What the operator should know before saying yes.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// The plan as it is told before anybody is asked. `text` is what people read of it.
+    pub fn as_event(&self, text: Vec<String>) -> event::Kind {
+        let turn = |turn: &Turn| PlannedTurn {
+            target: turn.target.clone(),
+            leads: turn.leads.clone(),
+            steps: turn.steps.iter().map(|step| step.word().to_owned()).collect(),
+        };
+        event::Kind::Planned { turns: self.turns.iter().map(turn).collect(), warnings: self.warnings.clone(), text }
+    }
 }
 
 /// Plans what `request` asks for, and asks the gates of every machine.
@@ -55,7 +74,8 @@ pub struct Plan {
 ///
 /// The first gate that is closed, or a machine or component that nobody knows.
 pub fn make(request: &Request, facts: &Inventory, site: &Site) -> Result<Plan, Problem> {
-    let plan = draw(request, None, facts, site)?;
+    let mut plan = draw(request, None, facts, site)?;
+    plan.warnings.extend(warnings::of(request, &plan.turns, facts, site));
     for turn in &plan.turns {
         ask(Moment::Plan, request, turn, facts, site)?;
     }
@@ -84,12 +104,15 @@ pub fn scope_of_next(request: &Request, left: &[Turn]) -> Scope {
     let Some(next) = left.iter().find(|turn| !turn.control_plane).or(left.first()) else { return Scope::default() };
     match request.kind {
         Kind::Restart(_) => Scope { control_plane: true, ..Scope::default() },
-        Kind::Reboot(_) if next.control_plane => Scope {
+        Kind::Reboot(ref reboot) if next.control_plane => Scope {
             control_plane: true,
             machines: left.iter().map(|turn| turn.machine().to_owned()).collect(),
+            fleet: reboot.is_roll(),
             ..Scope::default()
         },
-        Kind::Reboot(_) => Scope { machines: [next.machine().to_owned()].into(), ..Scope::default() },
+        Kind::Reboot(ref reboot) => {
+            Scope { machines: [next.machine().to_owned()].into(), fleet: reboot.is_roll(), ..Scope::default() }
+        }
         Kind::Rebalance(_) => Scope { nodes: [next.machine().to_owned()].into(), ..Scope::default() },
         Kind::Cordon(_) | Kind::Uncordon(_) | Kind::Drain(_) => Scope::default(),
     }
@@ -108,7 +131,8 @@ fn draw(request: &Request, left: Option<&[Turn]>, facts: &Inventory, site: &Site
         }
         Kind::Rebalance(rebalance) => (rebalance::turns(rebalance, left), Vec::new()),
     };
-    Ok(Plan { turns, pace: request.pace(), warnings })
+    let notes = gates::fleet::said(request, facts).into_iter().collect();
+    Ok(Plan { turns, pace: request.pace(), notes, warnings })
 }
 
 fn simple(nodes: &[String], steps: &[Step]) -> Vec<Turn> {

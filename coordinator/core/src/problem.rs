@@ -86,6 +86,13 @@ impl Problem {
         self
     }
 
+    /// Adds lines of what to do next.
+    #[must_use]
+    pub fn hints(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(lines);
+        self
+    }
+
     /// Suggests the name that was probably meant, if one is known.
     #[must_use]
     pub fn meant(mut self, name: Option<&str>) -> Self {

@@ -87,11 +87,18 @@ pub struct Reboot {
     pub keep_cordoned: bool,
     /// As for a restart.
     pub handover: Option<bool>,
-    /// Names of inhibitors and users (`user:NAME`) that do not count.
+    /// Names of inhibitors and users (`user:NAME`) that do not count, and of gates that the operator consents to be closed, as `fleet`.
     pub override_blockers: Vec<String>,
     /// Move pods back when all machines have rebooted.
     pub rebalance: bool,
     pub eviction: Eviction,
+}
+
+impl Reboot {
+    /// Whether it goes through several machines, one after another.
+    pub fn is_roll(&self) -> bool {
+        self.machines.len() > 1
+    }
 }
 
 /// Cordon or uncordon Nodes.
@@ -185,10 +192,12 @@ impl Request {
             Kind::Reboot(reboot) => Scope {
                 control_plane: reboot.machines.iter().any(|machine| is_control_plane(machine)),
                 machines: reboot.machines.iter().cloned().collect(),
+                fleet: reboot.is_roll(),
+                evicts: !reboot.impolite,
                 ..Scope::default()
             },
             Kind::Drain(Drain { nodes, .. }) | Kind::Rebalance(Rebalance { nodes, .. }) => {
-                Scope { nodes: nodes.iter().cloned().collect(), ..Scope::default() }
+                Scope { nodes: nodes.iter().cloned().collect(), evicts: true, ..Scope::default() }
             }
             Kind::Cordon(_) | Kind::Uncordon(_) => Scope::default(),
         }
@@ -259,29 +268,41 @@ impl Request {
         (!rebalance.nodes.is_empty()).then(|| Self { kind: Kind::Rebalance(rebalance), ..self.clone() })
     }
 
-    /// The same request for these turns alone; None if there are none.
-    pub fn only(&self, left: &[&Target]) -> Option<Self> {
-        let mut machines: Vec<String> = Vec::new();
-        let mut components: Vec<String> = Vec::new();
-        for target in left {
-            if !machines.iter().any(|known| known == target.machine()) {
-                machines.push(target.machine().to_owned());
-            }
-            if let Some(component) = target.component()
-                && !components.iter().any(|known| known == component)
-            {
-                components.push(component.to_owned());
+    /// The same request for these turns alone, to be carried out one after another; none if there are no turns.
+    ///
+    /// It is one, except for a restart of several components on different machines: then one for those that have the same machines
+    /// left, so that nothing is restarted twice.
+    pub fn only(&self, left: &[&Target]) -> Vec<Self> {
+        let Kind::Restart(restart) = &self.kind else {
+            return self.only_on(each_once(left.iter().map(|target| target.machine()))).into_iter().collect();
+        };
+        let mut parts: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+        for component in each_once(left.iter().filter_map(|target| target.component())) {
+            let of_component = left.iter().filter(|target| target.component() == Some(&component));
+            let machines = each_once(of_component.map(|target| target.machine()));
+            match parts.last_mut() {
+                // The leaders decide the order anew for each component.
+                Some((components, known)) if is_same_set(known, &machines) => components.push(component),
+                _ => parts.push((vec![component], machines)),
             }
         }
+        let is_one = parts.len() == 1;
+        let request = |(components, machines): (Vec<String>, Vec<String>)| {
+            // Several components that have all their machines left are what was asked for.
+            let machines = if is_one && components.len() > 1 { restart.machines.clone() } else { machines };
+            let kind = Kind::Restart(Restart { components, machines, ..restart.clone() });
+            Self { kind, ..self.clone() }
+        };
+        parts.into_iter().map(request).collect()
+    }
+
+    /// The same request for these machines alone; None if there are none.
+    fn only_on(&self, machines: Vec<String>) -> Option<Self> {
         if machines.is_empty() {
             return None;
         }
         let kind = match self.kind.clone() {
-            // With several components left some machines may be done with the first of them: all are gone through again.
-            Kind::Restart(restart) if components.len() == 1 => {
-                Kind::Restart(Restart { components, machines, ..restart })
-            }
-            Kind::Restart(restart) => Kind::Restart(Restart { components, ..restart }),
+            Kind::Restart(restart) => Kind::Restart(Restart { machines, ..restart }),
             Kind::Reboot(reboot) => Kind::Reboot(Reboot { machines, ..reboot }),
             Kind::Cordon(_) => Kind::Cordon(OnNodes { nodes: machines }),
             Kind::Uncordon(_) => Kind::Uncordon(OnNodes { nodes: machines }),
@@ -290,4 +311,19 @@ impl Request {
         };
         Some(Self { kind, ..self.clone() })
     }
+}
+
+/// These names, each once, in the order in which they come first.
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for name in names {
+        if !once.iter().any(|known| known == name) {
+            once.push(name.to_owned());
+        }
+    }
+    once
+}
+
+fn is_same_set(one: &[String], other: &[String]) -> bool {
+    one.len() == other.len() && one.iter().all(|name| other.contains(name))
 }

@@ -13,7 +13,7 @@ pub use self::rules::{manifest, rules};
 use crate::{
     drain::DrainOptions,
     request::{Eviction, Kind, OnNodes, Reboot, Request},
-    site::{LeaseName, Site},
+    site::{Component, LeaseName, Site},
 };
 
 /// Where usher's own lock and the components' leases are.
@@ -124,14 +124,27 @@ impl Needs {
     /// What tells who leads and which apiservers are ready, and what hands leases over.
     fn control_plane(&mut self, site: &Site, handover: bool) {
         for component in &site.components {
-            let Some(LeaseName { namespace, name }) = component.lease() else {
+            if component.is_apiserver() {
                 self.must(Right::on("get", ("", "/readyz")));
-                continue;
-            };
+            }
+            let Some(LeaseName { namespace, name }) = component.lease() else { continue };
             self.must(Right::on("get", LEASES).within(&namespace).named(&name));
+            let watch = Right::on("watch", LEASES).within(&namespace).named(&name);
+            self.0.push(Need { right: watch, without: Some("its lease is read twice a second instead of watched") });
             if handover && component.keeps_lease() {
                 let right = Right::on("update", LEASES).within(&namespace).named(&name);
                 let without = "its lease is not freed by usher, so that the next leader waits for its expiry";
+                self.0.push(Need { right, without: Some(without) });
+            }
+        }
+    }
+
+    /// What tells whether disruption budgets are refilled.
+    fn refilling(&mut self, site: &Site) {
+        if let Some(LeaseName { namespace, name }) = site.refills_budgets().and_then(Component::lease) {
+            let right = Right::on("get", LEASES).within(&namespace).named(&name);
+            if !self.0.iter().any(|need| need.right == right) {
+                let without = "nobody says beforehand that no controller refills disruption budgets";
                 self.0.push(Need { right, without: Some(without) });
             }
         }
@@ -153,9 +166,14 @@ impl Needs {
             BUDGETS,
             "a pod that a budget blocks is tried every 5 seconds, not when the budget changes",
         );
+        let without = "nobody says beforehand which pods have to stay with their volumes";
+        self.should_on(&["list"], ("", "persistentvolumeclaims"), without);
+        self.should_on(&["list"], ("", "persistentvolumes"), without);
         if options.policy.wait_for_volumes {
             let without = "a drain cannot see whether the volumes of pods that went are detached";
             self.should_on(&["list", "watch"], ("storage.k8s.io", "volumeattachments"), without);
+            let without = "a drain does not wait for volumes whose claims went with their pods";
+            self.should_on(&["get"], ("", "persistentvolumes"), without);
             self.should_on(&["get"], ("", "persistentvolumeclaims"), without);
         }
         if !options.policy.surge.is_empty() {
@@ -199,9 +217,13 @@ pub fn needs(request: &Request, site: &Site, is_control_plane: impl Fn(&str) -> 
         needs.lock();
     }
     let drain = request.drain_options(site);
-    if request.scope(is_control_plane).control_plane {
+    let scope = request.scope(is_control_plane);
+    if scope.control_plane {
         needs.must_on(&["get"], ("", "nodes"));
         needs.control_plane(site, request.handover(site));
+    }
+    if scope.evicts {
+        needs.refilling(site);
     }
     match &request.kind {
         Kind::Restart(_) => {}

@@ -17,6 +17,7 @@ pub use self::{
     environment::{Shell, Variable, environment},
     metrics::Metrics,
 };
+pub use crate::facts::etcd::ETCD;
 use crate::{
     drain::DrainPolicy,
     helmfile::Helmfile,
@@ -107,7 +108,12 @@ pub enum Role {
     ApiServer {
         /// For example `https://{address}:6443`.
         url: String,
+        /// The name that the certificate of one instance must carry, with `{node}` for the machine's name. None: as the
+        /// kubeconfig says for all, else the host in its URL.
+        server_name: Option<String>,
     },
+    /// A member of etcd: all have a vote, and one leads. Its state is asked of the machine's agent.
+    Etcd,
     /// One instance leads, elected through a Lease.
     Elected {
         /// Namespace of the Lease and, on old clusters, of the Endpoints with the annotation.
@@ -118,6 +124,8 @@ pub enum Role {
         /// expiry. True for kube-controller-manager (up to 1.37 its release on exit is an alpha feature, off).
         keeps_lease: bool,
     },
+    /// Runs with `--leader-elect=false`: every instance works, and there is no Lease. Nobody takes over while one restarts.
+    Unelected,
 }
 
 /// Where an election's record lives.
@@ -136,19 +144,24 @@ impl std::fmt::Display for LeaseName {
 }
 
 impl Component {
-    /// Where the component's election is recorded; None if all its instances serve.
+    /// Where the component's election is recorded; None if it has none.
     pub fn lease(&self) -> Option<LeaseName> {
         match &self.role {
             Role::Elected { namespace, lease, .. } => {
                 Some(LeaseName { namespace: namespace.clone(), name: lease.clone() })
             }
-            Role::ApiServer { .. } => None,
+            Role::ApiServer { .. } | Role::Etcd | Role::Unelected => None,
         }
     }
 
     /// Whether its holder keeps its Lease when it ends on SIGTERM.
     pub fn keeps_lease(&self) -> bool {
         matches!(self.role, Role::Elected { keeps_lease: true, .. })
+    }
+
+    /// Whether the component is etcd.
+    pub fn is_etcd(&self) -> bool {
+        matches!(self.role, Role::Etcd)
     }
 
     /// Whether the component serves the API.
@@ -244,6 +257,16 @@ impl Site {
         self.name.iter().chain(&self.aliases).map(String::as_str)
     }
 
+    /// etcd, unless somebody else runs it.
+    pub fn etcd(&self) -> Option<&Component> {
+        self.components.iter().find(|component| component.is_etcd())
+    }
+
+    /// The component that counts disruption budgets anew when pods come and go, and makes their successors.
+    pub fn refills_budgets(&self) -> Option<&Component> {
+        self.component("kube-controller-manager")
+    }
+
     /// The component with this name.
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name == name)
@@ -293,10 +316,11 @@ impl Default for Site {
                 Component {
                     name: "kube-apiserver".to_owned(),
                     unit: "kube-apiserver.service".to_owned(),
-                    role: Role::ApiServer { url: "https://{address}:6443".to_owned() },
+                    role: Role::ApiServer { url: "https://{address}:6443".to_owned(), server_name: None },
                 },
                 elected("kube-controller-manager", true),
                 elected("kube-scheduler", false),
+                Component { name: ETCD.to_owned(), unit: "etcd.service".to_owned(), role: Role::Etcd },
             ],
             load_balancer: None,
             drain: DrainPolicy::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A duration for people: `0.4s`, `9s`, `1m12s`, `4d2h`.
 pub fn took(duration: Duration) -> String {
@@ -14,6 +14,13 @@ pub fn took(duration: Duration) -> String {
         3600..86_400 => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
+}
+
+/// How far a clock is ahead of another one, in words that the other's owner follows, as in `45s behind`; None if that is `borne`.
+pub fn apart(ahead: SignedDuration, borne: SignedDuration) -> Option<String> {
+    let by = took(ahead.unsigned_abs());
+    let word = if ahead.is_negative() { "behind" } else { "ahead of" };
+    (ahead.abs() > borne).then(|| format!("{by} {word}"))
 }
 
 /// An age in its largest unit, as kubectl shows it: `5s`, `3m`, `9h`, `12d`. Never negative, whatever the clocks say.
@@ -33,6 +40,13 @@ pub fn short_id(id: &str) -> String {
         Some((end, _)) if id.len() > 8 => format!("{}…", &id[..end]),
         _ => id.to_owned(),
     }
+}
+
+/// A size in the unit in which it has up to four digits: `512 B`, `20 KiB`, `2047 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = (0..UNITS.len() - 1).find(|step| bytes >> (10 * step) < 10_000).unwrap_or(UNITS.len() - 1);
+    format!("{} {}", bytes >> (10 * step), UNITS[step])
 }
 
 /// `1 pod`, `3 pods`.

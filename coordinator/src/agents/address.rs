@@ -5,20 +5,20 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::AgentError;
 use crate::site::AgentAccess;
 
-/// The machine's own address, else the template for all, else its InternalIP and the common port.
+/// The machine's own address, else the template for all, else its InternalIPs and the common port. Never empty.
 pub(super) fn of(
     access: &AgentAccess,
-    internal_ips: &BTreeMap<String, String>,
+    internal_ips: &BTreeMap<String, Vec<String>>,
     node: &str,
-) -> Result<String, AgentError> {
+) -> Result<Vec<String>, AgentError> {
     if let Some(own) = access.addresses.get(node) {
-        return Ok(own.clone());
+        return Ok(vec![own.clone()]);
     }
     if let Some(template) = &access.address {
-        return Ok(template.replace("{node}", node));
+        return Ok(vec![template.replace("{node}", node)]);
     }
-    match internal_ips.get(node) {
-        Some(ip) => Ok(format!("{}:{}", in_url(ip), access.port)),
+    match internal_ips.get(node).filter(|ips| !ips.is_empty()) {
+        Some(ips) => Ok(ips.iter().map(|ip| format!("{}:{}", in_url(ip), access.port)).collect()),
         None => Err(AgentError::Config {
             problem: format!("{node}: the address of its agent is not known: no Node with an InternalIP has this name"),
             advice: Some(format!("Name it in the cluster file: [agents.addresses] {node} = \"HOST:{}\"", access.port)),
@@ -46,10 +46,16 @@ mod tests {
     #[test]
     fn the_machines_own_address_wins_then_the_template_then_the_internal_ip() {
         let mut access = Site::default().agents;
-        let ips = BTreeMap::from([("w1".to_owned(), "10.0.0.1".to_owned()), ("w6".to_owned(), "fd00::6".to_owned())]);
-        let found = |access: &AgentAccess, node| of(access, &ips, node);
+        let list = |ips: &[&str]| ips.iter().map(|&ip| ip.to_owned()).collect();
+        let ips = BTreeMap::from([
+            ("w1".to_owned(), list(&["10.0.0.1"])),
+            ("w6".to_owned(), list(&["fd00::6", "10.0.0.6"])),
+            ("none".to_owned(), list(&[])),
+        ]);
+        let found = |access: &AgentAccess, node| of(access, &ips, node).map(|found| found.join(" "));
         assert_eq!(found(&access, "w1").unwrap(), "10.0.0.1:7470");
-        assert_eq!(found(&access, "w6").unwrap(), "[fd00::6]:7470");
+        assert_eq!(found(&access, "w6").unwrap(), "[fd00::6]:7470 10.0.0.6:7470", "all of them");
+        assert!(found(&access, "none").is_err());
         let error = found(&access, "w2").unwrap_err();
         assert_eq!(
             error.to_string(),

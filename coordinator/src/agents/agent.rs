@@ -9,12 +9,12 @@ use tokio::{
 };
 use tonic::{Response, Status, transport::Channel};
 use usher_proto::v1::{
-    GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
-    node_info_client::NodeInfoClient,
+    GetEtcdMemberRequest, GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
+    ProbeUnitRequest, node_info_client::NodeInfoClient,
 };
 
 use super::{
-    AgentError, AgentStatus, AuditRecord, Task,
+    AgentError, AgentStatus, AuditRecord, Task, Word,
     answer::{Lost, NoResult},
     connect::{self, ConnectError, Ours},
     convert::IntoPlain,
@@ -41,11 +41,14 @@ pub struct Agent {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) node: String,
+    /// The address for people, of several the first.
     pub(super) address: String,
+    /// All of them.
+    addresses: Vec<String>,
     server_name: ServerName<'static>,
     dial: Dial,
     /// None where connections are made without TLS.
-    trust: Option<Arc<Trust>>,
+    pub(super) trust: Option<Arc<Trust>>,
     /// The connection in use. Taken out as soon as a call on it was lost.
     channel: Mutex<Option<Channel>>,
 }
@@ -53,19 +56,21 @@ pub(super) struct Inner {
 impl Agent {
     pub(super) fn new(
         node: String,
-        address: String,
+        addresses: Vec<String>,
         server_name: ServerName<'static>,
         dial: Dial,
         trust: Option<Arc<Trust>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { node, address, server_name, dial, trust, channel: Mutex::new(None) }) }
+        let address = addresses.first().cloned().unwrap_or_default();
+        let channel = Mutex::new(None);
+        Self { inner: Arc::new(Inner { node, address, addresses, server_name, dial, trust, channel }) }
     }
 
     pub fn node(&self) -> &str {
         &self.inner.node
     }
 
-    /// `HOST:PORT` at which the agent is asked.
+    /// `HOST:PORT` at which the agent is asked; the first of several.
     pub fn address(&self) -> &str {
         &self.inner.address
     }
@@ -80,18 +85,55 @@ impl Agent {
         answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
-    /// The same, with no more patience than `limit` for all of it.
+    /// The same, with no more patience than `limit` for all of it. A connection that is made for it ends with it: a command that only
+    /// looks asks each of thousands of agents once.
     ///
     /// # Errors
     ///
     /// As [`Self::status`].
     pub async fn status_within(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
-        let mut client = NodeInfoClient::new(self.inner.channel(limit).await?.0);
+        let at_hand = self.inner.channel.lock().await.clone();
+        let channel = match at_hand {
+            Some(channel) => channel,
+            None => self.inner.connect(limit).await?,
+        };
+        let mut client = NodeInfoClient::new(channel);
         let left = limit.saturating_sub(started.elapsed());
         let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// Ends the connection. The next call makes another one.
+    pub async fn hang_up(&self) {
+        self.inner.forget_channel().await;
+    }
+
+    /// The machine's member of etcd now. `limit` is for all of it; None: as for every other read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; refused with `NO_ETCD` if the agent's configuration names no member.
+    pub async fn etcd_member(&self, limit: Option<Duration>) -> Result<Word, AgentError> {
+        let ask = |channel| async move { NodeInfoClient::new(channel).get_etcd_member(GetEtcdMemberRequest {}).await };
+        let answer = self.read_within(limit, ask).await?;
+        answer.member.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+    }
+
+    /// What is wrong with a unit by one question of its probe; None if it is healthy. `limit` as for [`Self::etcd_member`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; refused with `NO_PROBE` if the unit has none.
+    pub async fn probe(&self, unit: &str, limit: Option<Duration>) -> Result<Option<String>, AgentError> {
+        let request = ProbeUnitRequest { unit: unit.to_owned() };
+        let ask = |channel| {
+            let request = request.clone();
+            async move { NodeInfoClient::new(channel).probe_unit(request).await }
+        };
+        let answer = self.read_within(limit, ask).await?;
+        Ok((!answer.healthy).then_some(answer.problem))
     }
 
     /// One operation, running or past.
@@ -145,6 +187,19 @@ impl Agent {
         }
     }
 
+    /// [`Self::read`], or one try within `limit` if there is one.
+    async fn read_within<T, F>(&self, limit: Option<Duration>, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let Some(limit) = limit else { return self.read(call).await };
+        let started = Instant::now();
+        let (channel, _) = self.inner.channel(limit).await?;
+        let left = limit.saturating_sub(started.elapsed());
+        let answer = self.inner.call_within(left, call(channel)).await;
+        answer.map_err(|error| self.inner.failed(error, started.elapsed()))
+    }
+
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
     /// hand turns out to be dead.
     async fn read<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
@@ -180,7 +235,7 @@ impl Inner {
         let (tls, subject) = self.trust.as_deref().map(Trust::current).map(|it| (it.tls, it.subject)).unzip();
         loop {
             let left = limit.saturating_sub(started.elapsed());
-            match connect::open(&self.dial, &self.address, &self.server_name, tls.clone(), left).await {
+            match connect::open(&self.dial, &self.addresses, &self.server_name, tls.clone(), left).await {
                 Ok(channel) => return Ok(channel),
                 Err(ConnectError::NotTrusted { by, error }) => {
                     let server_name = self.server_name.to_str();

@@ -7,14 +7,14 @@ use tonic::{Request, Response, Status, transport::Channel};
 use usher_proto::{
     reason,
     v1::{
-        CancelOperationRequest, FenceRequest, GetOperationRequest, Operation as WireOperation, RebootNodeRequest,
-        RestartUnitRequest, StartUnitRequest, StopUnitRequest, node_control_client::NodeControlClient,
-        node_info_client::NodeInfoClient,
+        CancelOperationRequest, FenceRequest, GetOperationRequest, MoveEtcdLeaderRequest, Operation as WireOperation,
+        RebootNodeRequest, RestartUnitRequest, StartUnitRequest, StopUnitRequest,
+        node_control_client::NodeControlClient, node_info_client::NodeInfoClient,
     },
 };
 
 use super::{
-    Agent, AgentError, Order, Task,
+    Agent, AgentError, Id, Order, Task, Word,
     agent::{CALL, Inner},
     answer::{Lost, NoResult},
     convert::{IntoPlain as _, on_the_wire},
@@ -147,6 +147,26 @@ impl Agent {
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         let ended = answer.operation.map(|operation| operation.into_plain());
         ended.ok_or_else(|| self.inner.lost(Lost::Empty, started.elapsed()))
+    }
+
+    /// Hands the leadership of etcd from the machine's member `from` to the member `to`, and returns what the machine's member says
+    /// once that one leads. Asking twice does no harm: a member that leads no more is refused.
+    ///
+    /// # Errors
+    ///
+    /// Refused with `NOT_ETCD_LEADER` if the machine's member is not `from` or does not lead; else as [`Self::status`].
+    pub async fn move_etcd_leader(&self, order: &Order, from: Id, to: Id) -> Result<Word, AgentError> {
+        let request = MoveEtcdLeaderRequest {
+            order: Some(on_the_wire(order, &self.inner.node)),
+            expected_leader_id: from.0,
+            to_member_id: to.0,
+        };
+        let started = Instant::now();
+        let (channel, _) = self.inner.channel(CONNECT).await?;
+        let answer = self.inner.call(Control::new(channel).move_etcd_leader(timed(request))).await;
+        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        let member = answer.member.map(|member| member.into_plain());
+        member.ok_or_else(|| self.inner.lost(Lost::Empty, started.elapsed()))
     }
 
     /// Lets the agent store an epoch, so that it refuses lower ones from then on, and returns the highest that is on its disk.

@@ -39,17 +39,17 @@ pub(super) enum ConnectError {
     NotTrusted { by: Side, error: rustls::Error },
 }
 
-/// Connects within `limit`, with TLS if there is a configuration of it. The channel never connects again by itself: once
+/// Connects within `limit` to the first of the addresses that answers, with TLS if there is a configuration of it. The channel never connects again by itself: once
 /// the connection is lost, all calls on it fail.
 pub(super) async fn open(
     dial: &Dial,
-    address: &str,
+    addresses: &[String],
     server_name: &ServerName<'static>,
     tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 ) -> Result<Channel, ConnectError> {
     let connect = async {
-        let stream = dial.open(address).await.map_err(ConnectError::Connect)?;
+        let stream = dial.open_first(addresses).await.map_err(ConnectError::Connect)?;
         let stream: BoxedStream = match tls {
             Some(tls) => {
                 let secured = TlsConnector::from(tls).connect(server_name.clone(), stream).await;
@@ -76,7 +76,8 @@ pub(super) async fn open(
             stream.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection was lost"));
         std::future::ready(stream)
     });
-    Endpoint::from_shared(format!("http://{address}"))
+    let authority = addresses.first().map_or("", String::as_str);
+    Endpoint::from_shared(format!("http://{authority}"))
         .map_err(ConnectError::Http)?
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)

@@ -32,6 +32,11 @@ impl Dial {
         Self { tls: false, ..self }
     }
 
+    /// To the first of several addresses that answers.
+    pub(super) async fn open_first(&self, addresses: &[String]) -> io::Result<BoxedStream> {
+        stream::first_of(addresses.iter().map(|address| self.open(address)).collect()).await
+    }
+
     pub(crate) async fn open(&self, address: &str) -> io::Result<BoxedStream> {
         self.streams.open(address.to_owned()).await
     }

@@ -9,13 +9,18 @@ use super::{
     Agent, AgentError, AgentStatus, Task, TaskStep,
     agent::Inner,
     answer::{Lost, NoResult},
+    connect::ConnectError,
     convert::IntoPlain,
     error::Cause,
 };
 
-/// One try of a connection to a machine that may be down. A machine that comes up answers the try after that in which it
+/// The first try of a connection to a machine that may be down. A machine that comes up answers the try after that in which it
 /// did, so this and the pause are what waiting may add to its own boot.
 const CONNECT: Duration = Duration::from_secs(1);
+
+/// The longest try. Tries that time out one after another grow up to this: where TCP, TLS and the agent's first words together take
+/// longer than a second, as through a VPN around the world, the machine would otherwise never be seen.
+const CONNECT_AT_MOST: Duration = Duration::from_secs(5);
 
 /// Between two tries of a machine that does not answer.
 const ABSENT_PAUSE: Duration = Duration::from_millis(200);
@@ -50,11 +55,12 @@ impl Agent {
         let mut told = 0;
         let mut absence = Absence { distrusted_for: DISTRUST, ..Absence::of_a_boot() };
         loop {
-            let error = match timeout_at(deadline, self.inner.follow_once(id, &mut told, &mut on_step)).await {
-                Ok(Ok(operation)) => return Ok(operation),
-                Ok(Err(error)) => error,
-                Err(_) => return Err(absence.timed_out(self, format!("operation {id} has not ended"), timeout)),
-            };
+            let error =
+                match timeout_at(deadline, self.inner.follow_once(id, absence.limit, &mut told, &mut on_step)).await {
+                    Ok(Ok(operation)) => return Ok(operation),
+                    Ok(Err(error)) => error,
+                    Err(_) => return Err(absence.timed_out(self, format!("operation {id} has not ended"), timeout)),
+                };
             absence.note(error)?;
             if Instant::now() + ABSENT_PAUSE >= deadline {
                 return Err(absence.timed_out(self, format!("operation {id} has not ended"), timeout));
@@ -73,7 +79,7 @@ impl Agent {
         let mut absence = Absence::of_a_boot();
         let mut same_boot = false;
         loop {
-            let pause = match timeout_at(deadline, self.inner.look()).await {
+            let pause = match timeout_at(deadline, self.inner.look(absence.limit)).await {
                 // An agent that cannot read the boot id sends none.
                 Ok(Ok(status)) if !status.boot_id.is_empty() && status.boot_id != old_boot_id => return Ok(status),
                 Ok(Ok(_)) => {
@@ -102,11 +108,12 @@ impl Inner {
     async fn follow_once(
         &self,
         id: &str,
+        limit: Duration,
         told: &mut usize,
         on_step: &mut (impl FnMut(&TaskStep) + Send),
     ) -> Result<Task, AgentError> {
         let started = Instant::now();
-        let (channel, _) = self.channel(CONNECT).await?;
+        let (channel, _) = self.channel(limit).await?;
         let request = WatchOperationRequest { operation_id: id.to_owned() };
         let mut client = NodeInfoClient::new(channel);
         let lost = match self.call(client.watch_operation(request)).await {
@@ -137,9 +144,9 @@ impl Inner {
         Err(self.lost(lost, Duration::ZERO))
     }
 
-    async fn look(&self) -> Result<AgentStatus, AgentError> {
+    async fn look(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
-        let (channel, _) = self.channel(CONNECT).await?;
+        let (channel, _) = self.channel(limit).await?;
         let request = usher_proto::v1::GetNodeRequest {};
         match self.call(NodeInfoClient::new(channel).get_node(request)).await {
             Ok(answer) => {
@@ -157,15 +164,18 @@ struct Absence {
     distrusted_since: Option<Instant>,
     /// How long its certificate may not be believed.
     distrusted_for: Duration,
+    /// How long the next try of a connection may take.
+    limit: Duration,
 }
 
 impl Absence {
     fn of_a_boot() -> Self {
-        Self { last: None, distrusted_since: None, distrusted_for: DISTRUST_AFTER_BOOT }
+        Self { last: None, distrusted_since: None, distrusted_for: DISTRUST_AFTER_BOOT, limit: CONNECT }
     }
 
     /// Takes an error that may pass, and gives back one that will not.
     fn note(&mut self, error: AgentError) -> Result<(), AgentError> {
+        self.limit = if is_late(&error) { (self.limit * 2).min(CONNECT_AT_MOST) } else { CONNECT };
         match error {
             AgentError::Unreachable { source, .. } => {
                 self.distrusted_since = None;
@@ -188,6 +198,12 @@ impl Absence {
     }
 }
 
+/// Whether there was no connection because it took too long, which a longer try may mend.
+fn is_late(error: &AgentError) -> bool {
+    let AgentError::Unreachable { source, .. } = error else { return false };
+    matches!(source.downcast_ref(), Some(ConnectError::TimedOut(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +218,23 @@ mod tests {
             advice: None,
             source: "certificate not valid yet".into(),
         }
+    }
+
+    #[test]
+    fn tries_that_time_out_in_a_row_grow_and_an_answer_of_any_kind_makes_them_short_again() {
+        let unreachable = |source: Cause| {
+            let (node, address, waited) = ("w1".to_owned(), "w1:7470".to_owned(), CONNECT);
+            AgentError::Unreachable { node, address, waited, source }
+        };
+        let late = || unreachable(Box::new(ConnectError::TimedOut(CONNECT)));
+        let refused = || unreachable(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        let mut absence = Absence::of_a_boot();
+        let mut limits = Vec::new();
+        for error in [late(), late(), late(), late(), refused(), late(), distrusted(), late()] {
+            absence.note(error).unwrap();
+            limits.push(absence.limit.as_secs());
+        }
+        assert_eq!(limits, [2, 4, 5, 5, 1, 2, 1, 2]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -196,6 +196,34 @@ async fn a_renewed_client_certificate_is_used_by_the_next_connection_and_a_broke
 }
 
 #[tokio::test]
+async fn certificates_are_read_again_only_after_a_change() {
+    let bed = bed().await;
+    let read = || bed.agent.inner.trust.as_deref().map(Trust::current).unwrap().tls;
+    // What was just written may change once more without a trace, so it is read again.
+    assert!(!Arc::ptr_eq(&read(), &read()));
+    for name in ["client.pem", "client-key.pem", "ca.pem"] {
+        let file = std::fs::File::options().append(true).open(bed.folder.path().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    }
+    let first = read();
+    assert!(Arc::ptr_eq(&first, &read()), "nothing has changed");
+    bed.authority.issue("cumin1001").write(bed.folder.path());
+    assert!(!Arc::ptr_eq(&first, &read()));
+}
+
+#[tokio::test]
+async fn a_mere_look_keeps_no_connection_and_uses_the_one_at_hand() {
+    let bed = bed().await;
+    let is_connected = async || bed.agent.inner.channel(LONG).await.unwrap().1;
+    bed.agent.status_within(LONG).await.unwrap();
+    assert!(!is_connected().await);
+    bed.agent.status_within(LONG).await.unwrap();
+    assert!(is_connected().await, "a connection at hand stays");
+    bed.agent.hang_up().await;
+    assert!(!is_connected().await);
+}
+
+#[tokio::test]
 async fn a_change_whose_answer_was_lost_is_found_by_its_id_and_done_once() {
     let bed = bed().await;
     bed.fake.script.lock().unwrap().mishaps = vec![Mishap::LostAnswer];

@@ -1,17 +1,18 @@
 //! Who we are to the agents, and whom we believe to be one.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
+use usher_common::clock;
 use usher_core::doctor::CertificateFacts;
 use x509_parser::{
     prelude::{FromDer, X509Certificate},
@@ -27,11 +28,33 @@ const HTTP_2: &[u8] = b"h2";
 /// The bit of a file's mode that lets every user read it.
 const READABLE_BY_ALL: u32 = 0o004;
 
+/// A file that was written no longer ago than this may be written again without another time of change: kernels stamp files by a
+/// clock that ticks every few milliseconds, some file systems by the second.
+const STILL_WARM: SignedDuration = SignedDuration::from_secs(2);
+
 /// The client's certificate, its key, and the CA of the agents.
 #[derive(Debug)]
 pub(super) struct Trust {
     files: Files,
-    current: Mutex<Current>,
+    read: Mutex<Read>,
+}
+
+/// What the files said, and which files these were.
+#[derive(Debug)]
+struct Read {
+    current: Current,
+    /// None if they must be read again in any case.
+    stamps: Option<[Stamp; 3]>,
+}
+
+/// What tells a file from another one, and from itself after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds of the last change.
+    changed: (i64, i64),
 }
 
 #[derive(Debug, Clone)]
@@ -52,23 +75,53 @@ pub(super) struct Current {
 impl Trust {
     pub(super) fn read(access: &AgentAccess) -> Result<Self, AgentError> {
         let files = Files { certificate: access.certificate.clone(), key: access.key.clone(), ca: access.ca.clone() };
-        let current = Mutex::new(files.read()?);
-        Ok(Self { files, current })
+        let read = Mutex::new(Read::of(&files)?);
+        Ok(Self { files, read })
     }
 
-    /// For a new connection. The files are read again each time, since certificates are renewed while a roll of many nodes
+    /// For a new connection. Files that have changed are read again, since certificates are renewed while a roll of many nodes
     /// runs; while they are broken, what they said before is used.
     pub(super) fn current(&self) -> Current {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.files.read() {
-            Ok(read) => *current = read,
-            Err(error) => tracing::warn!(error = usher_common::chain(&error), "keeping the certificates read before"),
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.stamps.is_none() || read.stamps != self.files.stamps() {
+            match Read::of(&self.files) {
+                Ok(new) => *read = new,
+                Err(error) => {
+                    tracing::warn!(error = usher_common::chain(&error), "keeping the certificates read before");
+                }
+            }
         }
-        current.clone()
+        read.current.clone()
+    }
+}
+
+impl Read {
+    fn of(files: &Files) -> Result<Self, AgentError> {
+        // Looked at first: a change while they are read is then seen at the next connection.
+        let stamps = files.stamps().filter(|stamps| !stamps.iter().any(Stamp::is_warm));
+        Ok(Self { current: files.read()?, stamps })
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        let changed = (file.mtime(), file.mtime_nsec());
+        Some(Self { device: file.dev(), inode: file.ino(), length: file.len(), changed })
+    }
+
+    fn is_warm(&self) -> bool {
+        let changed = Timestamp::from_second(self.changed.0).unwrap_or(Timestamp::MAX);
+        clock::now().duration_since(changed) < STILL_WARM
     }
 }
 
 impl Files {
+    /// None if one of them cannot be looked at.
+    fn stamps(&self) -> Option<[Stamp; 3]> {
+        Some([Stamp::of(&self.certificate)?, Stamp::of(&self.key)?, Stamp::of(&self.ca)?])
+    }
+
     fn read(&self) -> Result<Current, AgentError> {
         let chain: Vec<CertificateDer<'static>> =
             certificates("the client certificate", "certificate", &self.certificate)?;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::values::duration;
+use super::{format::FormatParser, values::duration};
 use crate::{output::Format, progress::Progress, request::Connection};
 
 /// Flags that every command takes. Those that kubectl has mean the same.
@@ -14,7 +14,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PATH", env = "USHER_CLUSTER_FILE", help_heading = "Global options")]
     pub(crate) cluster_file: Option<PathBuf>,
     /// Format of the result.
-    #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    #[arg(short, long, global = true, value_name = "FORMAT", value_parser = FormatParser, default_value = "table",
+          help_heading = "Global options")]
     pub(crate) output: Format,
     /// Leave the header of tables out.
     #[arg(long, global = true, help_heading = "Global options")]
@@ -64,7 +65,7 @@ pub struct Global {
     /// Do not check the certificate of the API server.
     #[arg(long, global = true, help_heading = "Kubernetes API")]
     pub(crate) insecure_skip_tls_verify: bool,
-    /// Give up on a single request after this time; 0 means never.
+    /// Give up on a request when nothing has come back for this time; unset or 0 means 30s.
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration, help_heading = "Kubernetes API")]
     pub(crate) request_timeout: Option<Duration>,
 }
@@ -82,6 +83,11 @@ pub enum Color {
 }
 
 impl Global {
+    /// Whether programs read standard error.
+    pub fn is_for_programs(&self) -> bool {
+        self.progress == Progress::Json
+    }
+
     /// The flags that lead to the cluster. A token is a secret and stays out of everything that is stored or printed.
     pub(crate) fn connection(&self) -> Connection {
         let Self {

@@ -15,13 +15,15 @@ pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   usher status
   usher status --only unusual
+  usher status --watch
+  usher status --check && usher restart kube-scheduler -r 'new flags'
   usher status -o json | jq '.leaders'";
 
 pub(super) const NODES_EXAMPLES: &str = "\
 Examples:
   usher nodes -o wide
   usher nodes --only cordoned --only not-ready
-  usher nodes --only reboot-wanted --no-headers | cut -d' ' -f1 > nodes.txt";
+  usher nodes --only reboot-wanted -o jsonpath='{range .items[*]}{.name}{\"\\n\"}{end}' > nodes.txt";
 
 pub(super) const CORDON_EXAMPLES: &str = "\
 Examples:
@@ -50,6 +52,20 @@ pub(crate) struct Look {
     /// Show only machines like this, and count the others; may be repeated.
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) only: Vec<Only>,
+    /// Look again every five seconds, until it is interrupted.
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+}
+
+/// `usher status`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) look: Look,
+    /// End with exit code 3 unless it is safe to begin: the lock is free, every component has a living leader, every apiserver is
+    /// ready, no machine of the control plane is held, silent or not listed.
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) check: bool,
 }
 
 /// Kinds of machines.
@@ -63,6 +79,8 @@ pub(crate) enum Only {
     Cordoned,
     /// Machines whose agent does not answer.
     Silent,
+    /// Machines on which somebody waits for the restart of a unit.
+    RestartWanted,
     /// Machines on which an update waits for a reboot.
     RebootWanted,
 }
@@ -76,6 +94,7 @@ impl Look {
             Only::NotReady => unusual.contains(&Unusual::NotReady),
             Only::Cordoned => unusual.contains(&Unusual::Cordoned),
             Only::Silent => unusual.contains(&Unusual::AgentSilent),
+            Only::RestartWanted => unusual.contains(&Unusual::RestartWanted),
             Only::RebootWanted => unusual.contains(&Unusual::RebootWanted),
         };
         self.only.is_empty() || self.only.iter().any(is)

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use super::{credentials::CredentialsError, kubeconfig::KubeconfigError, proxy::ProxyError};
+
 /// How the operator wants to reach the API: the cluster file's `[api]` and kubectl's global flags, which win.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
@@ -38,24 +40,60 @@ pub struct Access {
     pub aliases: Vec<String>,
 }
 
+impl Access {
+    /// The flags that pick an entry of a kubeconfig, as they are typed.
+    pub(super) fn entries_named(&self) -> Vec<String> {
+        let flags = [("--context", &self.context), ("--cluster", &self.cluster), ("--user", &self.user)];
+        flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value.as_ref()?))).collect()
+    }
+}
+
 /// The connection could not even be described; nothing was contacted.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No kubeconfig, or a broken one.
-    #[error("cannot read the kubeconfig")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
+    /// A kubeconfig that cannot be used.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
     /// Neither a kubeconfig nor a service account.
     #[error(
         "found neither a kubeconfig nor a service account (set --kubeconfig, $KUBECONFIG or [api] in the cluster file)"
     )]
     Nothing,
-    /// `--server` is no URL.
+    /// Flags, or the cluster file, name entries of a kubeconfig, and there is no kubeconfig.
+    #[error("{} means an entry of a kubeconfig, and there is none (set --kubeconfig or $KUBECONFIG)", .0.join(" "))]
+    NoKubeconfig(Vec<String>),
+    /// The kubeconfig has no such entry.
+    #[error("the kubeconfig has no {kind} {name:?}")]
+    NoEntry {
+        /// context, cluster or user.
+        kind: &'static str,
+        name: String,
+    },
+    /// Neither the kubeconfig nor a flag says which context.
+    #[error(
+        "the kubeconfig has no current context (name one with --context, or set [api] context in the cluster file)"
+    )]
+    NoContext,
+    /// An entry of the kubeconfig cannot be used.
+    #[error("{what} in the kubeconfig cannot be used: {problem}")]
+    Entry {
+        /// The key, and whose it is.
+        what: String,
+        problem: String,
+    },
+    /// `--server`, or the kubeconfig's server, is no URL.
     #[error("{server:?} is no URL of an API server")]
     Server {
         server: String,
         /// What is wrong with it.
         source: http::uri::InvalidUri,
     },
+    /// A proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// Credentials that cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The cluster file and the kubeconfig speak of two clusters.
     #[error("the cluster file describes {site:?}, but the kubeconfig leads to {kubeconfig:?}")]
     AnotherCluster {
@@ -69,7 +107,7 @@ pub enum ConnectError {
     /// The client could not be made, for example of a certificate that does not parse.
     #[error("cannot make a client from the kubeconfig")]
     Client(#[source] kube::Error),
-    /// The CA file of `--certificate-authority` could not be read.
+    /// A CA file could not be read.
     #[error("cannot read {}", path.display())]
     CertificateAuthority { path: PathBuf, source: std::io::Error },
 }

@@ -13,10 +13,25 @@ use crate::text::took;
 /// A ready apiserver answers /readyz within milliseconds; etcd's own check in it may take 2 s.
 const READYZ_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where a single apiserver is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiServerAt {
+    /// Its URL without a path.
+    pub url: String,
+    /// The name that its certificate must carry, if it is neither the one that all carry nor the URL's host.
+    pub server_name: Option<String>,
+}
+
+impl From<&str> for ApiServerAt {
+    fn from(url: &str) -> Self {
+        Self { url: url.to_owned(), server_name: None }
+    }
+}
+
 impl Cluster {
-    /// Asks the apiserver at `url` for `/readyz`, over a connection of its own.
-    pub async fn readyz(&self, url: &str) -> Readiness {
-        self.readyz_within(url, READYZ_TIMEOUT).await
+    /// Asks a single apiserver for `/readyz`, over a connection of its own.
+    pub async fn readyz(&self, at: &ApiServerAt) -> Readiness {
+        self.readyz_within(at, READYZ_TIMEOUT).await
     }
 
     /// Where each apiserver says that it is, as host and port: what is behind the Service `kubernetes`.
@@ -40,32 +55,39 @@ impl Cluster {
     }
 
     /// The same, with less patience.
-    pub async fn readyz_within(&self, url: &str, limit: Duration) -> Readiness {
-        let client = match (self.direct)(url) {
-            Ok(client) => client,
-            Err(error) => return Readiness::Unreachable { message: error },
-        };
-        let request = match http::Request::get("/readyz").body(Vec::new()) {
-            Ok(request) => request,
-            Err(error) => return Readiness::Unreachable { message: error.to_string() },
-        };
-        match timeout(limit, client.request_text(request)).await {
+    pub async fn readyz_within(&self, at: &ApiServerAt, limit: Duration) -> Readiness {
+        match self.ask_apiserver(at, "/readyz", limit).await {
             Ok(Ok(_)) => Readiness::Ready,
             Ok(Err(kube::Error::Api(status))) => {
                 Readiness::NotReady { message: format!("{} {}", status.code, failed_checks(&status.message)) }
             }
             Ok(Err(error)) => Readiness::Unreachable { message: error_message(&error) },
-            Err(_) => Readiness::Unreachable { message: format!("nothing within {}", took(limit)) },
+            Err(message) => Readiness::Unreachable { message },
         }
     }
-}
 
-/// A client of the apiserver at `url`, by the configuration that reaches the balancer.
-pub(super) fn direct_client(config: &kube::Config, url: &str) -> Result<kube::Client, String> {
-    let mut config = config.clone();
-    config.cluster_url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
-    // A fresh client is a fresh connection: a pooled one may belong to the process that has just ended.
-    kube::Client::try_from(config).map_err(|error| error.to_string())
+    /// What the apiserver at this place answers to a GET of `path`, over a connection of its own; or why it was not asked, or did not
+    /// answer within `limit`. The clock stands still while a credential plugin runs: that says nothing about an apiserver.
+    pub(super) async fn ask_apiserver(
+        &self,
+        at: &ApiServerAt,
+        path: &str,
+        limit: Duration,
+    ) -> Result<kube::Result<String>, String> {
+        let client = (self.direct)(at)?;
+        loop {
+            if let Some(credentials) = &self.credentials {
+                credentials.prepare().await;
+                credentials.settled().await;
+            }
+            let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+            match timeout(limit, client.request_text(request)).await {
+                Ok(answer) => return Ok(answer),
+                Err(_) if self.credentials.as_ref().is_some_and(|credentials| credentials.is_renewing()) => {}
+                Err(_) => return Err(format!("nothing within {}", took(limit))),
+            }
+        }
+    }
 }
 
 /// `/readyz` answers a failure with a line for each check; only those that failed matter here.

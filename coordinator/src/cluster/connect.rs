@@ -1,14 +1,20 @@
 //! From a kubeconfig and kubectl's flags to a connection.
 
+mod entry;
+
 use std::{sync::Arc, time::Duration};
 
+use http::{HeaderValue, header};
+use tokio::time::timeout;
+
+use self::entry::Entry;
 use super::{
     Cluster,
     access::{Access, ConnectError},
-    apiservers::direct_client,
+    credentials::{ClientError, Clients},
     kubeconfig::{self, Destination},
+    proxy::Proxies,
 };
-use http::{HeaderValue, header};
 
 /// A new connection is refused or taken at once within a data centre.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,6 +25,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who calls, in the API server's audit log; `kube` sends nothing by itself.
 const USER_AGENT: &str = concat!("usher/", env!("CARGO_PKG_VERSION"));
 
+/// How long a credential plugin may take until a notice says what is waited for.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
+
 /// Names that distributions give every cluster, so that they say nothing about which one it is: kubeadm's, and that of k3s.
 const NO_NAMES: [&str; 2] = ["kubernetes", "default"];
 
@@ -27,27 +36,50 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// If there is no usable kubeconfig, or it leads to a cluster with another name. Whether the API answers is not tried here.
+    /// If there is no usable kubeconfig, or it leads to a cluster with another name. Whether the API answers is not tried here, and
+    /// no credential plugin runs.
     pub async fn connect(name: Option<&str>, access: &Access) -> Result<Self, ConnectError> {
-        let (mut config, found) = load(access).await?;
+        let file = kubeconfig::read(access.kubeconfig.as_deref())?;
+        let found = Destination::of(file.as_ref(), access);
         agree(name, &found, access)?;
+        let Entry { mut config, proxy_url, credentials } = Entry::read(file.as_ref(), access)?;
         // kube would retry a 429 by itself, 15 times: "blocked by a budget" must be seen at once.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(access.request_timeout.filter(|limit| !limit.is_zero()).unwrap_or(READ_TIMEOUT));
         config.reset_reader_on_write = true;
         config.headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
-        let client = kube::Client::try_from(config.clone()).map_err(ConnectError::Client)?;
+        let proxies = Proxies::of(proxy_url);
+        config.proxy_url = proxies.on_the_way_to(&config.cluster_url)?;
         let server = config.cluster_url.to_string();
+        let clients = Arc::new(Clients::new(config, proxies, Arc::clone(&credentials)));
+        let client = clients.main().map_err(|error| match error {
+            ClientError::Credentials(error) => error.into(),
+            ClientError::Config(error) => ConnectError::Client(error),
+        })?;
         Ok(Self {
             client,
             name: name.map(str::to_owned).or(found.cluster).unwrap_or_else(|| "kubernetes".to_owned()).into(),
             server: server.trim_end_matches('/').into(),
             user: found.user.map(Into::into),
-            direct: Arc::new(move |url| direct_client(&config, url)),
+            direct: Arc::new(move |at| clients.direct(at)),
+            credentials: Some(credentials),
             info: Arc::default(),
             notices: None,
         })
+    }
+
+    /// The same with the caller's credentials at hand: a plugin that asks the operator, or takes its time, runs now and under no
+    /// time limit of a request. If it fails, the first request says so.
+    pub async fn with_credentials(self) -> Self {
+        if let Some(credentials) = &self.credentials {
+            let mut prepared = std::pin::pin!(credentials.prepare());
+            if timeout(NOTICE_AFTER, prepared.as_mut()).await.is_err() {
+                self.notice("waiting for the credential plugin of the kubeconfig");
+                prepared.await;
+            }
+        }
+        self
     }
 }
 
@@ -68,45 +100,6 @@ fn agree(site: Option<&str>, found: &Destination, access: &Access) -> Result<(),
         kubeconfig: cluster.clone(),
         context: found.context.clone(),
     })
-}
-
-/// The configuration, and where it leads.
-async fn load(access: &Access) -> Result<(kube::Config, Destination), ConnectError> {
-    let file = kubeconfig::read(access.kubeconfig.as_deref()).map_err(ConnectError::Kubeconfig)?;
-    let found = Destination::of(file.as_ref(), access);
-    let mut config = match file {
-        Some(file) => {
-            let options = kubeconfig::options(access);
-            kube::Config::from_custom_kubeconfig(file, &options).await.map_err(ConnectError::Kubeconfig)?
-        }
-        None => match kube::Config::infer().await {
-            Ok(config) => config,
-            Err(error) => {
-                // kube tells every place that it looked at, twice over.
-                tracing::debug!(%error, "no way to an API");
-                return Err(ConnectError::Nothing);
-            }
-        },
-    };
-    if let Some(server) = &access.server {
-        let parsed = server.parse().map_err(|source| ConnectError::Server { server: server.clone(), source });
-        config.cluster_url = parsed?;
-    }
-    if let Some(token) = &access.token {
-        config.auth_info.token = Some(token.clone().into());
-    }
-    if let Some(path) = &access.certificate_authority {
-        std::fs::metadata(path).map_err(|source| ConnectError::CertificateAuthority { path: path.clone(), source })?;
-        config.root_cert_file = Some(path.clone());
-    }
-    config.tls_server_name = access.tls_server_name.clone().or(config.tls_server_name);
-    config.accept_invalid_certs |= access.insecure_skip_tls_verify;
-    config.auth_info.impersonate = access.impersonate.clone().or(config.auth_info.impersonate);
-    config.auth_info.impersonate_uid = access.impersonate_uid.clone().or(config.auth_info.impersonate_uid);
-    if !access.impersonate_groups.is_empty() {
-        config.auth_info.impersonate_groups = Some(access.impersonate_groups.clone());
-    }
-    Ok((config, found))
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Elections under watch: a task reads their records twice a second, for as long as an operation lasts, so that "does the
-//! holder renew?" is known at any moment without waiting for the answer.
+//! Elections under watch for as long as an operation lasts, so that "does the holder renew?" is known at any moment without waiting
+//! for the answer.
+
+mod observation;
+mod reading;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,17 +13,15 @@ use std::{
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
+use self::reading::{READ_WITHIN, Reader, Readings, unread};
 use super::{Cluster, ClusterError, LeaseName, PATIENCE, leases::Record};
 use crate::{
     facts::leader::{Holder, Known, Leadership},
     text,
 };
-
-/// A living holder renews each 2 s by default (client-go's retryPeriod).
-const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a wait for a renewal goes unmentioned. A new holder renews within 2 s by default.
 const NOTICE_AFTER: Duration = Duration::from_secs(3);
@@ -29,69 +30,12 @@ const NOTICE_AFTER: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Elections {
     cluster: Cluster,
+    /// How many leases there are.
+    count: usize,
     readings: watch::Receiver<Readings>,
     read_now: Arc<Notify>,
     machines: Mutex<Vec<Known>>,
     task: JoinHandle<()>,
-}
-
-#[derive(Debug, Default)]
-struct Readings {
-    /// How often all records have been read.
-    rounds: u64,
-    seen: BTreeMap<LeaseName, Observation>,
-    /// Why the last round failed, if it did.
-    error: Option<ClusterError>,
-}
-
-/// What was seen of one election so far.
-#[derive(Debug, Clone)]
-struct Observation {
-    record: Option<Record>,
-    /// When this holder was seen first, with the renewal it had then.
-    since: Instant,
-    /// When it was seen to renew, after that.
-    renewed: Option<Instant>,
-}
-
-impl Observation {
-    fn first(record: Option<Record>, now: Instant) -> Self {
-        Self { record, since: now, renewed: None }
-    }
-
-    /// What is known after reading `record`.
-    fn then(self, record: Option<Record>, now: Instant) -> Self {
-        match (&self.record, &record) {
-            (Some(before), Some(after)) if before.holder == after.holder => {
-                let renewed = if before.renewed == after.renewed { self.renewed } else { Some(now) };
-                Self { record, renewed, ..self }
-            }
-            (None, None) => self,
-            _ => Self::first(record, now),
-        }
-    }
-
-    /// Who leads, as far as it is certain; None while a holder has neither renewed nor had its time to.
-    ///
-    /// A holder that was seen to renew counts as living for two thirds of the lease's duration after that: client-go's own
-    /// holders step down when they could not renew for as long (`renewDeadline`, 10 s of 15 s by default).
-    fn judge(&self, machines: &[Known], now: Instant) -> Option<Leadership> {
-        let Some(record) = &self.record else { return Some(Leadership::Absent) };
-        if record.holder.is_empty() {
-            return Some(Leadership::Free);
-        }
-        let silent = self.silent(now);
-        match self.renewed {
-            Some(_) if silent <= record.duration * 2 / 3 => Some(Leadership::Held(record.holder(machines))),
-            _ if silent > record.duration => Some(Leadership::Stale(record.holder(machines))),
-            _ => None,
-        }
-    }
-
-    /// For how long the holder was not seen to renew.
-    fn silent(&self, now: Instant) -> Duration {
-        now - self.renewed.unwrap_or(self.since)
-    }
 }
 
 impl Drop for Elections {
@@ -104,9 +48,11 @@ impl Elections {
     /// Begins to watch `leases`, naming holders by `machines`.
     pub fn watch(cluster: Cluster, leases: Vec<LeaseName>, machines: Vec<Known>) -> Self {
         let (sender, readings) = watch::channel(Readings::default());
-        let read_now = Arc::new(Notify::new());
-        let task = tokio::spawn(read_on(cluster.clone(), leases, sender, Arc::clone(&read_now)));
-        Self { cluster, readings, read_now, machines: Mutex::new(machines), task }
+        // Two components may share a lease.
+        let leases: BTreeSet<_> = leases.into_iter().collect();
+        let (count, read_now) = (leases.len(), Arc::new(Notify::new()));
+        let task = tokio::spawn(Reader::new(cluster.clone(), leases, sender).run(Arc::clone(&read_now)));
+        Self { cluster, count, readings, read_now, machines: Mutex::new(machines), task }
     }
 
     /// Adds a name of a machine. Holders sign with the host name, which the machine's agent knows best.
@@ -132,36 +78,32 @@ impl Elections {
     ///
     /// # Errors
     ///
-    /// At once if reading them is forbidden; after 30 s without a reading; or if twice the duration of the longest lease does not
-    /// show who leads.
+    /// At once if reading them is forbidden or the caller is not known; after 30 s without a reading; or if twice the duration of the
+    /// longest lease does not show who leads.
     pub async fn leaderships(&self) -> Result<BTreeMap<LeaseName, Leadership>, ClusterError> {
         let mut readings = self.readings.clone();
-        let asked_at = readings.borrow_and_update().rounds;
-        self.read_now.notify_one();
         let begun = Instant::now();
-        let (mut rounds, mut read_at) = (asked_at, begun);
+        self.read_now.notify_one();
         let mut notice_at = Some(begun + NOTICE_AFTER);
         loop {
             let deadline = {
                 let current = readings.borrow_and_update();
                 let now = Instant::now();
-                if current.rounds > asked_at
+                let read_at = current.read_at(self.count);
+                if read_at.is_some_and(|read_at| read_at >= begun)
                     && let Some(judged) = current.judge(&self.machines(), now)
                 {
                     return Ok(judged);
                 }
-                if let Some(error) = current.error.as_ref().filter(|error| error.is_forbidden()) {
+                if let Some(error) = current.errors.values().find(|error| lasts(error)) {
                     return Err(error.again(begun.elapsed()));
-                }
-                if current.rounds > rounds {
-                    (rounds, read_at) = (current.rounds, now);
                 }
                 if notice_at.is_some_and(|at| at <= now) {
                     notice_at = None;
                     current.undecided(now).for_each(|line| self.cluster.notice(&line));
                 }
                 let longest = current.records().map(|(_, record)| record.duration).max().unwrap_or_default();
-                (read_at + PATIENCE).min(begun + PATIENCE + longest * 2)
+                (read_at.unwrap_or(begun).max(begun) + PATIENCE).min(begun + PATIENCE + longest * 2)
             };
             let wake_up = notice_at.map_or(deadline, |at| at.min(deadline));
             if timeout_at(wake_up, readings.changed()).await.is_err() && wake_up == deadline {
@@ -191,8 +133,8 @@ impl Elections {
     /// Who leads an election as far as the last reading tells, without waiting; None while that is not certain.
     pub fn leadership_so_far(&self, name: &LeaseName) -> Option<Leadership> {
         let readings = self.readings.borrow();
-        // Records that cannot be read say nothing about their holders.
-        let seen = readings.seen.get(name).filter(|_| readings.error.is_none())?;
+        // A record that cannot be read says nothing about its holder.
+        let seen = readings.seen.get(name).filter(|_| !readings.errors.contains_key(name))?;
         seen.judge(&self.machines(), Instant::now())
     }
 
@@ -200,29 +142,63 @@ impl Elections {
     ///
     /// # Errors
     ///
-    /// [`NoLeader`] with what was seen last, if the time passes; or what keeps the records from being read.
+    /// [`NoLeader::Unled`] with what was seen last, if the time passes; [`NoLeader::Unread`] if the record cannot be read, at once if
+    /// that is forbidden.
     pub async fn await_leader(
         &self,
         name: &LeaseName,
         except: Option<&str>,
         within: Duration,
     ) -> Result<Holder, NoLeader> {
+        self.await_holder(name, within, || self.leader(name, except)).await
+    }
+
+    /// Waits until a holder other than `except` has taken it: sooner than [`Self::await_leader`] by one renewal, and no proof that it
+    /// goes on leading.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::await_leader`].
+    pub async fn await_taker(&self, name: &LeaseName, except: &str, within: Duration) -> Result<Holder, NoLeader> {
+        let taker = || {
+            let taker = self.readings.borrow().seen.get(name)?.taker(&self.machines(), Instant::now())?;
+            (taker.identity != except).then_some(taker)
+        };
+        self.await_holder(name, within, || self.leader(name, Some(except)).or_else(taker)).await
+    }
+
+    async fn await_holder(
+        &self,
+        name: &LeaseName,
+        within: Duration,
+        found: impl Fn() -> Option<Holder>,
+    ) -> Result<Holder, NoLeader> {
         let mut readings = self.readings.clone();
         let deadline = Instant::now() + within;
         loop {
             readings.mark_unchanged();
-            if let Some(holder) = self.leader(name, except) {
+            if let Some(holder) = found() {
                 return Ok(holder);
             }
+            if let Some(error) = readings.borrow().errors.get(name).filter(|error| lasts(error)) {
+                return Err(NoLeader::Unread(error.again(within)));
+            }
             if timeout_at(deadline, readings.changed()).await.is_err() {
-                let last = readings.borrow().seen.get(name).and_then(|seen| seen.record.clone());
-                return Err(NoLeader { within, last: last.map(|record| record.holder) });
+                return Err(readings.borrow().no_leader(name, within));
             }
         }
     }
 }
 
 impl Readings {
+    /// Since when all of them are known; None while one is not.
+    fn read_at(&self, count: usize) -> Option<Instant> {
+        self.seen.values().map(|seen| seen.read_at).min().filter(|_| self.seen.len() == count).or_else(|| {
+            // A site without elections has nothing to be read.
+            (count == 0).then(Instant::now)
+        })
+    }
+
     /// Who leads each election; None while that is not certain for all of them.
     fn judge(&self, machines: &[Known], now: Instant) -> Option<BTreeMap<LeaseName, Leadership>> {
         self.seen.iter().map(|(name, seen)| Some((name.clone(), seen.judge(machines, now)?))).collect()
@@ -249,62 +225,58 @@ impl Readings {
 
     /// Why nobody knows who leads.
     fn problem(&self, waited: Duration) -> ClusterError {
-        match &self.error {
-            Some(error) => error.again(waited),
+        if let Some(error) = self.errors.values().next() {
+            return error.again(waited);
+        }
+        let now = Instant::now();
+        let is_read = self.seen.values().all(|seen| now - seen.read_at <= 2 * READ_WITHIN);
+        let undecided: Vec<_> = self.undecided(now).filter(|_| is_read).collect();
+        let problem = if undecided.is_empty() { "no answer".to_owned() } else { undecided.join("; ") };
+        ClusterError::TimedOut { doing: "see who leads".into(), within: waited, problem }
+    }
+
+    /// Why no leader was seen.
+    fn no_leader(&self, name: &LeaseName, within: Duration) -> NoLeader {
+        let seen = self.seen.get(name);
+        match self.errors.get(name) {
+            Some(error) => NoLeader::Unread(error.again(within)),
+            None if seen.is_none_or(|seen| seen.read_at.elapsed() > 2 * READ_WITHIN) => {
+                NoLeader::Unread(unread(format!("read the lease {name}"), within))
+            }
             None => {
-                let undecided: Vec<_> = self.undecided(Instant::now()).collect();
-                let problem = if undecided.is_empty() { "no answer".to_owned() } else { undecided.join("; ") };
-                ClusterError::TimedOut { doing: "see who leads".into(), within: waited, problem }
+                let last = seen.and_then(|seen| Some(seen.record.as_ref()?.holder.clone()));
+                NoLeader::Unled { within, last }
             }
         }
     }
+}
+
+/// Whether it makes no sense to ask again.
+fn lasts(error: &ClusterError) -> bool {
+    error.is_forbidden() || error.is_unauthenticated()
 }
 
 /// Nobody was seen to lead in time.
 #[derive(Debug, thiserror::Error)]
-#[error("no new holder renewed it within {}s", within.as_secs())]
-pub struct NoLeader {
-    /// How long was waited.
-    pub within: Duration,
-    /// The identity written down last; None if there is no record, empty if nobody holds it.
-    pub last: Option<String>,
-}
-
-async fn read_on(cluster: Cluster, leases: Vec<LeaseName>, sender: watch::Sender<Readings>, read_now: Arc<Notify>) {
-    loop {
-        let read = futures::future::join_all(leases.iter().map(|name| cluster.record(name))).await;
-        let now = Instant::now();
-        sender.send_modify(|readings| {
-            readings.error = None;
-            for (name, result) in leases.iter().zip(read) {
-                match result {
-                    Ok(record) => {
-                        let seen = match readings.seen.remove(name) {
-                            Some(before) => before.then(record, now),
-                            None => Observation::first(record, now),
-                        };
-                        readings.seen.insert(name.clone(), seen);
-                    }
-                    Err(source) => readings.error = Some(cluster.error(&format!("read the lease {name}"), source)),
-                }
-            }
-            if readings.error.is_none() {
-                readings.rounds += 1;
-            }
-        });
-        tokio::select! {
-            biased;
-            () = sleep(READ_EVERY) => {}
-            () = read_now.notified() => {}
-        }
-    }
+pub enum NoLeader {
+    /// The record was read, and nobody renewed it.
+    #[error("no new holder renewed it within {}", text::took(*within))]
+    Unled {
+        /// How long was waited.
+        within: Duration,
+        /// The identity written down last; None if there is no record, empty if nobody holds it.
+        last: Option<String>,
+    },
+    /// The record could not be read, so that somebody may well lead.
+    #[error("whether somebody leads is not known: {0}")]
+    Unread(#[source] ClusterError),
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
-    use super::*;
+    use super::{observation::Observation, *};
 
     const UUID: &str = "6d6b1c2e-0d4c-4a67-9a52-5a0a51b3d7a1";
 
@@ -317,6 +289,7 @@ mod tests {
             renewed: Timestamp::from_second(renewed).ok(),
             stored: None,
             transitions: 1,
+            version: None,
         })
     }
 
@@ -339,6 +312,27 @@ mod tests {
             Leadership::Free => "free".into(),
             Leadership::Absent => "absent".into(),
         })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_takes_a_lease_under_watch_is_known_before_it_renews() {
+        let begin = Instant::now();
+        let taker = |readings: &[(u64, Option<Record>)], second: u64| {
+            let mut seen: Option<Observation> = None;
+            for (at, record) in readings {
+                let at = begin + Duration::from_secs(*at);
+                seen = Some(match seen {
+                    Some(seen) => seen.then(record.clone(), at),
+                    None => Observation::first(record.clone(), at),
+                });
+            }
+            seen.unwrap().taker(&[], begin + Duration::from_secs(second)).map(|holder| holder.identity)
+        };
+        let taken = [(0, record("", 100)), (1, record("cp1", 101))];
+        assert_eq!(taker(&taken, 1), Some(format!("cp1_{UUID}")));
+        assert_eq!(taker(&taken, 12), None, "silent for longer than a holder tries");
+        assert_eq!(taker(&taken[1..], 1), None, "nobody saw when it took it");
+        assert_eq!(taker(&[(0, record("cp1", 100)), (1, record("", 101))], 1), None, "free");
     }
 
     #[tokio::test(start_paused = true)]

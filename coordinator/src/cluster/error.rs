@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::credentials::CredentialsError;
 use crate::text;
 
 /// A request to the API failed.
@@ -27,6 +28,14 @@ pub enum ClusterError {
         server: String,
         /// The last error of the connection.
         source: Box<kube::Error>,
+    },
+    /// The server does not take the caller's credentials, or there are none.
+    #[error("cannot {doing}: {credentials}")]
+    Credentials {
+        /// As in [`Self::Answered`].
+        doing: String,
+        /// What is wrong with them.
+        credentials: CredentialsError,
     },
     /// The answer came too late, or did not settle the question.
     #[error("cannot {doing} within {}: {problem}", text::took(*.within))]
@@ -57,10 +66,16 @@ impl ClusterError {
                 message: status.message,
                 reason: status.reason,
             },
-            source => {
-                Self::Unreachable { doing: doing.to_owned(), server: server.to_owned(), source: Box::new(source) }
-            }
+            kube::Error::Service(source) => match source.downcast() {
+                Ok(credentials) => Self::Credentials { doing: doing.to_owned(), credentials: *credentials },
+                Err(source) => Self::unreachable(doing, server, kube::Error::Service(source)),
+            },
+            source => Self::unreachable(doing, server, source),
         }
+    }
+
+    fn unreachable(doing: &str, server: &str, source: kube::Error) -> Self {
+        Self::Unreachable { doing: doing.to_owned(), server: server.to_owned(), source: Box::new(source) }
     }
 
     /// The same error for somebody else who waited for the same thing: word for word if a server answered.
@@ -68,6 +83,9 @@ impl ClusterError {
         match self {
             Self::Answered { doing, code, reason, message } => {
                 Self::Answered { doing: doing.clone(), code: *code, reason: reason.clone(), message: message.clone() }
+            }
+            Self::Credentials { doing, credentials } => {
+                Self::Credentials { doing: doing.clone(), credentials: credentials.clone() }
             }
             Self::Unreachable { doing, server, source } => {
                 let problem = format!("no answer from {server}: {}", usher_common::chain(source.as_ref()));
@@ -91,7 +109,12 @@ impl ClusterError {
 
     /// The caller may not do this.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Answered { code: 401 | 403, .. })
+        matches!(self, Self::Answered { code: 403, .. })
+    }
+
+    /// The server does not know the caller, or the caller's credentials cannot be had.
+    pub fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Credentials { .. } | Self::Answered { code: 401, .. })
     }
 
     /// No server answered, or not in time.

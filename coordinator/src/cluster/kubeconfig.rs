@@ -1,9 +1,13 @@
 //! What a kubeconfig says, read without asking anybody.
 
+mod files;
+
 use std::{collections::BTreeMap, path::Path};
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Cluster, Kubeconfig};
 
+use self::files::Files;
+pub use self::files::KubeconfigError;
 use super::access::{Access, ConnectError};
 
 /// Where a kubeconfig and the flags lead.
@@ -26,7 +30,7 @@ impl Destination {
     ///
     /// If the kubeconfig that it names cannot be read.
     pub fn describe(access: &Access) -> Result<Self, ConnectError> {
-        let file = read(access.kubeconfig.as_deref()).map_err(ConnectError::Kubeconfig)?;
+        let file = read(access.kubeconfig.as_deref())?;
         Ok(Self::of(file.as_ref(), access))
     }
 
@@ -38,7 +42,7 @@ impl Destination {
         let user = match (&access.user, &access.token) {
             (Some(user), _) => Some(user.clone()),
             (None, Some(_)) => Some("the token's user".to_owned()),
-            (None, None) if file.is_none() => Some("the service account".to_owned()),
+            (None, None) if file.is_none() && access.server.is_none() => Some("the service account".to_owned()),
             (None, None) => entry().and_then(|entry| entry.user.clone()),
         };
         let user = match (&access.impersonate, user) {
@@ -66,14 +70,48 @@ fn clusters(file: &Kubeconfig) -> BTreeMap<String, String> {
 
 /// The kubeconfig at this path; without a path the usual one, if there is one.
 pub(super) fn read(path: Option<&Path>) -> Result<Option<Kubeconfig>, KubeconfigError> {
-    match path {
-        Some(path) => Kubeconfig::read_from(path).map(Some),
-        None => Ok(Kubeconfig::read().ok()),
-    }
+    Files::of(path).read()
 }
 
-pub(super) fn options(access: &Access) -> KubeConfigOptions {
-    KubeConfigOptions { context: access.context.clone(), cluster: access.cluster.clone(), user: access.user.clone() }
+/// The entries of a kubeconfig that an operator means; empty without a kubeconfig.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    /// What the cluster's entry is called.
+    pub(super) name: String,
+    pub(super) cluster: Cluster,
+    /// What the user's entry is called; None if none is named.
+    pub(super) user: Option<String>,
+    /// Empty if none is named, or the named one does not exist: kubectl then asks without credentials.
+    pub(super) auth: AuthInfo,
+    /// The context's namespace.
+    pub(super) namespace: Option<String>,
+}
+
+/// The context, the cluster and the user that the flags name, else those of the current context.
+pub(super) fn entries(file: &Kubeconfig, access: &Access) -> Result<Entries, ConnectError> {
+    let missing = |kind, name: &str| ConnectError::NoEntry { kind, name: name.to_owned() };
+    let context = match access.context.as_ref().or(file.current_context.as_ref()) {
+        Some(name) => {
+            let named = file.contexts.iter().find(|named| &named.name == name);
+            Some(named.and_then(|named| named.context.as_ref()).ok_or_else(|| missing("context", name))?)
+        }
+        None => None,
+    };
+    let of_context = || context.map(|context| context.cluster.clone()).filter(|name| !name.is_empty());
+    let name = access.cluster.clone().or_else(of_context).ok_or(ConnectError::NoContext)?;
+    let cluster = file.clusters.iter().find(|named| named.name == name);
+    let cluster = cluster.and_then(|named| named.cluster.clone()).ok_or_else(|| missing("cluster", &name))?;
+    let user = access.user.clone().or_else(|| context?.user.clone()).filter(|name| !name.is_empty());
+    let auth = user.as_ref().and_then(|user| {
+        let named = file.auth_infos.iter().find(|named| &named.name == user)?;
+        Some(named.auth_info.clone().unwrap_or_default())
+    });
+    // A user that a flag names must exist; one of a context need not, to kubectl.
+    if let (None, Some(name)) = (&auth, &access.user) {
+        return Err(missing("user", name));
+    }
+    let namespace = context.and_then(|context| context.namespace.clone());
+    Ok(Entries { name, cluster, user, auth: auth.unwrap_or_default(), namespace })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use usher_common::clock;
 use super::{Cluster, ClusterError, LeaseName};
 use crate::{
     cluster::retry::retry,
-    facts::leader::{Holder, Known, Leadership, host_of, machine_of},
+    facts::leader::{Holder, Known, Leadership, host_of, machine_and_rivals, machine_of},
 };
 
 /// The annotation of elections before Kubernetes 1.20.
@@ -38,6 +38,8 @@ pub(super) struct Record {
     /// When the API server stored the last renewal, by its own clock.
     pub(super) stored: Option<Timestamp>,
     pub(super) transitions: u64,
+    /// The resourceVersion, for a watch to go on from. None if the record is an annotation, which is not watched.
+    pub(super) version: Option<String>,
 }
 
 /// The JSON within the legacy annotation. Its fields are spelled unlike those of a Lease: leade**r**Transitions.
@@ -55,8 +57,8 @@ struct LegacyRecord {
 }
 
 impl Record {
-    fn from_lease(lease: Lease) -> Self {
-        let stored = renewal_stored(&lease);
+    pub(super) fn from_lease(lease: Lease) -> Self {
+        let (stored, version) = (renewal_stored(&lease), lease.metadata.resource_version.clone());
         let spec = lease.spec.unwrap_or_default();
         Self {
             holder: spec.holder_identity.unwrap_or_default(),
@@ -66,6 +68,7 @@ impl Record {
             renewed: spec.renew_time.map(|time| time.0),
             stored,
             transitions: spec.lease_transitions.unwrap_or_default().try_into().unwrap_or_default(),
+            version,
         }
     }
 
@@ -80,7 +83,14 @@ impl Record {
             renewed: legacy.renew_time,
             stored: None,
             transitions: legacy.leader_transitions,
+            version: None,
         })
+    }
+
+    /// Whether this is what another record replaced, as far as their versions tell: those of built-in types are numbers that rise.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        let number = |record: &Self| record.version.as_ref()?.parse::<u64>().ok();
+        matches!((number(self), number(other)), (Some(ours), Some(others)) if ours < others)
     }
 
     /// Who leads, as far as one reading can tell: a holder whose last renewal is older than the lease lasts is dead. `now` is
@@ -100,8 +110,10 @@ impl Record {
     /// The holder for people and for the plan.
     pub(super) fn holder(&self, machines: &[Known]) -> Holder {
         let machine = |identity: &str| machine_of(identity, machines).map(str::to_owned);
+        let (holder, rivals) = machine_and_rivals(&self.holder, machines);
         Holder {
-            machine: machine(&self.holder),
+            machine: holder,
+            rivals,
             identity: self.holder.clone(),
             preferred: self
                 .preferred

@@ -61,6 +61,12 @@ fn facts_of(node: &Node) -> NodeFacts {
         control_plane: CONTROL_PLANE_LABELS.iter().any(|&label| labels.contains_key(label)),
         hostnames: address("Hostname").into_iter().chain(labels.get("kubernetes.io/hostname").cloned()).collect(),
         internal_ip: address("InternalIP"),
+        other_internal_ips: addresses
+            .iter()
+            .filter(|address| address.type_ == "InternalIP")
+            .skip(1)
+            .map(|found| found.address.clone())
+            .collect(),
         ready: ready.map(|condition| condition.status.clone()).unwrap_or_default(),
         ready_message: ready.map(words).unwrap_or_default(),
         heartbeat: ready.and_then(|condition| condition.last_heartbeat_time.as_ref()).map(|time| time.0),

@@ -6,6 +6,8 @@ use backon::{ExponentialBuilder, Retryable as _};
 use tokio::time::{Instant, timeout};
 use usher_common::chain;
 
+use super::credentials::CredentialsError;
+
 /// No limit: the caller has its own deadline.
 pub(crate) const UNLIMITED: Duration = Duration::MAX;
 
@@ -54,7 +56,8 @@ pub(crate) fn is_transient(error: &kube::Error) -> bool {
             403 => status.message.contains("not yet ready to handle request"),
             _ => false,
         },
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
+        kube::Error::Service(source) => source.downcast_ref().is_none_or(CredentialsError::may_pass),
+        kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => true,
         _ => false,
     }
 }

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::version::Info};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use tokio::time::timeout;
 
-use super::{Cluster, ClusterError, PATIENCE, list, retry::error_message};
-use crate::text::took;
+use super::{ApiServerAt, Cluster, ClusterError, PATIENCE, list, retry::error_message};
 
 /// What kubeadm and its like label the pods of a control plane with, and those of kube-proxy.
 const LABELS: [(&str, &str); 2] = [("tier=control-plane", "component"), ("k8s-app=kube-proxy", "k8s-app")];
@@ -24,14 +22,10 @@ pub(crate) struct ComponentPod {
 
 impl Cluster {
     /// The version of the apiserver at `url`, such as `v1.37.2`, or why it does not tell.
-    pub(crate) async fn version_at(&self, url: &str, limit: Duration) -> Result<String, String> {
-        let client = (self.direct)(url)?;
-        let request = http::Request::get("/version").body(Vec::new()).map_err(|error| error.to_string())?;
-        match timeout(limit, client.request::<Info>(request)).await {
-            Ok(Ok(info)) => Ok(info.git_version),
-            Ok(Err(error)) => Err(error_message(&error)),
-            Err(_) => Err(format!("no answer within {}", took(limit))),
-        }
+    pub(crate) async fn version_at(&self, at: &ApiServerAt, limit: Duration) -> Result<String, String> {
+        let answer = self.ask_apiserver(at, "/version", limit).await?.map_err(|error| error_message(&error))?;
+        let info: Info = serde_json::from_str(&answer).map_err(|error| format!("its answer is no version: {error}"))?;
+        Ok(info.git_version)
     }
 
     /// Components of the control plane and kube-proxies that run as pods in `kube-system`.

@@ -53,7 +53,7 @@ async fn agent(global: &Global, site: &Site, node: &str) -> Result<Agent, Proble
             Problem::from(error)
                 .hint(format!("without the API, {node} needs an address in the cluster file: [agents.addresses]"))
         })?;
-        internal_ips.extend(cluster.node(node).await?.internal_ip.map(|address| (node.to_owned(), address)));
+        internal_ips.insert(node.to_owned(), cluster.node(node).await?.internal_ips());
     }
     Ok(Agents::new(site, internal_ips)?.agent(node)?)
 }
@@ -116,9 +116,7 @@ impl Described<'_> {
             line("inhibitor", format!("{who} ({mode}): {why} [{what}]"));
         }
         if let Some(shutdown) = &status.scheduled_shutdown {
-            let at = shutdown.at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
-            let message = if shutdown.message.is_empty() { String::new() } else { format!(": {}", shutdown.message) };
-            line("SCHEDULED", format!("{} at {at}{message}", shutdown.kind));
+            line("SCHEDULED", shutdown.said());
         }
         if let Some(why) = &status.reboot_refused {
             line("NO REBOOT", why.clone());

@@ -1,9 +1,11 @@
 //! What the commands of every change have in common: show the plan, ask, carry it out, report.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use usher_core::{drain::DrainOptions, nodeset::words, operation::new_id};
 
-use super::{confirm::confirm, identity, interrupt::listen, preflight};
+use super::{confirm::confirm_machines, identity, interrupt::listen, preflight};
 use crate::{
     cli::{ChangeFlags, DryRun, Global},
     cluster::Cluster,
@@ -13,7 +15,7 @@ use crate::{
     metrics::{self, Textfile},
     operation::{self, Planned},
     output,
-    plan::Plan,
+    plan::{Plan, Turn},
     problem::Problem,
     progress::{self, Listeners},
     rebalance::RebalancePreview,
@@ -55,16 +57,22 @@ pub(super) async fn carry_out(
         show::show(show::Kind::Plan, &document, global.output, text)?;
         return Ok(Exit::Done);
     }
-    output::progress(&planned.plan.to_text(&world.site));
-    planned.rebalance.iter().flat_map(rebalance_lines).for_each(|line| output::progress(&line));
-    if let Some(line) = follow_up(&request, &planned.plan) {
-        output::progress(&line);
+    let mut lines = vec![planned.plan.to_text(&world.site).trim_end().to_owned()];
+    lines.extend(planned.rebalance.iter().flat_map(rebalance_lines));
+    lines.extend(follow_up(&request, &planned.plan));
+    let refusal = operation::refusal(&planned.drains, &options);
+    if refusal.is_none() {
+        // The refusal says it all again.
+        lines.extend(preflight::lines(&planned.drains));
     }
-    if let Some(refusal) = operation::refusal(&planned.drains, &options) {
+    let planned_event =
+        || planned.plan.as_event(lines.iter().flat_map(|line| line.lines()).map(str::to_owned).collect());
+    output::told(planned_event, &lines);
+    if let Some(refusal) = refusal {
         return Err(refusal);
     }
-    preflight::lines(&planned.drains).iter().for_each(|line| output::progress(line));
-    confirm(world.cluster.name(), flags.yes)?;
+    let machines: BTreeSet<_> = planned.plan.turns.iter().map(Turn::machine).collect();
+    confirm_machines(world.cluster.name(), machines.len(), flags.yes)?;
     run(global, world, &request, &planned).await
 }
 
@@ -110,7 +118,7 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     // A terminal that takes no output must not hold up an operator who insists.
     let (digest, listeners) = interrupt.parting(reading).await.and_then(Result::ok).unwrap_or_default();
     for wrong in listeners.end(report.as_ref()).await {
-        output::progress(&format!("Warning: {wrong}"));
+        output::warning(&wrong);
     }
     let report = report?.with(digest);
     show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
@@ -123,7 +131,7 @@ fn listeners(world: &World) -> Listeners {
         metrics: textfile.and_then(Textfile::at),
         #[cfg(feature = "otel")]
         traces: crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
-            output::progress(&format!("Warning: there will be no trace: {wrong}"));
+            output::warning(&format!("there will be no trace: {wrong}"));
             None
         }),
     }

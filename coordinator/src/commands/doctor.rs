@@ -118,6 +118,7 @@ async fn examine(world: &World, findings: &mut Vec<Finding>) {
     match facts {
         Ok(facts) => {
             findings.extend(doctor::control_plane(&facts, &world.site));
+            findings.extend(doctor::etcd(&facts, &world.site));
             findings.extend(doctor::agents(&facts, &world.site, env!("CARGO_PKG_VERSION"), clock::now()));
         }
         Err(error) => findings.push(Finding::of_problem(Check::ControlPlane, error.into())),

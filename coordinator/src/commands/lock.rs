@@ -51,25 +51,20 @@ pub(super) async fn run(global: &Global, arguments: LockRun) -> Result<u8, Probl
     let world = world(global).await?;
     let (operation, requester) = (new_id(), identity::requester());
     let facts = world.look(&Scope { control_plane: true, ..Scope::default() }).await?;
-    let request = LockRequest {
-        operation: operation.clone(),
-        requester: requester.clone(),
-        reason: arguments.reason.clone(),
-        task_id: arguments.task_id.clone(),
-        epochs: facts.epochs(),
-    };
+    let (reason, task_id) = (&arguments.reason, arguments.task_id.as_deref());
+    let request = operation::lock_request((&operation, &requester), reason, task_id, &facts);
     let lock = acquire(&world, &request, arguments.wait).await?;
     let ran = under(&world, &lock, &requester, &operation, &arguments.argv).await;
     if let Err(error) = lock.release().await {
         let why = usher_common::chain(&error);
-        output::progress(&format!("warning: the lock was not given back and expires by itself: {why}"));
+        output::warning(&format!("the lock was not given back and expires by itself: {why}"));
     }
     ran
 }
 
 async fn under(world: &World, lock: &Lock, requester: &str, operation: &str, argv: &[String]) -> Result<u8, Problem> {
     let machines = world.control_plane().iter().cloned().collect();
-    let warn = |warning: String| output::progress(&format!("warning: {warning}"));
+    let warn = |warning: String| output::warning(&warning);
     operation::fence(world, machines, (lock, requester), warn).await?;
     let variables = [("USHER_OPERATION", operation.to_owned()), ("USHER_EPOCH", lock.epoch().to_string())];
     let ended = tokio::select! {
@@ -83,7 +78,7 @@ async fn under(world: &World, lock: &Lock, requester: &str, operation: &str, arg
 /// The command goes on all the same: ending it in the middle may do more harm than another operation beside it.
 async fn warn_when_lost(lock: &Lock) -> Infallible {
     lock.lost().await;
-    output::progress("warning: the cluster's lock was lost, and another operation may begin; the command goes on");
+    output::warning("the cluster's lock was lost, and another operation may begin; the command goes on");
     pending().await
 }
 

@@ -4,7 +4,7 @@ use super::{
     change::carry_out,
     status,
     targets::{Kind, targets},
-    world,
+    watch, world,
 };
 use crate::{
     cli::{Drain, Global, Look, OnNodes, Reboot},
@@ -15,10 +15,14 @@ use crate::{
 };
 
 pub(super) async fn nodes(global: &Global, look: &Look) -> Result<Exit, Problem> {
+    watch::repeated(look.watch, async || list(global, look).await).await
+}
+
+async fn list(global: &Global, look: &Look) -> Result<Exit, Problem> {
     let world = world(global).await?;
     let facts = world.look(&Scope { all: true, ..Scope::default() }).await?;
     let shown = status::shown(&facts, look);
-    let table = || status::machines(&facts, &shown, look, global.output);
+    let table = || status::with_counts(&facts, &shown, look, global.output);
     show::list(show::Kind::NodeList, &shown.machines, global.output, table)?;
     Ok(Exit::Done)
 }

@@ -53,7 +53,7 @@ pub(super) async fn propose<T: Serialize>(
     if rights.len() <= MOST_RIGHTS
         && let Some(warning) = ask_rights(cluster, verb, rights).await?
     {
-        output::progress(&format!("Warning: {warning}"));
+        output::warning(&warning);
     }
     if dry_run {
         show::show(kind, plan, global.output, text)?;

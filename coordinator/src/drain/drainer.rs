@@ -1,21 +1,24 @@
 //! The entry point: previews and drains of one or many nodes through one client.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use usher_core::drain::DrainOptions;
 
 use super::{
     evict::Pace,
     follow::{Deadline, Ledger},
     report::{DrainError, DrainPreview, DrainProgress, Drained, Verdict},
-    run::{Drain, server_now},
-    select::{Cache, DaemonSets, PodFacts},
-    verdict::{Confirm, NodeAssessment, PodRequirements, Survey, Surveys, confirm},
+    run::{ANSWERS_WITHIN, Drain, server_now},
+    select::{self, Cache, DaemonSets, PodFacts, REQUEST_LIMIT},
+    verdict::{Assessment, Attachments, Confirm, NodePods, PodRequirements, Survey, Surveys, Volumes, confirm},
 };
 
 /// How many nodes are assessed concurrently.
@@ -112,12 +115,22 @@ impl Drainer {
         if nodes.is_empty() {
             return Ok(Vec::new());
         }
-        let (survey, mut pods) = self.surveys.latest(&self.client, nodes).await?;
-        let previews = nodes.iter().map(|node| {
-            let pods = pods.as_mut().and_then(|pods| pods.remove(node));
-            self.preview(node, pods, options, &survey, which)
-        });
-        stream::iter(previews).buffered(NODES).try_collect().await
+        let (survey, pods) = self.surveys.latest(&self.client, nodes).await?;
+        let pods = match pods {
+            Some(mut pods) => nodes.iter().map(|node| (node.clone(), pods.remove(node).unwrap_or_default())).collect(),
+            None => {
+                let pods_of = async |node: &String| Ok((node.clone(), self.pods_of(node, options).await?));
+                stream::iter(nodes).map(pods_of).buffered(NODES).try_collect::<Vec<_>>().await?
+            }
+        };
+        let attachments = match options.policy.wait_for_volumes && pods.iter().any(|(_, pods)| have_claims(pods)) {
+            true => self.surveys.attachments(&self.client).await?,
+            false => None,
+        };
+        let volumes = self.volumes_of(pods.iter().any(|(_, pods)| have_claims(pods)), false).await?;
+        let assessment = self.assessment(options, &survey, &volumes, attachments.as_deref());
+        let previews = pods.into_iter().map(|(node, pods)| self.preview(&assessment, node, pods, options, which));
+        Ok(stream::iter(previews).buffered(NODES).collect().await)
     }
 
     /// Whether a drain of the node may begin: no pod stands against it for good, or the operator ignores those that do.
@@ -126,17 +139,37 @@ impl Drainer {
     ///
     /// [`DrainError::Never`] names the pods and what would unblock them; [`DrainError::Api`] as [`Self::previews`].
     pub async fn check(&self, node: &str, options: &DrainOptions) -> Result<(), DrainError> {
-        if self.drainable.get(&node.to_owned()).await.is_some() {
+        if self.drainable.get(&node.to_owned()).await.is_some() || self.was_drainable(node, options).await? {
             return Ok(());
         }
         let (survey, pods) = self.surveys.latest(&self.client, &[node.to_owned()]).await?;
-        let pods = pods.and_then(|mut pods| pods.remove(node));
-        let preview = self.preview(node, pods, options, &survey, Confirm::Never).await?;
+        let pods = match pods.and_then(|mut pods| pods.remove(node)) {
+            Some(pods) => pods,
+            None => self.pods_of(node, options).await?,
+        };
+        let volumes = self.volumes_of(have_claims(&pods), false).await?;
+        let assessment = self.assessment(options, &survey, &volumes, None);
+        let preview = self.preview(&assessment, node.to_owned(), pods, options, Confirm::Never).await;
         let pods: Vec<_> = preview.against(options).cloned().collect();
         match pods.is_empty() {
             true => Ok(()),
             false => Err(DrainError::Never { node: node.to_owned(), pods, remains: Box::default() }),
         }
+    }
+
+    /// Whether nothing stands against a drain by the last look at the cluster, if that is not too old for the question, and by the node's
+    /// pods and their budgets as they are now.
+    async fn was_drainable(&self, node: &str, options: &DrainOptions) -> Result<bool, DrainError> {
+        if !self.surveys.has_last().await {
+            return Ok(false);
+        }
+        let pods = self.pods_of(node, options).await?;
+        let namespaces = pods.iter().map(|(pod, _)| pod.pod.namespace.clone()).collect();
+        let Some(survey) = self.surveys.last(&self.client, &namespaces).await? else { return Ok(false) };
+        let volumes = self.volumes_of(have_claims(&pods), true).await?;
+        let assessment = self.assessment(options, &survey, &volumes, None);
+        let preview = self.preview(&assessment, node.to_owned(), pods, options, Confirm::Nothing).await;
+        Ok(preview.against(options).next().is_none())
     }
 
     /// Evicts every pod that has to leave the node, and waits until all of them have gone. Cordon the node first.
@@ -173,6 +206,10 @@ impl Drainer {
             biased;
             ended = drain.empty_the_node(progress) => Some(ended),
             () = expired.wait() => None,
+            () = stopped(self.stop.clone()) => {
+                let remains = Box::new(drain.ledger.remains());
+                return Err(DrainError::Stopped { node: node.to_owned(), remains });
+            }
         };
         match ended {
             Some(Ok(())) => Ok(drain.ledger.into_drained(started.elapsed())),
@@ -185,25 +222,60 @@ impl Drainer {
         }
     }
 
-    /// `pods` are the node's, if they were read just now.
+    async fn pods_of(&self, node: &str, options: &DrainOptions) -> Result<NodePods, DrainError> {
+        let facts = |pod: &_| (PodFacts::of(pod), PodRequirements::of(pod));
+        let listed = select::of_node(&self.client, node, options, REQUEST_LIMIT, facts).await;
+        let (pods, _) =
+            listed.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
+        Ok(pods)
+    }
+
+    /// The volumes behind claims, if pods have any.
+    async fn volumes_of(&self, have_claims: bool, old: bool) -> Result<Arc<Volumes>, DrainError> {
+        match have_claims {
+            true => self.surveys.volumes(&self.client, old).await,
+            false => Ok(Arc::default()),
+        }
+    }
+
+    fn assessment<'a>(
+        &'a self,
+        options: &'a DrainOptions,
+        survey: &'a Survey,
+        volumes: &'a Volumes,
+        attachments: Option<&'a Attachments>,
+    ) -> Assessment<'a> {
+        let now = server_now(self.clock_offset);
+        Assessment::new((&self.client, options), survey, volumes, attachments, &self.daemon_sets, now)
+    }
+
     async fn preview(
         &self,
-        node: &str,
-        pods: Option<Vec<(PodFacts, PodRequirements)>>,
+        assessment: &Assessment<'_>,
+        node: String,
+        pods: NodePods,
         options: &DrainOptions,
-        survey: &Survey,
         which: Confirm,
-    ) -> Result<DrainPreview, DrainError> {
+    ) -> DrainPreview {
         let begun = Instant::now();
-        let now = server_now(self.clock_offset);
-        let daemon_sets = &self.daemon_sets;
-        let assessment = NodeAssessment { client: &self.client, node, options, survey, daemon_sets, now };
-        let mut preview = assessment.preview(pods).await?;
+        let mut preview = assessment.preview(&node, pods).await;
         confirm(&mut preview, &self.client, options, which).await;
         preview.wait = preview.pods.iter().filter(|pod| matches!(pod.verdict, Verdict::Wait { .. })).count();
         if which != Confirm::Nothing && preview.against(options).next().is_none() {
-            self.drainable.insert(node.to_owned(), (), begun).await;
+            self.drainable.insert(node, (), begun).await;
         }
-        Ok(preview)
+        preview
     }
+}
+
+/// Completes when a drain that was stopped should have ended by itself: whatever it waits for then, it waits no longer.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        return std::future::pending().await;
+    }
+    sleep(2 * ANSWERS_WITHIN).await;
+}
+
+fn have_claims(pods: &[(PodFacts, PodRequirements)]) -> bool {
+    pods.iter().any(|(pod, _)| !pod.claims.is_empty())
 }

@@ -13,5 +13,5 @@ pub(crate) use self::{
     deadline::Deadline,
     ledger::{Action, Ledger, Request, Strategy},
     pods::{PodUpdate, pod_updates},
-    volumes::{attached, bound_to},
+    volumes::detached,
 };

@@ -15,5 +15,5 @@ pub use self::{
     },
     pod::{Owner, PodRef},
     text::never_lines,
-    verdict::{BudgetPreview, DrainPreview, PodVerdict, Verdict},
+    verdict::{BudgetPreview, DrainPreview, PodVerdict, UnusedVolume, Verdict},
 };

@@ -31,7 +31,7 @@ const LEADERLESS_TICK: Duration = Duration::from_secs(2);
 const KILL_GRACE_SECONDS: u32 = 1;
 
 /// How long a drain that is stopped awaits the answers to requests that it has sent.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often to look for pods whose kubelet is gone (`--skip-wait-for-delete-timeout`).
 const OVERDUE_TICK: Duration = Duration::from_secs(1);
@@ -90,7 +90,8 @@ impl Drain<'_> {
                 reported = Some(state);
             }
             if listed && self.ledger.is_empty() && self.is_really_empty().await? {
-                return self.volumes_are_detached(progress).await;
+                self.volumes_are_detached(progress).await;
+                return Ok(());
             }
             if requests.is_empty() && self.ledger.is_hopeless() {
                 let remains = Box::new(self.ledger.remains());
@@ -166,7 +167,7 @@ impl Drain<'_> {
             if self.ledger.knows(&facts.pod.uid) {
                 continue;
             }
-            let daemon_set = self.daemon_sets.of(self.client, &facts).await;
+            let daemon_set = self.daemon_sets.of(self.client, &facts, UNLIMITED).await;
             let pod = facts.pod.clone();
             match filter(&facts, daemon_set.as_ref(), self.options, server_now(self.clock_offset)) {
                 Filtered::Evict { warning } => {
@@ -202,35 +203,18 @@ impl Drain<'_> {
     }
 
     /// Waits until the volumes of the moved pods are detached, if they had any.
-    async fn volumes_are_detached(
-        &mut self,
-        progress: &mut (dyn FnMut(DrainProgress) + Send),
-    ) -> Result<(), DrainError> {
-        if !self.options.policy.wait_for_volumes || !self.ledger.moved_volumes() {
-            return Ok(());
+    async fn volumes_are_detached(&mut self, progress: &mut (dyn FnMut(DrainProgress) + Send)) {
+        if !self.options.policy.wait_for_volumes {
+            return;
         }
-        let spared = follow::bound_to(self.client, self.ledger.claims_of_staying()).await;
-        let mut refusal = spared.as_ref().err().map(error_message);
-        if let Ok(spared) = spared {
-            let mut attached = pin!(follow::attached(self.client, self.node, &spared));
-            while let Some(volumes) = attached.next().await {
-                match volumes {
-                    Ok(volumes) if volumes.is_empty() => return Ok(()),
-                    Ok(volumes) => {
-                        self.ledger.set_attached(volumes);
-                        progress(self.ledger.progress());
-                    }
-                    Err(error) => {
-                        refusal = Some(error_message(&error));
-                        break;
-                    }
-                }
-            }
-        }
-        // Without the right to look there is no way to wait; the pods have gone in any case.
-        let why = refusal.unwrap_or_default();
-        self.ledger.warn(vec![format!("whether volumes are still attached could not be seen: {why}")]);
-        Ok(())
+        let ledger = &mut self.ledger;
+        let detached = follow::detached(self.client, self.node, ledger.moved_volumes(), |volumes| {
+            ledger.set_attached(volumes);
+            progress(ledger.progress());
+        });
+        let unseen = detached.await;
+        self.ledger.set_attached(Vec::new());
+        self.ledger.warn(Vec::from_iter(unseen));
     }
 
     /// Lists the node once more: a watch lags behind, and a scheduler may have bound another pod to the node.

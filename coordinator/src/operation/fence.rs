@@ -10,6 +10,7 @@ use futures::{StreamExt as _, stream};
 use usher_common::chain;
 
 use crate::{
+    agents::KEPT,
     cluster::Lock,
     plan::Plan,
     problem::Problem,
@@ -37,9 +38,16 @@ pub async fn fence(
     (lock, requester): (&Lock, &str),
     warn: impl FnOnce(String),
 ) -> Result<(), Problem> {
+    let are_kept = machines.len() <= KEPT;
     let told = stream::iter(machines).map(async |machine| {
         let fenced = match world.agents.agent(&machine) {
-            Ok(agent) => agent.fence(lock.epoch(), requester, WITHIN).await,
+            Ok(agent) => {
+                let fenced = agent.fence(lock.epoch(), requester, WITHIN).await;
+                if !are_kept {
+                    agent.hang_up().await;
+                }
+                fenced
+            }
             Err(error) => Err(error),
         };
         (machine, fenced)

@@ -46,7 +46,8 @@ async fn run(first: &Run<'_>, request: &Request, turns_before: usize) -> Result<
         events.warn(format!("{node} stays cordoned, so no pods are moved back to it"));
     }
     let open: Vec<_> = open.into_iter().map(Target::machine_turn).collect();
-    let Some(request) = request.only(&open.iter().collect::<Vec<_>>()) else { return Ok(None) };
+    // A rebalance is never split.
+    let Some(request) = request.only(&open.iter().collect::<Vec<_>>()).pop() else { return Ok(None) };
     facts.machines.retain(|machine| open.iter().any(|target| target.machine() == machine.name));
     let plan = plan::make(&request, &facts, &world.site)?;
     let drain = &request.drain_options(&world.site).unwrap_or_default();

@@ -62,6 +62,8 @@ impl Plain {
                 format!("{}: {state} after {}", subject(turn), text::took(std::time::Duration::from_secs_f64(*took)))
             }
             Kind::Warned { message } => format!("Warning: {message}"),
+            // Said where it happens.
+            Kind::Notice { .. } | Kind::Planned { .. } | Kind::Asked { .. } | Kind::Logged { .. } => return None,
             // The step's own lines say it, or the report has it.
             Kind::ControlPlane { .. } | Kind::StepBegan { .. } | Kind::Blocked { .. } | Kind::Ended { .. } => {
                 return None;
@@ -76,8 +78,6 @@ pub(super) struct Json;
 
 impl Reader for Json {
     fn read(&mut self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            output::progress(&line);
-        }
+        output::event(event);
     }
 }

@@ -152,6 +152,8 @@ impl Reader for Terminal {
             Kind::Warned { message } => self.say(&format!("Warning: {message}")),
             // What waits for them says so.
             Kind::ControlPlane { .. } | Kind::Blocked { .. } => {}
+            // Said where it happens.
+            Kind::Notice { .. } | Kind::Planned { .. } | Kind::Asked { .. } | Kind::Logged { .. } => {}
         }
     }
 }

@@ -99,7 +99,7 @@ fn places(survey: &Survey) -> (Vec<usize>, Vec<Place>) {
 fn offered(survey: &Survey, node: &NodeCapacity) -> Amount {
     let (cpu, memory, pods) = node.left();
     // Where no driver names a limit there is none.
-    let volumes = survey.volumes.limit(&node.name).unwrap_or(u64::MAX >> 20);
+    let volumes = survey.attach_limits.get(&node.name).copied().unwrap_or(u64::MAX >> 20);
     Amount { cpu, memory, pods, volumes }
 }
 
@@ -119,7 +119,7 @@ fn fits(
     let receiving: Vec<_> = (0..places.len()).filter(|place| places[*place].receives).collect();
     let mut by_kind: BTreeMap<usize, Arc<[usize]>> = BTreeMap::new();
     let mut fits = BTreeMap::new();
-    let Survey { nodes: capacities, guests, kinds, volumes } = survey;
+    let Survey { nodes: capacities, guests, kinds, volumes, .. } = survey;
     for (number, guest) in guests.iter_mut().enumerate() {
         let Some(own) = place_of.get(&guest.node).filter(|_| guest.keeps.is_none()) else { continue };
         let takes = |place: &&usize| {

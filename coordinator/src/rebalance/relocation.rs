@@ -67,7 +67,7 @@ impl Relocation {
             Outcome::Accepted => {}
             Outcome::Gone => return Fate::Gone,
             Outcome::Blocked { message, retry_after, .. } => return Fate::Blocked { message, retry_after },
-            Outcome::Failed { message } => return Fate::Refused { message },
+            Outcome::Failed { message } | Outcome::Denied { message, .. } => return Fate::Refused { message },
             Outcome::NamespaceTerminating => return Fate::Refused { message: "its namespace is being deleted".into() },
             Outcome::Retry { message, .. } => return Fate::Failed { doing: "evict a pod", message },
             // Nothing asks for one here.

@@ -11,12 +11,12 @@ use usher_core::drain::DrainOptions;
 
 use super::{
     guest::{Guest, Keeps, Kind, keeps, kind_of},
-    volumes::Volumes,
+    volumes::{AttachLimits, attach_limits},
 };
 use crate::drain::{
     report::DrainError,
     select::{PAGE, Phase, PodFacts, fold},
-    verdict::NodeCapacity,
+    verdict::{NodeCapacity, Volumes},
 };
 
 /// The cluster at one moment. Of the pods of a controller what they have in common is kept once, so that a hundred thousand pods
@@ -29,6 +29,7 @@ pub(super) struct Survey {
     pub(super) guests: Vec<Guest>,
     pub(super) kinds: Vec<Kind>,
     pub(super) volumes: Volumes,
+    pub(super) attach_limits: AttachLimits,
 }
 
 impl Survey {
@@ -67,7 +68,7 @@ impl Survey {
             guest.keeps = owner.and_then(|owner| controllers.get(&owner.uid)).and_then(Controller::keeps);
         }
         guests.sort_by(|a, b| a.pod.cmp(&b.pod));
-        Self { nodes, guests, kinds, volumes: Volumes::default() }
+        Self { nodes, guests, kinds, volumes: Volumes::default(), attach_limits: AttachLimits::default() }
     }
 
     /// A cluster without budgets and volumes. Each pod names its node by its index.
@@ -84,8 +85,15 @@ impl Survey {
         let claims: BTreeSet<_> = may_move
             .flat_map(|guest| guest.claims.iter().map(|claim| (guest.pod.namespace.clone(), claim.clone())))
             .collect();
-        match Volumes::of(client, &claims).await? {
-            Some(volumes) => self.volumes = volumes,
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let known = match Volumes::read(client, |claim| claims.contains(claim)).await? {
+            Some(volumes) => attach_limits(client).await?.map(|limits| (volumes, limits)),
+            None => None,
+        };
+        match known {
+            Some((volumes, limits)) => (self.volumes, self.attach_limits) = (volumes, limits),
             None => {
                 for guest in self.guests.iter_mut().filter(|guest| guest.keeps.is_none() && !guest.claims.is_empty()) {
                     guest.keeps = Some(Keeps::Volume);

@@ -46,10 +46,12 @@ pub(super) fn summary(request: &Request, outcome: &Outcome, took: Duration) -> S
     format!("{verb}: {} ({state})", problem.message)
 }
 
-/// The command that does what is left, with every flag. A machine in doubt is left out: it may be rebooting.
-pub(super) fn to_go_on(request: &Request, outcome: &Outcome) -> Option<String> {
+/// The commands that do what is left, with every flag. A machine in doubt is left out: it may be rebooting.
+pub(super) fn to_go_on(request: &Request, outcome: &Outcome) -> Vec<String> {
     let left: Vec<_> = outcome.left().filter(|target| outcome.in_doubt.as_deref() != Some(target.machine())).collect();
-    Some(format!("to go on: {}", request.only(&left)?.command_line()))
+    let requests = request.only(&left);
+    let words = std::iter::once("to go on").chain(std::iter::repeat("and then"));
+    words.zip(requests).map(|(words, request)| format!("{words}: {}", request.command_line())).collect()
 }
 
 pub(super) fn leaders_in_words(leaders: &Leaders) -> String {

@@ -133,6 +133,10 @@ impl Split {
         }
         match Event::deserialize(&value) {
             Ok(event) => {
+                if let Some(lines) = self.beside_the_operation(&event.kind) {
+                    lines.iter().for_each(|line| self.current.note(line));
+                    return;
+                }
                 if matches!(event.kind, Kind::Began { .. }) && !self.current.is_empty() {
                     self.next_operation();
                 }
@@ -144,6 +148,22 @@ impl Split {
                 None if value["kind"].is_string() => {}
                 None => self.current.note(line),
             },
+        }
+    }
+
+    /// What is said outside of an operation, in lines; None if the event belongs to one.
+    fn beside_the_operation(&self, kind: &Kind) -> Option<Vec<String>> {
+        let lines = |text: &str| Some(text.lines().map(str::to_owned).collect());
+        let story = &self.current.story;
+        let is_under_way = !story.is_empty() && story.ended.is_none();
+        match kind {
+            Kind::Notice { message } | Kind::Logged { message } => lines(message),
+            Kind::Asked { question } => lines(question),
+            Kind::Planned { text, .. } => Some(text.clone()),
+            Kind::Warned { message } if !is_under_way => lines(&format!("Warning: {message}")),
+            // A command that did not begin.
+            Kind::Ended { message, .. } if !is_under_way => lines(message),
+            _ => None,
         }
     }
 

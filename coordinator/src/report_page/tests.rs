@@ -46,6 +46,28 @@ fn a_last_line_that_is_cut_off_costs_that_line_and_is_said() {
 }
 
 #[test]
+fn what_is_said_around_an_operation_is_noted_and_a_command_that_did_not_begin_is_no_operation() {
+    let notice = |text: &str| line(0, "notice", json!({"message": text}));
+    let planned = line(0, "planned", json!({"turns": [], "warnings": [], "text": ["  1  w1  cordon, drain, reboot"]}));
+    let page = page_of(&[
+        notice("eqiad · https://k8s.example:6443"),
+        planned,
+        line(0, "asked", json!({"question": "Type the cluster's name (eqiad) to go on:"})),
+        began("4f7k2"),
+        turn(1, "w1"),
+        ended("done"),
+        notice("codfw · https://k8s.example:6443"),
+        line(95, "ended", json!({"exit": "locked", "message": "the lock is held by ann"})),
+    ]);
+    assert!(page.contains("4f7k2") && page.contains("w1 rebooted."), "{page}");
+    for noted in ["eqiad · https", "cordon, drain, reboot", "Type the cluster", "codfw · https", "held by ann"] {
+        assert!(page.contains(noted), "{noted}: {page}");
+    }
+    let refused = [notice("eqiad"), line(1, "ended", json!({"exit": "refused", "message": "w1 is held"}))];
+    assert_eq!(super::page(&refused.join("\n"), None), Err(Unreadable::Nothing));
+}
+
+#[test]
 fn an_event_of_a_later_version_is_told_as_it_is() {
     let later = line(7, "moonRose", json!({"phase": "full", "night": 3}));
     let page = page_of(&[began("4f7k2"), turn(1, "w1"), later]);

@@ -125,7 +125,7 @@ fn class(word: &str) -> &'static str {
         "preflight" | "cordon" | "cordoned" | "depool" => "bar prepare",
         "drain" => "bar drain",
         "restart" | "reboot" | "hand over" | "start" | "rebalance" => "bar act",
-        "units" | "leaders" | "ready" => "bar prove",
+        "units" | "etcd" | "leaders" | "ready" => "bar prove",
         "pool" | "uncordon" => "bar return",
         "gap" => "bar gap",
         _ => "bar other",

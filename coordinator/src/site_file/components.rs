@@ -1,15 +1,16 @@
 //! `[components.*]`: the control plane's units.
 
-use usher_common::config_file::{FLAG, Table, nearest};
+use usher_common::config_file::{FLAG, TEXT, Table, nearest};
 
 use super::values::{APISERVER_URL, LEASE, UNIT, machine};
-use crate::site::{Component, Role, Site};
+use crate::site::{Component, ETCD, Role, Site};
 
 /// Of every control plane, with what they are, in the order in which they are shown.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("kube-apiserver", "Serves the API; all of its instances are active."),
     ("kube-controller-manager", "Keeps its lease when it ends, so that usher hands it over."),
     ("kube-scheduler", "Releases its lease when it ends."),
+    (ETCD, "Its members are asked through the agents that know of one: [etcd] in agent.toml."),
 ];
 
 /// The built-in components that are not switched off, then the site's own in the order of the file.
@@ -43,10 +44,17 @@ fn of_the_site(name: &str) -> Component {
 }
 
 fn add(found: &mut Vec<Component>, assumed: Component, section: &mut Table<'_>) {
-    let enabled = section.key("enabled", FLAG).says("Whether the cluster has this component.").or(true);
+    let enabled = match assumed.role {
+        Role::Etcd => !section
+            .key("managed", FLAG)
+            .says("Somebody else runs etcd: usher asks nothing about it, restarts nothing of it, and holds nothing back for it.")
+            .or(false),
+        _ => section.key("enabled", FLAG).says("Whether the cluster has this component.").or(true),
+    };
     let unit = section.key("unit", UNIT).says("Its systemd unit on each machine.").or(assumed.unit);
     let role = match assumed.role {
-        Role::ApiServer { url } => Role::ApiServer {
+        Role::Etcd => Role::Etcd,
+        Role::ApiServer { url, server_name } => Role::ApiServer {
             url: section
                 .key("url", APISERVER_URL)
                 .says(
@@ -54,16 +62,41 @@ fn add(found: &mut Vec<Component>, assumed: Component, section: &mut Table<'_>) 
                      is its name.",
                 )
                 .or(url),
+            server_name: section
+                .key("server_name", TEXT)
+                .says(
+                    "The name that the certificate of one machine's apiserver must carry, where it is another than the host in \
+                     url. {node} is the machine's name.",
+                )
+                .example("{node}.example")
+                .optional("the kubeconfig's tls-server-name, else the URL's host")
+                .or(server_name),
         },
         Role::Elected { namespace, lease, keeps_lease } => {
+            let leader_election = section
+                .key("leader_election", FLAG)
+                .says(
+                    "Whether its instances elect a leader. false for one that runs with --leader-elect=false: it has no lease, and \
+                     its unit alone is proved.",
+                )
+                .or(true);
             let (namespace, lease) = section
                 .key("lease", LEASE)
                 .says("The Lease through which its instances elect a leader, as NAMESPACE/NAME.")
                 .or((namespace, lease));
             let keeps_lease =
                 section.key("keeps_lease", FLAG).says("Whether it ends without releasing its lease.").or(keeps_lease);
-            Role::Elected { namespace, lease, keeps_lease }
+            for key in ["lease", "keeps_lease"] {
+                if !leader_election && section.has(key) {
+                    section.mistake(key, "a component without leader election has no lease");
+                }
+            }
+            match leader_election {
+                true => Role::Elected { namespace, lease, keeps_lease },
+                false => Role::Unelected,
+            }
         }
+        Role::Unelected => Role::Unelected,
     };
     if enabled {
         if let Some(other) = found.iter().find(|other| other.unit == unit) {

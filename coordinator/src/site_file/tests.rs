@@ -30,11 +30,12 @@ fn an_empty_file_describes_a_plain_control_plane() {
     let apiserver = Component {
         name: "kube-apiserver".into(),
         unit: "kube-apiserver.service".into(),
-        role: Role::ApiServer { url: "https://{address}:6443".into() },
+        role: Role::ApiServer { url: "https://{address}:6443".into(), server_name: None },
     };
+    let etcd = Component { name: "etcd".into(), unit: "etcd.service".into(), role: Role::Etcd };
     assert_eq!(
         site.components,
-        [apiserver, elected("kube-controller-manager", true), elected("kube-scheduler", false)]
+        [apiserver, elected("kube-controller-manager", true), elected("kube-scheduler", false), etcd]
     );
 }
 
@@ -103,10 +104,10 @@ fn a_full_file_says_everything() {
     assert_eq!(site.agents.ca, Path::new("/etc/usher/ca.pem"));
     assert_eq!(site.agents.addresses["w1.example"], "[fd00::21]:7470");
     let names: Vec<_> = site.components.iter().map(|component| component.name.as_str()).collect();
-    assert_eq!(names, ["kube-apiserver", "kube-controller-manager", "cloud-controller-manager"]);
+    assert_eq!(names, ["kube-apiserver", "kube-controller-manager", "etcd", "cloud-controller-manager"]);
     assert_eq!(site.components[0].unit, "apiserver@main.service");
     assert_eq!(
-        site.components[2].role,
+        site.components[3].role,
         Role::Elected { namespace: "cloud".into(), lease: "ccm".into(), keeps_lease: false }
     );
     let balancer = site.load_balancer.unwrap();
@@ -119,6 +120,30 @@ fn a_full_file_says_everything() {
     assert_eq!((site.defaults.gap, site.defaults.handover), (Duration::ZERO, false));
     assert_eq!(site.defaults.reboot_timeout, Duration::from_secs(5400));
     assert_eq!(site.defaults.settle, Defaults::default().settle);
+}
+
+#[test]
+fn etcd_that_somebody_else_runs_is_none_of_the_sites_components_and_an_apiserver_may_have_a_name_of_its_own() {
+    let site =
+        read("[components.etcd]\nmanaged = true\n[components.kube-apiserver]\nserver_name = '{node}.internal'\n")
+            .unwrap();
+    assert!(site.etcd().is_none() && site.component("etcd").is_none());
+    let Role::ApiServer { server_name, .. } = &site.components[0].role else { panic!("{:?}", site.components) };
+    assert_eq!(server_name.as_deref(), Some("{node}.internal"));
+    let site = read("[components.etcd]\nunit = 'etcd@main.service'\n").unwrap();
+    assert_eq!(site.etcd().map(|etcd| etcd.unit.as_str()), Some("etcd@main.service"));
+}
+
+#[test]
+fn a_component_may_do_without_leader_election_and_then_has_no_lease() {
+    let site = read("[components.kube-scheduler]\nleader_election = false").unwrap();
+    let scheduler = site.component("kube-scheduler").unwrap();
+    assert_eq!((scheduler.role.clone(), scheduler.lease()), (Role::Unelected, None));
+    let wrong = complaint("[components.kube-scheduler]\nleader_election = false\nlease = 'kube-system/kube-scheduler'");
+    assert!(
+        wrong.contains("components.kube-scheduler.lease: a component without leader election has no lease"),
+        "{wrong}"
+    );
 }
 
 #[test]

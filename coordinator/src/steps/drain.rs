@@ -17,9 +17,6 @@ use crate::{
     world::World,
 };
 
-/// The component that counts budgets anew when pods come and go.
-const REFILLS_BUDGETS: &str = "kube-controller-manager";
-
 /// How often to check that a kube-controller-manager leads, while a pod waits for a budget.
 const LOOK_FOR_A_LEADER: Duration = Duration::from_secs(1);
 
@@ -97,7 +94,7 @@ pub(super) async fn drain(context: &mut Context<'_>) -> Result<(), Problem> {
 /// How many pods wait for each budget, as `namespace/name`; a question mark stands for one that the server did not name.
 fn waited_for(progress: &DrainProgress) -> BTreeMap<String, usize> {
     let mut budgets = BTreeMap::new();
-    for BlockedPod { pod, budget, .. } in &progress.blocked {
+    for BlockedPod { pod, budget, .. } in progress.blocked.iter().filter(|blocked| blocked.webhook.is_none()) {
         let budget = budget.as_deref().unwrap_or("?");
         *budgets.entry(format!("{}/{budget}", pod.namespace)).or_default() += 1;
     }
@@ -110,7 +107,7 @@ async fn look_for_a_leader(
     mut progress: watch::Receiver<DrainProgress>,
     refilled: &watch::Sender<Option<bool>>,
 ) -> Infallible {
-    if progress.wait_for(|progress| !progress.blocked.is_empty()).await.is_err() {
+    if progress.wait_for(|progress| !waited_for(progress).is_empty()).await.is_err() {
         return future::pending().await;
     }
     let elections = world.elections().await;
@@ -122,7 +119,7 @@ async fn look_for_a_leader(
 
 /// Whether kube-controller-manager has a leader; None if the site has none that is elected, or nothing is certain yet.
 fn budgets_are_refilled(world: &World, elections: &Elections) -> Option<bool> {
-    let lease = world.site.component(REFILLS_BUDGETS).and_then(Component::lease)?;
+    let lease = world.site.refills_budgets().and_then(Component::lease)?;
     match elections.leadership_so_far(&lease)? {
         Leadership::Held(_) => Some(true),
         Leadership::Stale(_) | Leadership::Free => Some(false),
@@ -143,12 +140,14 @@ mod tests {
         let blocked = |namespace: &str, name: &str, budget: Option<&str>| BlockedPod {
             pod: PodRef { namespace: namespace.into(), name: name.into(), uid: name.into() },
             budget: budget.map(str::to_owned),
+            webhook: None,
             message: String::new(),
             since: Timestamp::UNIX_EPOCH,
             next_try: Timestamp::UNIX_EPOCH,
         };
+        let denied = BlockedPod { webhook: Some("keep".into()), ..blocked("ops", "d", None) };
         let blocked =
-            vec![blocked("web", "a", Some("web")), blocked("db", "c", None), blocked("web", "b", Some("web"))];
+            vec![blocked("web", "a", Some("web")), blocked("db", "c", None), blocked("web", "b", Some("web")), denied];
         let progress = DrainProgress { blocked, ..DrainProgress::default() };
         let expected = [("db/?", 1), ("web/web", 2)].map(|(budget, pods)| (budget.to_owned(), pods));
         assert_eq!(waited_for(&progress), BTreeMap::from(expected));

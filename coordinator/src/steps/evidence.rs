@@ -19,8 +19,7 @@ pub(super) async fn await_apiserver(context: &Context<'_>) -> Result<(), Problem
 
 /// Asks the machine's apiserver once.
 pub(super) async fn apiserver_is_ready(context: &Context<'_>) -> Result<(), Problem> {
-    let Some(url) = context.world.apiserver_url(context.machine())? else { return Ok(()) };
-    let readiness = context.world.cluster.readyz(&url).await;
+    let Some(readiness) = context.world.readiness_of(context.machine()).await else { return Ok(()) };
     match readiness.is_ready() {
         true => Ok(()),
         false => Err(Problem::failed(format!("the apiserver on {} is {readiness}", context.machine()))),

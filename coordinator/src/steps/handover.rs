@@ -81,7 +81,13 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
     let starts_again = matches!(context.request.kind, Kind::Restart(_));
     let limit = world.site.defaults.lease_timeout;
     let limit = if starts_again { limit.min(PEERS_LEAD_WITHIN) } else { limit };
-    match world.elections().await.await_leader(&lease, Some(&identity), limit).await {
+    let elections = world.elections().await;
+    let awaited = match starts_again {
+        // The proof of the control plane follows, and awaits the renewal while the unit is started.
+        true => elections.await_taker(&lease, &identity, limit).await,
+        false => elections.await_leader(&lease, Some(&identity), limit).await,
+    };
+    match awaited {
         Ok(holder) => {
             let name = holder.machine.unwrap_or(holder.identity);
             context.fact(format!("{component} handed to {name} in {}", text::took(stopped.elapsed())));

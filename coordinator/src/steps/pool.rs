@@ -223,10 +223,10 @@ async fn execute(
 /// `checked` tells whether the site's own check has said that it is in the pool.
 async fn in_rotation(context: &Context<'_>, balancer: &LoadBalancer, url: &str, checked: bool) -> Result<(), Problem> {
     let machine = context.machine();
-    let Some(own) = context.world.apiserver_url(machine)? else { return Ok(()) };
+    let Some(own) = context.world.apiserver_at(machine)?.map(|at| at.url) else { return Ok(()) };
     let mut others = Vec::new();
     for other in context.world.control_plane().iter().filter(|other| *other != machine) {
-        others.extend(context.world.apiserver_url(other)?);
+        others.extend(context.world.apiserver_at(other)?.map(|at| at.url));
     }
     context.waiting("looking for it behind the load balancer");
     let rotation =

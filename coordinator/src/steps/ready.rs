@@ -28,26 +28,32 @@ pub(super) async fn prove_units(context: &mut Context<'_>) -> Result<(), Problem
     let down = &context.baseline.down;
     let ran = || site.components.iter().filter(|component| !down.contains(&component.unit));
     let look = async || {
-        let missing = match agent.status().await {
-            Ok(status) => ran()
-                .filter_map(|component| status.unit(&component.unit))
-                .find(|unit| !unit.is_active())
-                .map(|unit| format!("{} is {} ({})", unit.name, unit.active_state, unit.sub_state)),
-            Err(error) => Some(chain(&error)),
+        let status = match agent.status().await {
+            Ok(status) => status,
+            Err(error) => return Ok(Look::NotYet(chain(&error))),
         };
-        Ok(missing.map_or(Look::Done(()), Look::NotYet))
+        let managed = || ran().filter_map(|component| status.unit(&component.unit));
+        Ok(match managed().find(|unit| !unit.is_active()) {
+            Some(unit) => Look::NotYet(format!("{} is {} ({})", unit.name, unit.active_state, unit.sub_state)),
+            None => Look::Done(managed().map(|unit| unit.name.clone()).collect::<Vec<_>>()),
+        })
     };
     let late = |missing| {
         Problem::timed_out(format!("{machine} has rebooted, but {missing}"))
             .hint(format!("look at it: usher agent units {machine}"))
     };
-    until(site.defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
+    let proved = until(site.defaults.ready_timeout, look, |why| context.waiting(why), late).await?;
     context.progress.stopped.clear();
+    // Static pods are no units: of a control plane that runs as such, nothing is proved here but its apiserver.
+    let units = match proved.is_empty() {
+        true => "its agent manages no unit of the control plane".to_owned(),
+        false => format!("{} active", text::list(&proved)),
+    };
     if ran().any(Component::is_apiserver) {
         evidence::await_apiserver(context).await?;
-        context.fact("units active, apiserver ready");
+        context.fact(format!("{units}; apiserver ready"));
     } else {
-        context.fact("units active");
+        context.fact(units);
     }
     if !down.is_empty() {
         context.fact(format!(
@@ -214,6 +220,7 @@ mod tests {
             control_plane: false,
             hostnames: Vec::new(),
             internal_ip: None,
+            other_internal_ips: Vec::new(),
             ready: "True".into(),
             ready_message: "KubeletReady".into(),
             heartbeat: Timestamp::from_second(100).ok(),

@@ -44,7 +44,7 @@ async fn apiservers(target: &World) -> BTreeMap<String, Readiness> {
         return each;
     }
     let server = target.cluster.server();
-    BTreeMap::from([(server.to_owned(), target.cluster.readyz(server).await)])
+    BTreeMap::from([(server.to_owned(), target.cluster.readyz(&server.into()).await)])
 }
 
 async fn side(cluster: Source<'_>, name: &str) -> Side {

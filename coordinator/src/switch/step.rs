@@ -84,6 +84,7 @@ impl OneStep<'_> {
             let what = format!("waiting {} for caches", took(*settle));
             (self.voice.tell)(&Event::StepWaits { step: name.clone(), what });
             tokio::select! {
+                biased;
                 () = sleep(*settle) => {}
                 () = self.interrupt.requested() => {}
             }

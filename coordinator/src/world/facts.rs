@@ -8,17 +8,21 @@ use std::{
 };
 
 use futures::future::{join_all, try_join_all};
+use jiff::SignedDuration;
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use usher_common::chain;
+use usher_common::{chain, clock};
 
 use super::World;
 use crate::{
+    agents::KEPT,
     cluster::{ClusterError, LockHolder, NodeFacts, PATIENCE, Readiness},
+    facts::etcd::Etcd,
     facts::leader::{Known, Leadership, machine_of},
-    facts::{AgentFacts, Inventory, Machine, Scope, evidence},
+    facts::{AgentFacts, Census, Fleet, Inventory, Machine, Scope, evidence},
+    site::Component,
 };
 
 /// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.
@@ -51,7 +55,7 @@ impl World {
     ///
     /// If the API does not answer or forbids it. An agent or an apiserver that does not answer is a fact, not an error.
     pub async fn look(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.read(scope, Effort::Look).await
+        Box::pin(self.read(scope, Effort::Look)).await
     }
 
     /// The server's version for those who only look, or what kept it from answering at once.
@@ -78,7 +82,7 @@ impl World {
     ///
     /// As [`Self::facts`].
     pub async fn first_facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.read(scope, Effort::First).await
+        Box::pin(self.read(scope, Effort::First)).await
     }
 
     /// Reads the facts now. A scope that names nothing reads nothing.
@@ -87,7 +91,7 @@ impl World {
     ///
     /// If the API does not answer or forbids it. An agent that does not answer is a fact, not an error.
     pub async fn facts(&self, scope: &Scope) -> Result<Inventory, ClusterError> {
-        self.read(scope, Effort::Again).await
+        Box::pin(self.read(scope, Effort::Again)).await
     }
 
     async fn read(&self, scope: &Scope, effort: Effort) -> Result<Inventory, ClusterError> {
@@ -96,11 +100,14 @@ impl World {
             false => BTreeMap::new(),
         };
         let names = self.names(scope, &listed);
-        let (machines, leaders, apiservers, holders) = futures::join!(
+        let (machines, leaders, apiservers, etcd, holders, fleet, server_ahead) = futures::join!(
             self.machines(&names, scope, effort, listed),
             self.leaders(scope, effort),
             self.readiness(scope, effort),
+            self.etcd_facts(scope, effort),
             self.holders(scope, effort),
+            self.fleet(scope, effort),
+            self.server_ahead(scope, effort),
         );
         let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
         // A name that is neither a Node's nor listed stands for no machine.
@@ -109,16 +116,39 @@ impl World {
         let control_plane: Vec<_> =
             known.iter().filter(|known| self.control_plane.contains(&known.machine)).cloned().collect();
         leaders = leaders.into_iter().map(|(name, leadership)| (name, leadership.named(&control_plane))).collect();
-        let holders = || leaders.iter().chain(&holders);
+        let all_holders = || leaders.iter().chain(&holders);
         let machines = read.into_iter().map(|(machine, static_pods)| {
-            let held = holders().filter(|(_, leadership)| is_holder(&machine, leadership, &known));
+            let held = all_holders().filter(|(_, leadership)| is_holder(&machine, leadership, &known));
             let held: BTreeSet<_> = held.map(|(component, _)| component.as_str()).collect();
             let units = self.site.components.iter().map(|component| component.unit.as_str());
             let found = evidence(machine.node.as_ref(), &machine.agent, &static_pods, held, units);
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
         let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
-        Ok(Inventory { machines: machines.collect(), leaders, apiservers, unlisted, here: self.here.clone() })
+        let (machines, here, fleet) = (machines.collect(), self.here.clone(), fleet?);
+        let now = Some(clock::now());
+        Ok(Inventory { machines, leaders, apiservers, etcd, unlisted, here, fleet, holders, now, server_ahead })
+    }
+
+    /// All Nodes when the world was opened, and now.
+    async fn fleet(&self, scope: &Scope, effort: Effort) -> Result<Option<Fleet>, ClusterError> {
+        if !scope.fleet {
+            return Ok(None);
+        }
+        let before = Census::of(self.nodes.values());
+        let now = match effort {
+            Effort::Look | Effort::First => before.clone(),
+            Effort::Again => self.cluster.census().await?,
+        };
+        Ok(Some(Fleet { before, now }))
+    }
+
+    /// How far the API server's clock is ahead of this machine's, for the plan that an operator is asked about.
+    async fn server_ahead(&self, scope: &Scope, effort: Effort) -> Option<SignedDuration> {
+        match effort == Effort::First && !scope.is_empty() {
+            true => self.cluster.server_clock().await.map(|clock| clock.offset()),
+            false => None,
+        }
     }
 
     /// Nodes that are labelled as part of the control plane and that the site does not list.
@@ -153,6 +183,7 @@ impl World {
         listed: BTreeMap<String, NodeFacts>,
     ) -> Result<Vec<(Machine, Vec<String>)>, ClusterError> {
         let (agents, api, listed) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE), &listed);
+        let are_kept = names.len() <= KEPT;
         let reading = names.iter().map(|name| async {
             let name = name.clone();
             let is_listed = self.is_listed(&name);
@@ -167,17 +198,25 @@ impl World {
                     Effort::Look | Effort::First => Ok(self.nodes.get(self.node_name(&name)).cloned()),
                 }
             };
-            let agent =
-                async { if asked { self.agent_facts(&name, effort, &agents).await } else { AgentFacts::NotAsked } };
-            // What the list says need not be proved.
-            let pods = async {
-                if effort == Effort::Look || is_listed || !scope.machines.contains(&name) {
-                    return Ok(Vec::new());
-                }
+            let agent = async {
+                if asked { self.agent_facts(&name, effort, &agents, are_kept).await } else { (AgentFacts::NotAsked, None) }
+            };
+            let static_pods = async || {
                 let _permit = api.acquire().await;
                 self.cluster.static_control_plane_pods(self.node_name(&name)).await
             };
-            let (node, agent, pods) = futures::join!(node, agent, pods);
+            // What the list says need not be proved.
+            let proof = async {
+                match effort != Effort::Look && !is_listed && scope.machines.contains(&name) {
+                    true => static_pods().await,
+                    false => Ok(Vec::new()),
+                }
+            };
+            let (node, (agent, clock_ahead), mut pods) = futures::join!(node, agent, proof);
+            // They tell why an agent lacks units; without the right to read them it only lacks them.
+            if effort != Effort::Look && is_listed && matches!(node, Ok(Some(_))) && self.lacks_units(&agent) {
+                pods = Ok(static_pods().await.unwrap_or_default());
+            }
             let rival_nodes = self.nodes_of.get(&name).filter(|fitting| fitting.len() > 1).cloned().unwrap_or_default();
             let machine = Machine {
                 name,
@@ -187,10 +226,17 @@ impl World {
                 control_plane: is_listed,
                 rival_nodes,
                 control_plane_evidence: Vec::new(),
+                clock_ahead,
             };
             Ok((machine, pods?))
         });
         join_all(reading).await.into_iter().collect()
+    }
+
+    /// Whether the agent manages less than the components of the control plane. etcd may run elsewhere.
+    fn lacks_units(&self, agent: &AgentFacts) -> bool {
+        let needed = self.site.components.iter().filter(|component| !component.is_etcd());
+        agent.status().is_some_and(|status| needed.into_iter().any(|component| status.unit(&component.unit).is_none()))
     }
 
     async fn node_now(&self, machine: &str) -> Result<Option<NodeFacts>, ClusterError> {
@@ -206,7 +252,7 @@ impl World {
             return Ok(BTreeMap::new());
         }
         if effort == Effort::Look {
-            return self.leaders_by_clock(effort).await;
+            return self.leaders_by_clock(effort, |_| true).await;
         }
         let mut by_lease = self.elections().await.leaderships().await?;
         let named = self.site.components.iter().filter_map(|component| {
@@ -219,17 +265,26 @@ impl World {
     /// Who holds the leases, where nobody asks who leads: a machine that holds one is no worker. Without the right to read them
     /// other evidence must do.
     async fn holders(&self, scope: &Scope, effort: Effort) -> Result<BTreeMap<String, Leadership>, ClusterError> {
-        if scope.control_plane || scope.machines.is_empty() {
+        let wanted = |component: &Component| {
+            !scope.machines.is_empty() || (scope.evicts && self.site.refills_budgets() == Some(component))
+        };
+        if scope.control_plane {
             return Ok(BTreeMap::new());
         }
-        match self.leaders_by_clock(effort).await {
-            Err(error) if error.is_forbidden() => Ok(BTreeMap::new()),
+        match self.leaders_by_clock(effort, wanted).await {
+            // Evidence that is one of several, or a warning: nothing that an operation cannot do without.
+            Err(error) if error.is_forbidden() || scope.machines.is_empty() => Ok(BTreeMap::new()),
             holders => holders,
         }
     }
 
-    async fn leaders_by_clock(&self, effort: Effort) -> Result<BTreeMap<String, Leadership>, ClusterError> {
-        let elected = self.site.components.iter().filter_map(|component| Some((component, component.lease()?)));
+    async fn leaders_by_clock(
+        &self,
+        effort: Effort,
+        wanted: impl Fn(&Component) -> bool,
+    ) -> Result<BTreeMap<String, Leadership>, ClusterError> {
+        let wanted = self.site.components.iter().filter(|component| wanted(component));
+        let elected = wanted.filter_map(|component| Some((component, component.lease()?)));
         let reading = elected.map(async |(component, lease)| {
             let leadership = match effort {
                 Effort::Look => {
@@ -243,11 +298,6 @@ impl World {
         try_join_all(reading).await.map(BTreeMap::from_iter)
     }
 
-    /// Whether each apiserver is ready.
-    pub async fn apiservers(&self) -> BTreeMap<String, Readiness> {
-        self.apiservers_within(None).await
-    }
-
     async fn readiness(&self, scope: &Scope, effort: Effort) -> BTreeMap<String, Readiness> {
         match scope.control_plane {
             true => self.apiservers_within((effort == Effort::Look).then_some(LOOK)).await,
@@ -255,25 +305,32 @@ impl World {
         }
     }
 
-    async fn apiservers_within(&self, limit: Option<Duration>) -> BTreeMap<String, Readiness> {
-        let asked = join_all(self.control_plane.iter().map(async |machine| {
-            let readiness = match (self.apiserver_url(machine), limit) {
-                (Ok(Some(url)), Some(limit)) => self.cluster.readyz_within(&url, limit).await,
-                (Ok(Some(url)), None) => self.cluster.readyz(&url).await,
-                (Ok(None), _) => return None,
-                (Err(error), _) => Readiness::Unreachable { message: error.to_string() },
-            };
-            Some((machine.clone(), readiness))
-        }));
-        asked.await.into_iter().flatten().collect()
+    async fn etcd_facts(&self, scope: &Scope, effort: Effort) -> Etcd {
+        match scope.control_plane {
+            true => self.etcd((effort == Effort::Look).then_some(LOOK)).await,
+            false => Etcd::default(),
+        }
     }
 
-    async fn agent_facts(&self, machine: &str, effort: Effort, permits: &Semaphore) -> AgentFacts {
+    /// What the agent says, and how far its clock is ahead of this machine's.
+    async fn agent_facts(
+        &self,
+        machine: &str,
+        effort: Effort,
+        permits: &Semaphore,
+        is_kept: bool,
+    ) -> (AgentFacts, Option<SignedDuration>) {
         let answer = async {
             let agent = self.agents.agent(machine)?;
             match effort {
                 Effort::Look => agent.status_within(LOOK).await,
-                Effort::First | Effort::Again => agent.status().await,
+                Effort::First | Effort::Again => {
+                    let status = agent.status().await;
+                    if !is_kept {
+                        agent.hang_up().await;
+                    }
+                    status
+                }
             }
         };
         match set_aside(permits, answer).await {
@@ -283,9 +340,10 @@ impl World {
                 {
                     elections.learn(machine, &status.hostname);
                 }
-                AgentFacts::Answers { status: Box::new(status) }
+                let ahead = status.now.map(|its| its.duration_since(clock::now()));
+                (AgentFacts::Answers { status: Box::new(status) }, ahead)
             }
-            Err(error) => AgentFacts::Silent { message: chain(&error), hint: error.hint() },
+            Err(error) => (AgentFacts::Silent { message: chain(&error), hint: error.hint() }, None),
         }
     }
 

@@ -44,11 +44,11 @@ impl World {
 
     async fn apiserver_versions(&self) -> Vec<Instance> {
         let asked = join_all(self.control_plane.iter().map(async |machine| {
-            let url = match self.apiserver_url(machine) {
-                Ok(url) => url?,
+            let at = match self.apiserver_at(machine) {
+                Ok(at) => at?,
                 Err(error) => return Some(Instance::silent(Program::KubeApiserver, machine, chain(&error))),
             };
-            Some(match self.cluster.version_at(&url, LOOK).await {
+            Some(match self.cluster.version_at(&at, LOOK).await {
                 Ok(version) => Instance::of(Program::KubeApiserver, machine, version),
                 Err(why) => Instance::silent(Program::KubeApiserver, machine, why),
             })

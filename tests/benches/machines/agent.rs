@@ -51,7 +51,7 @@ pub(crate) async fn measure(bed: &Bed, results: &mut Results) -> anyhow::Result<
     let mut calls = Vec::new();
     {
         let site = site_file::load(&bed.folder().cluster_file())?;
-        let ips = BTreeMap::from([(MACHINE.to_owned(), ADDRESS.to_owned())]);
+        let ips = BTreeMap::from([(MACHINE.to_owned(), vec![ADDRESS.to_owned()])]);
         let agent = Agents::new(&site, ips)?.agent(MACHINE)?;
         // An agent that has done nothing yet answers it too, so that this part can be measured alone.
         for call in 0..WARM_UP + CALLS {

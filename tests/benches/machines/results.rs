@@ -32,12 +32,15 @@ impl Results {
         }
     }
 
-    /// Writes what there is to `target/bench/results.json`.
+    /// Writes what there is to `target/bench/results.json`, beside what other benchmarks have written there.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench/results.json");
         let folder = file.parent().context("a file in a folder")?;
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let flat: BTreeMap<_, _> = self.figures.iter().map(|(name, (value, _))| (name, value)).collect();
+        // A file that is not there, or broken by a run that was killed, holds nothing that is worth keeping.
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let mut flat: BTreeMap<String, f64> = serde_json::from_str(&before).unwrap_or_default();
+        flat.extend(self.figures.iter().map(|(name, (value, _))| (name.clone(), *value)));
         fs::write(&file, serde_json::to_string_pretty(&flat)?)
             .with_context(|| format!("cannot write {}", file.display()))
     }

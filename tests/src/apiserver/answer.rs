@@ -5,6 +5,7 @@ use std::io;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -167,8 +168,9 @@ pub(super) fn deleted(key: &Key, uid: &Value) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-pub(super) fn object(code: u16, value: &Value) -> Reply {
-    body(code, "application/json", value.to_string())
+pub(super) fn object(code: u16, value: &impl Serialize) -> Reply {
+    // What is stored here has names for keys, so that it can always be written.
+    body(code, "application/json", serde_json::to_string(value).unwrap_or_default())
 }
 
 pub(super) fn text(code: u16, words: &str) -> Reply {

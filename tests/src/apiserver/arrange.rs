@@ -17,13 +17,24 @@ impl ApiServer {
     /// Puts something there, at once and past all checks. Budgets are right about it when this returns.
     pub fn add(&self, fixture: impl Fixture) -> &Self {
         fixture.add_to(self);
+        self.recount_budgets();
+        self
+    }
+
+    /// Puts many of a kind there, as [`ApiServer::add`] does with one. Budgets are counted once, when all are there.
+    pub fn add_all<F: Fixture>(&self, fixtures: impl IntoIterator<Item = F>) -> &Self {
+        fixtures.into_iter().for_each(|fixture| fixture.add_to(self));
+        self.recount_budgets();
+        self
+    }
+
+    fn recount_budgets(&self) {
         self.inner.write(|state| {
             if state.settings.controller_manager {
                 let now = state.store.now();
                 recount_budgets(&mut state.store, now);
             }
         });
-        self
     }
 
     /// An object as it is now. The name is `NAME` or `NAMESPACE/NAME`.
@@ -61,6 +72,7 @@ impl ApiServer {
         self.inner.write(|state| {
             let now = state.store.now();
             state.kubelets.edit(node, edit, now);
+            state.seen.stir();
         });
         self
     }
@@ -75,6 +87,7 @@ impl ApiServer {
         self.inner.write(|state| {
             let now = state.store.now();
             state.kubelets.boot(&mut state.store, node, boot_id, now);
+            state.seen.stir();
         });
         self
     }
@@ -83,6 +96,7 @@ impl ApiServer {
         self.inner.write(|state| {
             let now = state.store.now();
             state.kubelets.run(node, kubelet, now);
+            state.seen.stir();
         });
     }
 
@@ -90,9 +104,9 @@ impl ApiServer {
     pub(super) fn put(&self, resource: &'static Resource, namespace: &str, name: &str, mut object: Value) {
         let key = Key::new(resource, namespace, name);
         self.inner.write(|state| {
-            if resource.namespaced {
+            if resource.namespaced && state.store.get(&Key::new(NAMESPACES, "", namespace)).is_none() {
                 let home = json!({"metadata": {"name": namespace}});
-                // It exists already, mostly.
+                // A namespace has no way to be refused but to be there already.
                 let _ = verbs::create(&mut state.store, NAMESPACES, "", home, Writer::TESTKIT);
             }
             if let Some(owner) = controller(&object)

@@ -23,7 +23,7 @@ pub use kubelet::Kubelet;
 pub(super) use kubelet::Kubelets;
 pub use starts::Start;
 
-use super::{Inner, State};
+use super::{Inner, State, resource::LEASES, store::Store};
 
 /// How long the loops take to notice a change: two evictions in the same instant both see the old budget, as they do
 /// with the real controllers.
@@ -64,6 +64,7 @@ pub(super) fn spawn(server: &Arc<Inner>) {
                 }
             };
             tokio::select! {
+                biased;
                 changed = versions.changed() => if changed.is_err() { return },
                 () = wake => {}
             }
@@ -71,27 +72,50 @@ pub(super) fn spawn(server: &Arc<Inner>) {
     });
 }
 
+/// What the loops have seen, so that a pass in which nothing is new to them costs nothing. Leases concern none of them, and make up
+/// most of all changes: each node renews one.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The version before the last pass of all loops.
+    version: u64,
+    /// When one of them wants to be run again without a change.
+    due: Due,
+    /// Whether somebody has changed what they do since then.
+    stirred: bool,
+}
+
+impl Seen {
+    /// The loops do something else from now on.
+    pub(super) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
+    fn is_outdated(&self, store: &Store, now: Timestamp) -> bool {
+        self.stirred || self.due.is_some_and(|due| due <= now) || store.has_news(self.version, LEASES)
+    }
+}
+
 fn pass(state: &mut State, now: Timestamp) -> Due {
-    let State { store, kubelets, settings, .. } = state;
-    let mut due = None;
-    if settings.controller_manager {
-        due = deployments::pass(store, now);
-        replicas::pass(store);
-        sets::pass(store);
-        jobs::pass(store, now);
-        garbage::pass(store);
-        disruption::pass(store, now);
+    let State { store, kubelets, settings, seen, .. } = state;
+    if seen.is_outdated(store, now) {
+        *seen = Seen { version: store.version(), ..Seen::default() };
+        if settings.controller_manager {
+            let due = deployments::pass(store, now);
+            replicas::pass(store);
+            sets::pass(store);
+            jobs::pass(store, now);
+            garbage::pass(store);
+            let due = earlier(due, disruption::pass(store, now));
+            seen.due = earlier(due, kubelets.watch_over_nodes(store, now));
+        }
+        if settings.scheduler {
+            scheduler::pass(store);
+        }
     }
-    if settings.controller_manager {
-        due = earlier(due, kubelets.watch_over_nodes(store, now));
-    }
-    if settings.scheduler {
-        scheduler::pass(store);
-    }
-    earlier(due, kubelets.pass(store, now))
+    earlier(seen.due, kubelets.pass(store, now))
 }
 
 /// Recounts all budgets now.
-pub(super) fn recount_budgets(store: &mut super::store::Store, now: Timestamp) {
+pub(super) fn recount_budgets(store: &mut Store, now: Timestamp) {
     disruption::pass(store, now);
 }

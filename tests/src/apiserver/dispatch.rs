@@ -75,6 +75,11 @@ impl ApiServer {
                 tokio::time::sleep(duration).await;
                 self.answer(&call, &via)
             }
+            Some(Action::AnswerLate(duration)) => {
+                let reply = self.answer(&call, &via);
+                tokio::time::sleep(duration).await;
+                reply
+            }
             None => self.answer(&call, &via),
         };
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.inner.clock.now());
@@ -123,7 +128,7 @@ fn verb(call: &Call) -> String {
 }
 
 fn in_form(server: &Inner, call: &Call, resource: &'static Resource, code: u16, value: &Value) -> Reply {
-    object(code, &Form::of(call).render(resource, value, server.clock.now()))
+    object(code, &*Form::of(call).render(resource, value, server.clock.now()))
 }
 
 fn on_collection(
@@ -137,8 +142,12 @@ fn on_collection(
         Method::GET => {
             let mut state = server.lock();
             let State { store, snapshots, .. } = &mut *state;
-            let list = verbs::list(store, snapshots, resource, namespace.as_deref(), call)?;
-            Ok(in_form(server, call, resource, 200, &list))
+            let page = verbs::list(store, snapshots, resource, namespace.as_deref(), call)?;
+            drop(state);
+            Ok(match Form::of(call) {
+                Form::Whole => object(200, &page),
+                form => object(200, &*form.render(resource, &page.to_value(), server.clock.now())),
+            })
         }
         Method::POST if resource.namespaced == namespace.is_some() => {
             let (body, writer) = (call.json()?, call.writer()?);

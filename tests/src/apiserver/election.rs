@@ -97,6 +97,7 @@ impl Run {
             let leads = self.try_once();
             let pause = if leads { RETRY_PERIOD } else { RETRY_PERIOD + jitter };
             tokio::select! {
+                biased;
                 _ = stopped.recv() => break,
                 () = tokio::time::sleep(pause) => {}
             }

@@ -9,7 +9,7 @@ use super::{
     clock::seconds,
     resource::{BUDGETS, PODS},
     selector::label_selector_matches,
-    store::{Key, Store, is_terminating, meta},
+    store::{Key, Store, is_ready, is_terminating, meta},
     verbs::{self, DeleteOptions},
 };
 
@@ -82,13 +82,6 @@ fn pass_budget(store: &mut Store, key: &Key, pod: &Value, dry_run: bool) -> Resu
         });
     }
     Ok(())
-}
-
-/// Whether the condition Ready is True.
-pub(super) fn is_ready(pod: &Value) -> bool {
-    pod["status"]["conditions"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
 }
 
 /// The policy for pods that are not ready: always, or (the default) while the others fulfil the budget.

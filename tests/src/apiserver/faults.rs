@@ -32,6 +32,7 @@ pub(super) enum Action {
     LoseAnswer,
     Hang,
     Delay(Duration),
+    AnswerLate(Duration),
 }
 
 /// Tells how often a fault has struck.
@@ -127,6 +128,12 @@ impl Fault {
     #[must_use]
     pub fn delay(self, duration: Duration) -> Self {
         Self { action: Action::Delay(duration), ..self }
+    }
+
+    /// Does it at once, and answers later.
+    #[must_use]
+    pub fn answer_late(self, duration: Duration) -> Self {
+        Self { action: Action::AnswerLate(duration), ..self }
     }
 
     fn hits(&self, call: &Call) -> bool {

@@ -1,5 +1,7 @@
 //! In which form objects are answered: whole, their metadata alone, or as `kubectl get` shows them.
 
+use std::borrow::Cow;
+
 use http::header;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -26,11 +28,11 @@ impl Form {
         }
     }
 
-    pub(super) fn render(self, resource: &'static Resource, value: &Value, now: Timestamp) -> Value {
+    pub(super) fn render<'a>(self, resource: &'static Resource, value: &'a Value, now: Timestamp) -> Cow<'a, Value> {
         match self {
-            Self::Whole => value.clone(),
-            Self::Metadata => as_partial_metadata(value),
-            Self::Table => as_table(resource, value, now),
+            Self::Whole => Cow::Borrowed(value),
+            Self::Metadata => Cow::Owned(as_partial_metadata(value)),
+            Self::Table => Cow::Owned(as_table(resource, value, now)),
         }
     }
 }

@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
+use kube::client::Body;
 use tokio::time::Instant;
+use tower::Service;
 
-use super::{ApiServer, dispatch::Via};
+use super::{ApiServer, ReplyBody, dispatch::Via};
 
 /// An instance that serves until it is told to stop. Clones are the same.
 #[derive(Clone)]
@@ -21,18 +24,24 @@ pub struct Instance {
 impl Instance {
     /// A client of this instance alone. While it does not serve, connections are refused.
     pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service(), "default")
+    }
+
+    /// What is below [`Instance::client`].
+    pub fn service(
+        &self,
+    ) -> impl Service<Request<Body>, Response = Response<ReplyBody>, Error = io::Error, Future: Send> + Clone + Send + use<>
+    {
         let instance = self.clone();
-        let service = tower::service_fn(move |request| {
+        tower::service_fn(move |request| {
             let (server, ready_at) = (instance.server.clone(), instance.ready_at());
             async move {
                 let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
                 let ready = Instant::now() >= ready_at.ok_or_else(refused)?;
-                server
-                    .handle(request, Via::Endpoint { ready: Arc::new(AtomicBool::new(ready)), known_client: true })
-                    .await
+                let via = Via::Endpoint { ready: Arc::new(AtomicBool::new(ready)), known_client: true };
+                server.handle(request, via).await
             }
-        });
-        kube::Client::new(service, "default")
+        })
     }
 
     /// Begins to serve, and is ready after this time.

@@ -49,6 +49,12 @@ impl Selection {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
+    /// The one node whose pods are selected, if it is one.
+    pub(super) fn node(&self) -> Option<&str> {
+        let is_it = |field: &&FieldRequirement| field.path == "spec.nodeName" && field.equal;
+        self.fields.iter().find(is_it).map(|field| field.value.as_str())
+    }
+
     pub(super) fn matches(&self, object: &Value) -> bool {
         self.labels.iter().all(|requirement| requirement.matches(&object["metadata"]["labels"]))
             && self.fields.iter().all(|field| (field_value(object, &field.path) == field.value) == field.equal)

@@ -1,4 +1,4 @@
-//! The API server on a socket: TLS, HTTP/1.1 and HTTP/2, client certificates.
+//! The API server on a socket: TLS, HTTP/1.1 and HTTP/2, client certificates; or without TLS, for callers with a token.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{Request, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -18,10 +18,14 @@ use hyper_util::{
 };
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{net::TcpListener, sync::watch as channel};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch as channel,
+};
 use tokio_rustls::TlsAcceptor;
 
-use super::{ApiServer, dispatch::Via};
+use super::{ApiServer, answer::Failure, dispatch::Via};
 
 /// A client that does not finish its handshake within this time is let go.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -79,11 +83,32 @@ impl ApiServer {
     /// If the certificates cannot be read, or the listener is no more.
     pub fn serve(&self, listener: TcpListener, tls: TlsFiles<'_>) -> io::Result<Endpoint> {
         let acceptor = TlsAcceptor::from(Arc::new(server_config(tls)?));
+        self.serve_over(listener, Some(acceptor), Arc::new(|_: &str| true))
+    }
+
+    /// The same without TLS, for callers whose token `is_known`; all others are answered 401, as by an authenticator.
+    ///
+    /// # Errors
+    /// If the listener is no more.
+    pub fn serve_tokens(
+        &self,
+        listener: TcpListener,
+        is_known: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> io::Result<Endpoint> {
+        self.serve_over(listener, None, Arc::new(is_known))
+    }
+
+    fn serve_over(
+        &self,
+        listener: TcpListener,
+        acceptor: Option<TlsAcceptor>,
+        is_known: Arc<IsKnown>,
+    ) -> io::Result<Endpoint> {
         let address = listener.local_addr()?;
         let (stop, mut stopped) = channel::channel(false);
         let ready = Arc::new(AtomicBool::new(true));
         let connection =
-            Connection { server: self.clone(), acceptor, ready: Arc::clone(&ready), stop: stop.subscribe() };
+            Connection { server: self.clone(), acceptor, is_known, ready: Arc::clone(&ready), stop: stop.subscribe() };
         tokio::spawn(async move {
             loop {
                 let accepted = tokio::select! {
@@ -124,22 +149,40 @@ fn server_config(tls: TlsFiles<'_>) -> io::Result<ServerConfig> {
     Ok(config)
 }
 
+/// Whether the server knows the bearer of a token.
+type IsKnown = dyn Fn(&str) -> bool + Send + Sync;
+
 #[derive(Clone)]
 struct Connection {
     server: ApiServer,
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
+    is_known: Arc<IsKnown>,
     ready: Arc<AtomicBool>,
     stop: channel::Receiver<bool>,
 }
 
 impl Connection {
     async fn run(self, stream: tokio::net::TcpStream) {
-        let Self { server, acceptor, ready, mut stop } = self;
+        let Some(acceptor) = self.acceptor.clone() else { return self.speak(stream, true).await };
         let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else { return };
         let known_client = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        self.speak(stream, known_client).await;
+    }
+
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, known_client: bool) {
+        let Self { server, acceptor, is_known, ready, mut stop } = self;
         let service = service_fn(move |request: Request<Incoming>| {
+            let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+            let refused = acceptor.is_none() && !is_known(token);
             let via = Via::Endpoint { ready: Arc::clone(&ready), known_client };
-            server.clone().handle(request, via)
+            let server = server.clone();
+            async move {
+                match refused {
+                    true => Ok(Failure::new(401, "Unauthorized", "Unauthorized").reply()),
+                    false => server.handle(request, via).await,
+                }
+            }
         });
         let builder = auto::Builder::new(TokioExecutor::new());
         // An error is a connection that the client or a fault has ended.

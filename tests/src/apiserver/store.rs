@@ -1,5 +1,7 @@
 //! Objects, their versions, and the history that watches read.
 
+mod index;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -8,6 +10,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::index::PodIndex;
 use super::{
     clock::{Clock, seconds},
     resource::Resource,
@@ -55,13 +58,15 @@ pub(super) struct Store {
     /// Events up to this version are forgotten.
     compacted: u64,
     objects: BTreeMap<Key, Arc<Value>>,
+    pods: PodIndex,
     history: VecDeque<Event>,
     uids: u64,
 }
 
 impl Store {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, version: 1, compacted: 0, objects: BTreeMap::new(), history: VecDeque::new(), uids: 0 }
+        let (objects, pods, history) = (BTreeMap::new(), PodIndex::default(), VecDeque::new());
+        Self { clock, version: 1, compacted: 0, objects, pods, history, uids: 0 }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -89,6 +94,39 @@ impl Store {
         self.objects
             .range(Key::new(resource, namespace.unwrap_or_default(), "")..)
             .take_while(move |(key, _)| key.resource == resource && namespace.is_none_or(|it| it == key.namespace))
+    }
+
+    /// The pods that are bound to a node, in the order of their keys; those that are bound to none if the name is empty.
+    pub(super) fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        self.found(self.pods.on(node))
+    }
+
+    /// How many these are.
+    pub(super) fn count_pods_on(&self, node: &str) -> usize {
+        self.pods.count_on(node)
+    }
+
+    /// The pods of a namespace whose controlling owner has this uid, in the order of their keys.
+    pub(super) fn pods_owned_by<'a>(
+        &'a self,
+        namespace: &str,
+        uid: &str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        self.found(self.pods.owned_by(uid)).filter(move |(key, _)| key.namespace == namespace)
+    }
+
+    /// The pods that are on their way out or not Ready, in the order of their keys.
+    pub(super) fn restless_pods(&self) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+        self.found(self.pods.restless())
+    }
+
+    fn found<'a>(&'a self, keys: impl Iterator<Item = &'a Key>) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        keys.filter_map(|key| self.objects.get_key_value(key))
+    }
+
+    /// Whether anything but this kind of objects has changed since a version, as far as that is remembered.
+    pub(super) fn has_news(&self, since: u64, but: &'static Resource) -> bool {
+        since < self.compacted || self.since(since).any(|event| event.key.resource != but)
     }
 
     /// A new identity. They count up, so that snapshots of a test stay the same.
@@ -128,6 +166,7 @@ impl Store {
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let object = Arc::new(object);
         let change = if before.is_some() { Change::Modified } else { Change::Added };
+        self.pods.note(&key, before.as_deref(), Some(&object));
         self.objects.insert(key.clone(), Arc::clone(&object));
         self.record(Event { version: self.version, change, key, object: Arc::clone(&object), before });
         object
@@ -142,6 +181,7 @@ impl Store {
 
     pub(super) fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
+        self.pods.note(key, Some(&before), None);
         self.version += 1;
         let mut object = (*before).clone();
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
@@ -187,6 +227,13 @@ pub(super) fn meta<'a>(object: &'a Value, field: &str) -> &'a str {
 /// Whether the object is on its way out.
 pub(super) fn is_terminating(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Whether the condition Ready is True.
+pub(super) fn is_ready(object: &Value) -> bool {
+    object["status"]["conditions"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
 }
 
 /// The owner that manages the object: kind, name, uid.

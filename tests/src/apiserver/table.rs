@@ -4,9 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    eviction::is_ready,
     resource::{BUDGETS, DEPLOYMENTS, LEASES, NODES, PODS, Resource},
-    store::{is_terminating, meta},
+    store::{is_ready, is_terminating, meta},
     verbs::as_partial_metadata,
 };
 

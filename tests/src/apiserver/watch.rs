@@ -143,6 +143,7 @@ impl Watch {
                 }
             };
             tokio::select! {
+                biased;
                 changed = self.versions.changed() => changed.ok()?,
                 cut = self.cuts.changed() => {
                     cut.ok()?;

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures::future::try_join_all;
 use tokio::net::TcpStream;
 
@@ -12,6 +12,7 @@ use super::{
 
 const CONFIGURATION: &str = include_str!("../../machines/config/agent.toml");
 const UNITS: &str = include_str!("../../machines/config/agent-units.toml");
+const ETCD: &str = include_str!("../../machines/config/agent-etcd.toml");
 const DROP_IN: &str = include_str!("../../machines/units/usher-agent-bed.conf");
 const BOOT_ID: &str = include_str!("../../machines/config/boot-id.tmpfiles");
 /// In place of the drop-in: systemd 257 sets a unit's own /proc up after its bind mounts.
@@ -25,11 +26,15 @@ const PACKAGED: [(&str, &str); 3] = [
     ("polkit/50-usher-agent.rules", "/usr/share/polkit-1/rules.d/50-usher-agent.rules"),
     ("sysusers/usher-agent.conf", "/usr/lib/sysusers.d/usher-agent.conf"),
 ];
+/// Where administrators put polkit's rules. One here comes before the package's of the same name.
+const RULE: &str = "/etc/polkit-1/rules.d/50-usher-agent.rules";
+
 /// What a package's maintainer scripts do after unpacking.
 const POST_INSTALL: &str = "
     systemd-sysusers
     systemd-tmpfiles --create /etc/tmpfiles.d/boot-id.conf
     chgrp usher-agent /etc/usher/agent-key.pem
+    [ ! -e /etc/usher/etcd-key.pem ] || chgrp usher-agent /etc/usher/etcd-key.pem
     systemctl daemon-reload
     systemctl try-restart polkit.service
     systemctl enable --quiet usher-agent.service
@@ -108,6 +113,9 @@ impl Bed {
         for (from, to) in PACKAGED {
             files.push(File::new(to, read(&work_tree().join("packaging").join(from))?));
         }
+        if machine.role == Role::ControlPlane {
+            files.push(File::new(RULE, polkit_rule()?));
+        }
         self.put(machine, &files).await?;
         self.shell(machine.name, POST_INSTALL).await?;
         self.await_agent(machine).await
@@ -153,8 +161,12 @@ impl Bed {
         }
         if machine.role == Role::ControlPlane {
             text.push_str(UNITS);
+            text.push_str(ETCD);
         }
         let mut files = self.agent_identity(machine, Generation::First)?;
+        if machine.role == Role::ControlPlane {
+            files.extend(self.etcd_client()?);
+        }
         files.push(File::new("/etc/usher/agent.toml", text));
         if machine.debian != "trixie" {
             files.push(File::unit("usher-agent.service.d/bed.conf", DROP_IN));
@@ -162,6 +174,16 @@ impl Bed {
         files.push(File::new("/etc/tmpfiles.d/boot-id.conf", BOOT_ID));
         files.push(File::new("/etc/usher/ca.pem", read(&self.folder.pki().join("agents-ca.pem"))?));
         Ok(files)
+    }
+
+    /// What a control plane's agent asks its member of etcd with. The member's own certificate is none of the agent's to read.
+    fn etcd_client(&self) -> anyhow::Result<Vec<File>> {
+        let pki = self.folder.pki();
+        Ok(vec![
+            File::new("/etc/usher/etcd-ca.pem", read(&pki.join("ca.pem"))?),
+            File::new("/etc/usher/etcd.pem", read(&pki.join("etcd-client.pem"))?),
+            File::new("/etc/usher/etcd-key.pem", read(&pki.join("etcd-client-key.pem"))?).mode(0o640),
+        ])
     }
 
     fn agent_identity(&self, machine: &Machine, generation: Generation) -> anyhow::Result<Vec<File>> {
@@ -227,8 +249,16 @@ impl Bed {
             let changed = metadata.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_millis();
             Ok(format!("{} {} {changed}\n", path.display(), metadata.len()))
         });
-        lines.chain([CONFIGURATION, UNITS, DROP_IN, BOOT_ID].map(|text| Ok(text.to_owned()))).collect()
+        lines.chain([CONFIGURATION, UNITS, ETCD, DROP_IN, BOOT_ID].map(|text| Ok(text.to_owned()))).collect()
     }
+}
+
+/// The package's rule with etcd's unit added, as an administrator adds it who lets usher restart the members.
+fn polkit_rule() -> anyhow::Result<String> {
+    let packaged = String::from_utf8(read(&work_tree().join("packaging/polkit/50-usher-agent.rules"))?)?;
+    let last = "\"kube-scheduler.service\"]";
+    ensure!(packaged.contains(last), "polkit's rule has no list of units that ends with {last}");
+    Ok(packaged.replace(last, "\"kube-scheduler.service\", \"etcd.service\"]"))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -15,7 +15,8 @@ impl Bed {
     /// # Errors
     /// If it cannot be run. How it ended is no error.
     pub async fn etcdctl(&self, words: &[&str]) -> anyhow::Result<Output> {
-        let endpoints: Vec<_> = CONTROL_PLANES.iter().map(|machine| format!("https://{}:2379", machine.address)).collect();
+        let endpoints: Vec<_> =
+            CONTROL_PLANES.iter().map(|machine| format!("https://{}:2379", machine.address)).collect();
         let pki = self.folder.pki();
         let path = |name: &str| pki.join(name).to_string_lossy().into_owned();
         let options = [
@@ -48,7 +49,8 @@ impl Bed {
     pub async fn wait_etcd_leader(&self) -> anyhow::Result<&'static str> {
         until("a leader of etcd", LIMIT, async || {
             let told = self.etcdctl(&["endpoint", "status", "--write-out", "json"]).await?.json()?;
-            let leads = |entry: &&serde_json::Value| entry["Status"]["leader"] == entry["Status"]["header"]["member_id"];
+            let leads =
+                |entry: &&serde_json::Value| entry["Status"]["leader"] == entry["Status"]["header"]["member_id"];
             let leader = told.as_array().and_then(|entries| entries.iter().find(leads));
             let endpoint = leader.and_then(|leader| leader["Endpoint"].as_str());
             Ok(endpoint.and_then(|endpoint| {

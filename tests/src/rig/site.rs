@@ -10,7 +10,9 @@
 //! What the world sees of an operation stands in one [`Journal`], in its order: cordons, evictions, leases, jobs of units,
 //! reboots, pool commands. What the operator sees is in [`Ended`].
 
+mod door;
 mod journal;
+mod life;
 mod machine;
 mod operation;
 mod pool;
@@ -27,10 +29,15 @@ use usher_coordinator::{
     site::{AgentAccess, LoadBalancer, PoolCommands, Site},
 };
 
-use crate::apiserver::{ApiServer, Election, Instance, fixtures};
+use crate::{
+    apiserver::{ApiServer, Election, Instance, fixtures},
+    etcd::FakeEtcd,
+};
 pub use journal::Journal;
-pub use machine::{KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
+pub(crate) use machine::Hands;
+pub use machine::{ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, Machine};
 use machine::{Kind, Setup};
+pub(crate) use operation::operate;
 pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, restart_wanted, uncordon};
 pub use pool::Pool;
 
@@ -56,6 +63,8 @@ pub struct TestSite {
     pub journal: Journal,
     /// The balancer's pool; used once the site's settings name its commands.
     pub pool: Pool,
+    /// The members of etcd on the control plane, where the site has them.
+    pub etcd: Option<FakeEtcd>,
     /// What the cluster file would say.
     pub settings: Site,
     machines: BTreeMap<&'static str, Machine>,
@@ -67,6 +76,15 @@ pub struct TestSite {
 impl TestSite {
     /// A site that has settled: each election has its leader, all pods run, every agent answers.
     pub async fn start() -> Self {
+        Self::start_on(None).await
+    }
+
+    /// The same with a member of etcd on each control-plane machine, which its agent knows. That of cp1 leads.
+    pub async fn with_etcd() -> Self {
+        Self::start_on(Some(FakeEtcd::new(&CONTROL_PLANE))).await
+    }
+
+    async fn start_on(etcd: Option<FakeEtcd>) -> Self {
         let folder = TempDir::new().unwrap();
         let journal = Journal::create(&folder.path().join("journal"));
         let api = ApiServer::new();
@@ -76,15 +94,18 @@ impl TestSite {
         for (number, name) in CONTROL_PLANE.into_iter().chain(WORKERS).enumerate() {
             let control_plane = CONTROL_PLANE.contains(&name);
             let components = if control_plane {
-                vec![
+                let etcd = etcd.iter().map(|etcd| (ETCD, Kind::Etcd(etcd.clone())));
+                let mut components = vec![
                     (KUBE_APISERVER, Kind::ApiServer(api.instance())),
                     (KUBE_SCHEDULER, Kind::Elected(scheduler.clone(), name == SCHEDULER_LEADS_ON)),
                     (KUBE_CONTROLLER_MANAGER, Kind::Elected(controllers.clone(), name == CONTROLLER_MANAGER_LEADS_ON)),
-                ]
+                ];
+                components.extend(etcd);
+                components
             } else {
                 vec![("containerd.service", Kind::Plain), ("kubelet.service", Kind::Plain)]
             };
-            let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&machine::boot_id(name, 1));
+            let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&life::boot_id(name, 1));
             api.add(if control_plane { node.control_plane() } else { node });
             let setup = Setup { name, number, folder: folder.path(), api: &api, journal: &journal, components };
             machines.insert(name, Machine::start(setup).await);
@@ -93,8 +114,16 @@ impl TestSite {
         api.add(fixtures::budget("shop/web").max_unavailable(1));
         api.add(fixtures::daemon_set("kube-system/cni"));
         let pool = Pool::create(folder.path(), &journal, &CONTROL_PLANE);
-        let site =
-            Self { api, journal, pool, settings: settings(), machines, operations: Cell::new(0), _folder: folder };
+        let site = Self {
+            api,
+            journal,
+            pool,
+            etcd,
+            settings: settings(),
+            machines,
+            operations: Cell::new(0),
+            _folder: folder,
+        };
         timeout(SETTLES_WITHIN, site.settled(&[scheduler, controllers])).await.expect("a site that settles");
         site.api.forget_requests();
         site
@@ -123,6 +152,11 @@ impl TestSite {
     /// One of the machines.
     pub fn machine(&self, name: &str) -> &Machine {
         &self.machines[name]
+    }
+
+    /// All machines by name.
+    pub fn machine_names(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        self.machines.keys().copied()
     }
 
     /// Who holds the Lease of a component: the machine, or nothing.

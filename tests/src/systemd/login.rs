@@ -3,7 +3,7 @@
 use zbus::{Connection, ObjectServer, fdo, interface, zvariant::OwnedObjectPath};
 
 use super::{
-    FakeSystemd,
+    CallMoment, FakeSystemd,
     objects::path,
     refused::Refused,
     state::{Reboot, Service},
@@ -35,6 +35,7 @@ impl Login {
                 "Operation denied due to active block inhibitor",
             ));
         }
+        self.0.tell("reboot", CallMoment::Before).await;
         let reboot = self.0.change(|state| {
             state.reboots += 1;
             state.preparing |= matches!(state.reboot, Reboot::Calls(_) | Reboot::AnswerLost(_));
@@ -49,6 +50,7 @@ impl Login {
             )),
             Reboot::Calls(machine) => {
                 machine();
+                self.0.tell("reboot", CallMoment::After).await;
                 Ok(())
             }
             Reboot::AnswerLost(machine) => {

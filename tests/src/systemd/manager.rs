@@ -3,7 +3,7 @@
 use zbus::{ObjectServer, interface, object_server::SignalEmitter, zvariant::OwnedObjectPath};
 
 use super::{
-    FakeSystemd, JobOutcome, Service as Hanging,
+    CallMoment, FakeSystemd, JobOutcome, Service as Hanging,
     objects::{self, Job, Service, Unit},
     refused::Refused,
     state::Verb,
@@ -39,9 +39,12 @@ impl Manager {
         for number in 0..others {
             tell_job_removed(&self.0, u32::MAX - number, "other.service", "done").await;
         }
+        let call = format!("{} {name}", verb.word());
+        self.0.tell(&call, CallMoment::Before).await;
         let number = self.0.run_job(verb, name);
         let path = objects::job_path(number);
         server.at(&path, Job { fake: self.0.clone(), number, unit: name.to_owned(), verb }).await?;
+        self.0.tell(&call, CallMoment::After).await;
         Ok(path)
     }
 }

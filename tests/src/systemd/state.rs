@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use zbus::Connection;
 
+use super::line::CallMoment;
+
 /// What the outcome of the next jobs on a unit is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobOutcome {
@@ -142,6 +144,9 @@ impl Verb {
 /// Is told of each job that begins.
 pub(super) type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Is told of each call that changes something, before and after it.
+pub(super) type OnCall = Arc<dyn Fn(&str, CallMoment) + Send + Sync>;
+
 /// Everything the fake remembers.
 pub(super) struct State {
     /// What login1 tells the users once somebody has asked it for a reboot.
@@ -167,6 +172,7 @@ pub(super) struct State {
     pub(super) calls: Calls,
     pub(super) jobs_asked: Vec<String>,
     pub(super) on_job: Option<OnJob>,
+    pub(super) on_call: Option<OnCall>,
     pub(super) connections: Vec<Connection>,
     /// Microseconds since the epoch.
     pub(super) booted_at: u64,
@@ -195,6 +201,7 @@ impl State {
             calls: Calls::default(),
             jobs_asked: Vec::new(),
             on_job: None,
+            on_call: None,
             connections: Vec::new(),
             last_job: 0,
             last_invocation: u128::from(number) << 64,

@@ -7,6 +7,7 @@ mod audit;
 mod bus;
 mod disk;
 mod door;
+mod etcd;
 mod flood;
 mod info;
 mod local;

@@ -15,7 +15,7 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
-use usher_proto::v1::{FailureKind, Operation};
+use usher_proto::v1::{FailureKind, Operation, ProbeUnitRequest};
 use usher_testkit::{
     pki::Identity,
     rig::agent::{Rig, UNIT, order, steps, succeeded},
@@ -110,6 +110,20 @@ async fn healthy_answers_must_come_in_a_row() {
     assert_eq!(component.asked.load(Ordering::SeqCst), 7);
     let took = end.evidence.unwrap().unit_took.unwrap();
     assert!(took.seconds == 0 && took.nanos > 0, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_viewer_may_ask_once_whether_a_unit_is_healthy() {
+    let script = |n, _: &str| if n == 0 { (500, "[-]etcd failed") } else { (200, "ok") };
+    let (rig, component) = rig_with(script, "ca = 'cluster.pem'").await;
+    let mut viewer = rig.viewer().await;
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let answer = viewer.info.probe_unit(ProbeUnitRequest { unit: UNIT.to_owned() }).await.unwrap().into_inner();
+        told.push((answer.healthy, answer.problem.contains("answers 500 Internal Server Error: [-]etcd failed")));
+    }
+    assert_eq!(told, [(false, true), (true, false)]);
+    assert_eq!(component.asked.load(Ordering::SeqCst), 2, "one question for each call");
 }
 
 #[tokio::test]

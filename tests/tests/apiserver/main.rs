@@ -1,5 +1,8 @@
 //! The in-memory API server's own rules, where a test of usher leans on them. What it shares with the real server is in
 //! the conformance suite.
+
+mod scale;
+
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};

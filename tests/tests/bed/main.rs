@@ -9,6 +9,7 @@ mod break_glass;
 mod bus;
 mod door;
 mod drain;
+mod etcd;
 mod failures;
 mod first_hour;
 mod helmfile;

@@ -28,7 +28,7 @@ fn the_agents_user_is_refused_whatever_the_contract_does_not_offer() {
             // Other verbs, other units.
             (&SYSTEMD, &["KillUnit", "ssi", OWN, "all", "9"]),
             (&SYSTEMD, &["ResetFailedUnit", "s", OWN]),
-            (&SYSTEMD, &["RestartUnit", "ss", "etcd.service", "replace"]),
+            (&SYSTEMD, &["RestartUnit", "ss", "systemd-networkd.service", "replace"]),
             (&SYSTEMD, &["StopUnit", "ss", "dbus.service", "replace"]),
             (&SYSTEMD, &["StartUnit", "ss", "rescue.target", "isolate"]),
             // Ends of the machine that are no reboot, and what holds up its ends.

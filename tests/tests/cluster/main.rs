@@ -1,5 +1,6 @@
 //! What usher reads from a cluster, and how long it takes, whatever is dead or silent in it.
 
+mod credentials;
 mod elections;
 mod facts;
 mod lock;

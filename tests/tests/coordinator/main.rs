@@ -4,8 +4,12 @@
 //! What the world sees is asserted by the site's journal, what the operator sees by what was told. All goes through
 //! [`usher_testkit::rig::site`], so that steps and runner can be rebuilt without touching a test.
 
+mod etcd;
 mod fence;
+mod fleet;
 mod handover;
+mod interrupts;
+mod pace;
 mod pool;
 mod rebalance;
 mod reboot;

@@ -316,6 +316,25 @@ async fn whoever_leaves_at_once_is_told_what_may_be_left_and_how_to_mend_it() {
     assert!(ended.details.iter().any(|line| line.starts_with(left)), "{ended:#?}");
 }
 
+/// ^Z and `fg`: nothing of usher runs meanwhile, and its clock goes on.
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_of_two_minutes_in_which_another_took_the_lock_nothing_more_is_changed() {
+    let site = TestSite::with_pool().await;
+    let ended = site.run_and(restart(&["kube-apiserver"]), |told| {
+        if told == "cp1: depool: depooled" {
+            let lease = json!({"spec": {"holderIdentity": "bob@host/other", "renewTime": null}});
+            site.api.edit::<Lease>("kube-system/usher", lease);
+            tokio::spawn(tokio::time::advance(Duration::from_secs(120)));
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("the cluster's lock was lost"), "{}", ended.summary);
+    assert_eq!(site.journal.only(&["cp"]), ["cp1: depooled", "cp1: pooled"]);
+    assert_eq!(site.leader("usher"), "bob@host/other", "it is left alone");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_soon_after_the_lock_is_lost() {
     let site = TestSite::start().await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::Method;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::{Instant, sleep};
-use usher_coordinator::drain::{DrainError, DrainOptions};
+use usher_coordinator::drain::{DrainError, DrainOptions, Drainer};
 use usher_testkit::apiserver::{
     ApiServer, Failure, Fault,
-    fixtures::{namespace, pod},
+    fixtures::{daemon_set, namespace, pod},
 };
 
 use crate::cluster::{MINUTE, cluster, drain_with, drained, left, moved, names, on, owned, refused, seconds, within};
@@ -208,4 +208,90 @@ async fn a_server_without_evictions_fails_the_drain_and_does_not_pass_for_an_emp
     assert!(matches!(error, DrainError::Failed { .. }), "{error:?}");
     assert!(left(&error)[0].starts_with("web/a: "), "{error:?}");
     assert_eq!(on(&api, "w1"), ["a"]);
+}
+
+/// The pod of a DaemonSet may come late, and the API be away for longer than a look may take.
+#[tokio::test(start_paused = true)]
+async fn whether_a_daemon_set_exists_is_asked_until_the_api_is_back() {
+    let api = cluster();
+    api.add(owned("web/slow").stops_after(seconds(10)));
+    api.add(daemon_set("kube-system/late"));
+    let away = api.inject(Fault::on(Method::GET, "daemonsets/late").status(503).times(100));
+    let drained = drained(&api).await;
+    assert_eq!(moved(&drained), ["web/slow"]);
+    assert!(away.hits() == 100 && drained.took > seconds(90), "{} {:?}", away.hits(), drained.took);
+    assert_eq!(drained.stayed.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_waits_for_the_api_ends_by_its_deadline_and_stops_when_it_is_told_to() {
+    for stopped_after in [None, Some(seconds(20))] {
+        let api = cluster();
+        api.add(owned("web/a")).add(daemon_set("kube-system/late"));
+        api.inject(Fault::on(Method::GET, "daemonsets/late").hang().always());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let drainer = Drainer::new(api.client()).with_stop(stopped);
+        let (options, begun) = (within(MINUTE), Instant::now());
+        let drain = async { drainer.drain("w1", &options, &mut |_| {}).await };
+        let (ended, ()) = tokio::join!(drain, async {
+            if let Some(after) = stopped_after {
+                sleep(after).await;
+                stop.send_replace(true);
+            }
+        });
+        let took = begun.elapsed();
+        match stopped_after {
+            None => assert!(matches!(ended, Err(DrainError::TimedOut { .. })) && took == MINUTE, "{took:?} {ended:?}"),
+            Some(after) => {
+                assert!(
+                    matches!(ended, Err(DrainError::Stopped { .. })) && took < after + seconds(6),
+                    "{took:?} {ended:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Each pod is asked for once a moment at most, whatever the answer, and no drain outlasts its deadline.
+#[tokio::test(start_paused = true)]
+async fn whatever_the_server_answers_a_drain_ends_by_its_deadline_and_reports_what_went() {
+    let forbidden = || Failure::new(403, "Forbidden", "pods is forbidden");
+    let denied = || Failure::new(400, "BadRequest", "admission webhook \"keep\" denied the request: no");
+    let evictions = || Fault::on(Method::POST, "/eviction");
+    for (what, fault) in [
+        ("busy", evictions().too_many_requests(1)),
+        ("hangs", evictions().hang()),
+        ("refuses", evictions().refuse()),
+        ("loses its answer", evictions().lose_answer()),
+        ("forbids", evictions().fail(forbidden())),
+        ("denies", evictions().fail(denied())),
+        ("500", evictions().status(500)),
+        ("409", evictions().status(409)),
+        ("terminating", evictions().namespace_terminating("web")),
+        ("late", evictions().delay(seconds(9))),
+    ] {
+        for times in [1, 3, usize::MAX] {
+            let api = cluster();
+            for name in ["web/a", "web/b", "web/c"] {
+                api.add(owned(name).stops_after(seconds(2)));
+            }
+            api.inject(fault.clone().times(times));
+            let begun = Instant::now();
+            let (result, _) = drain_with(&api, &within(MINUTE)).await;
+            assert!(begun.elapsed() <= MINUTE, "{what} {times}: {:?}", begun.elapsed());
+            let left: Vec<_> = on_w1(&api);
+            let went = match &result {
+                Ok(drained) => moved(drained),
+                Err(error) => names(error.remains().moved.iter().map(|moved| &moved.pod)),
+            };
+            let all = ["web/a", "web/b", "web/c"];
+            let expected: Vec<_> = all.into_iter().filter(|name| !left.contains(&(*name).to_owned())).collect();
+            assert_eq!(went, expected, "{what} {times}: {result:?}");
+            assert_eq!(result.is_ok(), left.is_empty(), "{what} {times}: {result:?}");
+        }
+    }
+}
+
+fn on_w1(api: &ApiServer) -> Vec<String> {
+    on(api, "w1").into_iter().map(|name| format!("web/{name}")).collect()
 }

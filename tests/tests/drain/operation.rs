@@ -151,6 +151,29 @@ async fn after_a_failure_nodes_that_only_waited_are_schedulable_again_and_the_dr
     assert_eq!(undone, 2, "the cordons of w2 and w3");
 }
 
+/// Each of them would wait for the API on its own, for hours together.
+#[tokio::test(start_paused = true)]
+async fn with_the_api_away_nodes_that_only_waited_are_named_with_one_command_within_minutes() {
+    let names: Vec<_> = (1..=40).map(|number| format!("w{number}")).collect();
+    let nodes: Vec<_> = names.iter().map(String::as_str).collect();
+    let api = site(&nodes);
+    api.add(pod("web/stuck").on("w1").owned_by_job("batch").never_stops());
+    let begun = Instant::now();
+    let options = DrainOptions { timeout: MINUTE, ..DrainOptions::default() };
+    let outage = async {
+        tokio::time::sleep(seconds(50)).await;
+        api.outage(60 * MINUTE);
+    };
+    let ((outcome, _), ()) = tokio::join!(drain(&api, &nodes, 1, options, None), outage);
+    let took = begun.elapsed();
+    assert!(took < 5 * MINUTE, "{took:?}");
+    assert_eq!((outcome.failed.len(), outcome.untouched.len()), (1, 39));
+    let hints = outcome.problem.unwrap().hints;
+    let one = hints.iter().find(|hint| hint.starts_with("once the API answers: usher uncordon 'w[")).unwrap();
+    assert!(one.ends_with("-40]' -r REASON"), "{one}");
+    assert_eq!(cordoned(&api, &nodes).len(), 40);
+}
+
 #[tokio::test(start_paused = true)]
 async fn drains_that_run_beside_one_that_fails_come_to_their_end() {
     let api = site(&NODES);
@@ -242,7 +265,7 @@ async fn nodes_that_are_drained_together_are_no_place_for_each_others_pods() {
         let homeless = previews
             .iter()
             .flat_map(|preview| &preview.pods)
-            .filter(|pod| pod.cautions.iter().any(|caution| caution.contains("no other node takes it (1 closed)")));
+            .filter(|pod| pod.cautions.iter().any(|caution| caution.contains("no other node takes it now (1 closed)")));
         assert_eq!(usize::from(homeless.count() > 0), expected, "{previews:?}");
     }
 }

@@ -80,7 +80,7 @@ const HOUSES: &[House] = &[
     },
     House {
         folder: "tests/src",
-        rooms: &[&["apiserver", "bin", "docs", "pki", "systemd"], &["bed", "rig", "sandbox"]],
+        rooms: &[&["apiserver", "bin", "docs", "pki", "systemd"], &["etcd"], &["bed", "rig", "sandbox", "stub_agents"], &["sim"]],
         against: &[],
         circles: &[],
     },

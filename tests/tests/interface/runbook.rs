@@ -13,8 +13,15 @@ const RUNBOOK: &str = "docs/operations.md";
 const MESSAGES: &str = "docs/messages.md";
 
 /// Files whose errors reach operators as they are: `#[error("…")]`.
-const ERRORS: [&str; 6] =
-    ["agents/error.rs", "cluster/error.rs", "cluster/lock", "drain/report", "rebalance/report", "cluster/elections"];
+const ERRORS: [&str; 7] = [
+    "agents/error.rs",
+    "cluster/credentials.rs",
+    "cluster/elections",
+    "cluster/error.rs",
+    "cluster/lock",
+    "drain/report",
+    "rebalance/report",
+];
 
 /// How a message begins in the source. A wrong command line (`usage`) is mended where it is typed, and needs no runbook.
 const BEGINNINGS: [&str; 12] = [
@@ -133,6 +140,7 @@ fn each_message_that_asks_for_action_has_an_entry_and_each_entry_has_a_message()
         "nobody leads …: it has no lease",
         "the lease of … is held by …, which does not renew it: nobody leads …",
         "… is led by …, which is none of the control-plane machines",
+        "… is led by …, which several control-plane machines could be: …",
         "… was told to reboot … ago and has not answered with a new boot since",
         "…: … after …",
         "cannot …: …",

@@ -1,6 +1,7 @@
 //! The shipped programs on the sandbox: what `make demo` shows, and what a terminal does to usher when it goes away, what an
 //! upgrade does to an agent.
 
+mod api;
 mod clusters;
 mod documents;
 mod first;

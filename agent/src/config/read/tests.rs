@@ -46,6 +46,20 @@ fn a_probe_is_read_with_its_defaults() {
 }
 
 #[test]
+fn a_member_of_etcd_is_read_with_its_defaults_and_needs_all_three_files() {
+    let text = format!("{LEAST}[etcd]\nurl = 'https://127.0.0.1:2379'\nca = 'ca.pem'\n");
+    let more = "certificate = 'etcd.pem'\nkey = 'etcd-key.pem'\n";
+    let etcd = read(&format!("{text}{more}"), "/etc/usher").unwrap().etcd.unwrap();
+    assert_eq!((etcd.url.authority().as_str(), etcd.unit.as_str()), ("127.0.0.1:2379", "etcd.service"));
+    assert_eq!((etcd.timeout, etcd.server_name), (Duration::from_secs(3), None));
+    assert_eq!(etcd.certificate.key, Path::new("/etc/usher/etcd-key.pem"));
+    let told = problems(&text);
+    assert!(told.iter().any(|line| line.contains("etcd.certificate")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("etcd.key")), "{told:?}");
+    assert!(read(LEAST, "/").unwrap().etcd.is_none());
+}
+
+#[test]
 fn every_problem_is_told_at_once_with_its_line_and_key() {
     let text = format!(
         "listen = 'nowhere'\n{LEAST}[allow]\noperator = ['CN=x', 'root']\n[limits]\nconnections = 0\nidle_timeout = 'soon'\n\

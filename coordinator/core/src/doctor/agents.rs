@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Check, Finding, State, apart, days_left};
+use super::{CLOCK_BEARS, Check, Finding, State, days_left};
 use crate::{
     facts::{AgentFacts, Identity, Inventory, Machine, agent::AgentStatus},
     nodeset::words,
-    site::Site,
+    site::{Component, Site},
+    text::apart,
 };
 
 /// An agent's certificate that expires within this many days is told.
@@ -101,7 +102,7 @@ fn of_agent(status: &AgentStatus, version: &str, now: Timestamp) -> Vec<Trouble>
             _ => {}
         }
     }
-    if let Some(words) = status.now.and_then(|its| apart(its.duration_since(now))) {
+    if let Some(words) = status.now.and_then(|its| apart(its.duration_since(now), CLOCK_BEARS)) {
         add(State::Warning, format!("its clock is {words} this machine's"), "ssh {node} timedatectl");
     }
     if let Some(why) = &status.reboot_refused {
@@ -124,9 +125,12 @@ fn of_agent(status: &AgentStatus, version: &str, now: Timestamp) -> Vec<Trouble>
 
 /// What is wrong with the units that are the site's components.
 fn of_components(status: &AgentStatus, site: &Site) -> Vec<Trouble> {
-    let of_component = |unit: &str| {
+    let of_component = |component: &Component| {
+        let unit = &component.unit;
         let trouble = |state, message: String, mend: &str| Some((state, message, Some(mend.replace("UNIT", unit))));
         match status.unit(unit) {
+            // Its members are asked whoever restarts them.
+            None if component.is_etcd() => None,
             None => trouble(
                 State::Wrong,
                 format!("its agent does not manage {unit}"),
@@ -145,5 +149,5 @@ fn of_components(status: &AgentStatus, site: &Site) -> Vec<Trouble> {
             }
         }
     };
-    site.components.iter().filter_map(|component| of_component(&component.unit)).collect()
+    site.components.iter().filter_map(of_component).collect()
 }

@@ -7,6 +7,9 @@ use crate::{
     site::{Component, Site},
 };
 
+/// The keys that say where single apiservers are.
+const AT: &str = "components.kube-apiserver.url and server_name in the cluster file";
+
 /// What is to be said of the control plane.
 pub fn control_plane(facts: &Inventory, site: &Site) -> Vec<Finding> {
     let machines: Vec<_> = facts.control_plane().map(|machine| machine.name.as_str()).collect();
@@ -27,9 +30,13 @@ pub fn control_plane(facts: &Inventory, site: &Site) -> Vec<Finding> {
             Readiness::Ready => return None,
             Readiness::NotReady { message } => format!("the apiserver on {machine} is not ready: {message}"),
             Readiness::Unreachable { message } => format!("the apiserver on {machine} does not answer: {message}"),
+            Readiness::ByItsAgent { .. } => {
+                let message = format!("the apiserver on {machine} is {readiness}");
+                return Some(Finding::warning(Check::ControlPlane, message).on(machine).mend(AT));
+            }
         };
-        let mend = "usher agent units NODE; its address: components.kube-apiserver.url in the cluster file";
-        Some(Finding::wrong(Check::ControlPlane, why).on(machine).mend(mend.replace("NODE", machine)))
+        let mend = format!("usher agent units {machine}; its address: {AT}");
+        Some(Finding::wrong(Check::ControlPlane, why).on(machine).mend(mend))
     };
     findings.extend(facts.apiservers.iter().filter_map(|(machine, readiness)| ready(machine, readiness)));
     if findings.is_empty() {
@@ -50,6 +57,11 @@ fn leader(component: &Component, facts: &Inventory) -> Option<Finding> {
     let wrong = |message: String| Finding::wrong(Check::ControlPlane, message);
     match facts.leaders.get(name)? {
         Leadership::Held(holder) if holder.machine.is_some() => None,
+        Leadership::Held(holder) if !holder.rivals.is_empty() => {
+            let rivals = words(&holder.rivals);
+            let message = format!("{name} is led by {:?}, which several machines could be: {rivals}", holder.identity);
+            Some(wrong(message).mend("a host name of its own for each of them: hostnamectl"))
+        }
         Leadership::Held(holder) => Some(
             wrong(format!("{name} is led by {:?}, which is no machine that usher knows", holder.identity))
                 .mend("control_plane.machines in the cluster file: the machines' host names"),
@@ -64,7 +76,10 @@ fn leader(component: &Component, facts: &Inventory) -> Option<Finding> {
         ),
         Leadership::Absent => Some(
             wrong(format!("there is no lease {lease}, so nobody knows who leads {name}"))
-                .mend(format!("components.{name}.lease in the cluster file; see: kubectl get leases -A")),
+                .mend(format!(
+                    "components.{name}.lease in the cluster file (see: kubectl get leases -A), or leader_election = false there if \
+                     it runs with --leader-elect=false"
+                )),
         ),
     }
 }

@@ -214,6 +214,7 @@ fn a_control_plane_is_well_when_each_component_is_led_by_a_known_machine_and_all
     let holder = |machine: Option<&str>| Holder {
         identity: "cp1_x".into(),
         machine: machine.map(str::to_owned),
+        rivals: Vec::new(),
         preferred: None,
         acquired: None,
         renewed: None,
@@ -230,7 +231,8 @@ fn a_control_plane_is_well_when_each_component_is_led_by_a_known_machine_and_all
     assert_eq!(
         said(&well(Leadership::Absent)),
         ["WRONG there is no lease kube-system/kube-scheduler, so nobody knows who leads kube-scheduler → \
-          components.kube-scheduler.lease in the cluster file; see: kubectl get leases -A"]
+          components.kube-scheduler.lease in the cluster file (see: kubectl get leases -A), or leader_election = false there if \
+          it runs with --leader-elect=false"]
     );
     let stranger = &said(&well(Leadership::Held(holder(None))))[0];
     assert!(stranger.contains("led by \"cp1_x\", which is no machine that usher knows"), "{stranger}");

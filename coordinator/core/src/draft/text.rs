@@ -138,7 +138,11 @@ fn components(file: &mut File, seen: &Seen) {
         offers.map(|agent| agent.machine.as_str()).collect()
     };
     for component in &site.components {
-        component_table(file, component, seen, &offering(&component.unit));
+        let on = offering(&component.unit);
+        // Whether there is a member of etcd cannot be seen from units that are not offered.
+        if !component.is_etcd() || !on.is_empty() {
+            component_table(file, component, seen, &on);
+        }
     }
     for lease in &seen.leases {
         let name = &lease.lease.name;
@@ -174,6 +178,13 @@ fn component_table(file: &mut File, component: &Component, seen: &Seen, on: &[&s
             let url = format!("https://{{address}}:{}", port.unwrap_or(API_PORT));
             file.value("url", &quoted(&url));
         }
+        Role::Etcd => {
+            file.comment(&format!(
+                "{offered} Its state is asked of the agents whose own configuration has a table [etcd]. If somebody else runs it: \
+                 managed = true."
+            ));
+            file.value("unit", &quoted(&component.unit));
+        }
         Role::Elected { .. } => {
             let Some(name) = component.lease() else { return };
             let seen = seen.leases.iter().find(|lease| lease.lease == name);
@@ -181,11 +192,13 @@ fn component_table(file: &mut File, component: &Component, seen: &Seen, on: &[&s
                 Some(lease) if !lease.host.is_empty() => format!("{offered} Its lease is held by {}.", lease.host),
                 Some(_) => format!("{offered} Nobody held its lease."),
                 None => format!(
-                    "{offered} There is no lease of this name: name the one that it uses, or set enabled = false."
+                    "{offered} There is no lease of this name: name the one that it uses, set leader_election = false if it \
+                     runs with --leader-elect=false, or enabled = false if there is no such component."
                 ),
             });
             file.value("lease", &quoted(&name.to_string()));
         }
+        Role::Unelected => file.comment(&offered),
     }
 }
 

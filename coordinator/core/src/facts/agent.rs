@@ -208,6 +208,15 @@ pub struct ScheduledShutdown {
     pub message: String,
 }
 
+impl ScheduledShutdown {
+    /// In words: `reboot at 2026-03-02T03:00:00Z: kernel`.
+    pub fn said(&self) -> String {
+        let at = self.at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
+        let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
+        format!("{} at {at}{message}", self.kind)
+    }
+}
+
 /// Something that forbids a reboot, by the agent's own rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

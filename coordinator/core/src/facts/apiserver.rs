@@ -15,12 +15,17 @@ pub enum Readiness {
     },
     /// It did not answer.
     Unreachable { message: String },
+    /// It cannot be asked from here, and the probe of its machine's own agent finds it healthy.
+    ByItsAgent {
+        /// Why it cannot be asked from here.
+        message: String,
+    },
 }
 
 impl Readiness {
-    /// Whether `/readyz` answered 200.
+    /// Whether `/readyz` answered 200, to usher or to the agent beside it.
     pub fn is_ready(&self) -> bool {
-        matches!(self, Self::Ready)
+        matches!(self, Self::Ready | Self::ByItsAgent { .. })
     }
 }
 
@@ -30,6 +35,9 @@ impl std::fmt::Display for Readiness {
             Self::Ready => f.write_str("ready"),
             Self::NotReady { message } => write!(f, "not ready: {message}"),
             Self::Unreachable { message } => write!(f, "no answer: {message}"),
+            Self::ByItsAgent { message } => {
+                write!(f, "not reachable from here ({message}); its agent says that it is healthy")
+            }
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Holder {
     pub identity: String,
     /// The control-plane machine this is, if exactly one fits.
     pub machine: Option<String>,
+    /// The control-plane machines that it could be, if several fit: they have one host name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<String>,
     /// The machine that coordinated leader election would rather have, if it is asking the holder to step down.
     pub preferred: Option<String>,
     /// When the holder took the lease, by its own clock.
@@ -55,7 +58,7 @@ impl Leadership {
     /// The same with its holder's machine as `machines` tell.
     pub fn named(mut self, machines: &[Known]) -> Self {
         if let Self::Held(holder) | Self::Stale(holder) = &mut self {
-            holder.machine = machine_of(&holder.identity, machines).map(str::to_owned);
+            (holder.machine, holder.rivals) = machine_and_rivals(&holder.identity, machines);
             let preferred = holder.preferred.take();
             holder.preferred =
                 preferred.map(|preferred| machine_of(&preferred, machines).map(str::to_owned).unwrap_or(preferred));
@@ -84,19 +87,34 @@ pub struct Known {
 
 /// The machine that a holder's identity names, if exactly one fits; an identity that fits none or several is not guessed.
 pub fn machine_of<'a>(identity: &str, machines: &'a [Known]) -> Option<&'a str> {
+    match fitting(identity, machines)[..] {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// The machine that a holder's identity names, or the several that it could name.
+pub fn machine_and_rivals(identity: &str, machines: &[Known]) -> (Option<String>, Vec<String>) {
+    let mut fitting: Vec<_> = fitting(identity, machines).into_iter().map(str::to_owned).collect();
+    match fitting.len() {
+        0 | 1 => (fitting.pop(), Vec::new()),
+        _ => (None, fitting),
+    }
+}
+
+/// The machines that a holder's identity fits, in their order.
+fn fitting<'a>(identity: &str, machines: &'a [Known]) -> Vec<&'a str> {
     let host = host_of(identity);
     if host.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let exactly = |same: fn(&str, &str) -> bool| {
-        let mut fitting = machines.iter().filter(|known| known.names.iter().any(|name| same(name, host)));
-        match (fitting.next(), fitting.next()) {
-            (Some(only), None) => Some(only.machine.as_str()),
-            _ => None,
-        }
+    let by = |same: fn(&str, &str) -> bool| -> Vec<&'a str> {
+        let fitting = machines.iter().filter(|known| known.names.iter().any(|name| same(name, host)));
+        fitting.map(|known| known.machine.as_str()).collect()
     };
     // A full name decides before a short one: cp1.a.example and cp1.b.example are two machines.
-    exactly(is_same_host).or_else(|| exactly(is_short_for))
+    let same = by(is_same_host);
+    if same.is_empty() { by(is_short_for) } else { same }
 }
 
 /// Whether two host names are the same.
@@ -160,5 +178,15 @@ mod tests {
         ] {
             assert_eq!(machine_of(&identity, machines), expected, "{what}: {identity}");
         }
+    }
+
+    #[test]
+    fn machines_that_share_a_host_name_are_all_named() {
+        let cloned = [known("cp1", &["cp1", "debian"]), known("cp2", &["cp2", "debian"]), known("cp3", &["cp3"])];
+        let both = |identity: &str| machine_and_rivals(identity, &cloned);
+        assert_eq!(both(&format!("debian_{UUID}")), (None, vec!["cp1".to_owned(), "cp2".to_owned()]));
+        assert_eq!(both(&format!("debian.example_{UUID}")), (None, vec!["cp1".to_owned(), "cp2".to_owned()]));
+        assert_eq!(both(&format!("cp2_{UUID}")), (Some("cp2".to_owned()), Vec::new()));
+        assert_eq!(both(&format!("cp9_{UUID}")), (None, Vec::new()));
     }
 }

@@ -19,6 +19,9 @@ pub struct NodeFacts {
     pub hostnames: Vec<String>,
     /// Its first InternalIP.
     pub internal_ip: Option<String>,
+    /// Its other InternalIPs: a machine of two address families has one of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_internal_ips: Vec<String>,
     /// The status of its Ready condition: `True`, `False` or `Unknown`; empty if it has none yet.
     pub ready: String,
     /// The reason and message of that condition, for people.
@@ -72,6 +75,11 @@ pub struct CordonMark {
 }
 
 impl NodeFacts {
+    /// All its InternalIPs, in the Node's own order.
+    pub fn internal_ips(&self) -> Vec<String> {
+        self.internal_ip.iter().chain(&self.other_internal_ips).cloned().collect()
+    }
+
     /// Whether the kubelet says that it takes pods.
     pub fn is_ready(&self) -> bool {
         self.ready == "True"

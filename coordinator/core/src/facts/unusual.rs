@@ -10,7 +10,7 @@ pub enum Unusual {
     NotReady,
     Cordoned,
     AgentSilent,
-    /// Its agent warns of something, or is held, or configuration management may be running.
+    /// Its agent warns of something, or it is held, or configuration management may be running.
     AgentWarns,
     /// An operation is under way on it.
     Busy,
@@ -18,6 +18,8 @@ pub enum Unusual {
     NotListed,
     /// The machine behind the agent is not the Node, or nobody can tell which Node it is.
     AnotherMachine,
+    /// Somebody on it waits for the restart of a unit.
+    RestartWanted,
     /// An update waits for a reboot. That is a reason to begin, and none for a second look.
     RebootWanted,
 }
@@ -33,6 +35,7 @@ impl Unusual {
             Self::Busy => "busy",
             Self::NotListed => "not listed as control plane",
             Self::AnotherMachine => "with the agent of another machine",
+            Self::RestartWanted => "want a restart",
             Self::RebootWanted => "want a reboot",
         }
     }
@@ -50,7 +53,9 @@ impl Machine {
         let identity = self.identity();
         let status = self.agent.status();
         let warns = status.is_some_and(|status| {
-            !status.warnings.is_empty() || status.hold.is_some() || !status.lock_files.is_empty()
+            let is_held = status.hold.is_some() || !status.holds.is_empty();
+            let is_announced = !status.lock_files.is_empty() || status.scheduled_shutdown.is_some();
+            is_held || is_announced || !status.warnings.is_empty()
         });
         let another = matches!(identity, Identity::Differs { node_is_ready: true, .. }) || !self.rival_nodes.is_empty();
         [
@@ -61,6 +66,7 @@ impl Machine {
             (status.is_some_and(|status| status.current_operation.is_some()), Unusual::Busy),
             (self.control_plane && !self.listed, Unusual::NotListed),
             (another, Unusual::AnotherMachine),
+            (status.is_some_and(|status| !status.wanted_restarts.is_empty()), Unusual::RestartWanted),
             (status.is_some_and(|status| status.reboot_required), Unusual::RebootWanted),
         ]
         .into_iter()
@@ -107,7 +113,7 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixtures::facts;
+    use crate::{facts::local::WantedRestart, plan::fixtures::facts};
 
     #[test]
     fn a_machine_is_unusual_for_what_an_operator_would_look_at_and_the_counts_name_each_kind() {
@@ -117,13 +123,14 @@ mod tests {
         facts.node_mut("w1").ready = "Unknown".into();
         facts.node_mut("w1").unschedulable = true;
         facts.agent_mut("w2").reboot_required = true;
+        facts.agent_mut("w2").wanted_restarts.push(WantedRestart::default());
         facts.machine_mut("cp1").agent = AgentFacts::Silent { message: "no answer".into(), hint: None };
         facts.agent_mut("cp2").warnings.push("agent.toml is not in use".into());
         facts.machine_mut("cp3").listed = false;
         assert_eq!(
             facts.counts().to_string(),
-            "5 machines, 1 as usual · 1 not ready · 1 cordoned · 1 with a silent agent · 1 with warnings · \
-             1 not listed as control plane · 1 want a reboot"
+            "5 machines, 0 as usual · 1 not ready · 1 cordoned · 1 with a silent agent · 1 with warnings · \
+             1 not listed as control plane · 1 want a restart · 1 want a reboot"
         );
         assert_eq!(facts.machine("w1").unwrap().unusual(), [Unusual::NotReady, Unusual::Cordoned]);
     }

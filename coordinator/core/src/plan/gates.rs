@@ -4,6 +4,8 @@
 
 mod agent;
 mod apiservers;
+mod etcd;
+pub(super) mod fleet;
 mod identity;
 mod leaders;
 mod node;
@@ -76,8 +78,10 @@ const GATES: &[Gate] = &[
     Gate { name: "cordon-ours", moments: &[AtPlan, AtTurn], verdict: node::cordon_is_ours_or_none },
     Gate { name: "still-cordoned", moments: &[PointOfNoReturn], verdict: node::is_still_cordoned },
     Gate { name: "leads-no-more", moments: &[PointOfNoReturn], verdict: leaders::were_handed_over },
+    Gate { name: "etcd-quorum", moments: &[AtPlan, AtTurn, PointOfNoReturn], verdict: etcd::can_spare_the_member },
     // With this machine down the others must serve; later machines are asked when it is their turn.
     Gate { name: "apiservers-ready", moments: &[AtTurn, PointOfNoReturn], verdict: apiservers::are_ready },
+    Gate { name: "fleet", moments: &[AtTurn], verdict: fleet::is_as_well_as_before },
 ];
 
 /// Asks every gate of this moment.

@@ -1,8 +1,8 @@
 //! Plans of `usher reboot`: workers in the order in which they were named, then control planes, leaders last.
 
 use super::{
-    Problem, Steps, Target, Turn, known, leads,
-    restart::{can_hand_over, only_apiserver_warning, pool_warning},
+    Problem, Steps, Target, Turn, etcd, known, leads,
+    restart::{can_hand_over, only_apiserver_warning, pool_warning, unreachable_apiserver_warnings},
     sequence::leader_last,
     step::Step,
 };
@@ -27,20 +27,26 @@ pub(super) fn turns(
             (Some(None), _) => continue,
             // It is read when it is its turn.
             (Some(Some(planned)), None) => planned.clone(),
-            (_, machine) => turn(known(name, machine)?, request, facts, site),
+            (_, machine) => turn(known(name, machine)?, None, request, facts, site),
         };
         if turn.control_plane { control_plane.push(turn) } else { workers.push(turn) }
     }
     let order = leader_last(control_plane.iter().map(Turn::machine), None, facts, site);
     let order: Vec<_> = order.into_iter().map(str::to_owned).collect();
     control_plane.sort_by_key(|turn| order.iter().position(|name| name == turn.machine()));
+    for (at, name) in order.iter().enumerate().filter(|_| hands_over(request, site)) {
+        let still_to_go = order[at..].iter().map(String::as_str);
+        if let (Some(to), Some(machine)) = (etcd::successor(name, still_to_go, facts), facts.machine(name)) {
+            control_plane[at] = turn(machine, Some(to), request, facts, site);
+        }
+    }
     let turns: Vec<_> = workers.into_iter().chain(control_plane).collect();
     let warnings = warnings(&turns, request, facts, site);
     Ok((turns, warnings))
 }
 
-/// A machine's turn, as its runbook reads.
-fn turn(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Turn {
+/// A machine's turn, as its runbook reads. `etcd_to` is the machine that gets the leadership of etcd from this one.
+fn turn(machine: &Machine, etcd_to: Option<String>, request: &Reboot, facts: &Inventory, site: &Site) -> Turn {
     let node = machine.node.as_ref();
     let drained = node.is_some() && !request.impolite;
     let uncordoned = drained && node.is_some_and(uncordons);
@@ -53,9 +59,11 @@ fn turn(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> 
         .when(drained && node.is_some_and(|node| !node.unschedulable), [Step::Cordon { keep: false }])
         .when(drained, [Step::Drain])
         .all(hand_overs(machine, request, facts, site))
+        .all(etcd_to.map(|to| Step::HandEtcdOver { to }))
         .when(can_depool, [Step::Depool])
         .then(Step::Reboot { drained })
         .when(machine.control_plane, [Step::ProveUnits])
+        .when(facts.etcd.runs_on(&machine.name), [Step::ProveEtcd])
         .when(can_pool, [Step::Pool { by_command }])
         .when(machine.control_plane, [Step::ProveControlPlane { led: None }])
         .when(node.is_some(), [Step::ProveReady { cordoned: drained }])
@@ -69,8 +77,12 @@ fn turn(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> 
     }
 }
 
+fn hands_over(request: &Reboot, site: &Site) -> bool {
+    request.handover.unwrap_or(site.defaults.handover)
+}
+
 fn hand_overs(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Vec<Step> {
-    if !machine.control_plane || !request.handover.unwrap_or(site.defaults.handover) {
+    if !machine.control_plane || !hands_over(request, site) {
         return Vec::new();
     }
     let handed = site.components.iter().filter(|component| {
@@ -91,6 +103,8 @@ fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) ->
     let control_plane = turns.iter().filter(|turn| turn.control_plane).map(Turn::machine);
     warnings.extend(pool_warning(control_plane, site));
     warnings.extend(only_apiserver_warning(turns, facts));
+    warnings.extend(etcd::warnings(turns, facts, site));
+    warnings.extend(unreachable_apiserver_warnings(turns, facts));
     for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
         let units = machine.agent.status().map(|status| status.units.as_slice()).unwrap_or_default();
         for unit in units {

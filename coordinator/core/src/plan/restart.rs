@@ -1,8 +1,8 @@
 //! Plans of `usher restart`: component by component, machine by machine, the leader last.
 
-use super::{Problem, Steps, Target, Turn, leads, sequence::leader_last, step::Step};
+use super::{Problem, Steps, Target, Turn, etcd, leads, sequence::leader_last, step::Step};
 use crate::{
-    facts::{Inventory, Machine, agent::UnitStatus, leader::Leadership},
+    facts::{Inventory, Machine, agent::UnitStatus, apiserver::Readiness, leader::Leadership},
     request::{AssumedLeader, Restart},
     site::{Component, Role, Site},
     text,
@@ -44,8 +44,8 @@ pub(super) fn turns(
             ordered.sort_by_key(|machine| *machine == last);
         }
         for (at, machine) in ordered.iter().enumerate() {
-            let more = at + 1 < ordered.len();
-            turns.push(turn(machine, component, more, request, facts, site));
+            let still_to_go = &ordered[at..];
+            turns.push(turn(machine, component, still_to_go, request, facts, site));
         }
     }
     let warnings = warnings(&turns, request, facts, site);
@@ -123,8 +123,17 @@ fn word_on<'a>(component: &Component, assumed: &'a [AssumedLeader], facts: &Inve
     facts.leaders.get(&component.name).and_then(Leadership::machine).is_none_or(|leader| leader == word).then_some(word)
 }
 
-/// The turn of one machine, as its runbook reads. `more` tells whether another machine follows with the same component.
-fn turn(machine: &str, component: &Component, more: bool, request: &Restart, facts: &Inventory, site: &Site) -> Turn {
+/// The turn of one machine, as its runbook reads. `still_to_go` are this machine and those that follow with the same component.
+fn turn(
+    machine: &str,
+    component: &Component,
+    still_to_go: &[&str],
+    request: &Restart,
+    facts: &Inventory,
+    site: &Site,
+) -> Turn {
+    let more = still_to_go.len() > 1;
+    let hands_over = request.handover.unwrap_or(site.defaults.handover);
     let (name, unit) = (component.name.clone(), component.unit.clone());
     let leads = leads(machine, facts);
     let led = leads.contains(&name).then(|| name.clone());
@@ -142,10 +151,16 @@ fn turn(machine: &str, component: &Component, more: bool, request: &Restart, fac
                 .then(Step::ProveControlPlane { led })
                 .when(more && !wait.is_zero(), [Step::Gap { wait }])
         }
+        Role::Etcd => {
+            let to = etcd::successor(machine, still_to_go.iter().copied(), facts).filter(|_| hands_over);
+            Steps::default()
+                .all(to.map(|to| Step::HandEtcdOver { to }))
+                .then(Step::Restart { component: name.clone(), unit })
+                .when(facts.etcd.runs_on(machine), [Step::ProveEtcd])
+                .then(Step::ProveControlPlane { led: None })
+        }
         Role::Elected { keeps_lease, .. } => {
-            let handed_over = *keeps_lease
-                && request.handover.unwrap_or(site.defaults.handover)
-                && can_hand_over(machine, component, facts);
+            let handed_over = *keeps_lease && hands_over && can_hand_over(machine, component, facts);
             let restart = match handed_over {
                 true => vec![
                     Step::HandOver { component: name.clone(), unit: unit.clone() },
@@ -154,6 +169,9 @@ fn turn(machine: &str, component: &Component, more: bool, request: &Restart, fac
                 false => vec![Step::Restart { component: name.clone(), unit }],
             };
             Steps::default().all(restart).then(Step::ProveControlPlane { led })
+        }
+        Role::Unelected => {
+            Steps::default().then(Step::Restart { component: name.clone(), unit }).then(Step::ProveControlPlane { led })
         }
     };
     Turn { target: Target::instance(machine, name), control_plane: true, leads, steps: steps.done() }
@@ -179,6 +197,11 @@ fn warnings(turns: &[Turn], request: &Restart, facts: &Inventory, site: &Site) -
     let apiservers = turns.iter().filter(|turn| restarts_apiserver(turn, site));
     warnings.extend(pool_warning(apiservers.clone().map(Turn::machine), site));
     warnings.extend(only_apiserver_warning(&apiservers.cloned().collect::<Vec<_>>(), facts));
+    let members = turns
+        .iter()
+        .filter(|turn| turn.target.component().and_then(|name| site.component(name)).is_some_and(Component::is_etcd));
+    warnings.extend(etcd::warnings(&members.cloned().collect::<Vec<_>>(), facts, site));
+    warnings.extend(unreachable_apiserver_warnings(turns, facts));
     for turn in turns {
         warnings.extend(stale_unit_file(turn, facts));
         for step in &turn.steps {
@@ -267,6 +290,14 @@ pub(super) fn only_apiserver_warning(turns: &[Turn], facts: &Inventory) -> Optio
     turns.iter().any(|turn| turn.machine() == only).then(|| {
         format!("the API is away while the apiserver on {only} is down: there is no other, and usher waits for it")
     })
+}
+
+/// Warnings for apiservers that only their own agents can ask.
+pub(super) fn unreachable_apiserver_warnings(turns: &[Turn], facts: &Inventory) -> Vec<String> {
+    let unreachable =
+        facts.apiservers.iter().filter(|(_, readiness)| matches!(readiness, Readiness::ByItsAgent { .. }));
+    let warnings = unreachable.map(|(machine, readiness)| format!("the apiserver on {machine} is {readiness}"));
+    if turns.iter().any(|turn| turn.control_plane) { warnings.collect() } else { Vec::new() }
 }
 
 fn restarts_apiserver(turn: &Turn, site: &Site) -> bool {

@@ -15,7 +15,11 @@ enum Rank {
     Follower,
     /// Leads something whose lease is handed on within a second or two when it ends.
     Leader,
-    /// Leads something that keeps its lease when it ends, unless it is handed over: the longest time without a leader.
+    /// Its member leads etcd, and the machine is rebooted. The leadership goes to a member of one's choice, which is done if others
+    /// have gone before.
+    LeaderOfEtcd,
+    /// Leads something that keeps its lease when it ends, unless it is handed over: the longest time without a leader. Nobody chooses
+    /// who takes the lease, so that all others must be done.
     LeaderThatKeeps,
     /// Is about to lead the component that is restarted: its holder was asked to step down in favour of this machine.
     Preferred,
@@ -37,6 +41,10 @@ pub(super) fn leader_last<'a>(
 }
 
 fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &Site) -> Rank {
+    let leads_etcd = facts.etcd.leader().is_some_and(|(leader, _)| leader == machine);
+    if component.is_some_and(Component::is_etcd) && leads_etcd {
+        return Rank::LeaderOfThis;
+    }
     if let Some(component) = component
         && let Some(leadership) = facts.leaders.get(&component.name)
     {
@@ -56,12 +64,13 @@ fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &
         .components
         .iter()
         .filter(|other| facts.leaders.get(&other.name).and_then(Leadership::machine) == Some(machine));
-    led.map(|component| match component.role {
+    let ranks = led.map(|component| match component.role {
         Role::Elected { keeps_lease: true, .. } => Rank::LeaderThatKeeps,
         _ => Rank::Leader,
-    })
-    .max()
-    .unwrap_or(Rank::Follower)
+    });
+    // The restart of another component leaves etcd's leader alone.
+    let of_etcd = (component.is_none() && leads_etcd).then_some(Rank::LeaderOfEtcd);
+    ranks.chain(of_etcd).max().unwrap_or(Rank::Follower)
 }
 
 #[cfg(test)]
@@ -69,7 +78,7 @@ mod tests {
     use super::*;
     use crate::{
         facts::apiserver::Readiness,
-        plan::fixtures::{facts, holder, site},
+        plan::fixtures::{facts, facts_with_etcd, holder, site, site_with_etcd},
     };
 
     fn order(component: Option<&str>, scheduler: &str, manager: &str, change: impl FnOnce(&mut Inventory)) -> String {
@@ -92,6 +101,23 @@ mod tests {
             (None, "cp1", "cp2", "cp3 cp1 cp2"),
         ] {
             assert_eq!(order(component, scheduler, manager, |_| {}), expected, "{component:?} {scheduler} {manager}");
+        }
+    }
+
+    #[test]
+    fn the_leader_of_etcd_is_rebooted_late_and_restarted_last() {
+        for (component, etcd_leader, scheduler, manager, expected) in [
+            (None, "cp1", "cp2", "cp2", "cp3 cp1 cp2"),
+            (None, "cp1", "cp2", "cp3", "cp2 cp1 cp3"),
+            (None, "cp1", "cp1", "cp1", "cp2 cp3 cp1"),
+            (Some("etcd"), "cp1", "cp2", "cp3", "cp2 cp3 cp1"),
+            (Some("kube-scheduler"), "cp1", "cp2", "cp3", "cp1 cp3 cp2"),
+        ] {
+            let site = site_with_etcd();
+            let facts = facts_with_etcd(scheduler, manager, etcd_leader);
+            let component = component.map(|name| site.component(name).unwrap());
+            let order = leader_last(["cp1", "cp2", "cp3"], component, &facts, &site).join(" ");
+            assert_eq!(order, expected, "{component:?} {etcd_leader} {scheduler} {manager}");
         }
     }
 

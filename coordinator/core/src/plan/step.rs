@@ -21,6 +21,11 @@ pub enum Step {
     ProveCordoned,
     /// Stop the leader's unit, free its lease for it, and wait for another holder that renews.
     HandOver { component: String, unit: String },
+    /// Hand the leadership of etcd from the machine's member to that of a machine that this operation does not touch any more.
+    HandEtcdOver {
+        /// That machine.
+        to: String,
+    },
     /// Take the machine's apiserver out of the load balancer's pool.
     Depool,
     /// Restart a unit and wait until it says that it is healthy.
@@ -34,6 +39,8 @@ pub enum Step {
     },
     /// Wait until the control plane's units on the rebooted machine are active and healthy.
     ProveUnits,
+    /// Wait until the machine's member of etcd is well and has applied all that its leader had.
+    ProveEtcd,
     /// Put the machine's apiserver back into the pool and see it there.
     Pool {
         /// The site has a command for it; else only its return into rotation is awaited.
@@ -125,6 +132,12 @@ impl Step {
                 Changes,
                 TakesBack,
             ),
+            Self::HandEtcdOver { to } => row(
+                "hand over",
+                &format!("hand the leadership of etcd to {to}"),
+                Changes,
+                Nothing("the member that leads now is as good, and each hand-over holds writes up for a moment"),
+            ),
             Self::Depool => row("depool", "take out of the pool", Changes, TakesBack),
             Self::Restart { .. } => {
                 row("restart", "restart, wait until healthy", Irreversible, Nothing("the new process stays"))
@@ -134,6 +147,7 @@ impl Step {
             }
             Self::Reboot { .. } => row("reboot", "reboot", Irreversible, Nothing("the machine may be down")),
             Self::ProveUnits => row("units", "wait until its units are healthy", Looks, LOOKED),
+            Self::ProveEtcd => row("etcd", "wait until its member of etcd has caught up", Looks, LOOKED),
             Self::Pool { by_command } => {
                 let text = if *by_command { "put back into the pool" } else { "wait until it is back in rotation" };
                 row("pool", text, Completes, Nothing("it was in the pool before the turn"))

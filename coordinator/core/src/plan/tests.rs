@@ -1,7 +1,10 @@
 //! Plans as an operator reads them, gates as an operator meets them, and what must hold for every plan.
 
 mod assumed;
+mod etcd;
+mod fleet;
 mod refusals;
+mod warnings;
 
 use std::time::Duration;
 

@@ -47,6 +47,9 @@ impl Plan {
             };
             let _ = writeln!(text, "All are cordoned first, so that no pod moves twice; then they are drained {pace}.");
         }
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
         for warning in &self.warnings {
             let _ = writeln!(text, "Warning: {warning}");
         }

@@ -239,10 +239,42 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_request_keeps_its_flags() {
-        let left =
-            reboot(&["w1", "w2", "w3"]).only(&[&Target::machine_turn("w2"), &Target::machine_turn("w3")]).unwrap();
+        let left = reboot(&["w1", "w2", "w3"]).only(&[&Target::machine_turn("w2"), &Target::machine_turn("w3")]);
+        let [left] = &left[..] else { panic!("{left:#?}") };
         assert!(left.command_line().starts_with("usher reboot w2 w3 --keep-cordoned "), "{}", left.command_line());
-        assert_eq!(reboot(&["w1"]).only(&[]), None);
+        assert_eq!(reboot(&["w1"]).only(&[]), []);
+    }
+
+    #[test]
+    fn what_is_left_of_a_restart_of_several_components_restarts_nothing_twice() {
+        let restart = Restart {
+            components: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            wanted: false,
+            machines: Vec::new(),
+            gap: None,
+            handover: None,
+            assumed_leaders: Vec::new(),
+        };
+        let request = Request { kind: Kind::Restart(restart), reason: "x".into(), ..reboot(&[]) };
+        let request = Request { task_id: None, connection: Connection::default(), ..request };
+        for (left, expected) in [
+            (
+                "cp2 a, cp3 a, cp1 b, cp2 b, cp3 b, cp3 c, cp2 c, cp1 c",
+                &["restart a --nodes=cp2,cp3", "restart b c --nodes=cp1,cp2,cp3"][..],
+            ),
+            ("cp1 b, cp2 b, cp3 b, cp1 c, cp3 c, cp2 c", &["restart b c"]),
+            ("cp3 c", &["restart c --nodes=cp3"]),
+            ("cp1 a, cp2 b", &["restart a --nodes=cp1", "restart b --nodes=cp2"]),
+            ("", &[]),
+        ] {
+            let targets: Vec<_> = left.split(", ").filter_map(|turn| turn.split_once(' ')).collect();
+            let targets: Vec<_> =
+                targets.into_iter().map(|(machine, component)| Target::instance(machine, component)).collect();
+            let requests = request.only(&targets.iter().collect::<Vec<_>>());
+            let commands: Vec<_> = requests.iter().map(Request::command_line).collect();
+            let expected: Vec<_> = expected.iter().map(|command| format!("usher {command} -r x")).collect();
+            assert_eq!(commands, expected, "{left}");
+        }
     }
 
     #[test]

@@ -53,8 +53,19 @@ fn a_restart_needs_the_lock_the_leases_of_the_site_and_the_readiness_of_its_apis
             lease("get", "kube-scheduler"),
         ]
     );
-    assert_eq!(should, [lease("update", "kube-controller-manager")]);
-    assert!(words(&restart(Some(false))).1.is_empty(), "without a hand-over no lease is written");
+    assert_eq!(
+        should,
+        [
+            lease("watch", "kube-controller-manager"),
+            lease("update", "kube-controller-manager"),
+            lease("watch", "kube-scheduler"),
+        ]
+    );
+    let without = words(&restart(Some(false))).1;
+    assert!(
+        without.iter().all(|right| right.starts_with("watch ")),
+        "without a hand-over no lease is written: {without:?}"
+    );
 }
 
 #[test]
@@ -97,11 +108,11 @@ fn missing_rights_are_rules_that_can_be_pasted_into_a_role() {
             "- apiGroups: [\"coordination.k8s.io\"]",
             "  resources: [\"leases\"]",
             "  resourceNames: [\"kube-controller-manager\"]",
-            "  verbs: [\"get\"]",
+            "  verbs: [\"get\", \"watch\"]",
             "- apiGroups: [\"coordination.k8s.io\"]",
             "  resources: [\"leases\"]",
             "  resourceNames: [\"kube-scheduler\"]",
-            "  verbs: [\"get\"]",
+            "  verbs: [\"get\", \"watch\"]",
             "- apiGroups: [\"coordination.k8s.io\"]",
             "  resources: [\"leases\"]",
             "  resourceNames: [\"usher\"]",

@@ -235,6 +235,17 @@ impl NodeInfo for FakeAgent {
         Ok(Response::new(v1::ListAuditRecordsResponse { records, next_before }))
     }
 
+    async fn get_etcd_member(
+        &self,
+        _: Request<v1::GetEtcdMemberRequest>,
+    ) -> Result<Response<v1::GetEtcdMemberResponse>, Status> {
+        Err(Status::unimplemented("no test asks for etcd"))
+    }
+
+    async fn probe_unit(&self, _: Request<v1::ProbeUnitRequest>) -> Result<Response<v1::ProbeUnitResponse>, Status> {
+        Err(Status::unimplemented("no test probes"))
+    }
+
     async fn watch_operation(
         &self,
         request: Request<v1::WatchOperationRequest>,
@@ -299,6 +310,13 @@ impl NodeControl for FakeAgent {
         _: Request<v1::CancelOperationRequest>,
     ) -> Result<Response<v1::CancelOperationResponse>, Status> {
         Err(Status::unimplemented("no test cancels"))
+    }
+
+    async fn move_etcd_leader(
+        &self,
+        _: Request<v1::MoveEtcdLeaderRequest>,
+    ) -> Result<Response<v1::MoveEtcdLeaderResponse>, Status> {
+        Err(Status::unimplemented("no test moves a leader"))
     }
 
     async fn fence(&self, _: Request<v1::FenceRequest>) -> Result<Response<v1::FenceResponse>, Status> {

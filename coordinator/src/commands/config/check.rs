@@ -170,10 +170,12 @@ fn agent_at(machine: &str, agents: &Agents, site: &Site) -> AgentAt {
 impl From<&Component> for ComponentAt {
     fn from(component: &Component) -> Self {
         let (url, lease, keeps_lease) = match &component.role {
-            Role::ApiServer { url } => (Some(url.clone()), None, None),
+            Role::ApiServer { url, .. } => (Some(url.clone()), None, None),
+            Role::Etcd => (None, None, None),
             Role::Elected { namespace, lease, keeps_lease } => {
                 (None, Some(format!("{namespace}/{lease}")), Some(*keeps_lease))
             }
+            Role::Unelected => (None, None, None),
         };
         Self { name: component.name.clone(), unit: component.unit.clone(), url, lease, keeps_lease }
     }
@@ -213,6 +215,8 @@ fn lines(checked: &ConfigCheck) -> Vec<String> {
     for ComponentAt { name, unit, url, lease, keeps_lease } in &checked.components {
         let role = match (url, lease) {
             (Some(url), _) => format!("serves {url}"),
+            // It is reached through the agents alone.
+            (None, None) => "asked through the agents".to_owned(),
             (None, lease) => {
                 let keeps = if *keeps_lease == Some(true) { ", kept when it ends" } else { "" };
                 format!("elected through {}{keeps}", lease.as_deref().unwrap_or("-"))

@@ -39,7 +39,7 @@ pub(super) async fn init(global: &Global, arguments: &ConfigInit) -> Result<Exit
     }
     let access = choose::access(global, &Site::default())?;
     let found = Destination::describe(&access)?;
-    let cluster = Cluster::connect(None, &access).await?.with_notices(output::progress);
+    let cluster = Cluster::connect(None, &access).await?.with_notices(output::progress).with_credentials().await;
     output::progress(&format!("looking at {}", cluster.server()));
     let kubeconfig = global.kubeconfig.as_ref().map(|path| path.display().to_string());
     let mut seen = look::cluster(&cluster, found, kubeconfig).await?;

@@ -15,7 +15,8 @@ pub(super) async fn access(global: &Global, site: &Site, service: &str) -> Resul
     let access = choose::access_for(global, site, service)?;
     expect_plain(&access)?;
     expect_the_same_server(&access)?;
-    let cluster = Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress);
+    let cluster =
+        Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress).with_credentials().await;
     Ok(Access { cluster, kubeconfig: access.kubeconfig, context: access.context })
 }
 

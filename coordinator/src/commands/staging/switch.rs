@@ -81,7 +81,7 @@ fn of_both(global: &Global) -> Result<(), Problem> {
 /// A connection to one of the two, by its file and by the flags that are about who the operator is.
 async fn connect(global: &Global, site: &Site) -> Result<Cluster, Problem> {
     let access = choose::access_as(global, site)?;
-    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress))
+    Ok(Cluster::connect(site.name.as_deref(), &access).await?.with_notices(output::progress).with_credentials().await)
 }
 
 /// What a switch would do.

@@ -39,6 +39,8 @@ pub(crate) enum Outcome {
     Gone,
     /// A budget forbids it for now.
     Blocked { budget: Option<String>, message: String, retry_after: Duration },
+    /// An admission webhook denies it, with its words. It may have begun to move the pod by other means, and change its mind.
+    Denied { webhook: String, message: String },
     /// The pod's namespace is being deleted, so that nothing can be created in it, not even an eviction. The namespace
     /// controller deletes its pods.
     NamespaceTerminating,
@@ -146,6 +148,9 @@ pub(crate) fn outcome(error: &kube::Error) -> Outcome {
     };
     let details = status.details.as_ref();
     let retry_after = Duration::from_secs(details.map_or(0, |details| details.retry_after_seconds).into());
+    if let Some(webhook) = denied_by(&message) {
+        return Outcome::Denied { webhook: webhook.to_owned(), message };
+    }
     match status.code {
         404 if is_missing(status) => Outcome::Gone,
         409 if is_uid_conflict(status) => Outcome::Gone,
@@ -164,6 +169,12 @@ pub(crate) fn outcome(error: &kube::Error) -> Outcome {
         _ if is_transient(error) => Outcome::Retry { message, retry_after },
         _ => Outcome::Failed { message },
     }
+}
+
+/// The webhook whose own words these are, behind the server's preface. Of one that does not answer it says `failed calling webhook`.
+fn denied_by(message: &str) -> Option<&str> {
+    let (webhook, rest) = message.strip_prefix("admission webhook \"")?.split_once('"')?;
+    rest.starts_with(" denied the request").then_some(webhook)
 }
 
 /// Whether the pod or its namespace was not found; a server or proxy that does not know evictions answers 404 as well.
@@ -218,6 +229,9 @@ mod tests {
         let violates = "Cannot evict pod as it would violate the pod's disruption budget.";
         let needs = "The disruption budget web needs 8 healthy pods and has 8 currently";
         let processed = "The disruption budget web is still being processed by the server.";
+        let keeps = "admission webhook \"keep.example\" denied the request: it is moved by its operator";
+        let away = "Internal error occurred: failed calling webhook \"keep.example\": connection refused";
+        let denied = || Outcome::Denied { webhook: "keep.example".into(), message: keeps.into() };
         let failed = |message: &str| Outcome::Failed { message: message.into() };
         let table = [
             ((404, "pods \"a\" not found", None, 0), Outcome::Gone),
@@ -287,6 +301,14 @@ mod tests {
             ),
             ((504, "timeout", None, 10), retry("timeout", 10)),
             ((400, "bad request", None, 0), failed("bad request")),
+            // A webhook chooses the code itself.
+            ((400, keeps, None, 0), denied()),
+            ((403, keeps, None, 0), denied()),
+            ((409, keeps, None, 0), denied()),
+            ((422, keeps, None, 0), denied()),
+            ((429, keeps, None, 0), denied()),
+            ((500, keeps, None, 0), denied()),
+            ((500, away, None, 0), retry(away, 0)),
             ((422, "invalid", None, 0), failed("invalid")),
         ];
         for ((code, message, cause, retry_after), expected) in table {

@@ -12,6 +12,7 @@
 
 mod entry;
 mod report;
+mod returns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,12 +24,16 @@ use tokio::time::Instant;
 use usher_core::drain::Escalation;
 
 pub(crate) use self::entry::{Action, Request, Strategy};
-use self::entry::{Blocked, Entry, State, deleted, killed};
-use super::budgets::{Allowance, BudgetUpdate};
+use self::entry::{Blocked, Blocker, Entry, State, deleted, killed, refused};
+use self::returns::Returns;
+use super::{
+    budgets::{Allowance, BudgetUpdate},
+    volumes::MovedVolumes,
+};
 use crate::drain::{
     evict::Outcome,
     report::{EscalatedPod, MovedPod, PodRef, StayReason, StayingPod},
-    select::{Phase, PodFacts},
+    select::{Claim, Phase, PodFacts},
 };
 
 /// The pause between tries of an eviction that a budget blocks, unless the budget changes first. It matters only where budgets
@@ -51,22 +56,22 @@ pub(crate) struct Ledger {
     escalation: Escalation,
     escalated: Vec<EscalatedPod>,
     moved: Vec<MovedPod>,
-    /// Whether any moved pod had a PersistentVolumeClaim.
-    moved_claims: bool,
+    moved_volumes: MovedVolumes,
     /// Volumes still attached to the node although their pods have gone.
     attached: Vec<String>,
     /// UIDs of pods that no longer exist. The watch lags behind responses and lists, and may still mention them.
     past: BTreeSet<String>,
     /// By the pod's UID.
     stayed: BTreeMap<String, StayingPod>,
-    /// Namespaces and names of their PersistentVolumeClaims.
-    stayed_claims: BTreeSet<(String, String)>,
+    stayed_claims: BTreeSet<Claim>,
     warnings: Vec<String>,
     trouble: Option<String>,
     /// UIDs of pods that are refused although their budget has counted an eviction of them.
     granted: BTreeSet<String>,
     /// Since when nobody has replenished budgets.
     not_refilled_since: Option<Timestamp>,
+    /// By the controller's UID.
+    returns: BTreeMap<String, Returns>,
 }
 
 impl Ledger {
@@ -80,9 +85,12 @@ impl Ledger {
         self.entries.contains_key(uid) || self.stayed.contains_key(uid) || self.past.contains(uid)
     }
 
-    /// Adds a pod that has to go once no pod of an earlier group is left.
+    /// Adds a pod that has to go once no pod of an earlier group is left. One whose controller has brought it back again and again is not
+    /// evicted once more.
     pub(crate) fn add(&mut self, facts: PodFacts, group: usize, strategy: Strategy, now: Instant) {
+        let comes_back = self.count_return(&facts);
         let state = match strategy {
+            _ if comes_back.is_some() => State::Failed { message: comes_back.unwrap_or_default() },
             Strategy::AwaitCompletion if facts.phase != Phase::Finished => State::Finishing,
             _ => State::Due { at: now, blocked: None },
         };
@@ -91,8 +99,8 @@ impl Ledger {
 
     /// Adds a pod that stays.
     pub(crate) fn add_staying(&mut self, facts: PodFacts, reason: StayReason) {
-        let PodFacts { pod, claims, .. } = facts;
-        self.stayed_claims.extend(claims.into_iter().map(|claim| (pod.namespace.clone(), claim)));
+        self.stayed_claims.extend(facts.claimed());
+        let pod = facts.pod;
         self.stayed.insert(pod.uid.clone(), StayingPod { pod, reason });
     }
 
@@ -132,7 +140,8 @@ impl Ledger {
         self.past.insert(uid.to_owned());
         if let Some(Entry { facts, .. }) = self.entries.remove(uid) {
             let asked = facts.deletion.map(|deletion| deletion.requested);
-            self.moved_claims |= !facts.claims.is_empty();
+            self.moved_volumes.claims.extend(facts.claimed());
+            self.moved_volumes.inline |= facts.has_inline_volume;
             self.moved.push(MovedPod { created: facts.created, pod: facts.pod, owner: facts.owner, asked });
         }
     }
@@ -209,9 +218,10 @@ impl Ledger {
             Outcome::Blocked { budget, message, retry_after } => {
                 let at = now + retry_after.max(BLOCKED_PAUSE);
                 others = budget.clone().map(|budget| (entry.facts.pod.clone(), budget, at));
-                let (since, begun) = blocked.map_or((clock, now), |before| (before.since, before.begun));
-                let next_try = clock.saturating_add(at - now).unwrap_or(clock);
-                State::Due { at, blocked: Some(Blocked { budget, message, since, begun, next_try }) }
+                refused(blocked, Blocker::Budget(budget), message, at - now, (now, clock))
+            }
+            Outcome::Denied { webhook, message } => {
+                refused(blocked, Blocker::Webhook(webhook), message, BLOCKED_PAUSE, (now, clock))
             }
             Outcome::NamespaceTerminating if entry.facts.deletion.is_some() => {
                 State::Leaving { since: now, killed: false }
@@ -256,7 +266,7 @@ impl Ledger {
 
     /// The namespaces in which a budget blocks a pod.
     pub(crate) fn namespaces_with_blocked(&self) -> BTreeSet<&str> {
-        let blocked = self.entries.values().filter(|entry| entry.blocked().is_some());
+        let blocked = self.entries.values().filter(|entry| entry.blocked().is_some_and(Blocked::is_by_budget));
         blocked.map(|entry| entry.facts.pod.namespace.as_str()).collect()
     }
 
@@ -264,8 +274,7 @@ impl Ledger {
     pub(crate) fn budget_changed(&mut self, update: &BudgetUpdate, now: Instant) {
         self.record_granted(update);
         let blocked = self.entries.values_mut().filter(|entry| {
-            let by_it =
-                entry.blocked().is_some_and(|blocked| blocked.budget.as_ref().is_none_or(|it| *it == update.name));
+            let by_it = entry.blocked().is_some_and(|blocked| blocked.may_be_by(&update.name));
             by_it && entry.facts.pod.namespace == update.namespace
         });
         let (mut put_off, due): (Vec<_>, Vec<_>) =
@@ -290,9 +299,8 @@ impl Ledger {
     /// Records which refused pods the budget has counted as evicted. The eviction of a pod with a request in flight may have been
     /// counted just now.
     fn record_granted(&mut self, update: &BudgetUpdate) {
-        let by_it = |it: &Blocked| it.budget.as_ref().is_none_or(|name| *name == update.name);
         let refused = self.entries.values().filter(|entry| {
-            matches!(&entry.state, State::Due { blocked: Some(it), .. } if by_it(it))
+            matches!(&entry.state, State::Due { blocked: Some(it), .. } if it.may_be_by(&update.name))
                 && entry.facts.pod.namespace == update.namespace
         });
         for entry in refused {
@@ -309,21 +317,17 @@ impl Ledger {
         let others = self.entries.values_mut().filter(|entry| entry.facts.pod != *refused);
         for entry in others.filter(|entry| entry.facts.pod.namespace == refused.namespace) {
             if let State::Due { at, blocked: Some(blocked) } = &mut entry.state
-                && blocked.budget.as_deref() == Some(budget)
+                && blocked.by == Blocker::Budget(Some(budget.to_owned()))
             {
                 *at = (until + BLOCKED_PAUSE).max(*at);
             }
         }
     }
 
-    /// Whether any moved pod had a PersistentVolumeClaim.
-    pub(crate) fn moved_volumes(&self) -> bool {
-        self.moved_claims
-    }
-
-    /// Namespaces and names of the PersistentVolumeClaims of pods that stay.
-    pub(crate) fn claims_of_staying(&self) -> &BTreeSet<(String, String)> {
-        &self.stayed_claims
+    /// The volumes of the moved pods, but for those that pods that stay use as well.
+    pub(crate) fn moved_volumes(&self) -> MovedVolumes {
+        let MovedVolumes { claims, inline } = &self.moved_volumes;
+        MovedVolumes { claims: claims.difference(&self.stayed_claims).cloned().collect(), inline: *inline }
     }
 
     /// Volumes still attached to the node although their pods have gone.

@@ -145,6 +145,7 @@ mod tests {
         let blocked = BlockedPod {
             pod: pod("a"),
             budget: Some("web".into()),
+            webhook: None,
             message: "The disruption budget web needs 8 healthy pods and has 8 currently".into(),
             since,
             next_try: since,

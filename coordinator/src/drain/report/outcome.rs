@@ -17,7 +17,7 @@ pub struct DrainProgress {
     pub gone: usize,
     /// Pods whose eviction was accepted but which are still terminating.
     pub leaving: usize,
-    /// Pods whose eviction a budget forbids for now.
+    /// Pods whose eviction a budget or an admission webhook forbids for now.
     pub blocked: Vec<BlockedPod>,
     /// Pods that can never be evicted as things stand.
     pub failed: Vec<FailedPod>,
@@ -39,15 +39,17 @@ pub struct DrainProgress {
     pub not_refilled_since: Option<Timestamp>,
 }
 
-/// A pod that a disruption budget blocks for now.
+/// A pod that a disruption budget or an admission webhook blocks for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockedPod {
     /// In JSON its fields stand beside the others.
     #[serde(flatten)]
     pub pod: PodRef,
-    /// The budget, in the pod's namespace; `None` if the server did not name it.
+    /// The budget, in the pod's namespace; `None` if the server did not name it, or it is none.
     pub budget: Option<String>,
+    /// The admission webhook that denies its eviction, if one does.
+    pub webhook: Option<String>,
     /// The server's message, as "The disruption budget web needs 8 healthy pods and has 8 currently".
     pub message: String,
     /// When the first of its refusals in a row came, by this machine's clock.
@@ -67,14 +69,14 @@ pub struct EscalatedPod {
     pub what: String,
 }
 
-/// A pod whose eviction failed permanently.
+/// A pod that cannot be moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedPod {
     /// In JSON its fields stand beside the others.
     #[serde(flatten)]
     pub pod: PodRef,
-    /// The server's message.
+    /// The server's message, or what the pod did instead of going.
     pub message: String,
 }
 
@@ -155,7 +157,7 @@ pub struct Remains {
     pub moved: Vec<MovedPod>,
     /// Pods whose eviction was accepted but which had not terminated.
     pub leaving: Vec<PodRef>,
-    /// Pods that a budget blocked.
+    /// Pods that a budget or an admission webhook blocked.
     pub blocked: Vec<BlockedPod>,
     /// Pods that can never be evicted as things stand.
     pub failed: Vec<FailedPod>,

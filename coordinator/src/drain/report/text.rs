@@ -8,7 +8,7 @@ use usher_common::clock;
 use super::{
     outcome::{BlockedPod, DrainProgress, Remains, StayReason},
     pod::PodRef,
-    verdict::{DrainPreview, PodVerdict, Verdict},
+    verdict::{DrainPreview, PodVerdict, UnusedVolume, Verdict},
 };
 use crate::text::{age, count, list};
 
@@ -73,8 +73,17 @@ impl DrainPreview {
         let others = self.pods.iter().filter(|pod| !pod.verdict.is_never());
         let cautions = others.flat_map(|pod| pod.cautions.iter().map(|caution| (&pod.pod, caution.as_str())));
         lines.extend(grouped(cautions).into_iter().map(|line| format!("Warning: {line}")));
+        lines.extend(self.unused_volumes.iter().map(|it| format!("Warning: {}", unused(it, &self.node, clock::now()))));
         lines
     }
+}
+
+fn unused(UnusedVolume { volume, attachment, attacher, since }: &UnusedVolume, node: &str, now: Timestamp) -> String {
+    let since = since.map(|since| format!(" for {}", age(since, now))).unwrap_or_default();
+    format!(
+        "volume {volume} has been attached to {node} by {attacher}{since}, no pod there uses it, and the drain does not wait for it: \
+         kubectl describe volumeattachment {attachment}"
+    )
 }
 
 /// Each pod with the reason why it can never go, and under it what would unblock it. Pods with the same reason share an entry
@@ -82,7 +91,7 @@ impl DrainPreview {
 pub fn never_lines<'p>(pods: impl IntoIterator<Item = &'p PodVerdict>) -> Vec<String> {
     let mut reasons: Vec<((&str, &str), Vec<&PodRef>)> = Vec::new();
     for pod in pods {
-        let Verdict::Never { because, unblock } = &pod.verdict else { continue };
+        let Verdict::Never { because, unblock, .. } = &pod.verdict else { continue };
         let reason = (because.as_str(), unblock.as_str());
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
             Some((_, pods)) => pods.push(&pod.pod),
@@ -159,11 +168,12 @@ impl fmt::Display for DrainProgress {
                 others => write!(f, "; {others} more wait)")?,
             }
             match self.not_refilled_since {
-                Some(since) => {
+                Some(since) if blocked.webhook.is_none() => {
                     let since = age(since, clock::now());
                     write!(f, " · {NO_LEADER} ({since} now): waiting for a leader, not for the pods")?;
                 }
-                None => write!(f, " · asked again when the budget changes")?,
+                _ if blocked.webhook.is_some() => write!(f, " · asked again every few seconds")?,
+                _ => write!(f, " · asked again when the budget changes")?,
             }
         }
         if let Some(failed) = self.failed.first() {

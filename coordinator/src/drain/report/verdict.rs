@@ -1,5 +1,6 @@
 //! What a drain would do, as data: a verdict on each pod of a node, and the budgets behind them.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use usher_core::drain::DrainOptions;
 
@@ -29,6 +30,10 @@ pub enum Verdict {
         because: String,
         /// What removes the obstacle, as "--allow-namespace lets it go this once".
         unblock: String,
+        /// Whether the server has the last word: the verdict foresees its answer, and a dry run that is accepted unsays it. Else the
+        /// obstacle is none of the server's, such as a successor that would have no place.
+        #[serde(skip)]
+        foresees_the_server: bool,
     },
     /// It is evicted once it has ended by itself.
     Finish,
@@ -89,6 +94,22 @@ pub struct DrainPreview {
     pub budgets: Vec<BudgetPreview>,
     /// kubectl's warnings, as `ignoring DaemonSet-managed Pods: kube-system/proxy-x`.
     pub warnings: Vec<String>,
+    /// Volumes that are attached to the node although none of its pods uses them. The drain does not wait for them.
+    pub unused_volumes: Vec<UnusedVolume>,
+}
+
+/// A VolumeAttachment that no pod of its node accounts for, as one that a driver has lost sight of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnusedVolume {
+    /// The PersistentVolume, which may be gone.
+    pub volume: String,
+    /// The name of the VolumeAttachment.
+    pub attachment: String,
+    /// The driver that is to detach it.
+    pub attacher: String,
+    /// When it was attached, by the server's clock.
+    pub since: Option<Timestamp>,
 }
 
 impl DrainPreview {

@@ -23,7 +23,12 @@ impl<K: Ord, V: Clone> Cache<K, V> {
     }
 
     pub(crate) async fn get(&self, key: &K) -> Option<V> {
-        self.young(&*self.entries.lock().await, key)
+        self.get_within(key, self.max_age).await
+    }
+
+    /// The value if it is not older than this, which may be more than what it is otherwise reused for.
+    pub(crate) async fn get_within(&self, key: &K, max_age: Duration) -> Option<V> {
+        younger(&*self.entries.lock().await, key, max_age)
     }
 
     pub(crate) async fn insert(&self, key: K, value: V, begun: Instant) {
@@ -33,7 +38,7 @@ impl<K: Ord, V: Clone> Cache<K, V> {
     /// The value if it is young, else a new one. Concurrent callers wait for the one that reads.
     pub(crate) async fn get_or_read<E>(&self, key: K, read: impl AsyncFnOnce() -> Result<V, E>) -> Result<V, E> {
         let mut entries = self.entries.lock().await;
-        if let Some(value) = self.young(&entries, &key) {
+        if let Some(value) = younger(&entries, &key, self.max_age) {
             return Ok(value);
         }
         // First, so that a large value is not held twice.
@@ -43,8 +48,8 @@ impl<K: Ord, V: Clone> Cache<K, V> {
         entries.insert(key, (begun, value.clone()));
         Ok(value)
     }
+}
 
-    fn young(&self, entries: &BTreeMap<K, (Instant, V)>, key: &K) -> Option<V> {
-        entries.get(key).filter(|(begun, _)| begun.elapsed() < self.max_age).map(|(_, value)| value.clone())
-    }
+fn younger<K: Ord, V: Clone>(entries: &BTreeMap<K, (Instant, V)>, key: &K, max_age: Duration) -> Option<V> {
+    entries.get(key).filter(|(begun, _)| begun.elapsed() < max_age).map(|(_, value)| value.clone())
 }

@@ -17,6 +17,8 @@ pub(crate) fn pod(name: &str) -> PodFacts {
         is_mirror: false,
         has_empty_dir: false,
         claims: Vec::new(),
+        has_inline_volume: false,
+        tolerates_cordon: false,
         deletion: None,
         created: None,
         node: Some("w1".into()),

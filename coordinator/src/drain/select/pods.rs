@@ -5,10 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
+use super::taints::tolerate_a_cordon;
 use crate::{
     cluster::pods::{is_daemon_set, is_mirror},
     drain::report::{Owner, PodRef},
 };
+
+/// The namespace and the name of a PersistentVolumeClaim.
+pub(crate) type Claim = (String, String);
 
 /// The parts of a pod that a drain depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,10 @@ pub(crate) struct PodFacts {
     pub(crate) has_empty_dir: bool,
     /// Names of the PersistentVolumeClaims that it mounts, in its namespace.
     pub(crate) claims: Vec<String>,
+    /// Whether it mounts a volume that is attached to its node without a PersistentVolume.
+    pub(crate) has_inline_volume: bool,
+    /// Whether its kind may be scheduled to a cordoned node.
+    pub(crate) tolerates_cordon: bool,
     /// Set once its deletion was requested.
     pub(crate) deletion: Option<Deletion>,
     pub(crate) created: Option<Timestamp>,
@@ -82,6 +90,8 @@ impl PodFacts {
             is_mirror: is_mirror(pod),
             has_empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
             claims: volumes.iter().filter_map(|volume| claim(volume, metadata.name.as_deref()?)).collect(),
+            has_inline_volume: volumes.iter().any(is_attached_inline),
+            tolerates_cordon: spec.and_then(|spec| spec.tolerations.as_deref()).is_some_and(tolerate_a_cordon),
             deletion: metadata.deletion_timestamp.as_ref().map(|due| Deletion {
                 requested: due.0.checked_sub(jiff::SignedDuration::from_secs(grace)).unwrap_or(due.0),
                 due: due.0,
@@ -97,6 +107,11 @@ impl PodFacts {
         !limit.is_zero() && overdue.is_some_and(|overdue| overdue.as_secs() > limit.as_secs())
     }
 
+    /// The PersistentVolumeClaims that it mounts.
+    pub(crate) fn claimed(&self) -> impl Iterator<Item = Claim> {
+        self.claims.iter().map(|claim| (self.pod.namespace.clone(), claim.clone()))
+    }
+
     /// The DaemonSet that controls it, if one does.
     pub(crate) fn daemon_set(&self) -> Option<&Owner> {
         self.owner.as_ref().filter(|owner| is_daemon_set(&owner.api_version, &owner.kind))
@@ -107,4 +122,13 @@ impl PodFacts {
 fn claim(volume: &Volume, pod: &str) -> Option<String> {
     let named = volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.clone());
     named.or_else(|| volume.ephemeral.as_ref().map(|_| format!("{pod}-{}", volume.name)))
+}
+
+/// Whether the volume is of a kind of old that the attach-detach controller attaches although the pod names no claim.
+fn is_attached_inline(volume: &Volume) -> bool {
+    volume.aws_elastic_block_store.is_some()
+        || volume.azure_disk.is_some()
+        || volume.cinder.is_some()
+        || volume.gce_persistent_disk.is_some()
+        || volume.vsphere_volume.is_some()
 }

@@ -45,12 +45,18 @@ pub(crate) async fn confirm(preview: &mut DrainPreview, client: &Client, options
 fn correct(pod: &mut PodVerdict, answer: Outcome) {
     match answer {
         // Each dry run sees the whole allowance of a budget, so that "yes" does not disprove that others go first.
-        Outcome::Accepted | Outcome::Gone if pod.verdict.is_never() => pod.verdict = Verdict::Now,
+        Outcome::Accepted | Outcome::Gone if foresees_the_server(&pod.verdict) => pod.verdict = Verdict::Now,
         Outcome::Failed { message } if !pod.verdict.is_never() => {
             let unblock = "see what the server says of it: kubectl describe".to_owned();
-            pod.verdict = Verdict::Never { because: message, unblock };
+            pod.verdict = Verdict::Never { because: message, unblock, foresees_the_server: true };
         }
+        // Who denies it may have begun to move the pod by other means, and let it go then.
+        Outcome::Denied { message, .. } => pod.cautions.push(message),
         Outcome::Blocked { message, .. } if pod.verdict == Verdict::Now => pod.cautions.push(message),
         _ => {}
     }
+}
+
+fn foresees_the_server(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Never { foresees_the_server: true, .. })
 }

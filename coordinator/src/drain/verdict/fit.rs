@@ -1,5 +1,6 @@
-//! Whether any other node would take a pod's successor. Pure, and only what is certain: node selectors, required node affinity,
-//! taints, and free capacity for the pod's requests. Spread constraints and affinity between pods are left to the scheduler.
+//! What a pod requires of a node, what nodes offer, and what one would have against the other. Pure, and only the scheduler's rules
+//! about the two: node selectors, required node affinity, taints, volumes, and room for the pod's requests. Spread constraints and
+//! affinity between pods are left to the scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +9,9 @@ use kube::ResourceExt as _;
 
 use super::{
     quantity::{requested, thousandths},
-    selection::{meets, tolerates},
+    selection::meets,
 };
-
-/// The taint that mirrors a cordon.
-const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
-
-/// Why a node takes no pods at all.
-const CLOSED: &str = "closed";
+use crate::drain::select::{UNSCHEDULABLE, is_passing, tolerate_a_cordon, tolerates};
 
 /// What a pod requires of a node.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,8 +31,9 @@ pub(crate) struct NodeCapacity {
     pub(crate) name: String,
     labels: BTreeMap<String, String>,
     taints: Vec<Taint>,
-    /// Whether it is cordoned, not ready or being deleted.
-    closed: bool,
+    cordoned: bool,
+    /// Whether it is not ready or being deleted.
+    away: bool,
     /// In millicores.
     cpu: i128,
     /// In bytes.
@@ -59,6 +56,35 @@ impl PodRequirements {
     }
 }
 
+/// What a node has against a pod. The reasons that last come first: of several, the first is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Objection {
+    /// The pod's volume cannot be used there.
+    Volume,
+    NotSelected,
+    Tainted,
+    /// It takes no pods now: it is cordoned, not ready or being deleted, or says so by a taint.
+    Closed,
+    Full,
+}
+
+impl Objection {
+    /// Whether it follows from what pod and node are, and not from how the node is at the moment.
+    pub(super) fn lasts(self) -> bool {
+        matches!(self, Self::Volume | Self::NotSelected | Self::Tainted)
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Volume => "out of its volume's reach",
+            Self::NotSelected => "not selected",
+            Self::Tainted => "tainted",
+            Self::Closed => "closed",
+            Self::Full => "full",
+        }
+    }
+}
+
 impl PodRequirements {
     /// Requested millicores and bytes.
     pub(crate) fn requests(&self) -> (u64, u64) {
@@ -68,6 +94,10 @@ impl PodRequirements {
     /// The same requests of a pod that any node may have.
     pub(crate) fn only_requests(&self) -> Self {
         Self { cpu: self.cpu, memory: self.memory, ..Self::default() }
+    }
+
+    fn tolerates(&self, taint: &Taint) -> bool {
+        self.tolerations.iter().any(|toleration| tolerates(toleration, taint))
     }
 }
 
@@ -84,7 +114,8 @@ impl NodeCapacity {
             name: node.name_any(),
             labels: node.labels().clone(),
             taints: spec.taints.unwrap_or_default(),
-            closed: spec.unschedulable == Some(true) || !ready || node.metadata.deletion_timestamp.is_some(),
+            cordoned: spec.unschedulable == Some(true),
+            away: !ready || node.metadata.deletion_timestamp.is_some(),
             cpu: offered("cpu").unwrap_or(i128::MAX / 2),
             memory: offered("memory").map_or(i128::MAX / 2, |memory| memory / 1000),
             pods: offered("pods").map_or(i128::MAX / 2, |pods| pods / 1000),
@@ -105,7 +136,7 @@ impl NodeCapacity {
 
     /// Whether it takes no pods at all: it is cordoned, not ready or being deleted.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        self.cordoned || self.away
     }
 
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
@@ -115,7 +146,7 @@ impl NodeCapacity {
     /// Whether it still carries the taint of a cordon that is gone: a controller takes it away a moment later, and until then the
     /// scheduler leaves the node out.
     pub(crate) fn is_opening(&self) -> bool {
-        !self.closed && self.taints.iter().any(|taint| taint.key == UNSCHEDULABLE)
+        !self.is_closed() && self.taints.iter().any(|taint| taint.key == UNSCHEDULABLE)
     }
 
     /// The taints that keep pods away, but for that of a cordon, in one order for all nodes.
@@ -139,25 +170,33 @@ impl NodeCapacity {
 
     /// Whether the pod tolerates each taint that keeps pods away.
     pub(crate) fn is_tolerated(&self, requirements: &PodRequirements) -> bool {
-        self.hard().all(|taint| requirements.tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+        self.hard().all(|taint| requirements.tolerates(taint))
     }
 
     /// The taints that keep pods away. That of a cordon says no more than the cordon.
     fn hard(&self) -> impl Iterator<Item = &Taint> {
         let hard = self.taints.iter().filter(|taint| taint.effect != "PreferNoSchedule");
-        hard.filter(|taint| !(self.closed && taint.key == UNSCHEDULABLE))
+        hard.filter(|taint| !(self.is_closed() && taint.key == UNSCHEDULABLE))
     }
 
-    /// Why the node would not take the pod.
-    fn objection(&self, requirements: &PodRequirements) -> Option<&'static str> {
-        [
-            (self.closed, CLOSED),
-            (!self.is_selected(requirements), "not selected"),
-            (!self.is_tolerated(requirements), "tainted"),
-            (self.cpu < requirements.cpu || self.memory < requirements.memory || self.pods < 1, "full"),
-        ]
-        .into_iter()
-        .find_map(|(objects, why)| objects.then_some(why))
+    /// What it has against the pod, its volumes apart.
+    pub(super) fn objection(&self, pod: &PodRequirements) -> Option<Objection> {
+        let untolerated =
+            |passing: bool| self.hard().any(|taint| is_passing(taint) == passing && !pod.tolerates(taint));
+        let closed = || self.away || (self.cordoned && !tolerate_a_cordon(&pod.tolerations)) || untolerated(true);
+        let full = || self.cpu < pod.cpu || self.memory < pod.memory || self.pods < 1;
+        self.objects_for_good(pod)
+            .or_else(|| closed().then_some(Objection::Closed))
+            .or_else(|| full().then_some(Objection::Full))
+    }
+
+    /// What it has against the pod however it is at the moment, the pod's volumes apart.
+    pub(super) fn objects_for_good(&self, pod: &PodRequirements) -> Option<Objection> {
+        let tainted = || self.hard().any(|taint| !is_passing(taint) && !pod.tolerates(taint));
+        match self.is_selected(pod) {
+            false => Some(Objection::NotSelected),
+            true => tainted().then_some(Objection::Tainted),
+        }
     }
 
     fn meets(&self, term: &NodeSelectorTerm) -> bool {
@@ -167,29 +206,6 @@ impl NodeCapacity {
             && by_name.clone().all(|it| meets(it, Some(&self.name)))
             && by_label.count() + by_name.count() > 0
     }
-}
-
-/// Why no node except `but` takes the pod, as `no other node takes it (2 closed, 1 tainted)`; None if one does. The same
-/// operation will close the nodes in `closed`.
-pub(crate) fn unschedulable(
-    requirements: &PodRequirements,
-    capacities: &[NodeCapacity],
-    but: &str,
-    closed: &BTreeSet<String>,
-) -> Option<String> {
-    let mut objections: BTreeMap<&str, usize> = BTreeMap::new();
-    for capacity in capacities.iter().filter(|capacity| capacity.name != but) {
-        let objection = match closed.contains(&capacity.name) {
-            true => CLOSED,
-            false => capacity.objection(requirements)?,
-        };
-        *objections.entry(objection).or_default() += 1;
-    }
-    let counted: Vec<_> = objections.iter().map(|(why, nodes)| format!("{nodes} {why}")).collect();
-    Some(match counted.is_empty() {
-        true => "there is no other node".to_owned(),
-        false => format!("no other node takes it ({})", counted.join(", ")),
-    })
 }
 
 /// A number that several of its kind can be added to without an overflow.
@@ -202,7 +218,10 @@ fn within_u64(number: i128) -> u64 {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{
+        Objection::{Closed, Full, NotSelected, Tainted},
+        *,
+    };
 
     fn capacity(name: &str, node: Value) -> NodeCapacity {
         let mut whole = json!({
@@ -239,22 +258,32 @@ mod tests {
     fn a_node_objects_as_the_scheduler_would() {
         let tainted = json!({"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]});
         let tolerating = json!({"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes"}]});
+        let tolerates_all = json!({"tolerations": [{"operator": "Exists"}]});
         for (node, pod, expected) in [
             (json!({}), json!({}), None),
-            (json!({"unschedulable": true}), json!({}), Some("closed")),
+            (json!({"unschedulable": true}), json!({}), Some(Closed)),
             (json!({}), json!({"nodeSelector": {"disk": "ssd"}}), None),
-            (json!({}), json!({"nodeSelector": {"disk": "tape"}}), Some("not selected")),
+            (json!({}), json!({"nodeSelector": {"disk": "tape"}}), Some(NotSelected)),
             (json!({}), affinity("disk", "In", &["ssd", "nvme"]), None),
-            (json!({}), affinity("disk", "NotIn", &["ssd"]), Some("not selected")),
+            (json!({}), affinity("disk", "NotIn", &["ssd"]), Some(NotSelected)),
             (json!({}), affinity("cores", "Gt", &["4"]), None),
-            (json!({}), affinity("cores", "Gt", &["16"]), Some("not selected")),
-            (tainted.clone(), json!({}), Some("tainted")),
+            (json!({}), affinity("cores", "Gt", &["16"]), Some(NotSelected)),
+            (tainted.clone(), json!({}), Some(Tainted)),
             (tainted.clone(), tolerating, None),
-            (tainted, json!({"tolerations": [{"operator": "Exists"}]}), None),
+            (tainted, tolerates_all.clone(), None),
+            // What lasts is told first, and a cordon is no obstacle to a pod that tolerates it.
+            (json!({"unschedulable": true}), json!({"nodeSelector": {"disk": "tape"}}), Some(NotSelected)),
+            (json!({"unschedulable": true}), tolerates_all, None),
+            // Such taints come and go.
+            (
+                json!({"taints": [{"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}]}),
+                json!({}),
+                Some(Closed),
+            ),
             (json!({"taints": [{"key": "x", "effect": "PreferNoSchedule"}]}), json!({}), None),
             (json!({}), asks("2000m", "1Gi"), None),
-            (json!({}), asks("2100m", "1Gi"), Some("full")),
-            (json!({}), asks("1", "5Gi"), Some("full")),
+            (json!({}), asks("2100m", "1Gi"), Some(Full)),
+            (json!({}), asks("1", "5Gi"), Some(Full)),
         ] {
             assert_eq!(capacity("w2", node.clone()).objection(&requirements(pod.clone())), expected, "{node} {pod}");
         }
@@ -265,24 +294,8 @@ mod tests {
         let mut capacity = capacity("w2", json!({}));
         capacity.take(&requirements(asks("1500m", "1Gi")));
         assert_eq!(capacity.objection(&requirements(asks("500m", "1Gi"))), None);
-        assert_eq!(capacity.objection(&requirements(asks("600m", "1Gi"))), Some("full"));
+        assert_eq!(capacity.objection(&requirements(asks("600m", "1Gi"))), Some(Full));
         capacity.take(&requirements(json!({})));
-        assert_eq!(capacity.objection(&requirements(json!({}))), Some("full"), "two pods, not three");
-    }
-
-    #[test]
-    fn the_objections_of_all_other_nodes_are_counted() {
-        let capacities = [
-            capacity("w1", json!({})),
-            capacity("w2", json!({"unschedulable": true})),
-            capacity("w3", json!({"unschedulable": true})),
-        ];
-        let unschedulable = |capacities: &[NodeCapacity], but: &str, closed: &[&str]| {
-            unschedulable(&requirements(json!({})), capacities, but, &closed.iter().map(ToString::to_string).collect())
-        };
-        assert_eq!(unschedulable(&capacities, "w2", &[]), None);
-        assert_eq!(unschedulable(&capacities, "w2", &["w1"]).as_deref(), Some("no other node takes it (2 closed)"));
-        assert_eq!(unschedulable(&capacities, "w1", &[]).as_deref(), Some("no other node takes it (2 closed)"));
-        assert_eq!(unschedulable(&capacities[..1], "w1", &[]).as_deref(), Some("there is no other node"));
+        assert_eq!(capacity.objection(&requirements(json!({}))), Some(Full), "two pods, not three");
     }
 }

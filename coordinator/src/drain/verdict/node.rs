@@ -1,66 +1,78 @@
-//! The verdicts on the pods of one node.
+//! The verdicts on the pods of nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::Client;
 use usher_core::drain::DrainOptions;
 
 use super::{
-    budget_ledger::{BudgetLedger, refused, replaced_first},
+    attachments::Attachments,
+    budget_ledger::{BudgetLedger, comes_back, refused, replaced_first},
     budgets,
-    fit::{PodRequirements, unschedulable},
+    fit::PodRequirements,
+    homes::Homes,
     survey::Survey,
+    volumes::Volumes,
 };
 use crate::{
     cluster::retry::error_message,
     drain::{
         evict::surge::{self, Surge},
-        report::{BudgetPreview, DrainError, DrainPreview, PodVerdict, RefusedPod, StayingPod, Verdict, grouped},
+        report::{BudgetPreview, DrainPreview, PodVerdict, RefusedPod, StayingPod, UnusedVolume, Verdict, grouped},
         select::{self, DaemonSets, Filtered, Phase, PodFacts, REQUEST_LIMIT, filter},
     },
 };
 
-/// What the verdicts on one node depend on.
-pub(crate) struct NodeAssessment<'a> {
-    pub(crate) client: &'a Client,
-    pub(crate) node: &'a str,
-    pub(crate) options: &'a DrainOptions,
-    pub(crate) survey: &'a Survey,
-    pub(crate) daemon_sets: &'a DaemonSets,
+/// The pods of a node, and what each requires of one.
+pub(crate) type NodePods = Vec<(PodFacts, PodRequirements)>;
+
+/// What verdicts depend on, for any number of nodes.
+pub(crate) struct Assessment<'a> {
+    client: &'a Client,
+    options: &'a DrainOptions,
+    survey: &'a Survey,
+    homes: Homes<'a>,
+    volumes: &'a Volumes,
+    /// None if nobody wants to know, or may know.
+    attachments: Option<&'a Attachments>,
+    daemon_sets: &'a DaemonSets,
     /// By the server's clock.
-    pub(crate) now: Timestamp,
+    now: Timestamp,
 }
 
-impl NodeAssessment<'_> {
-    /// `pods` are the node's, if they were read just now.
-    pub(crate) async fn preview(
-        &self,
-        pods: Option<Vec<(PodFacts, PodRequirements)>>,
-    ) -> Result<DrainPreview, DrainError> {
-        let Self { client, node, options, survey, now, .. } = *self;
-        let mut pods = match pods {
-            Some(pods) => self.selected(pods),
-            None => {
-                let facts = |pod: &_| (PodFacts::of(pod), PodRequirements::of(pod));
-                let listed = select::of_node(client, node, options, REQUEST_LIMIT, facts).await;
-                let (pods, _) =
-                    listed.map_err(|error| DrainError::before_anything(format!("list the pods on {node}"), &error))?;
-                pods
-            }
-        };
+impl<'a> Assessment<'a> {
+    pub(crate) fn new(
+        (client, options): (&'a Client, &'a DrainOptions),
+        survey: &'a Survey,
+        volumes: &'a Volumes,
+        attachments: Option<&'a Attachments>,
+        daemon_sets: &'a DaemonSets,
+        now: Timestamp,
+    ) -> Self {
+        let homes = Homes::among(survey.cluster.capacities.as_deref(), &options.closed, volumes);
+        Self { client, options, survey, homes, volumes, attachments, daemon_sets, now }
+    }
+
+    /// `pods` are all pods of the node, or those that the operator's selector matches.
+    pub(crate) async fn preview(&self, node: &str, mut pods: NodePods) -> DrainPreview {
+        let Self { client, options, survey, now, .. } = *self;
+        let unused_volumes = self.unused_volumes(node, &pods);
+        if let Some(selector) = &options.pod_selector {
+            pods.retain(|(pod, _)| selector.selects(&pod.labels));
+        }
         pods.sort_by(|(a, _), (b, _)| a.pod.cmp(&b.pod));
 
         let mut budgets = BudgetLedger::of(if options.disable_eviction { &[] } else { &survey.budgets }, now);
-        let mut preview = DrainPreview { node: node.to_owned(), ..DrainPreview::default() };
+        let mut preview = DrainPreview { node: node.to_owned(), unused_volumes, ..DrainPreview::default() };
         let (mut evicted, mut warnings) = (Vec::new(), Vec::new());
         for (facts, requirements) in pods {
-            let daemon_set = self.daemon_sets.of(client, &facts).await;
+            let daemon_set = self.daemon_sets.of(client, &facts, REQUEST_LIMIT).await;
             let pod = facts.pod.clone();
             let (verdict, cautions) = match filter(&facts, daemon_set.as_ref(), options, now) {
                 Filtered::Evict { warning } => {
                     warnings.extend(warning.map(|warning| (pod.clone(), warning)));
-                    let verdict = self.of_evicted(&facts, &requirements, &mut budgets).await;
+                    let verdict = self.of_evicted(node, &facts, &requirements, &mut budgets).await;
                     evicted.push(facts);
                     verdict
                 }
@@ -80,49 +92,60 @@ impl NodeAssessment<'_> {
         preview.warnings = grouped(warnings.iter().map(|(pod, warning)| (pod, warning.as_str())));
         preview.evict = evicted.iter().map(|facts| facts.pod.clone()).collect();
         preview.budgets = budgets_of(survey, &evicted);
-        Ok(preview)
+        preview
     }
 
-    /// The pods that the operator's selector matches, as the server would select them.
-    fn selected(&self, mut pods: Vec<(PodFacts, PodRequirements)>) -> Vec<(PodFacts, PodRequirements)> {
-        if let Some(selector) = &self.options.pod_selector {
-            pods.retain(|(pod, _)| selector.selects(&pod.labels));
+    /// What is attached to the node and used by none of its pods. Without all of its pods nobody can tell.
+    fn unused_volumes(&self, node: &str, pods: &[(PodFacts, PodRequirements)]) -> Vec<UnusedVolume> {
+        let Some(attachments) = self.attachments.filter(|_| self.options.pod_selector.is_none()) else {
+            return Vec::new();
+        };
+        let claims: Vec<_> = pods.iter().flat_map(|(pod, _)| pod.claimed()).collect();
+        let used = self.volumes.behind(&claims);
+        // A claim whose volume is not known could be any of them.
+        if used.len() < claims.iter().collect::<BTreeSet<_>>().len() {
+            return Vec::new();
         }
-        pods
+        attachments.unused(node, &used)
     }
 
     /// The verdict on a pod that no filter keeps, and cautions about it.
     async fn of_evicted(
         &self,
+        node: &str,
         facts: &PodFacts,
         requirements: &PodRequirements,
         budgets: &mut BudgetLedger<'_>,
     ) -> (Verdict, Vec<String>) {
+        if select::awaits_completion(&self.options.policy, facts) && facts.phase != Phase::Finished {
+            return (Verdict::Finish, Vec::new());
+        }
         // A pod without a controller has no successor.
-        let capacities = self.survey.capacities.as_ref().filter(|_| facts.owner.is_some());
-        let unschedulable =
-            capacities.and_then(|capacities| unschedulable(requirements, capacities, self.node, &self.options.closed));
-        let is_lone = self.survey.is_lone(facts);
+        let has_successor = facts.owner.is_some() && facts.phase != Phase::Finished;
+        let homeless = has_successor.then(|| self.homes.homeless(facts, requirements, node)).flatten();
         let mut cautions = Vec::new();
-        let verdict = if select::awaits_completion(&self.options.policy, facts) && facts.phase != Phase::Finished {
-            Verdict::Finish
-        } else {
-            match self.surge(facts, is_lone).await {
-                Some(Surge::Possible { deployment } | Surge::InProgress { deployment }) => {
-                    replaced_first(deployment, unschedulable.as_deref())
+        if has_successor && self.homes.may_come_back(facts, requirements, node) {
+            if homeless.is_some() {
+                return (comes_back(facts, node), cautions);
+            }
+            cautions.push(format!("may come back to {node}: it tolerates the cordon"));
+        }
+        let is_lone = self.survey.is_lone(facts);
+        let verdict = match self.surge(facts, is_lone).await {
+            Some(Surge::Possible { deployment } | Surge::InProgress { deployment }) => {
+                replaced_first(deployment, homeless.as_ref())
+            }
+            no_surge => {
+                if is_lone {
+                    cautions.push("a lone replica, away until another one is ready".to_owned());
                 }
-                no_surge => {
-                    if is_lone {
-                        cautions.push("a lone replica, away until another one is ready".to_owned());
-                    }
-                    if let Some(Surge::Impossible { reason }) = no_surge {
-                        cautions.push(format!("cannot be replaced first: {reason}"));
-                    }
-                    budgets.verdict(facts, unschedulable.as_deref())
+                if let Some(Surge::Impossible { reason }) = no_surge {
+                    cautions.push(format!("cannot be replaced first: {reason}"));
                 }
+                budgets.verdict(facts, homeless.as_ref())
             }
         };
-        cautions.extend(unschedulable);
+        cautions.extend(homeless.map(|homeless| homeless.why));
         (verdict, cautions)
     }
 
@@ -137,7 +160,7 @@ impl NodeAssessment<'_> {
 fn budgets_of(survey: &Survey, pods: &[PodFacts]) -> Vec<BudgetPreview> {
     let counted: Vec<_> = pods.iter().filter(|pod| budgets::count_for(pod)).collect();
     let mut found = BTreeMap::new();
-    for budget in &survey.budgets {
+    for budget in survey.budgets.iter() {
         let pods = counted.iter().filter(|pod| budgets::applies(budget, pod)).count();
         if pods > 0 {
             let status = budget.status.clone().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Single requirements on a node's labels, and tolerations of single taints, as the scheduler judges them.
+//! Single requirements on a node's labels, as the scheduler judges them.
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Taint, Toleration};
+use k8s_openapi::api::core::v1::NodeSelectorRequirement;
 
 /// By hand, as kube's `Expression` lacks Gt and Lt.
 pub(super) fn meets(requirement: &NodeSelectorRequirement, label: Option<&String>) -> bool {
@@ -20,13 +20,4 @@ pub(super) fn meets(requirement: &NodeSelectorRequirement, label: Option<&String
         "Lt" => compared(i64::lt),
         _ => false,
     }
-}
-
-pub(super) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let any = |wanted: &Option<String>| wanted.as_deref().is_none_or(str::is_empty);
-    let value = taint.value.as_deref().unwrap_or_default();
-    (any(&toleration.effect) || toleration.effect.as_deref() == Some(&taint.effect))
-        && (any(&toleration.key) || toleration.key.as_deref() == Some(&taint.key))
-        && (toleration.operator.as_deref() == Some("Exists")
-            || toleration.value.as_deref().unwrap_or_default() == value)
 }

@@ -1,10 +1,8 @@
-//! What verdicts need to know of the whole cluster, read once for any number of nodes: budgets, replicas, and what other nodes
-//! still offer.
+//! What verdicts need to know of the whole cluster: budgets, replicas, and what nodes still offer.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use k8s_openapi::api::{
@@ -12,82 +10,47 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use tokio::time::Instant;
 
 use super::fit::{NodeCapacity, PodRequirements};
 use crate::drain::{
     report::DrainError,
-    select::{Cache, PAGE, Phase, PodFacts, fold, if_allowed},
+    select::{PAGE, Phase, PodFacts, fold, if_allowed},
 };
 
-/// How long one survey may be reused. Listing all pods of a large cluster is the most expensive request that usher makes, and a
-/// change in the meantime only makes a verdict late: the server confirms each "never", and an eviction is its own proof.
-const MAX_AGE: Duration = Duration::from_secs(30);
-
-/// The latest survey. Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Surveys {
-    surveys: Cache<(), Arc<Survey>>,
-    /// The nodes without their pods, if they were read for another purpose.
-    nodes: Cache<(), Capacities>,
-}
+/// From so many namespaces on the budgets of all are listed at once.
+const FEW_NAMESPACES: usize = 5;
 
 /// By the node's name.
-type Capacities = BTreeMap<String, NodeCapacity>;
+pub(super) type Capacities = BTreeMap<String, NodeCapacity>;
 
 /// The pods of some nodes, by the node's name.
 pub(crate) type PodsByNode = HashMap<String, Vec<(PodFacts, PodRequirements)>>;
 
-impl Default for Surveys {
-    fn default() -> Self {
-        Self { surveys: Cache::new(MAX_AGE), nodes: Cache::new(MAX_AGE) }
-    }
-}
-
-impl Surveys {
-    /// The next survey need not list the nodes: these are all, read from `begun` on.
-    pub(crate) fn with_nodes(self, nodes: &[Node], begun: Instant) -> Self {
-        let capacities = nodes.iter().map(|node| (node.name_any(), NodeCapacity::of(node))).collect();
-        Self { nodes: Cache::new(MAX_AGE).with((), capacities, begun), ..self }
-    }
-
-    /// A survey that is young enough, and, if it was made for this call, the pods of `nodes`. Concurrent callers share one.
-    pub(crate) async fn latest(
-        &self,
-        client: &Client,
-        nodes: &[String],
-    ) -> Result<(Arc<Survey>, Option<PodsByNode>), DrainError> {
-        let mut pods = None;
-        let read = async || {
-            let capacities = self.nodes.get(&()).await;
-            let survey;
-            (survey, pods) = Survey::read(client, nodes, capacities).await?;
-            Ok(Arc::new(survey))
-        };
-        let survey = self.surveys.get_or_read((), read).await?;
-        Ok((survey, pods))
-    }
-}
-
-/// The cluster, as far as the drain of a node depends on it. What may not be listed is missing from the verdicts.
-#[derive(Debug, Default)]
+/// The cluster, as far as the drain of a node depends on it. What may not be listed is missing from the verdicts. Clones share what is
+/// large.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Survey {
-    pub(super) budgets: Vec<PodDisruptionBudget>,
+    pub(super) budgets: Arc<Vec<PodDisruptionBudget>>,
+    pub(super) cluster: Arc<Cluster>,
+}
+
+/// The part of a survey that takes a list of all pods.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
     pub(super) capacities: Option<Vec<NodeCapacity>>,
     /// How many pods of each controller run or will run, by its UID.
     replicas: HashMap<String, usize>,
 }
 
 impl Survey {
-    /// `capacities` are those of the nodes without their pods, if they were read just now.
-    async fn read(
+    /// `capacities` are those of the nodes without their pods, if they were read just now. With it the pods of `nodes`.
+    pub(super) async fn read(
         client: &Client,
         nodes: &[String],
         capacities: Option<Capacities>,
     ) -> Result<(Self, Option<PodsByNode>), DrainError> {
         let page = ListParams::default().limit(PAGE);
-        let budgets = fold(Api::all(client.clone()), page.clone(), Vec::new(), Vec::push).await;
-        let budgets = if_allowed("disruption budgets", budgets)?;
+        let budgets = budgets(client, None).await?;
         let capacities = match capacities {
             Some(capacities) => Some(capacities),
             None => {
@@ -105,15 +68,42 @@ impl Survey {
         let knows_pods = tally.is_some();
         let PodTally { pods_of, capacities, replicas } = tally.unwrap_or(no_pods);
         let capacities = knows_nodes.then(|| capacities.into_values().collect());
-        let survey = Self { budgets: budgets.unwrap_or_default(), capacities, replicas };
+        let survey = Self { budgets: Arc::new(budgets), cluster: Arc::new(Cluster { capacities, replicas }) };
         Ok((survey, knows_pods.then_some(pods_of)))
+    }
+
+    /// The same with the budgets of these namespaces as they are now, and of no others if the namespaces are few.
+    pub(super) async fn with_budgets_of(
+        self,
+        client: &Client,
+        namespaces: &BTreeSet<String>,
+    ) -> Result<Self, DrainError> {
+        let mut found = Vec::new();
+        if namespaces.len() > FEW_NAMESPACES {
+            found = budgets(client, None).await?;
+        } else {
+            for namespace in namespaces {
+                found.extend(budgets(client, Some(namespace)).await?);
+            }
+        }
+        Ok(Self { budgets: Arc::new(found), ..self })
     }
 
     /// Whether the pod is the only one of a controller that keeps pods running.
     pub(super) fn is_lone(&self, pod: &PodFacts) -> bool {
         let owner = pod.owner.as_ref().filter(|owner| owner.kind != "Job");
-        pod.phase != Phase::Finished && owner.is_some_and(|owner| self.replicas.get(&owner.uid) == Some(&1))
+        pod.phase != Phase::Finished && owner.is_some_and(|owner| self.cluster.replicas.get(&owner.uid) == Some(&1))
     }
+}
+
+/// The budgets of a namespace, or of all; none where listing them is forbidden.
+async fn budgets(client: &Client, namespace: Option<&str>) -> Result<Vec<PodDisruptionBudget>, DrainError> {
+    let api = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let budgets = fold(api, ListParams::default().limit(PAGE), Vec::new(), Vec::push).await;
+    Ok(if_allowed("disruption budgets", budgets)?.unwrap_or_default())
 }
 
 /// All pods of the cluster, folded one after another into what a survey keeps of them.
@@ -123,7 +113,7 @@ struct PodTally {
     pods_of: PodsByNode,
     /// What each node still offers.
     capacities: Capacities,
-    /// As [`Survey::replicas`].
+    /// As [`Cluster::replicas`].
     replicas: HashMap<String, usize>,
 }
 

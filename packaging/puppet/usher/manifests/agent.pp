@@ -44,6 +44,12 @@
 #   Where the agent listens: address and port. Default: the agent's own, `[::]:7470`.
 # @param node_name
 #   The node's name as Kubernetes knows it. Default: the host name.
+# @param socket
+#   The Unix socket on which root on the machine asks for restarts and holds, `usher-agent request-restart` for example. Its folder
+#   must exist. Default: the agent's own, `/run/usher-agent/agent.sock`.
+# @param sole_control_plane
+#   Whether this machine is its cluster's only control plane: the agent itself then carries out what
+#   `usher-agent request-restart --if-sole` asks for. With a second one, two could restart at once. Default: false.
 # @param lock_files
 #   Files that exist while configuration management runs or is disabled; the node's status tells of those that exist. The agent
 #   must be able to see them: each folder above needs to be open (`x`) to its user. Default: those of Debian's Puppet in
@@ -68,6 +74,8 @@ class usher::agent (
   Array[Usher::Fingerprint] $denied_fingerprints,
   Optional[Pattern[/\A\S+:\d+\z/]] $listen,
   Optional[String[1]] $node_name,
+  Optional[Usher::Path] $socket,
+  Boolean $sole_control_plane,
   Array[Usher::Path] $lock_files,
   Usher::Settings $settings,
   Optional[Pattern[/%/]] $validate_command,

@@ -3,27 +3,37 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
+use super::{Due, earlier};
 use crate::apiserver::{
-    eviction::is_ready,
     resource::{BUDGETS, PODS, REPLICA_SETS, STATEFUL_SETS},
     selector::label_selector_matches,
-    store::{Key, Store, controller, is_terminating, meta},
+    store::{Key, Store, controller, is_ready, is_terminating, meta},
 };
 
 /// An eviction that has not led to a deletion within this time is forgotten.
 const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 
-pub(super) fn pass(store: &mut Store, now: Timestamp) {
+pub(super) fn pass(store: &mut Store, now: Timestamp) -> Due {
+    let mut due = None;
     let budgets: Vec<Key> = store.list(BUDGETS, None).map(|(key, _)| key.clone()).collect();
     for key in budgets {
         let Some(budget) = store.get(&key) else { continue };
         let status = recount(store, &key, &budget, now);
+        let disrupted = status["disruptedPods"].as_object().into_iter().flat_map(|pods| pods.values());
+        for since in disrupted.filter_map(evicted_at) {
+            due = earlier(due, Some(since + DELETION_TIMEOUT));
+        }
         store.edit(&key, |budget| {
             for (field, value) in status {
                 budget["status"][field] = value;
             }
         });
     }
+    due
+}
+
+fn evicted_at(since: &Value) -> Option<Timestamp> {
+    since.as_str()?.parse().ok()
 }
 
 fn recount(store: &Store, key: &Key, budget: &Value, now: Timestamp) -> Map<String, Value> {
@@ -52,12 +62,7 @@ fn recount(store: &Store, key: &Key, budget: &Value, now: Timestamp) -> Map<Stri
 
 /// Evicted pods whose deletion has not been seen yet: they count as gone already.
 fn still_disrupted(disrupted: &Value, pods: &[&Value], now: Timestamp) -> Map<String, Value> {
-    let recent = |since: &Value| {
-        since
-            .as_str()
-            .and_then(|since| since.parse::<Timestamp>().ok())
-            .is_some_and(|since| now.duration_since(since) < DELETION_TIMEOUT)
-    };
+    let recent = |since: &Value| evicted_at(since).is_some_and(|since| now.duration_since(since) < DELETION_TIMEOUT);
     let living = |name: &str| pods.iter().any(|pod| meta(pod, "name") == name && !is_terminating(pod));
     let entries = disrupted.as_object().into_iter().flatten();
     entries.filter(|(name, since)| living(name) && recent(since)).map(|(k, v)| (k.clone(), v.clone())).collect()

@@ -15,7 +15,7 @@ const OWNERS: [(&Resource, &Resource); 2] = [(CRON_JOBS, JOBS), (JOBS, PODS)];
 
 pub(super) fn pass(store: &mut Store) {
     for (owners, dependents) in OWNERS {
-        for (key, owner) in all(store, owners).into_iter().filter(|(_, owner)| is_terminating(owner)) {
+        for (key, owner) in those(store, owners, is_terminating) {
             let dependents = owned_by(store, dependents, &owner);
             if has_finalizer(&owner, ORPHAN) {
                 for (dependent, _) in dependents {
@@ -29,19 +29,19 @@ pub(super) fn pass(store: &mut Store) {
                 delete_all(store, dependents);
             }
         }
-        let is_alone = |object: &Value| is_left_behind(store, owners, object);
-        let left = all(store, dependents).into_iter().filter(|(_, object)| is_alone(object)).collect();
+        let left = those(store, dependents, |object| is_left_behind(store, owners, object));
         delete_all(store, left);
     }
 }
 
-fn all(store: &Store, resource: &'static Resource) -> Vec<(Key, Arc<Value>)> {
-    store.list(resource, None).map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
+/// The objects of a kind of which something is true.
+fn those(store: &Store, resource: &'static Resource, is_one: impl Fn(&Value) -> bool) -> Vec<(Key, Arc<Value>)> {
+    let found = store.list(resource, None).filter(|(_, object)| is_one(object));
+    found.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
 }
 
 fn owned_by(store: &Store, resource: &'static Resource, owner: &Value) -> Vec<(Key, Arc<Value>)> {
-    let owned = |object: &Value| controller(object).is_some_and(|it| it["uid"] == owner["metadata"]["uid"]);
-    all(store, resource).into_iter().filter(|(_, object)| owned(object)).collect()
+    those(store, resource, |object| controller(object).is_some_and(|it| it["uid"] == owner["metadata"]["uid"]))
 }
 
 /// Whether its owner was there once, and has gone. A fixture may name an owner that never was: that one has no uid of the store.

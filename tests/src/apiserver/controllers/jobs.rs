@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use crate::apiserver::{
     clock::seconds,
-    eviction::is_ready,
     managed::Writer,
     resource::{JOBS, PODS},
-    store::{Key, Store, controller, is_terminating, owner_reference},
+    store::{Key, Store, is_ready, is_terminating, meta, owner_reference},
     verbs,
 };
 
@@ -27,11 +26,8 @@ pub(super) fn pass(store: &mut Store, now: Timestamp) {
 }
 
 fn work_off(store: &mut Store, key: &Key, job: &Value, now: Timestamp) {
-    let pods: Vec<Arc<Value>> = store
-        .list(PODS, Some(&key.namespace))
-        .filter(|(_, pod)| controller(pod).is_some_and(|owner| owner["uid"] == job["metadata"]["uid"]))
-        .map(|(_, pod)| Arc::clone(pod))
-        .collect();
+    let pods = store.pods_owned_by(&key.namespace, meta(job, "uid"));
+    let pods: Vec<Arc<Value>> = pods.map(|(_, pod)| Arc::clone(pod)).collect();
     let in_phase = |phase: &str| pods.iter().filter(|pod| pod["status"]["phase"] == phase).count();
     let is_active = |pod: &&Arc<Value>| {
         !is_terminating(pod) && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))

@@ -13,7 +13,7 @@ use super::{
 use crate::apiserver::{
     clock::{micros, seconds},
     fixtures::STOPS_AFTER,
-    resource::{LEASES, NODES, PODS},
+    resource::{LEASES, NODES},
     store::{Key, Store, is_terminating, meta},
     verbs::{self, DeleteOptions},
 };
@@ -107,17 +107,22 @@ impl Kubelets {
     pub(super) fn pass(&mut self, store: &mut Store, now: Timestamp) -> Due {
         let mut due = None;
         let mut pods: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-        for (key, pod) in store.list(PODS, None) {
+        for (key, pod) in store.restless_pods() {
             if let Some(node) = pod["spec"]["nodeName"].as_str() {
                 pods.entry(node.to_owned()).or_default().push(key.clone());
             }
         }
         for (node, running) in self.nodes.iter_mut().filter(|(_, running)| running.kubelet.alive) {
+            let pods = pods.get(node);
+            if pods.is_none() && running.reports_at() > now {
+                due = earlier(due, Some(running.reports_at()));
+                continue;
+            }
             if store.get(&Key::new(NODES, "", node)).is_none() {
                 continue;
             }
             due = earlier(due, Some(running.heartbeat(store, node, now)));
-            for key in pods.get(node).into_iter().flatten() {
+            for key in pods.into_iter().flatten() {
                 due = earlier(due, running.tend(store, key, now));
             }
         }
@@ -127,8 +132,9 @@ impl Kubelets {
     /// The node-lifecycle controller: taints nodes that are cordoned or silent.
     pub(super) fn watch_over_nodes(&mut self, store: &mut Store, now: Timestamp) -> Due {
         let mut due = None;
-        let nodes: Vec<Key> = store.list(NODES, None).map(|(key, _)| key.clone()).collect();
-        for key in nodes {
+        // Most passes find nothing to change, and an edit copies the whole Node.
+        let mut wrong = Vec::new();
+        for (key, node) in store.list(NODES, None) {
             let silent = match self.nodes.get(&key.name) {
                 Some(running) if !running.kubelet.alive => {
                     let end = running.last_seen + GRACE;
@@ -137,24 +143,25 @@ impl Kubelets {
                 }
                 _ => false,
             };
-            let Some(node) = store.get(&key) else { continue };
             let cordoned = node["spec"]["unschedulable"] == true;
             let taints = [
                 (UNSCHEDULABLE, "NoSchedule", cordoned),
                 (UNREACHABLE, "NoSchedule", silent),
                 (UNREACHABLE, "NoExecute", silent),
             ];
-            // Most passes find nothing to change, and an edit copies the whole Node.
-            if silent || taints.iter().any(|(key, effect, wanted)| has_taint(&node, key, effect) != *wanted) {
-                store.edit(&key, |node| {
-                    for (key, effect, wanted) in taints {
-                        set_taint(node, key, effect, wanted);
-                    }
-                    if silent {
-                        set_condition(node, "Ready", "Unknown", "NodeStatusUnknown", now);
-                    }
-                });
+            if silent || taints.iter().any(|(key, effect, wanted)| has_taint(node, key, effect) != *wanted) {
+                wrong.push((key.clone(), taints, silent));
             }
+        }
+        for (key, taints, silent) in wrong {
+            store.edit(&key, |node| {
+                for (key, effect, wanted) in taints {
+                    set_taint(node, key, effect, wanted);
+                }
+                if silent {
+                    set_condition(node, "Ready", "Unknown", "NodeStatusUnknown", now);
+                }
+            });
             if silent {
                 for pod in pods_on(store, &key.name) {
                     store.edit(&pod, |pod| set_condition(pod, "Ready", "False", "NodeNotReady", now));
@@ -189,6 +196,11 @@ impl Running {
             lease["spec"]["renewTime"] = micros(now).into();
             store.put(key, lease);
         }
+        self.reports_at()
+    }
+
+    /// When it reports next.
+    fn reports_at(&self) -> Timestamp {
         self.lease_due.min(self.status_due)
     }
 
@@ -259,7 +271,7 @@ fn end_pod(store: &mut Store, key: &Key) {
 }
 
 fn pods_on(store: &Store, node: &str) -> Vec<Key> {
-    store.list(PODS, None).filter(|(_, pod)| pod["spec"]["nodeName"] == node).map(|(key, _)| key.clone()).collect()
+    store.pods_on(node).map(|(key, _)| key.clone()).collect()
 }
 
 fn set_heartbeat(node: &mut Value, now: Timestamp) {

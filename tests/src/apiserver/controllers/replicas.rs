@@ -9,10 +9,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::apiserver::{
-    eviction::is_ready,
     managed::Writer,
     resource::{PODS, REPLICA_SETS, Resource},
-    store::{Key, Store, controller, is_terminating, owner_reference},
+    store::{Key, Store, is_ready, is_terminating, meta, owner_reference},
     verbs,
 };
 
@@ -38,8 +37,7 @@ pub(super) fn replicas(object: &Value) -> usize {
 /// The pods of a set that are not over yet.
 pub(super) fn pods_of(store: &Store, namespace: &str, set: &Value) -> Vec<(Key, Arc<Value>)> {
     store
-        .list(PODS, Some(namespace))
-        .filter(|(_, pod)| controller(pod).is_some_and(|owner| owner["uid"] == set["metadata"]["uid"]))
+        .pods_owned_by(namespace, meta(set, "uid"))
         .filter(|(_, pod)| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")))
         .map(|(key, pod)| (key.clone(), Arc::clone(pod)))
         .collect()

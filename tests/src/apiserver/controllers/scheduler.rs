@@ -1,44 +1,40 @@
-//! Binding of pods to nodes: of the schedulable, ready nodes with room that no hard rule forbids, the one with the fewest pods.
+//! Binding of pods to nodes: of the schedulable (or tolerated), ready nodes with room that no hard rule forbids, the one with the fewest pods.
 //!
 //! Room is counted in pods and in requested CPU and memory. The hard rules are node selectors, taints, and required anti-affinity
 //! between pods that are selected by `matchLabels` in their own namespace. Everything else that a scheduler knows is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
 use crate::apiserver::{
     clock::seconds,
-    eviction::is_ready,
     resource::{NODES, PODS},
     selector::label_selector_matches,
-    store::{Key, Store, is_terminating, meta},
+    store::{Key, Store, is_ready, is_terminating, meta},
 };
 
 /// How many pods a node takes that does not say.
 const DEFAULT_PODS: u64 = 110;
 
 pub(super) fn pass(store: &mut Store) {
-    let waiting: Vec<Key> = store
-        .list(PODS, None)
-        .filter(|(_, pod)| node_of(pod).is_empty() && !is_terminating(pod))
-        .map(|(key, _)| key.clone())
-        .collect();
+    let waiting = store.pods_on("").filter(|(_, pod)| !is_terminating(pod));
+    let waiting: Vec<Key> = waiting.map(|(key, _)| key.clone()).collect();
     if waiting.is_empty() {
         return;
     }
-    let mut taken = taken_by_node(store);
+    let mut places = Places::of(store);
     for key in waiting {
         let Some(pod) = store.get(&key) else { continue };
         let now = seconds(store.now());
-        match choose(store, &taken, &pod) {
+        match places.choose(store, &pod) {
             Some(node) => {
                 store.edit(&key, |pod| {
                     pod["spec"]["nodeName"] = node.as_str().into();
                     let bound = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
                     pod["status"]["conditions"] = json!([bound]);
                 });
-                taken.entry(node).or_default().add(&pod);
+                places.bind(node, &pod);
             }
             None if pod["status"]["conditions"].is_null() => drop(store.edit(&key, |pod| {
                 pod["status"]["conditions"] = json!([{
@@ -76,24 +72,50 @@ impl Amount {
     }
 }
 
-fn taken_by_node(store: &Store) -> BTreeMap<String, Amount> {
-    let mut taken: BTreeMap<String, Amount> = BTreeMap::new();
-    for (_, pod) in store.list(PODS, None) {
-        taken.entry(node_of(pod).to_owned()).or_default().add(pod);
-    }
-    taken
+/// The nodes in the order in which a pod tries them, kept right while pods are bound in one pass.
+struct Places {
+    /// How many pods each has, and its name: the emptiest first.
+    by_load: BTreeSet<(usize, String)>,
+    /// What the pods take of those that were looked at.
+    taken: HashMap<String, Amount>,
+    /// The pods of a namespace that want to be apart from others.
+    loners: HashMap<String, Vec<Key>>,
 }
 
-fn choose(store: &Store, taken: &BTreeMap<String, Amount>, pod: &Value) -> Option<String> {
-    let mut best: Option<(u64, &str)> = None;
-    for (key, node) in store.list(NODES, None) {
-        let taken = taken.get(&key.name).copied().unwrap_or_default();
-        let is_better = best.is_none_or(|(fewest, _)| taken.pods < fewest);
-        if is_better && has_room(node, taken, pod) && fits(node, pod) && keeps_apart(store, &key.name, pod) {
-            best = Some((taken.pods, &key.name));
-        }
+impl Places {
+    fn of(store: &Store) -> Self {
+        let nodes = store.list(NODES, None).map(|(key, _)| (store.count_pods_on(&key.name), key.name.clone()));
+        Self { by_load: nodes.collect(), taken: HashMap::new(), loners: HashMap::new() }
     }
-    best.map(|(_, name)| name.to_owned())
+
+    fn choose(&mut self, store: &Store, pod: &Value) -> Option<String> {
+        let Self { by_load, taken, loners } = self;
+        let namespace = meta(pod, "namespace");
+        let loners = loners.entry(namespace.to_owned()).or_insert_with(|| {
+            let all = store.list(PODS, Some(namespace)).filter(|(_, pod)| !apart(pod).is_empty());
+            all.map(|(key, _)| key.clone()).collect()
+        });
+        let found = by_load.iter().find(|(_, name)| {
+            let Some(node) = store.get(&Key::new(NODES, "", name)) else { return false };
+            let taken = *taken.entry(name.clone()).or_insert_with(|| taken_of(store, name));
+            has_room(&node, taken, pod) && fits(&node, pod) && keeps_apart(store, loners, name, pod)
+        });
+        found.map(|(_, name)| name.clone())
+    }
+
+    fn bind(&mut self, node: String, pod: &Value) {
+        let amount = self.taken.entry(node.clone()).or_default();
+        let before = usize::try_from(amount.pods).unwrap_or(usize::MAX);
+        amount.add(pod);
+        self.by_load.remove(&(before, node.clone()));
+        self.by_load.insert((before.saturating_add(1), node));
+    }
+}
+
+fn taken_of(store: &Store, node: &str) -> Amount {
+    let mut taken = Amount::default();
+    store.pods_on(node).for_each(|(_, pod)| taken.add(pod));
+    taken
 }
 
 fn has_room(node: &Value, mut taken: Amount, pod: &Value) -> bool {
@@ -119,23 +141,25 @@ fn quantity(value: &Value) -> Option<u64> {
     Some(digits.parse::<u64>().ok()? * factor)
 }
 
-/// Required anti-affinity, of this pod and of those that are there.
-fn keeps_apart(store: &Store, node: &str, pod: &Value) -> bool {
+/// Required anti-affinity, of this pod and of those that are there. `loners` are the pods of its namespace that have any.
+fn keeps_apart(store: &Store, loners: &[Key], node: &str, pod: &Value) -> bool {
     let domain = |name: &str, topology: &str| {
         let node = store.get(&Key::new(NODES, "", name))?;
         node["metadata"]["labels"][topology].as_str().map(str::to_owned)
     };
-    store.list(PODS, Some(meta(pod, "namespace"))).all(|(_, other)| {
-        let collide = |one: &Value, other_pod: &Value, other_node: &str| {
-            apart(one).iter().any(|term| {
-                let topology = term["topologyKey"].as_str().unwrap_or_default();
-                label_selector_matches(&term["labelSelector"], &other_pod["metadata"]["labels"])
-                    && domain(node, topology).is_some_and(|here| domain(other_node, topology) == Some(here))
-            })
-        };
-        let there = node_of(other);
-        there.is_empty() || !(collide(pod, other, there) || collide(other, pod, there))
-    })
+    let collide = |one: &Value, other_pod: &Value, other_node: &str| {
+        apart(one).iter().any(|term| {
+            let topology = term["topologyKey"].as_str().unwrap_or_default();
+            label_selector_matches(&term["labelSelector"], &other_pod["metadata"]["labels"])
+                && domain(node, topology).is_some_and(|here| domain(other_node, topology) == Some(here))
+        })
+    };
+    let is_there = |other: &Value| !node_of(other).is_empty();
+    let is_far_from = |other: &Value| !is_there(other) || !collide(pod, other, node_of(other));
+    let far_from_all = || store.list(PODS, Some(meta(pod, "namespace"))).all(|(_, other)| is_far_from(other));
+    let mut loners = loners.iter().filter_map(|key| store.get(key));
+    let left_alone = loners.all(|other| !is_there(&other) || !collide(&other, pod, node_of(&other)));
+    left_alone && (apart(pod).is_empty() || far_from_all())
 }
 
 fn apart(pod: &Value) -> &[Value] {
@@ -149,7 +173,9 @@ fn fits(node: &Value, pod: &Value) -> bool {
         .is_none_or(|wanted| wanted.iter().all(|(key, value)| &node["metadata"]["labels"][key] == value));
     let taints = node["spec"]["taints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let tolerated = |taint: &Value| taint["effect"] == "PreferNoSchedule" || tolerates(pod, taint);
-    node["spec"]["unschedulable"] != true
+    // As the plugin NodeUnschedulable has it: a pod that tolerates the taint of a cordon does not mind the cordon.
+    let cordon = json!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
+    (node["spec"]["unschedulable"] != true || tolerates(pod, &cordon))
         && meta(node, "deletionTimestamp").is_empty()
         && is_ready(node)
         && selected

@@ -9,9 +9,8 @@ use super::{
     revisions::{self, is_of},
 };
 use crate::apiserver::{
-    eviction::is_ready,
     resource::{DAEMON_SETS, NODES, PODS, STATEFUL_SETS},
-    store::{Key, Store, is_terminating},
+    store::{Key, Store, is_ready, is_terminating},
 };
 
 pub(super) fn pass(store: &mut Store) {

@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use serde_json::{Value, json};
 
-use crate::apiserver::{answer::Failure, call::Call, resource::Resource, selector::Selection, store::Store};
+use crate::apiserver::{
+    answer::Failure,
+    call::Call,
+    resource::{PODS, Resource},
+    selector::Selection,
+    store::Store,
+};
 
 /// What is left of lists that clients read in pages: each goes on as of the moment of its first page.
 #[derive(Default)]
@@ -13,9 +20,12 @@ pub(crate) struct ListSnapshots {
     rest: BTreeMap<String, Rest>,
 }
 
+#[derive(Clone)]
 struct Rest {
     version: u64,
-    items: Vec<Arc<Value>>,
+    items: Arc<[Arc<Value>]>,
+    /// How many of them were read.
+    read: usize,
     counted: bool,
 }
 
@@ -32,41 +42,40 @@ impl ListSnapshots {
     }
 }
 
-/// A list as clients see it. The items carry neither kind nor apiVersion, as from the real server.
+/// A list, or a page of one.
+pub(crate) struct Page {
+    resource: &'static Resource,
+    metadata: Value,
+    items: Vec<Arc<Value>>,
+}
+
+/// A list as clients see it.
 pub(crate) fn list(
     store: &Store,
     snapshots: &mut ListSnapshots,
     resource: &'static Resource,
     namespace: Option<&str>,
     call: &Call,
-) -> Result<Value, Failure> {
+) -> Result<Page, Failure> {
     let limit = match call.parameter("limit").unwrap_or("0").parse() {
         Ok(0) | Err(_) => usize::MAX,
         Ok(limit) => limit,
     };
-    let mut rest = match call.parameter("continue") {
-        Some(token) => snapshots.rest.get(token).map(Rest::again).ok_or_else(expired)?,
+    let rest = match call.parameter("continue") {
+        Some(token) => snapshots.rest.get(token).cloned().ok_or_else(expired)?,
         None => first_page(store, resource, namespace, call)?,
     };
-    let after = rest.items.split_off(limit.min(rest.items.len()));
-    let items: Vec<Value> = rest.items.iter().map(|item| without_type(item)).collect();
+    let end = rest.read.saturating_add(limit).min(rest.items.len());
+    let items = rest.items[rest.read..end].to_vec();
+    let left = rest.items.len() - end;
     let mut metadata = json!({"resourceVersion": rest.version.to_string()});
-    if !after.is_empty() {
+    if left > 0 {
         if rest.counted {
-            metadata["remainingItemCount"] = after.len().into();
+            metadata["remainingItemCount"] = left.into();
         }
-        metadata["continue"] = snapshots.keep(Rest { items: after, ..rest }).into();
+        metadata["continue"] = snapshots.keep(Rest { read: end, ..rest }).into();
     }
-    Ok(json!({
-        "kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
-        "metadata": metadata, "items": items,
-    }))
-}
-
-impl Rest {
-    fn again(&self) -> Self {
-        Self { version: self.version, items: self.items.clone(), counted: self.counted }
-    }
+    Ok(Page { resource, metadata, items })
 }
 
 fn first_page(
@@ -76,8 +85,51 @@ fn first_page(
     call: &Call,
 ) -> Result<Rest, Failure> {
     let selection = Selection::of(call, resource)?;
-    let items = store.list(resource, namespace).map(|(_, object)| object).filter(|object| selection.matches(object));
-    Ok(Rest { version: store.version(), items: items.cloned().collect(), counted: selection.is_everything() })
+    let is_selected = |object: &&Arc<Value>| selection.matches(object);
+    let items = match selection.node().filter(|_| resource == PODS) {
+        Some(node) => {
+            let there = store.pods_on(node).filter(|(key, _)| namespace.is_none_or(|it| it == key.namespace));
+            there.map(|(_, pod)| pod).filter(is_selected).cloned().collect()
+        }
+        None => store.list(resource, namespace).map(|(_, object)| object).filter(is_selected).cloned().collect(),
+    };
+    Ok(Rest { version: store.version(), items, read: 0, counted: selection.is_everything() })
+}
+
+impl Page {
+    pub(crate) fn to_value(&self) -> Value {
+        json!({
+            "kind": self.kind(), "apiVersion": self.resource.api_version(), "metadata": self.metadata,
+            "items": self.items.iter().map(|item| without_type(item)).collect::<Value>(),
+        })
+    }
+
+    fn kind(&self) -> String {
+        format!("{}List", self.resource.kind)
+    }
+}
+
+/// Without a copy of each item: a list of all pods of a cluster is tens of megabytes.
+impl Serialize for Page {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let items: Vec<_> = self.items.iter().map(|item| WithoutType(item)).collect();
+        let mut list = serializer.serialize_struct("List", 4)?;
+        list.serialize_field("kind", &self.kind())?;
+        list.serialize_field("apiVersion", &self.resource.api_version())?;
+        list.serialize_field("metadata", &self.metadata)?;
+        list.serialize_field("items", &items)?;
+        list.end()
+    }
+}
+
+/// An item of a list: it carries neither kind nor apiVersion, as from the real server.
+struct WithoutType<'a>(&'a Value);
+
+impl Serialize for WithoutType<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.0.as_object().into_iter().flatten();
+        serializer.collect_map(fields.filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion")))
+    }
 }
 
 fn expired() -> Failure {

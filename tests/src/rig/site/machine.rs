@@ -1,38 +1,28 @@
 //! A machine: a fake systemd, the agent in this process, and what its units are to the cluster; from boot to boot.
 
+mod configuration;
+
 use std::{
     fs,
     future::ready,
-    io,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{DuplexStream, copy_bidirectional, duplex},
-    sync::{mpsc, watch},
-    task::JoinSet,
-    time::sleep,
-};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tonic::transport::Endpoint;
-use usher_agent::{
-    agent::{Agent, Edges},
-    caller::Caller,
-    config::Config,
-    disk::{Disk, MemoryDisk},
-    door::{Door, LocalDoor, LocalWay},
-    local::Client,
-    machine::{Places, bus::Address},
-};
-use usher_common::stream::BoxedStream;
+use usher_agent::{disk::MemoryDisk, local::Client};
 use usher_proto::v1::{RequestRestartRequest, SetHoldRequest};
 
-use super::Journal;
+use super::{
+    Journal,
+    door::Doorstep,
+    life::{Life, Power},
+};
 use crate::{
     apiserver::{ApiServer, Candidate, Election, Instance},
+    etcd::FakeEtcd,
     systemd::{FakeSystemd, Reboot, accompany},
 };
 
@@ -40,6 +30,8 @@ use crate::{
 pub const KUBE_APISERVER: &str = "kube-apiserver.service";
 /// Releases its Lease when it ends.
 pub const KUBE_SCHEDULER: &str = "kube-scheduler.service";
+/// The unit of its member of etcd, where the site has one.
+pub const ETCD: &str = "etcd.service";
 /// Keeps it.
 pub const KUBE_CONTROLLER_MANAGER: &str = "kube-controller-manager.service";
 
@@ -49,13 +41,8 @@ const JOB_TAKES: Duration = Duration::from_secs(1);
 const READY_AFTER: Duration = Duration::from_secs(2);
 /// Longer than anybody waits.
 const NEVER: Duration = Duration::from_secs(86_400);
-/// From the reboot call to the end of everything on the machine, and from there to its next boot.
-const GOES_DOWN_AFTER: Duration = Duration::from_millis(500);
-const BOOT_TAKES: Duration = Duration::from_secs(30);
 /// Instances that are not to lead at first begin later.
 const HEAD_START: Duration = Duration::from_secs(1);
-/// What a connection holds that was not read yet.
-const BUFFER: usize = 64 * 1024;
 
 /// What a unit is beside its process.
 pub(super) enum Kind {
@@ -65,6 +52,14 @@ pub(super) enum Kind {
     ApiServer(Instance),
     /// An instance of an elected component, and whether it leads at first.
     Elected(Election, bool),
+    /// A member of etcd, of the machine's name.
+    Etcd(FakeEtcd),
+}
+
+impl Kind {
+    fn etcd(&self) -> Option<&FakeEtcd> {
+        if let Self::Etcd(etcd) = self { Some(etcd) } else { None }
+    }
 }
 
 /// What a machine is made of.
@@ -92,13 +87,34 @@ pub struct Machine {
     _tasks: JoinSet<()>,
 }
 
+/// Handles to the parts of a machine. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    pub(crate) systemd: FakeSystemd,
+    /// Its paths are below the folder.
+    pub(crate) disk: MemoryDisk,
+    pub(crate) folder: PathBuf,
+    pub(crate) door: Doorstep,
+    pub(crate) power: Power,
+    pub(crate) apiserver: Option<Instance>,
+}
+
+impl Hands {
+    /// Ends the agent at this very moment, be it from within; systemd starts another one.
+    pub(crate) fn kill_agent(&self) {
+        self.door.end_agent();
+        self.power.agent_died();
+    }
+}
+
 impl Machine {
     pub(super) async fn start(setup: Setup<'_>) -> Self {
         let Setup { name, number, folder, api, journal, components } = setup;
         let folder = folder.join(name);
         fs::create_dir(&folder).unwrap();
         let units: Vec<_> = components.iter().map(|(unit, _)| *unit).collect();
-        fs::write(folder.join("agent.toml"), configuration(name, &units)).unwrap();
+        let etcd = components.iter().find_map(|(_, kind)| kind.etcd().cloned());
+        configuration::write(&folder, name, &units, etcd.as_ref());
 
         let systemd = FakeSystemd::numbered(u64::try_from(number).unwrap());
         for unit in &units {
@@ -107,8 +123,7 @@ impl Machine {
         }
         let noted = journal.clone();
         systemd.on_job(move |job| noted.note(&format!("{name}: {job}")));
-        let (asked, reboots) = mpsc::unbounded_channel();
-        let power = Power { name, journal: journal.clone(), asked };
+        let (power, happens) = Power::new(name, journal.clone());
         let reboot = power.reboot();
         systemd.on_reboot(reboot.clone());
 
@@ -120,8 +135,9 @@ impl Machine {
             systemd: systemd.clone(),
             api: api.clone(),
             door: door.clone(),
+            etcd,
         };
-        life.boot(1).await;
+        life.start_agent(1).await;
         let mut tasks = JoinSet::new();
         let (mut apiserver, ready_after) = (None, watch::Sender::new(READY_AFTER));
         for (unit, kind) in components {
@@ -130,7 +146,7 @@ impl Machine {
             }
             tasks.spawn(play(name, unit, kind, systemd.clone(), ready_after.subscribe()));
         }
-        tasks.spawn(life.run(reboots));
+        tasks.spawn(life.run(happens));
         Self { systemd, folder, disk, door, reboot, power, apiserver, ready_after, _tasks: tasks }
     }
 
@@ -178,12 +194,12 @@ impl Machine {
 
     /// Its agent ends, and nobody starts another one in this boot.
     pub fn loses_its_agent(&self) {
-        self.door.inner().process = None;
+        self.door.end_agent();
     }
 
     /// Told to reboot, it goes down and never comes back.
     pub fn stays_down(&self) {
-        self.door.inner().never_boots = true;
+        self.door.set_never_boots();
     }
 
     /// Told to reboot it goes down, and login1's answer is lost.
@@ -195,7 +211,7 @@ impl Machine {
 
     /// Loses its power for a moment, and boots again.
     pub fn loses_its_power(&self) {
-        self.power.cycle("lost its power");
+        self.power.fail();
     }
 
     /// The program of this unit belongs to a Debian package, which is installed in this version.
@@ -207,43 +223,25 @@ impl Machine {
         write("status", &format!("Package: {package}\nStatus: install ok installed\nVersion: {version}\n"));
     }
 
+    /// Its agent is killed, and started again 2 s later, as its unit says.
+    pub fn kills_its_agent(&self) {
+        self.hands().kill_agent();
+    }
+
+    /// What a simulation needs of it to reach in from elsewhere, also from another task.
+    pub(crate) fn hands(&self) -> Hands {
+        Hands {
+            systemd: self.systemd.clone(),
+            disk: self.disk.clone(),
+            folder: self.folder.clone(),
+            door: self.door.clone(),
+            power: self.power.clone(),
+            apiserver: self.apiserver.clone(),
+        }
+    }
+
     pub(super) fn door(&self) -> Doorstep {
         self.door.clone()
-    }
-}
-
-/// The boot id of a machine's n-th boot.
-pub(super) fn boot_id(name: &str, boot: usize) -> String {
-    format!("{boot}-boot-of-{name}")
-}
-
-fn configuration(name: &str, units: &[&str]) -> String {
-    let units: String = units.iter().map(|unit| format!("[units.\"{unit}\"]\n")).collect();
-    format!(
-        "node = '{name}'\nlisten = '127.0.0.1:0'\nstate_directory = 'state'\nhold_file = 'hold'\nboot_id_file = 'boot_id'\n\
-         socket = 'agent.sock'\n[tls]\ncertificate = 'agent.pem'\nkey = 'agent-key.pem'\nclient_ca = 'ca.pem'\n\
-         [allow]\noperator = ['CN=operator']\n{units}"
-    )
-}
-
-/// What takes a machine down and boots it again.
-#[derive(Clone)]
-struct Power {
-    name: &'static str,
-    journal: Journal,
-    asked: mpsc::UnboundedSender<()>,
-}
-
-impl Power {
-    fn cycle(&self, why: &str) {
-        self.journal.note(&format!("{}: {why}", self.name));
-        // Nobody listens any more only when the site ends.
-        let _ = self.asked.send(());
-    }
-
-    fn reboot(&self) -> Reboot {
-        let power = self.clone();
-        Reboot::Calls(Arc::new(move || power.cycle("reboot")))
     }
 }
 
@@ -261,127 +259,14 @@ async fn play(
             let start = async || instance.start(*ready_after.borrow());
             accompany(&systemd, unit, start, async |()| instance.stop()).await;
         }
+        Kind::Etcd(etcd) => {
+            accompany(&systemd, unit, || ready(etcd.start(machine)), async |()| etcd.stop(machine)).await;
+        }
         Kind::Elected(election, leads_at_first) => {
             if !leads_at_first {
                 sleep(HEAD_START).await;
             }
             accompany(&systemd, unit, || ready(election.start(machine)), Candidate::terminate).await;
         }
-    }
-}
-
-/// Where connections to the machine's agent are made. Clones are the same.
-#[derive(Clone, Default)]
-pub(super) struct Doorstep(Arc<Mutex<Inner>>);
-
-#[derive(Default)]
-struct Inner {
-    /// The agent, while there is one.
-    process: Option<Process>,
-    never_boots: bool,
-}
-
-/// An agent and the connections to it. All end when it is dropped, as with the machine.
-struct Process {
-    _agent: Agent,
-    disk: MemoryDisk,
-    incoming: mpsc::UnboundedSender<(BoxedStream, SocketAddr)>,
-    /// Root's way to it.
-    local: mpsc::UnboundedSender<(BoxedStream, u32)>,
-    connections: JoinSet<()>,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // What of it still runs writes nothing any more.
-        self.disk.detach();
-    }
-}
-
-impl Doorstep {
-    /// A new connection.
-    pub(super) fn open(&self) -> io::Result<BoxedStream> {
-        let mut inner = self.inner();
-        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
-        let process = inner.process.as_mut().ok_or_else(refused)?;
-        let ((ours, mut near), (mut far, theirs)) = (duplex(BUFFER), duplex(BUFFER));
-        process.connections.spawn(async move {
-            // A side that hung up ends the connection, nothing else.
-            let _ = copy_bidirectional(&mut near, &mut far).await;
-        });
-        process.incoming.send((Box::new(theirs), ([127, 0, 0, 1], 40000).into())).map_err(|_| refused())?;
-        Ok(Box::new(ours))
-    }
-
-    /// A new connection of root's on the machine.
-    fn open_for_root(&self) -> io::Result<DuplexStream> {
-        let inner = self.inner();
-        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
-        let process = inner.process.as_ref().ok_or_else(refused)?;
-        let (ours, theirs) = duplex(BUFFER);
-        process.local.send((Box::new(theirs), 0)).map_err(|_| refused())?;
-        Ok(ours)
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The machine from boot to boot.
-struct Life {
-    name: &'static str,
-    folder: PathBuf,
-    disk: MemoryDisk,
-    systemd: FakeSystemd,
-    api: ApiServer,
-    door: Doorstep,
-}
-
-impl Life {
-    async fn run(self, mut reboots: mpsc::UnboundedReceiver<()>) {
-        for boot in 2.. {
-            if reboots.recv().await.is_none() {
-                return;
-            }
-            sleep(GOES_DOWN_AFTER).await;
-            self.door.inner().process = None;
-            self.api.power_off(self.name);
-            for unit in self.systemd.units() {
-                self.systemd.set_unit(&unit, |unit| unit.active_state = "inactive".to_owned());
-            }
-            sleep(BOOT_TAKES).await;
-            if self.door.inner().never_boots {
-                return;
-            }
-            self.systemd.boot();
-            self.boot(boot).await;
-            self.api.boot(self.name, &boot_id(self.name, boot));
-        }
-    }
-
-    /// Starts the agent in this boot.
-    async fn boot(&self, boot: usize) {
-        let disk = self.disk.attach();
-        disk.write(&self.folder.join("boot_id"), boot_id(self.name, boot)).unwrap();
-        let file = self.folder.join("agent.toml");
-        let config = Config::load(&file).unwrap();
-        let (incoming, streams) = mpsc::unbounded_channel();
-        let (local, local_streams) = mpsc::unbounded_channel();
-        let edges = Edges {
-            door: Door::Streams { incoming: streams, caller: Some(Caller::named(["CN=operator"])) },
-            local: Some(LocalDoor { way: LocalWay::Streams(local_streams), uids: [0].into() }),
-            bus: Address::Open(self.systemd.connect().await.unwrap()),
-            disk: Disk::Memory(disk.clone()),
-            places: Places {
-                journalctl: "false".into(),
-                reboot_required: self.folder.join("reboot-required"),
-                boot: self.folder.join("boot"),
-                dpkg: self.folder.join("dpkg"),
-            },
-            ..Edges::of(&config)
-        };
-        let agent = Agent::start_on(file, config, edges).await.unwrap();
-        self.door.inner().process = Some(Process { _agent: agent, disk, incoming, local, connections: JoinSet::new() });
     }
 }

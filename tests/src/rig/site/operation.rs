@@ -183,7 +183,7 @@ impl Ended {
 
 impl Ended {
     /// It did not begin.
-    fn of(problem: Problem, told: Vec<String>, begun: Instant) -> Self {
+    pub(crate) fn of(problem: Problem, told: Vec<String>, begun: Instant) -> Self {
         Self {
             exit: problem.exit(),
             summary: problem.message,
@@ -225,30 +225,43 @@ impl TestSite {
         World::open_over(self.settings.clone(), self.cluster(), self.dial()).await.unwrap()
     }
 
-    async fn operate(&self, change: Change, mut on: impl FnMut(&str) -> Then) -> Ended {
-        let begun = Instant::now();
+    async fn operate(&self, change: Change, on: impl FnMut(&str) -> Then) -> Ended {
         let world = self.world().await;
-        let request = change.request();
-        let planned = match operation::plan(&world, &request, Confirm::Never).await {
-            Ok(planned) => planned,
-            Err(problem) => return Ended::of(problem, Vec::new(), begun),
+        let name = || {
+            let number = self.operations.get() + 1;
+            self.operations.set(number);
+            format!("op{number}")
         };
-        let options = request.drain_options(&world.site).unwrap_or_default();
-        if let Some(problem) = operation::refusal(&planned.drains, &options) {
-            return Ended::of(problem, Vec::new(), begun);
-        }
-        let number = self.operations.get() + 1;
-        self.operations.set(number);
-        let operation = format!("op{number}");
-        let (told, report) = carry_out(&world, &request, &operation, &planned, &mut on).await;
-        match report {
-            Err(problem) => Ended::of(problem, told, begun),
-            Ok(report) => {
-                let text = report.to_text();
-                let Report { exit, summary, details, next, done, .. } = report;
-                let done = done.iter().map(|target| target.machine().to_owned()).collect();
-                Ended { exit, summary, text, details, next, told, done, took: begun.elapsed() }
-            }
+        operate(&world, &change, name, on).await
+    }
+}
+
+/// Runs a change in a world that was opened for it. It gets its name once it can begin.
+pub(crate) async fn operate(
+    world: &World,
+    change: &Change,
+    name: impl FnOnce() -> String,
+    mut on: impl FnMut(&str) -> Then,
+) -> Ended {
+    let begun = Instant::now();
+    let request = change.request();
+    let planned = match operation::plan(world, &request, Confirm::Never).await {
+        Ok(planned) => planned,
+        Err(problem) => return Ended::of(problem, Vec::new(), begun),
+    };
+    let options = request.drain_options(&world.site).unwrap_or_default();
+    if let Some(problem) = operation::refusal(&planned.drains, &options) {
+        return Ended::of(problem, Vec::new(), begun);
+    }
+    let operation = name();
+    let (told, report) = carry_out(world, &request, &operation, &planned, &mut on).await;
+    match report {
+        Err(problem) => Ended::of(problem, told, begun),
+        Ok(report) => {
+            let text = report.to_text();
+            let Report { exit, summary, details, next, done, .. } = report;
+            let done = done.iter().map(|target| target.machine().to_owned()).collect();
+            Ended { exit, summary, text, details, next, told, done, took: begun.elapsed() }
         }
     }
 }
@@ -317,6 +330,7 @@ impl Reader {
             Kind::TurnEnded { turn, done: false, .. } => format!("{}: not done", machine(turn)),
             Kind::Warned { message } => format!("warning: {message}"),
             Kind::Began { .. } | Kind::ControlPlane { .. } | Kind::Blocked { .. } | Kind::Ended { .. } => return None,
+            Kind::Notice { .. } | Kind::Planned { .. } | Kind::Asked { .. } | Kind::Logged { .. } => return None,
         };
         self.told.push(line.clone());
         Some(line)

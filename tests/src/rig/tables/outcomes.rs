@@ -11,8 +11,8 @@ use serde_json::json;
 
 use self::row::{
     Event::{
-        BothDeleted, DeletedBefore, LongDeleted, NamespaceDeleted, NamespaceEmptied, ReplacedElsewhere, ReplacedHere,
-        Vanishes,
+        BothDeleted, DeletedBefore, Denied, DeniedAndMoved, LongDeleted, NamespaceDeleted, NamespaceEmptied,
+        ReplacedElsewhere, ReplacedHere, Vanishes,
     },
     Row, row, status,
 };
@@ -133,6 +133,15 @@ fn rows() -> Vec<Row> {
             .when(ReplacedElsewhere)
             .with("--disable-eviction"),
         row("its successor is here", replaced(), "now", "goes, and its successor").when(ReplacedHere),
+        // What an admission webhook denies may change.
+        row(
+            "a webhook denies it",
+            replaced(),
+            "now",
+            "waits: admission webhook \"keep.example\" denied the request: it is moved by its operator",
+        )
+        .when(Denied),
+        row("a webhook denies it, and its owner moves it", replaced(), "now", GOES).when(DeniedAndMoved),
         // Namespaces that are being deleted take no evictions.
         row("the namespace goes, the pod not yet", replaced(), "now", "waits: its eviction was not answered yet")
             .when(NamespaceDeleted),

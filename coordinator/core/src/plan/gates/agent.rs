@@ -2,7 +2,7 @@
 
 use super::Subject;
 use crate::{
-    facts::{AgentFacts, agent::UnitStatus},
+    facts::{AgentFacts, ControlPlaneEvidence, agent::UnitStatus},
     plan::step::Step,
     problem::Problem,
     text,
@@ -49,6 +49,14 @@ pub(super) fn manages_the_unit(subject: &Subject<'_>) -> Result<(), Problem> {
     for step in &subject.turn.steps {
         let (Step::Restart { unit, .. } | Step::HandOver { unit, .. }) = step else { continue };
         match status.unit(unit) {
+            None if static_pod(subject).is_some() => {
+                let pod = static_pod(subject).unwrap_or_default();
+                return Err(Problem::refused(format!("{pod} on {name} is a static pod, and usher restarts units only"))
+                    .hint(format!(
+                        "let the kubelet restart it: move its manifest out of /etc/kubernetes/manifests on {name}, wait until the pod \
+                         is gone, and move it back (kubeadm's place for manifests)"
+                    )));
+            }
             None => {
                 return Err(Problem::refused(format!("the agent on {name} does not manage {unit}"))
                     .hint(format!("allow it in the agent's configuration on {name}: [units.{unit:?}]")));
@@ -66,6 +74,18 @@ pub(super) fn manages_the_unit(subject: &Subject<'_>) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// The static pod of the component that the turn is about, if its machine has one.
+fn static_pod<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
+    let component = subject.turn.target.component()?;
+    subject.machine.control_plane_evidence.iter().find_map(|evidence| match evidence {
+        ControlPlaneEvidence::StaticPod { pod } => {
+            let (_, name) = pod.split_once('/')?;
+            name.strip_prefix(component)?.starts_with('-').then_some(pod.as_str())
+        }
+        _ => None,
+    })
 }
 
 /// login1 would let the agent reboot the machine. Otherwise it would be drained for nothing.

@@ -10,13 +10,10 @@ pub(super) fn are_ready(subject: &Subject<'_>) -> Result<(), Problem> {
         return Ok(());
     }
     let machine = subject.name();
-    let mends_its_own = subject.reboots()
-        || subject
-            .turn
-            .target
-            .component()
-            .and_then(|name| subject.site.component(name))
-            .is_none_or(Component::is_apiserver);
+    // An apiserver that knows no member but the one beside it is mended with that.
+    let mends = |component: &Component| component.is_apiserver() || component.is_etcd();
+    let component = subject.turn.target.component().and_then(|name| subject.site.component(name));
+    let mends_its_own = subject.reboots() || component.is_none_or(mends);
     let down: Vec<_> = subject
         .facts
         .apiservers

@@ -1,7 +1,7 @@
 //! Who leads.
 
 use super::Subject;
-use crate::{facts::leader::Leadership, plan::step::Step, problem::Problem, request::Kind, site::Role};
+use crate::{facts::leader::Leadership, plan::step::Step, problem::Problem, request::Kind, site::Role, text};
 
 /// Each elected component has a living leader on a machine that is known, or the operator has decided.
 pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
@@ -18,9 +18,14 @@ pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
         }
         let message = match leadership {
             Leadership::Held(holder) if holder.machine.is_some() => continue,
-            Leadership::Held(holder) => {
+            Leadership::Held(holder) if holder.rivals.is_empty() => {
                 format!("{component} is led by {:?}, which is none of the control-plane machines", holder.identity)
             }
+            Leadership::Held(holder) => format!(
+                "{component} is led by {:?}, which several control-plane machines could be: {}",
+                holder.identity,
+                text::list(&holder.rivals)
+            ),
             Leadership::Stale(holder) => format!(
                 "the lease of {component} is held by {:?}, which does not renew it: nobody leads {component}",
                 holder.identity
@@ -28,7 +33,7 @@ pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
             Leadership::Free => format!("nobody leads {component}: its lease is free"),
             Leadership::Absent => format!("nobody leads {component}: it has no lease"),
         };
-        let problem = Problem::refused(message);
+        let problem = Problem::refused(message).hints(in_the_cluster_file(component, leadership));
         return Err(match subject.restarts() {
             true => problem
                 .hint(format!("to name the machine that goes last yourself: --assume-leader {component}=MACHINE"))
@@ -39,6 +44,19 @@ pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
         });
     }
     Ok(())
+}
+
+/// What the site should say of a component whose leader cannot be told.
+fn in_the_cluster_file(component: &str, leadership: &Leadership) -> Option<String> {
+    match leadership {
+        Leadership::Absent => Some(format!(
+            "if it runs with --leader-elect=false: leader_election = false under [components.{component}] in the cluster file"
+        )),
+        Leadership::Held(holder) if !holder.rivals.is_empty() => {
+            Some("give each machine a host name of its own, and restart its components".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// Leadership that has moved to the machine since the turn was planned would end with it, without a hand-over.

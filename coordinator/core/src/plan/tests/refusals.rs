@@ -119,6 +119,20 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             &["does not manage kube-scheduler.service"],
         ),
         (
+            "a static pod in place of the unit",
+            scheduler(),
+            Box::new(|facts| {
+                facts.agent_mut("cp1").units.retain(|unit| !unit.name.contains("scheduler"));
+                let pods = ["kube-system/kube-controller-manager-cp1", "kube-system/kube-scheduler-cp1"];
+                let evidence = pods.map(|pod| ControlPlaneEvidence::StaticPod { pod: pod.into() });
+                facts.machine_mut("cp1").control_plane_evidence = evidence.into();
+            }),
+            &[
+                "kube-system/kube-scheduler-cp1 on cp1 is a static pod, and usher restarts units only",
+                "move its manifest",
+            ],
+        ),
+        (
             "masked while it runs",
             scheduler(),
             Box::new(|facts| unit_file(facts, "cp1", "kube-scheduler.service", "masked")),

@@ -29,6 +29,7 @@ fn node(name: &str, ready: &str, unschedulable: bool) -> Machine {
         control_plane: false,
         hostnames: Vec::new(),
         internal_ip: None,
+        other_internal_ips: Vec::new(),
         ready: ready.to_owned(),
         ready_message: "NodeStatusUnknown".to_owned(),
         heartbeat: None,

@@ -91,7 +91,8 @@ pub(super) async fn units(seen: &mut Seen, answers: &Answers) {
         ..plain
     };
     let site = Site { agents: access, ..Site::default() };
-    let Ok(agents) = Agents::new(&site, addresses(seen)) else { return };
+    let addresses = addresses(seen).into_iter().map(|(name, address)| (name, vec![address])).collect();
+    let Ok(agents) = Agents::new(&site, addresses) else { return };
     let asked = seen.agents.iter_mut().filter(|agent| !agent.names.is_empty()).map(async |agent| {
         let Ok(known) = agents.agent(&agent.machine) else { return };
         match known.status_within(ANSWER).await {

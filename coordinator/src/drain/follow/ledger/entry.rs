@@ -62,7 +62,7 @@ pub(super) struct Entry {
 pub(super) enum State {
     /// It must end by itself first.
     Finishing,
-    /// Its eviction is due at `at`; `blocked` if the last decision was that a budget forbids it.
+    /// Its eviction is due at `at`; `blocked` if the last decision was that a budget or a webhook forbids it.
     Due { at: Instant, blocked: Option<Blocked> },
     /// The request is in flight.
     InFlight { blocked: Option<Blocked> },
@@ -70,19 +70,39 @@ pub(super) enum State {
     Replacing { deployment: String },
     /// It is terminating.
     Leaving { since: Instant, killed: bool },
-    /// The server refuses its eviction for good.
+    /// The server refuses its eviction for good, or it comes back however often it is evicted.
     Failed { message: String },
+}
+
+/// Who refuses a pod's eviction for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blocker {
+    /// A disruption budget; None if the server did not name it.
+    Budget(Option<String>),
+    /// An admission webhook.
+    Webhook(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Blocked {
-    pub(super) budget: Option<String>,
+    pub(super) by: Blocker,
     pub(super) message: String,
     /// When the first refusal came, by the wall clock and by the runtime's clock.
     pub(super) since: Timestamp,
     pub(super) begun: Instant,
     /// When its eviction is tried again at the latest.
     pub(super) next_try: Timestamp,
+}
+
+impl Blocked {
+    /// Whether this budget may be the one that refuses it.
+    pub(super) fn may_be_by(&self, budget: &str) -> bool {
+        matches!(&self.by, Blocker::Budget(name) if name.as_deref().is_none_or(|name| name == budget))
+    }
+
+    pub(super) fn is_by_budget(&self) -> bool {
+        matches!(self.by, Blocker::Budget(_))
+    }
 }
 
 impl Entry {
@@ -108,7 +128,9 @@ impl Entry {
         match &self.state {
             State::Due { at, .. } if self.replace => Some((*at, Action::Replace)),
             State::Due { at, blocked } => {
-                let delete_at = blocked.as_ref().and_then(|it| after(it.begun, escalation.delete_after));
+                // Only budgets may be passed over: a webhook's denial is the word of those who run the pod.
+                let by_budget = blocked.as_ref().filter(|blocked| blocked.is_by_budget());
+                let delete_at = by_budget.and_then(|it| after(it.begun, escalation.delete_after));
                 Some(match delete_at {
                     Some(delete_at) if delete_at <= *at => (delete_at, Action::Delete),
                     _ => (*at, Action::Evict),
@@ -128,6 +150,19 @@ impl Entry {
         }
         Request { pod: self.facts.pod.clone(), owner: self.facts.owner.clone(), action }
     }
+}
+
+/// A pod whose eviction is refused for now, and tried again after a pause; `before` if it was refused already.
+pub(super) fn refused(
+    before: Option<Blocked>,
+    by: Blocker,
+    message: String,
+    pause: Duration,
+    (now, clock): (Instant, Timestamp),
+) -> State {
+    let (since, begun) = before.map_or((clock, now), |before| (before.since, before.begun));
+    let next_try = clock.saturating_add(pause).unwrap_or(clock);
+    State::Due { at: now + pause, blocked: Some(Blocked { by, message, since, begun, next_try }) }
 }
 
 /// The report of a pod that was deleted although a budget blocked its eviction.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Blocked, Ledger, State};
+use super::{Blocked, Blocker, Ledger, State};
 use crate::drain::report::{BlockedPod, DrainProgress, Drained, FailedPod, PodRef, Remains};
 
 /// A connection that breaks in the middle of an eviction leaves the pod running and its budget exhausted: the apiserver has
@@ -61,11 +61,15 @@ impl Ledger {
 
     fn blocked(&self) -> Vec<BlockedPod> {
         let blocked = self.entries.values().filter_map(|entry| {
-            let Blocked { budget, message, since, next_try, .. } = entry.blocked()?.clone();
+            let Blocked { by, message, since, next_try, .. } = entry.blocked()?.clone();
+            let (budget, webhook) = match by {
+                Blocker::Budget(budget) => (budget, None),
+                Blocker::Webhook(webhook) => (None, Some(webhook)),
+            };
             let pod = entry.facts.pod.clone();
             let cut_off = self.granted.contains(&pod.uid);
             let message = if cut_off { CUT_OFF.to_owned() } else { message };
-            Some(BlockedPod { pod, budget, message, since, next_try })
+            Some(BlockedPod { pod, budget, webhook, message, since, next_try })
         });
         let mut blocked: Vec<_> = blocked.collect();
         blocked.sort_by(|a, b| a.pod.cmp(&b.pod));

@@ -1,6 +1,6 @@
+mod balance;
+mod obstacles;
 mod strategies;
-
-use proptest::{collection, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 use crate::drain::{
@@ -185,48 +185,6 @@ fn a_pod_whose_kubelet_is_gone_is_skipped_after_the_limit() {
     ledger.skip_overdue(limit, clock(161));
     assert!(ledger.is_empty());
     assert_eq!(ledger.into_drained(Duration::ZERO).stayed[0].reason, StayReason::LongDeleted);
-}
-
-proptest! {
-    /// Whatever the server answers and the watch shows, in whatever order: the ledger loses no pod and never has two requests
-    /// for one pod in flight.
-    #[test]
-    fn the_ledger_always_balances(events in collection::vec((0..4_usize, 0..9_u8), 0..80)) {
-        let names = ["a", "b", "c", "d"];
-        let start = Instant::now();
-        let mut now = start;
-        let mut ledger = ledger_of(&names, now);
-        let mut in_flight = std::collections::BTreeSet::new();
-        for (pod, event) in events {
-            let name = names[pod];
-            now += Duration::from_millis(300);
-            let answer = match event {
-                0 => Some(Outcome::Accepted),
-                1 => Some(blocked("x")),
-                2 => Some(retry(1)),
-                3 => Some(Outcome::Gone),
-                4 => Some(Outcome::NamespaceTerminating),
-                5 => Some(Outcome::Failed { message: "no".into() }),
-                _ => None,
-            };
-            match answer {
-                Some(outcome) if in_flight.remove(name) => ledger.answered(name, Action::Evict, outcome, now, clock(0)),
-                Some(_) => {}
-                None if event == 6 => ledger.gone(name),
-                None if event == 7 && ledger.knows(name) => ledger.update(leaving(name, 1), now),
-                None => {
-                    if let Some(request) = ledger.next_request(now) {
-                        prop_assert!(in_flight.insert(names[names.iter().position(|name| *name == request.pod.name).unwrap()]));
-                    }
-                }
-            }
-            let progress = ledger.progress();
-            let Remains { moved, leaving, blocked, failed, waiting, .. } = ledger.remains();
-            prop_assert_eq!(progress.total, names.len());
-            prop_assert_eq!(moved.len() + leaving.len() + blocked.len() + failed.len() + waiting.len(), names.len());
-            prop_assert_eq!(ledger.is_empty(), moved.len() == names.len());
-        }
-    }
 }
 
 fn changed(allowance: Allowance) -> BudgetUpdate {

@@ -98,11 +98,44 @@ fn pods_that_do_not_count_go_whatever_their_budgets_say() {
     }
 }
 
+fn homeless(lasts: bool) -> Homeless {
+    Homeless { why: "no other node takes it".into(), lasts }
+}
+
 #[test]
-fn a_budget_that_waits_for_a_successor_without_a_place_waits_in_vain() {
+fn a_budget_waits_for_room_on_other_nodes_as_for_anything_else_that_passes() {
     let budgets = [budget("web", [0, 8, 8, 10], json!({}))];
-    let found = BudgetLedger::of(&budgets, now()).verdict(&pod("a"), Some("no other node takes it"));
-    assert_eq!(because(&found), "budget web/web waits for a successor, and no other node takes it");
+    let found = BudgetLedger::of(&budgets, now()).verdict(&pod("a"), Some(&homeless(false)));
+    assert_eq!(found, Verdict::Wait { budget: "web".into(), needs: 8, has: 8 });
+}
+
+#[test]
+fn a_budget_can_be_without_as_many_pods_for_good_as_it_need_not_have_and_waits_in_vain_for_the_next() {
+    for (count, go) in [([2, 10, 8, 10], 2), ([0, 8, 8, 10], 2), ([1, 2, 1, 2], 1), ([1, 9, 8, 10], 2)] {
+        let budgets = [budget("web", count, json!({}))];
+        let mut ledger = BudgetLedger::of(&budgets, now());
+        let found: Vec<_> = ["a", "b", "c"].map(|name| ledger.verdict(&pod(name), Some(&homeless(true)))).into();
+        let never: Vec<_> = found.iter().map(Verdict::is_never).collect();
+        assert_eq!(never, [0, 1, 2].map(|earlier| earlier >= go), "{count:?}: {found:?}");
+        assert_eq!(because(&found[2]), "budget web/web waits for a successor, and no other node takes it");
+    }
+}
+
+#[test]
+fn pods_whose_successors_have_a_place_wait_for_a_budget_that_others_have_used_up() {
+    let budgets = [budget("web", [1, 2, 1, 2], json!({}))];
+    let mut ledger = BudgetLedger::of(&budgets, now());
+    assert_eq!(ledger.verdict(&pod("a"), None), Verdict::Now);
+    let found = ledger.verdict(&pod("b"), Some(&homeless(true)));
+    assert!(matches!(found, Verdict::Wait { .. }), "the other one's successor makes room: {found:?}");
+}
+
+#[test]
+fn a_pod_that_comes_back_is_named_with_the_label_that_leaves_it_alone() {
+    let Verdict::Never { because, unblock, foresees_the_server } = comes_back(&pod("a"), "w1") else { panic!() };
+    assert_eq!(because, "comes back to w1: it tolerates the cordon, and no other node takes it");
+    assert!(unblock.starts_with("--skip-pods app=web leaves it alone"), "{unblock}");
+    assert!(!foresees_the_server, "the server would evict it");
 }
 
 #[test]

@@ -36,10 +36,19 @@ class usher::agent::config {
     []      => {},
     default => { 'deny' => { 'fingerprints' => $usher::agent::denied_fingerprints } },
   }
+  # Older agents do not know these keys either: they are written where they say something.
+  $local = {
+    'socket'             => $usher::agent::socket,
+    'sole_control_plane' => $usher::agent::sole_control_plane ? {
+      true    => true,
+      default => undef,
+    },
+  }.filter |$entry| { $entry[1] =~ NotUndef }
   $document = {
     'listen'     => $usher::agent::listen,
     'node'       => $usher::agent::node_name,
     'lock_files' => $usher::agent::lock_files,
+  } + $local + {
     'tls'        => $tls,
     'allow'      => {
       'viewer'   => $usher::agent::viewers.map |$caller| { usher::grant($caller) },

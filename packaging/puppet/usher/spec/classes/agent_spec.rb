@@ -164,6 +164,20 @@ describe 'usher::agent' do
     end
   end
 
+  context 'on the only control plane of a cluster, with a socket of its own' do
+    let(:params) { { 'socket' => '/run/usher/agent.sock', 'sole_control_plane' => true } }
+
+    it 'writes both as agent.toml has them' do
+      expect(toml).to include("socket = \"/run/usher/agent.sock\"\nsole_control_plane = true\n")
+    end
+  end
+
+  context 'on one of several control planes' do
+    it 'says nothing of either, so that an agent of an older version reads the file' do
+      expect(toml).not_to match(/^(socket|sole_control_plane) = /)
+    end
+  end
+
   context 'without a package' do
     let(:params) { { 'manage_package' => false, 'validate_command' => :undef } }
 
@@ -181,6 +195,9 @@ describe 'usher::agent' do
     'an empty limit' => { 'operators' => [{ 'name' => 'CN=a', 'units' => [] }] },
     'a viewer who may do something' => { 'viewers' => [{ 'name' => 'CN=a', 'may' => ['restart'] }] },
     'a fingerprint that is too short' => { 'denied_fingerprints' => ['9f86'] },
+    'a socket without a folder' => { 'socket' => 'agent.sock' },
+    'a word in the place of yes or no' => { 'sole_control_plane' => 'yes' },
+    'a flag of the control plane among the settings' => { 'settings' => { 'sole_control_plane' => true } },
     'a setting that is a parameter' => { 'settings' => { 'allow' => { 'operator' => ['CN=a'] } } },
     'an identity without a CA' => { 'identity' => { 'certificate' => { 'path' => '/a' }, 'key' => { 'path' => '/b' } } }
   }.each do |mistake, params|

@@ -83,7 +83,12 @@ async fn before(place: &Place, event: Event) {
             place.delete(20).await;
             place.delete_namespace().await;
         }
-        Event::Nothing | Event::Vanishes | Event::ReplacedElsewhere | Event::ReplacedHere => {}
+        Event::Nothing
+        | Event::Vanishes
+        | Event::ReplacedElsewhere
+        | Event::ReplacedHere
+        | Event::Denied
+        | Event::DeniedAndMoved => {}
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) enum Event {
     ReplacedElsewhere,
     /// The same, and the successor is on the same node.
     ReplacedHere,
+    /// An admission webhook denies its eviction.
+    Denied,
+    /// The same, and whoever runs the webhook deletes the pod at the second try.
+    DeniedAndMoved,
 }
 
 /// A row of the table.

@@ -1,0 +1,115 @@
+//! The shipped program against five thousand nodes: how long it takes, and how much memory.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use nix::sys::resource::{UsageWho, getrusage};
+use tokio::time::Instant;
+
+use super::{cluster::RACKS, serve};
+use crate::results::{Results, median};
+
+/// Runs of each command, of which the middle one counts.
+const ROUNDS: usize = 5;
+
+const KIB_IN_MIB: f64 = 1024.0;
+
+/// A folder with what the process of the cluster has written. The process ends with it.
+struct Cluster {
+    folder: tempfile::TempDir,
+    process: Child,
+}
+
+impl Cluster {
+    fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let process = Command::new(std::env::current_exe()?)
+            .args([Path::new(serve::WORD), folder.path()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start the cluster")?;
+        let mut cluster = Self { folder, process };
+        let mut line = String::new();
+        let output = cluster.process.stdout.take().context("its output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.trim() == serve::READY, "the cluster did not start");
+        Ok(cluster)
+    }
+
+    /// Runs the shipped program, and tells how long it took.
+    fn usher(&self, arguments: &[&str]) -> anyhow::Result<(Output, Duration)> {
+        let program = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/release/usher");
+        let begun = Instant::now();
+        let output = Command::new(&program)
+            .args(arguments)
+            .env("USHER_CLUSTER_FILE", self.folder.path().join("cluster.toml"))
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("no {}: make build", program.display()))?;
+        let took = begun.elapsed();
+        ensure!(output.status.success(), "usher {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        Ok((output, took))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Its standard input ends with this process at the latest; an error means that it has ended.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn measure(results: &mut Results) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let cluster = Cluster::start()?;
+    results.record("scale_set_up_s", begun.elapsed().as_secs_f64(), None);
+
+    let status = repeat(results, &cluster, &["status"], |text| {
+        let all = format!("{0} of {0} agents answer", serve::NODES);
+        ensure!(text.contains(&all), "not all agents answered:\n{}", text.lines().next().unwrap_or_default());
+        Ok(())
+    })?;
+    results.record("scale_status_s", status, Some(3.0));
+    // Children that were waited for, of which the cluster is none yet.
+    results.record("scale_status_rss_mib", peak_rss_mib()?, Some(150.0));
+
+    let nodes = serve::NODES / RACKS;
+    let plan = repeat(results, &cluster, &["reboot", "-l", "rack=r1", "--dry-run"], |text| {
+        ensure!(text.contains(&format!("-{nodes}")) || text.contains(&format!("-{}", nodes + 1)), "no plan:\n{text}");
+        Ok(())
+    })?;
+    results.record("scale_plan_reboot_s", plan, Some(2.0));
+    results.record("scale_rss_mib", peak_rss_mib()?, Some(150.0));
+    Ok(())
+}
+
+/// The middle time of several runs, each of which must say what it should.
+fn repeat(
+    results: &Results,
+    cluster: &Cluster,
+    arguments: &[&str],
+    check: impl Fn(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
+    let mut seconds = Vec::new();
+    for _ in 0..ROUNDS {
+        let (output, took) = cluster.usher(arguments)?;
+        check(&String::from_utf8_lossy(&output.stdout))?;
+        results.say(&format!("scale: usher {:<36} {:>6.2}s", arguments.join(" "), took.as_secs_f64()));
+        seconds.push(took.as_secs_f64());
+    }
+    Ok(median(seconds))
+}
+
+/// The most memory that one of the runs so far has had.
+fn peak_rss_mib() -> anyhow::Result<f64> {
+    let kib = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
+    Ok(kib as f64 / KIB_IN_MIB)
+}

@@ -1,0 +1,52 @@
+//! Every point of a command at which something can go wrong, and random histories.
+
+use usher_testkit::sim::{Command, Found, Rule, play, random, sweep};
+
+use crate::{FEW, is_whole, number, thinned};
+
+/// What usher cannot keep yet, and in how many histories of an ordinary run at most: tests/README.md says why.
+type Known = &'static [(Rule, usize)];
+
+/// No promise was broken but those that are known to be, and those no more often than is known.
+fn keeps(what: &str, found: &Found, known: Known) {
+    for (rule, count) in &found.broken {
+        let most = known.iter().find(|(known, _)| known == rule).map(|(_, most)| *most);
+        let is_known = most.is_some_and(|most| is_whole() || *count <= most);
+        assert!(is_known, "{what}: {rule:?} is broken {count} times: {}", found.of(|it| it == *rule));
+    }
+}
+
+#[test]
+fn a_coordinator_may_be_killed_anywhere() {
+    for (command, known) in [
+        (Command::RebootWorker, &[(Rule::DoneAgain, 8)][..]),
+        (Command::RebootControlPlane, &[(Rule::DoneAgain, 17)]),
+        (Command::RestartThree, &[(Rule::DoneAgain, 45)]),
+        (Command::DrainTwo, &[]),
+    ] {
+        keeps(&format!("{command:?}"), &play(&thinned(sweep::kills(command))), known);
+    }
+}
+
+#[test]
+fn an_agent_may_be_killed_anywhere() {
+    for command in Command::SWEPT {
+        keeps(&format!("{command:?}"), &play(&thinned(sweep::agent_kills(command))), &[]);
+    }
+}
+
+#[test]
+fn a_coordinator_that_sleeps_does_no_harm_when_it_wakes_up() {
+    for (command, other, known) in [
+        (Command::RebootWorker, Command::RebootOtherWorker, &[][..]),
+        (Command::RebootControlPlane, Command::RebootOtherControlPlane, &[]),
+    ] {
+        keeps(&format!("{command:?}"), &play(&thinned(sweep::freezes(command, other))), known);
+    }
+}
+
+#[test]
+fn whatever_goes_wrong_promises_are_kept() {
+    let histories: Vec<_> = (0..number().unwrap_or(FEW)).map(random::history).collect();
+    keeps("random histories", &play(&histories), &[(Rule::DoneAgain, 35)]);
+}
