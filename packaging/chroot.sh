@@ -7,7 +7,8 @@ set -euo pipefail
 say() { printf 'chroot: %s\n' "$*" >&2; }
 
 suite=${1:-bookworm}
-packages=debhelper,cargo-web,rustc-web
+# The certificates are for unit tests of connections.
+packages=debhelper,cargo-web,rustc-web,ca-certificates
 
 cache=${USHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/usher}
 key=$(cat "${BASH_SOURCE[0]}" <(date +%G-%V) | sha256sum | cut -c1-16)
