@@ -105,17 +105,15 @@ impl Drain<'_> {
                 biased;
                 true = is_true(&mut self.stop) => {
                     let answers = async {
-                        while let Some((uid, action, outcome)) = requests.next().await {
-                            self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
+                        while let Some(answer) = requests.next().await {
+                            self.answered(answer);
                         }
                     };
                     // What is cut off may have been done all the same.
                     let _ = timeout(ANSWERS_WITHIN, answers).await;
                     return Err(DrainError::Stopped { node: self.node.to_owned(), remains: Box::new(self.ledger.remains()) });
                 }
-                Some((uid, action, outcome)) = requests.next() => {
-                    self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
-                }
+                Some(answer) = requests.next() => self.answered(answer),
                 Some(update) = pods.next() => match update {
                     Ok(PodUpdate::Listed(pods)) => {
                         self.listed(pods).await?;
@@ -134,12 +132,24 @@ impl Drain<'_> {
         }
     }
 
-    /// Sends a request as soon as the client's pace admits it.
-    fn send(&self, request: Request) -> impl Future<Output = (String, Action, Outcome)> + use<> {
+    /// Sends a request as soon as the client's pace admits it. One that still waits for that when the drain is told to stop is not sent.
+    fn send(&self, request: Request) -> impl Future<Output = Option<Answer>> + use<> {
         let (client, pace, options) = (self.client.clone(), self.pace.clone(), self.options.into());
+        let mut stop = self.stop.clone();
         async move {
-            let outcome = pace.paced(send(&client, &request, options)).await;
-            (request.pod.uid, request.action, outcome)
+            let permit = tokio::select! {
+                biased;
+                true = is_true(&mut stop) => return None,
+                permit = pace.permit() => permit,
+            };
+            let outcome = permit.with(send(&client, &request, options)).await;
+            Some((request.pod.uid, request.action, outcome))
+        }
+    }
+
+    fn answered(&mut self, answer: Option<Answer>) {
+        if let Some((uid, action, outcome)) = answer {
+            self.ledger.answered(&uid, action, outcome, Instant::now(), clock::now());
         }
     }
 
@@ -244,6 +254,9 @@ impl Drain<'_> {
         }
     }
 }
+
+/// The pod's UID, what was asked for, and what came of it.
+type Answer = (String, Action, Outcome);
 
 /// Completes when the value is true; with false if it can become so no more.
 async fn is_true(value: &mut watch::Receiver<bool>) -> bool {

@@ -252,7 +252,30 @@ async fn a_drain_that_waits_for_the_api_ends_by_its_deadline_and_stops_when_it_i
     }
 }
 
-/// Each pod is asked for once a moment at most, whatever the answer, and no drain outlasts its deadline.
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_told_to_stop_sends_nothing_of_what_still_waited_for_its_turn() {
+    let api = cluster();
+    for number in 0..40 {
+        api.add(owned(&format!("web/p{number}")));
+    }
+    // While the first answers are under way, the others wait for the pace.
+    api.inject(Fault::on(Method::POST, "/eviction").delay(seconds(2)).always());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let drainer = Drainer::new(api.client()).with_stop(stopped);
+    let options = within(MINUTE);
+    let drain = async { drainer.drain("w1", &options, &mut |_| {}).await };
+    let asked = || api.requests().iter().filter(|call| call.path.ends_with("/eviction")).count();
+    let (ended, before) = tokio::join!(drain, async {
+        sleep(seconds(1)).await;
+        stop.send_replace(true);
+        asked()
+    });
+    assert!(matches!(ended, Err(DrainError::Stopped { .. })), "{ended:?}");
+    sleep(seconds(10)).await;
+    assert_eq!((before, asked()), (16, 16));
+}
+
+/// A drain asks for each pod once a moment at most, whatever the answer, and does not outlast its deadline.
 #[tokio::test(start_paused = true)]
 async fn whatever_the_server_answers_a_drain_ends_by_its_deadline_and_reports_what_went() {
     let forbidden = || Failure::new(403, "Forbidden", "pods is forbidden");

@@ -40,7 +40,7 @@ struct Shared {
 
 impl Pace {
     /// Waits until one more request may begin.
-    async fn permit(&self) -> Permit {
+    pub(crate) async fn permit(&self) -> Permit {
         loop {
             let freed = self.0.freed.notified();
             let admission = self.bound().enter(Instant::now());
@@ -62,13 +62,7 @@ impl Pace {
 
     /// Sends a request as soon as the bound admits it, and learns from the answer.
     pub(crate) async fn paced(&self, request: impl Future<Output = Outcome>) -> Outcome {
-        let permit = self.permit().await;
-        let outcome = request.await;
-        match &outcome {
-            Outcome::Retry { retry_after, .. } => permit.turned_away(*retry_after),
-            _ => permit.answered(),
-        }
-        outcome
+        self.permit().await.with(request).await
     }
 
     fn bound(&self) -> MutexGuard<'_, Bound> {
@@ -89,12 +83,22 @@ impl Drop for WakeUp<'_> {
 
 /// The right to one request, returned on drop.
 #[derive(Debug)]
-struct Permit {
+pub(crate) struct Permit {
     pace: Pace,
     begun: Instant,
 }
 
 impl Permit {
+    /// Sends the request, and lets the bound learn from the answer.
+    pub(crate) async fn with(self, request: impl Future<Output = Outcome>) -> Outcome {
+        let outcome = request.await;
+        match &outcome {
+            Outcome::Retry { retry_after, .. } => self.turned_away(*retry_after),
+            _ => self.answered(),
+        }
+        outcome
+    }
+
     /// The server answered the request.
     fn answered(self) {
         self.pace.bound().widen();
