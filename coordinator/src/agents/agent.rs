@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use rustls_pki_types::ServerName;
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::{Instant, sleep, timeout},
 };
 use tonic::{Response, Status, transport::Channel};
@@ -93,10 +93,10 @@ impl Agent {
     /// As [`Self::status`].
     pub async fn status_within(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
-        let at_hand = self.inner.channel.lock().await.clone();
+        let at_hand = self.inner.at_hand(limit).await?.clone();
         let channel = match at_hand {
             Some(channel) => channel,
-            None => self.inner.connect(limit).await?,
+            None => self.inner.connect(limit.saturating_sub(started.elapsed())).await?,
         };
         let mut client = NodeInfoClient::new(channel);
         let left = limit.saturating_sub(started.elapsed());
@@ -221,13 +221,20 @@ impl Agent {
 impl Inner {
     /// The connection at hand, or a new one made within `limit`; and whether it was at hand.
     pub(super) async fn channel(&self, limit: Duration) -> Result<(Channel, bool), AgentError> {
-        let mut at_hand = self.channel.lock().await;
+        let started = Instant::now();
+        let mut at_hand = self.at_hand(limit).await?;
         if let Some(channel) = &*at_hand {
             return Ok((channel.clone(), true));
         }
-        let channel = self.connect(limit).await?;
+        let channel = self.connect(limit.saturating_sub(started.elapsed())).await?;
         *at_hand = Some(channel.clone());
         Ok((channel, false))
+    }
+
+    /// The connection at hand, if there is one, after at most `limit`: another call may be making one.
+    async fn at_hand(&self, limit: Duration) -> Result<MutexGuard<'_, Option<Channel>>, AgentError> {
+        let late = |_| self.unreachable(ConnectError::TimedOut(limit).into_cause(), limit);
+        timeout(limit, self.channel.lock()).await.map_err(late)
     }
 
     async fn connect(&self, limit: Duration) -> Result<Channel, AgentError> {

@@ -39,8 +39,8 @@ pub(super) enum ConnectError {
     NotTrusted { by: Side, error: rustls::Error },
 }
 
-/// Connects within `limit` to the first of the addresses that answers, with TLS if there is a configuration of it. The channel never connects again by itself: once
-/// the connection is lost, all calls on it fail.
+/// Connects within `limit` to the first of the addresses that answers, with TLS if there is a configuration of it. The channel never
+/// connects again by itself: once the connection is lost, all calls on it fail.
 pub(super) async fn open(
     dial: &Dial,
     addresses: &[String],

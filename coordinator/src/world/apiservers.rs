@@ -14,7 +14,7 @@ impl World {
         self.apiservers_within(None).await
     }
 
-    /// The same, with no more patience than `limit` for each of both ways to ask.
+    /// The same, with no more patience than `limit` for both ways to ask.
     pub(super) async fn apiservers_within(&self, limit: Option<Duration>) -> BTreeMap<String, Readiness> {
         let asked = join_all(
             self.control_plane
@@ -29,15 +29,17 @@ impl World {
         self.readiness_within(machine, None).await
     }
 
+    /// One that can be asked from here answers within milliseconds; the agent gets the last third of `limit`.
     async fn readiness_within(&self, machine: &str, limit: Option<Duration>) -> Option<Readiness> {
+        let for_its_agent = limit.map(|limit| limit / 3);
         let readiness = match (self.apiserver_at(machine), limit) {
-            (Ok(Some(at)), Some(limit)) => self.cluster.readyz_within(&at, limit).await,
+            (Ok(Some(at)), Some(limit)) => self.cluster.readyz_within(&at, limit * 2 / 3).await,
             (Ok(Some(at)), None) => self.cluster.readyz(&at).await,
             (Ok(None), _) => return None,
             (Err(error), _) => Readiness::Unreachable { message: error.to_string() },
         };
         Some(match readiness {
-            Readiness::Unreachable { message } => self.by_its_agent(machine, message, limit).await,
+            Readiness::Unreachable { message } => self.by_its_agent(machine, message, for_its_agent).await,
             answered => answered,
         })
     }
