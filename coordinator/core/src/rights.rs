@@ -129,13 +129,20 @@ impl Needs {
             }
             let Some(LeaseName { namespace, name }) = component.lease() else { continue };
             self.must(Right::on("get", LEASES).within(&namespace).named(&name));
-            let watch = Right::on("watch", LEASES).within(&namespace).named(&name);
-            self.0.push(Need { right: watch, without: Some("its lease is read twice a second instead of watched") });
+            self.watches_lease(&namespace, &name);
             if handover && component.keeps_lease() {
                 let right = Right::on("update", LEASES).within(&namespace).named(&name);
                 let without = "its lease is not freed by usher, so that the next leader waits for its expiry";
                 self.0.push(Need { right, without: Some(without) });
             }
+        }
+    }
+
+    fn watches_lease(&mut self, namespace: &str, name: &str) {
+        let right = Right::on("watch", LEASES).within(namespace).named(name);
+        if !self.0.iter().any(|need| need.right == right) {
+            let without = "its lease is read twice a second instead of watched";
+            self.0.push(Need { right, without: Some(without) });
         }
     }
 
@@ -147,6 +154,8 @@ impl Needs {
                 let without = "nobody says beforehand that no controller refills disruption budgets";
                 self.0.push(Need { right, without: Some(without) });
             }
+            // While a budget holds pods back.
+            self.watches_lease(&namespace, &name);
         }
     }
 
