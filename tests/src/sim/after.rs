@@ -30,7 +30,9 @@ pub(super) fn of_a_command(world: &World, site: &TestSite, command: Command, ope
         }
     }
     for node in marked_by(site, operation) {
-        if ended.exit == Exit::Done && !command.leaves_cordoned().contains(&node.as_str()) {
+        // Somebody else has taken the cordon over, and the operator was told.
+        let is_somebodys = said.contains(&format!("{node}: uncordon: stays cordoned"));
+        if ended.exit == Exit::Done && !is_somebodys && !command.leaves_cordoned().contains(&node.as_str()) {
             broken.push((Rule::LeftCordoned, format!("{operation} is done, and {node} is cordoned")));
         } else if ended.exit != Exit::Done && !(said.contains(&node) && said.contains("usher uncordon")) {
             broken.push((Rule::Untold, format!("{operation} leaves {node} cordoned and does not say so")));

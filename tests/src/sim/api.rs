@@ -93,7 +93,7 @@ impl Gate {
             None => server.oneshot(request).await,
         };
         let answer = match (world.mutant(), answer) {
-            (Some(mutant), Ok(answer)) => mutant.answer(world.scene(), (&method, via, &path), answer).await,
+            (Some(mutant), Ok(answer)) => mutant.answer((&method, via, &path), answer).await,
             (_, answer) => answer,
         };
         let told = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status().as_u16().to_string());

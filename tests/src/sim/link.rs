@@ -59,8 +59,7 @@ impl Link {
     async fn pump(self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, way: Way) {
         let moved = async {
             let mut buffer = vec![0; BUFFER];
-            loop {
-                let Ok(length @ 1..) = from.read(&mut buffer).await else { break };
+            while let Ok(length @ 1..) = from.read(&mut buffer).await {
                 self.world.latency().await;
                 self.whole(way).await;
                 if way == Way::ToAgent {

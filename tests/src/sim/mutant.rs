@@ -5,46 +5,35 @@ use std::{collections::BTreeSet, io, path::Path};
 
 use http::{Method, Response};
 use http_body_util::{BodyExt as _, Full};
-use k8s_openapi::api::coordination::v1::Lease;
 use usher_common::clock;
 
-use super::scene::Scene;
 use crate::apiserver::ReplyBody;
 
 /// What is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// The lock is believed to be held: its renewal seems to succeed whatever the server says.
-    BelievesItsLock,
     /// A cordon is taken away without a look at whose it is: all seem to be usher's.
     UncordonsAnybodys,
     /// The agent asks login1 before its intent is on disk: the write of the intent is lost.
     IntentAfterTheAct,
-    /// What became of a call is asked for under another id than the call's.
+    /// usher asks what became of a call under another id than the call's.
     FollowsByAFreshId,
     /// Facts are not read again before the point of no return: an apiserver that was ready seems to be so for ever.
     NoSecondFacts,
     /// A leader's machine is left without waiting for the next leader: another one seems to hold the lease at once.
     AwaitsNoLeader,
-    /// Agents do not keep the highest epoch that they have seen.
-    NoEpoch,
 }
 
 impl Mutant {
     /// An answer as usher gets it.
     pub(super) async fn answer(
         self,
-        scene: &Scene,
         (method, via, path): (&Method, &str, &str),
         answer: Response<ReplyBody>,
     ) -> io::Result<Response<ReplyBody>> {
         let code = answer.status().as_u16();
         let is_read = method == Method::GET && code == 200;
         match self {
-            Self::BelievesItsLock if method == Method::PATCH && path.ends_with("/leases/usher") && code == 422 => {
-                let lease = scene.api().get::<Lease>("kube-system/usher");
-                Ok(reply(200, &serde_json::to_value(lease).unwrap_or_default()))
-            }
             Self::NoSecondFacts if path == "/readyz" && !via.is_empty() && code != 200 => Ok(reply(200, &"ok".into())),
             Self::UncordonsAnybodys if is_read && path.starts_with("/api/v1/nodes/") => {
                 let (head, body) = read(answer).await?;
@@ -67,11 +56,7 @@ impl Mutant {
     /// Whether the agent's disk loses this write.
     pub(super) fn swallows(self, path: &Path, content: Option<&[u8]>) -> bool {
         let content = content.map(String::from_utf8_lossy).unwrap_or_default();
-        match self {
-            Self::IntentAfterTheAct => path.ends_with("running.json") && content.contains("reboot_asked"),
-            Self::NoEpoch => path.ends_with("epoch.json"),
-            _ => false,
-        }
+        self == Self::IntentAfterTheAct && path.ends_with("running.json") && content.contains("reboot_asked")
     }
 
     /// Bytes from a coordinator to an agent; `known` are the ids that went there before.
@@ -84,10 +69,9 @@ impl Mutant {
             let length = bytes[at..].iter().take_while(|byte| is_of_an_id(**byte)).count();
             let word = &mut bytes[at..at + length];
             // OPERATION.TURN.STEP
-            if word.iter().filter(|byte| **byte == b'.').count() >= 2 && word.last().is_some_and(u8::is_ascii_digit) {
-                if !known.insert(word.to_vec()) {
-                    word[0] = b'x';
-                }
+            let dots = word.iter().filter(|byte| **byte == b'.').count();
+            if dots >= 2 && word.last().is_some_and(u8::is_ascii_digit) && !known.insert(word.to_vec()) {
+                word[0] = b'x';
             }
             at += length.max(1);
         }

@@ -81,7 +81,7 @@ impl Process {
     pub(super) async fn passes(&self) {
         let mut phases = self.phase.subscribe();
         if phases.wait_for(|phase| *phase == Phase::Alive).await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 
@@ -89,7 +89,7 @@ impl Process {
     pub(super) async fn dies(&self) {
         let mut phases = self.phase.subscribe();
         if phases.wait_for(|phase| *phase == Phase::Dead).await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{rig::site::TestSite, systemd::CallMoment};
 
 /// See the module.
 pub(crate) struct World {
-    this: Weak<World>,
+    this: Weak<Self>,
     scene: Scene,
     latency: Option<Duration>,
     chance: Mutex<fastrand::Rng>,

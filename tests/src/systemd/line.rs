@@ -30,7 +30,7 @@ impl Line {
     /// Never returns once it is cut.
     pub(super) async fn open(&self) {
         if self.0.load(Ordering::Relaxed) {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use usher_testkit::{
-    sim::{Blow, Command, Fault, History, Mutant, Played, Rule, When, sweep},
+    sim::{Blow, Command, Fault, History, Mutant, Played, Rule, When},
     systemd::CallMoment,
 };
 
@@ -61,11 +61,4 @@ fn the_same_id_for_the_same_call() {
 fn the_wait_for_the_next_leader() {
     let history = History::undisturbed(Command::RebootControlPlane);
     assert_eq!(found([history], Mutant::AwaitsNoLeader, &[Rule::LeaderRebooted]), 1);
-}
-
-#[test]
-fn the_servers_word_on_the_lock() {
-    let histories = sweep::freezes(Command::RebootWorker, Command::RebootOtherWorker).into_iter().step_by(4);
-    let histories = found(histories, Mutant::BelievesItsLock, &[Rule::TwoDown, Rule::WithoutLock]);
-    assert!(histories <= 10, "{histories}");
 }

@@ -260,7 +260,7 @@ async fn play(
             accompany(&systemd, unit, start, async |()| instance.stop()).await;
         }
         Kind::Etcd(etcd) => {
-            accompany(&systemd, unit, || ready(etcd.start(machine)), async |()| etcd.stop(machine)).await;
+            accompany(&systemd, unit, async || etcd.start(machine), async |()| etcd.stop(machine)).await;
         }
         Kind::Elected(election, leads_at_first) => {
             if !leads_at_first {

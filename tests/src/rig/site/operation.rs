@@ -217,7 +217,8 @@ impl TestSite {
 
     /// The same; `on` hears all that is told, waiting included, and may meddle with the site.
     pub async fn run_and(&self, change: Change, on: impl FnMut(&str) -> Then) -> Ended {
-        still_during_commands(self.operate(change, on)).await
+        // In debug builds its state is large, and a test that runs several has all of them in its own.
+        still_during_commands(Box::pin(self.operate(change, on))).await
     }
 
     /// What usher opens for each command.

@@ -26,7 +26,7 @@ pub(super) enum Event {
     ReplacedHere,
     /// An admission webhook denies its eviction.
     Denied,
-    /// The same, and whoever runs the webhook deletes the pod at the second try.
+    /// The same, and the webhook's operator deletes the pod at the second try.
     DeniedAndMoved,
 }
 
