@@ -49,7 +49,7 @@ page:           ## The page of `usher report` in a headless Chromium; pictures i
 	./tests/page.sh
 
 # The real machines are ended when all is well, and left as they are to be looked at when it is not.
-test: packages lint contract puppet prometheus page sim build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
+test: packages lint contract puppet prometheus page build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
 	cargo test --locked --no-fail-fast --workspace --features usher-testkit/machines
 	cargo test --locked -p usher-coordinator --features otel --lib traces::
 	$(BED) down

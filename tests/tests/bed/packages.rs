@@ -14,7 +14,8 @@ const SLOW_START: &str = "[Service]\nExecStartPre=sleep 15\n";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What remains once the package is purged: what this bed has put there, and the certificates that no package has brought.
-const REMAINS: &str = "/etc/systemd/system/usher-agent.service.d\n/etc/usher\n";
+const REMAINS: &str =
+    "/etc/polkit-1/rules.d/50-usher-agent.rules\n/etc/systemd/system/usher-agent.service.d\n/etc/usher\n";
 
 #[test]
 fn the_package_upgrades_the_agent_in_the_middle_of_an_operation_and_leaves_nothing_when_it_is_purged() {
