@@ -46,8 +46,10 @@ impl Api {
 
     fn usher(&self, kubeconfig: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut usher = Command::new(programs().join("usher"));
-        usher.args(arguments).env_clear().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin");
-        usher.env("USHER_CLUSTER_FILE", self.sandbox.folder().join("cluster.toml")).env("KUBECONFIG", kubeconfig);
+        // The cluster file names a kubeconfig of its own.
+        usher.arg("--kubeconfig").arg(kubeconfig).args(arguments);
+        usher.env_clear().env("HOME", self.home.path()).env("PATH", "/usr/bin:/bin");
+        usher.env("USHER_CLUSTER_FILE", self.sandbox.folder().join("cluster.toml"));
         usher.envs(variables.iter().copied()).output().unwrap()
     }
 }
