@@ -219,7 +219,7 @@ async fn acquire(
     Ok(world.cluster.acquire_lock(&request).await?)
 }
 
-/// What the lock is asked for by an operation: on whose behalf, why, and with a higher epoch than any agent in `facts` has seen.
+/// What an operation asks of the lock: on whose behalf, why, and with a higher epoch than any agent in `facts` has seen.
 pub fn lock_request(
     (operation, requester): (&str, &str),
     reason: &str,

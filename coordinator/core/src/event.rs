@@ -23,7 +23,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Kind {
-    /// Something that is said outside of any turn: which cluster would be changed, what is waited for.
+    /// Something that is said outside of any turn: which cluster would be changed, what usher waits for.
     Notice { message: String },
     /// What would be done, before anybody is asked.
     Planned {

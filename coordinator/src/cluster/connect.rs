@@ -25,7 +25,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who calls, in the API server's audit log; `kube` sends nothing by itself.
 const USER_AGENT: &str = concat!("usher/", env!("CARGO_PKG_VERSION"));
 
-/// How long a credential plugin may take until a notice says what is waited for.
+/// How long a credential plugin may take until a notice says what usher waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// Names that distributions give every cluster, so that they say nothing about which one it is: kubeadm's, and that of k3s.

@@ -17,7 +17,7 @@ pub(crate) struct Template(Vec<Piece>);
 enum Piece {
     Text(String),
     Path(Path),
-    Range(Path, Vec<Piece>),
+    Range(Path, Vec<Self>),
 }
 
 /// A path, and whether it begins at the top of the document or at the element of the range around it.

@@ -182,7 +182,7 @@ fn a_broken_file_is_refused_with_line_key_and_what_would_be_right() {
         ("[components.CCM]", "1: components.CCM: no name of a component (lower-case letters, digits and '-')"),
         (
             "[components.kube-apiserver]\nlease = 'a/b'",
-            "2: components.kube-apiserver.lease: unknown key (known here: enabled, unit, url)",
+            "2: components.kube-apiserver.lease: unknown key (known here: enabled, unit, url, server_name)",
         ),
         // Strings.
         ("name = ''", "1: name: must not be empty"),

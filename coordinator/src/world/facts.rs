@@ -199,7 +199,11 @@ impl World {
                 }
             };
             let agent = async {
-                if asked { self.agent_facts(&name, effort, &agents, are_kept).await } else { (AgentFacts::NotAsked, None) }
+                if asked {
+                    self.agent_facts(&name, effort, &agents, are_kept).await
+                } else {
+                    (AgentFacts::NotAsked, None)
+                }
             };
             let static_pods = async || {
                 let _permit = api.acquire().await;

@@ -17,7 +17,9 @@ fn lose(site: &TestSite, name: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_roll_stops_before_the_second_machine_when_another_node_was_lost_during_the_first() {
     let site = TestSite::start().await;
-    site.api.add(node("x1").without_kubelet()).add(node("x2").without_kubelet());
+    // Nothing may move there: no kubelet would start it.
+    let other = |name| node(name).without_kubelet().tainted("dedicated", "NoSchedule");
+    site.api.add(other("x1")).add(other("x2"));
     lose(&site, "x1");
     let ended = site.run_and(reboot(&WORKERS), |told| {
         if told == "w1: reboot" {

@@ -36,7 +36,6 @@ async fn holds(change: Change, bounds: &[(&str, f64)]) {
     let took = steps(change).await;
     let word = |step: &str| step.rsplit(": ").next().unwrap_or_default().to_owned();
     let table: Vec<_> = took.iter().map(|(step, took)| format!("{:7.3} {step}", took.as_secs_f64())).collect();
-    println!("{}", table.join("\n"));
     let slow =
         took.iter().filter(|(step, took)| bounds.get(&*word(step)).is_none_or(|bound| took.as_secs_f64() > *bound));
     let slow: Vec<_> = slow.collect();

@@ -131,7 +131,7 @@ async fn the_server_has_the_last_word() {
     api.inject(Fault::on(Method::POST, "pods/c/eviction").fail(forbidden).always());
     let preview = previewed(&api, Confirm::Everything).await;
     assert_eq!(find(&preview, "web/a").verdict, Verdict::Now);
-    // A webhook may change its mind, once whoever runs it has moved the pod.
+    // A webhook may change its mind, once its operator has moved the pod.
     let denied = find(&preview, "web/b");
     assert_eq!(denied.verdict, Verdict::Now);
     assert_eq!(denied.cautions, ["admission webhook \"keep\" denied the request: not on Fridays"]);

@@ -80,7 +80,12 @@ const HOUSES: &[House] = &[
     },
     House {
         folder: "tests/src",
-        rooms: &[&["apiserver", "bin", "docs", "pki", "systemd"], &["etcd"], &["bed", "rig", "sandbox", "stub_agents"], &["sim"]],
+        rooms: &[
+            &["apiserver", "bin", "docs", "pki", "systemd"],
+            &["etcd"],
+            &["bed", "rig", "sandbox", "stub_agents"],
+            &["sim"],
+        ],
         against: &[],
         circles: &[],
     },

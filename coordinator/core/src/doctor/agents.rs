@@ -129,7 +129,7 @@ fn of_components(status: &AgentStatus, site: &Site) -> Vec<Trouble> {
         let unit = &component.unit;
         let trouble = |state, message: String, mend: &str| Some((state, message, Some(mend.replace("UNIT", unit))));
         match status.unit(unit) {
-            // Its members are asked whoever restarts them.
+            // Its members are asked, whichever component restarts.
             None if component.is_etcd() => None,
             None => trouble(
                 State::Wrong,

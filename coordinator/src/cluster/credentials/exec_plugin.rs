@@ -15,7 +15,7 @@ use crate::exec::{self, Captured};
 /// The versions of the contract. v1alpha1 ended with Kubernetes 1.24.
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
-/// Where a plugin finds what it is asked for.
+/// Where a plugin finds its request.
 const INFO: &str = "KUBERNETES_EXEC_INFO";
 
 /// A login in a browser takes its time; a plugin that hangs must not hang usher for ever.
@@ -43,7 +43,7 @@ pub(in crate::cluster) struct Plugin {
     variables: Vec<(String, String)>,
     version: String,
     mode: ExecInteractiveMode,
-    /// The cluster that it is asked for, if it wants to know.
+    /// The cluster that the credentials are for, if it wants to know.
     cluster: Option<ExecAuthCluster>,
     install_hint: Option<String>,
 }

@@ -56,7 +56,7 @@ fn names_of_the_site_are_offered_and_the_control_plane_within_a_second_while_no_
     let home = Home::create();
     let _ = rustls::crypto::ring::default_provider().install_default();
     assert_eq!(home.offered("restart kube-c"), ["kube-controller-manager"]);
-    let all = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let all = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
     assert_eq!(home.offered("restart "), all, "without the flags that could stand there too");
     assert_eq!(home.offered("status --cluster ma"), ["main"]);
     assert_eq!(home.offered("clusters use eq"), ["eqiad"]);

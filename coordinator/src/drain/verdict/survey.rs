@@ -17,7 +17,7 @@ use crate::drain::{
     select::{PAGE, Phase, PodFacts, fold, if_allowed},
 };
 
-/// From so many namespaces on the budgets of all are listed at once.
+/// From this number of namespaces on, the budgets of all are listed at once.
 const FEW_NAMESPACES: usize = 5;
 
 /// By the node's name.

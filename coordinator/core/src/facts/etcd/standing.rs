@@ -133,7 +133,7 @@ impl Standing<'_> {
         self.etcd.members().filter(|(machine, _)| Some(*machine) != self.leaving)
     }
 
-    /// The list of members, by the leader if it answers, else by whoever has the latest term.
+    /// The list of members, by the leader if it answers, else by the member with the latest term.
     fn listed(&self) -> Vec<&Peer> {
         let latest = || self.etcd.members().max_by_key(|(_, member)| member.raft_term);
         let told = self.etcd.leader().or_else(latest).map(|(_, member)| member.members.iter().collect());

@@ -81,7 +81,7 @@ fn a_dead_member_elsewhere_keeps_a_reboot_from_beginning_although_every_apiserve
     ] {
         assert!(told.contains(words), "{words:?} is not in\n{told}");
     }
-    // The dead one itself may go, other components and workers too, and whoever insists.
+    // The dead one itself may go, other components and workers too, and an operator may insist.
     let insists = Reboot { override_blockers: names(&["etcd-quorum"]), ..reboot(&["cp1"]) };
     for kind in [
         Kind::Reboot(reboot(&["cp3"])),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Entry, Ledger};
 use crate::drain::{report::MovedPod, select::PodFacts};
 
-/// After so many returns a pod is not evicted once more.
+/// After this number of returns a pod is not evicted again.
 const TIMES: usize = 3;
 
 /// The pods of one controller on the node.
