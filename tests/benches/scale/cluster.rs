@@ -34,8 +34,9 @@ fn machine(name: &str) -> NodeFixture {
         ("volumes.kubernetes.io/controller-managed-attach-detach", "true"),
         ("projectcalico.org/IPv4Address", "10.64.16.12/22"),
     ];
-    let plain =
-        labels.iter().fold(node(name).booted(&boot_id(name, 1)), |node, (key, value)| node.labelled(key, value));
+    let plain = labels
+        .iter()
+        .fold(node(name).at("127.0.0.1").booted(&boot_id(name, 1)), |node, (key, value)| node.labelled(key, value));
     annotations.iter().fold(plain, |node, (key, value)| node.annotated(key, value))
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
 
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let agent_port = listener.local_addr()?.port();
-        let tls = acceptor(&ca.server(&["*.agents"])?, ca.pem())?;
+        let tls = acceptor(&ca.server(&["*.agents.example"])?, ca.pem())?;
         let agents = StubAgents::new(ANSWERS_IN, |_, _| {});
         tokio::spawn(async move { agents.serve(listener, tls).await });
 
@@ -102,8 +102,8 @@ kubeconfig = "kubeconfig"
 machines = ["cp1", "cp2", "cp3"]
 
 [agents]
-address = "127.0.0.1:{agent_port}"
-server_name = "{{node}}.agents"
+port = {agent_port}
+server_name = "{{node}}.agents.example"
 certificate = "client.pem"
 key = "client-key.pem"
 ca = "ca.pem"
