@@ -160,6 +160,8 @@ pub(super) fn refused(
     pause: Duration,
     (now, clock): (Instant, Timestamp),
 ) -> State {
+    // A budget counts from its own first refusal: what a webhook denied before is no reason to pass over a budget sooner.
+    let before = before.filter(|before| before.is_by_budget() == matches!(by, Blocker::Budget(_)));
     let (since, begun) = before.map_or((clock, now), |before| (before.since, before.begun));
     let next_try = clock.saturating_add(pause).unwrap_or(clock);
     State::Due { at: now + pause, blocked: Some(Blocked { by, message, since, begun, next_try }) }

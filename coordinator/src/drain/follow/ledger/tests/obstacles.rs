@@ -24,6 +24,20 @@ fn a_pod_that_a_webhook_denies_is_tried_again_and_never_deleted_past_it() {
 }
 
 #[test]
+fn the_time_for_which_a_webhook_denied_a_pod_is_no_time_of_a_budgets() {
+    let now = Instant::now();
+    let delete_after = Some(Duration::from_secs(60));
+    let mut ledger = Ledger::escalating(Escalation { delete_after, ..Escalation::default() });
+    ledger.add(facts("a"), 0, Strategy::Evict, now);
+    ledger.next_request(now).unwrap();
+    ledger.answered("a", Action::Evict, denied(), now, clock(0));
+    let later = now + Duration::from_secs(300);
+    ledger.next_request(later).unwrap();
+    ledger.answered("a", Action::Evict, blocked("x"), later, clock(300));
+    assert_eq!(ledger.next_request(later + BLOCKED_PAUSE).unwrap().action, Action::Evict);
+}
+
+#[test]
 fn a_budget_that_changes_does_not_wake_a_pod_that_a_webhook_denies() {
     let now = Instant::now();
     let mut ledger = ledger_of(&["a"], now);
