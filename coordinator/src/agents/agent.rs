@@ -192,12 +192,10 @@ impl Agent {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let Some(limit) = limit else { return self.read(call).await };
-        let started = Instant::now();
-        let (channel, _) = self.inner.channel(limit).await?;
-        let left = limit.saturating_sub(started.elapsed());
-        let answer = self.inner.call_within(left, call(channel)).await;
-        answer.map_err(|error| self.inner.failed(error, started.elapsed()))
+        match limit {
+            Some(limit) => self.inner.ask_within(limit, call).await,
+            None => self.read(call).await,
+        }
     }
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
@@ -260,6 +258,22 @@ impl Inner {
                 Err(error) => return Err(self.unreachable(error.into_cause(), started.elapsed())),
             }
         }
+    }
+
+    /// One try of a call within `limit`, the connection included.
+    pub(super) async fn ask_within<T, F>(
+        &self,
+        limit: Duration,
+        call: impl FnOnce(Channel) -> F,
+    ) -> Result<T, AgentError>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        let started = Instant::now();
+        let (channel, _) = self.channel(limit).await?;
+        let left = limit.saturating_sub(started.elapsed());
+        let answer = self.call_within(left, call(channel)).await;
+        answer.map_err(|error| self.failed(error, started.elapsed()))
     }
 
     /// Awaits an answer for at most [`CALL`]. A connection on which it was lost is not used again.

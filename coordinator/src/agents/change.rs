@@ -176,12 +176,9 @@ impl Agent {
     ///
     /// Refused with `STALE_EPOCH` if the agent has seen a higher one; else as [`Self::status`].
     pub async fn fence(&self, epoch: u64, requester: &str, limit: Duration) -> Result<u64, AgentError> {
-        let started = Instant::now();
-        let (channel, _) = self.inner.channel(limit).await?;
-        let left = limit.saturating_sub(started.elapsed());
         let request = FenceRequest { epoch, requester: requester.to_owned() };
-        let answer = self.inner.call_within(left, Control::new(channel).fence(request)).await;
-        Ok(answer.map_err(|error| self.inner.failed(error, started.elapsed()))?.highest_epoch)
+        let send = |channel| async move { Control::new(channel).fence(request).await };
+        Ok(self.inner.ask_within(limit, send).await?.highest_epoch)
     }
 }
 
