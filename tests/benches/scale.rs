@@ -1,7 +1,7 @@
 //! `make bench`: five thousand nodes, without machines and without root.
 //!
-//! The API server in memory and the agents of all nodes run in a process of their own; the shipped `usher` is asked for the status of
-//! everything and for the plan of a roll, over loopback and TLS. Then a roll of 300 machines runs in this process on paused time, and
+//! The API server in memory and the agents of all nodes run in a process of their own; the shipped `usher` shows the status of
+//! everything and the plan of a roll, over loopback and TLS. Then a roll of 300 machines runs in this process on paused time, and
 //! its requests and calls are counted. Results stand beside those of the machines in `target/bench/results.json`.
 //! With words behind `--`, as in `cargo bench … -- roll`, only the parts that contain one of them are measured.
 

@@ -174,7 +174,7 @@ impl Rules {
         })
     }
 
-    /// Other machines that are down by usher's doing, or have been for so long that usher could know.
+    /// Other machines that usher has taken down, or that went down long enough ago for usher to know.
     fn others_down(&mut self, scene: &Scene, machine: &str) -> Vec<String> {
         let is_control_plane = scene.machines().any(|(name, hands)| name == machine && hands.apiserver.is_some());
         let mut down = Vec::new();

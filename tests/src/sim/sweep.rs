@@ -25,8 +25,8 @@ pub fn agent_kills(command: Command) -> Vec<History> {
     moments.map(history).collect()
 }
 
-/// One history for each moment at which the coordinator can be stopped for so long that another operator takes its lock, who wants the
-/// other command meanwhile. It goes on while that one is at work.
+/// One history for each moment at which the coordinator can be stopped. Another operator takes its lock meanwhile, for the other
+/// command, and it goes on while that one is at work.
 pub fn freezes(command: Command, other: Command) -> Vec<History> {
     let undisturbed = History::undisturbed(command).play();
     let history = |at: usize| {

@@ -78,7 +78,7 @@ impl State {
             return match failure() {
                 _ if !ended_within(PAUSE) => Need::Run,
                 Some(failure) if left.is_negative() => Need::Failed(failure),
-                // The plugin thinks it good for so long; the server will say.
+                // The plugin gave it this lifetime; only the server knows better.
                 _ => Need::Held(held.clone()),
             };
         }

@@ -29,7 +29,7 @@ pub enum KubeconfigError {
     Missing(Vec<PathBuf>),
 }
 
-/// Where kubeconfigs are looked for.
+/// The places that may have kubeconfigs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Files {
     /// The one that the operator or the cluster file names.
