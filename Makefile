@@ -3,7 +3,7 @@ KIT = cargo run --locked --quiet -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
 # The simulator's whole: sweeps that leave nothing out, and this many random histories.
-SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile sim -p usher-testkit --features machines --test sim
+SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile quick -p usher-testkit --features machines --test sim
 
 .PHONY: help demo test sim soak bed bed-down bench bench-scale docs lint contract puppet prometheus page build packages machines deb deb-check release
 
@@ -67,10 +67,10 @@ bed-down:       ## End the machines of `make bed`
 	$(BED) down
 
 bench: build bench-scale machines  ## Measure with five thousand nodes in memory and on the real machines; writes target/bench/results.json
-	cargo bench --locked -p usher-testkit --features machines --bench machines
+	cargo bench --locked --profile quick -p usher-testkit --features machines --bench machines
 
 bench-scale: build  ## Measure with five thousand nodes in memory alone: no root, some minutes
-	cargo bench --locked -p usher-testkit --features machines --bench scale
+	cargo bench --locked --profile quick -p usher-testkit --features machines --bench scale
 
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root

@@ -12,6 +12,11 @@ pub(crate) fn at_once(left: &Left, world: &World) -> Vec<String> {
     if left.rebooting {
         lines.push(format!("{machine} may be rebooting; see: usher agent status {machine}"));
     }
+    if let Some(unit) = &left.restarting {
+        lines.push(format!(
+            "{unit} on {machine} may be restarting, which its agent ends; see: usher agent status {machine}"
+        ));
+    }
     lines.extend(after_a_reboot(left, world));
     lines
 }

@@ -4,6 +4,7 @@
 //! What the world sees is asserted by the site's journal, what the operator sees by what was told. All goes through
 //! [`usher_testkit::rig::site`], so that steps and runner can be rebuilt without touching a test.
 
+mod doubts;
 mod etcd;
 mod fence;
 mod fleet;

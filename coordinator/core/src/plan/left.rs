@@ -11,6 +11,8 @@ pub struct Left {
     pub depooled: bool,
     /// Units that were stopped for a hand-over.
     pub stopped: Vec<String>,
+    /// The unit that its agent may be restarting: it goes on without usher.
+    pub restarting: Option<String>,
     /// It may have been told to reboot, and is not proved to be back.
     pub rebooting: bool,
 }
@@ -29,6 +31,7 @@ impl Left {
                 Step::Pool { .. } if is_done => left.depooled = false,
                 Step::HandOver { unit, .. } => left.stopped.push(unit.clone()),
                 Step::Start { unit, .. } if is_done => left.stopped.retain(|stopped| stopped != unit),
+                Step::Restart { unit, .. } if !is_done => left.restarting = Some(unit.clone()),
                 Step::Reboot { .. } => left.rebooting = true,
                 Step::ProveUnits if is_done => left.stopped.clear(),
                 Step::ProveReady { .. } if is_done => left.rebooting = false,
@@ -73,5 +76,15 @@ mod tests {
         assert_eq!(left(6), (true, 0, true, true));
         assert_eq!(left(7), (true, 0, false, true));
         assert_eq!(left(8), (true, 0, false, false), "the uncordon may not have been done");
+    }
+
+    #[test]
+    fn a_restart_that_has_begun_goes_on_until_it_is_done() {
+        let (component, unit) = ("kube-scheduler".to_owned(), "kube-scheduler.service".to_owned());
+        let steps = vec![Step::Preflight, Step::Restart { component, unit: unit.clone() }, Step::Preflight];
+        let turn = Turn { target: Target::machine_turn("cp1"), control_plane: true, leads: Vec::new(), steps };
+        assert_eq!(Left::of(&turn, 1).restarting, None);
+        assert_eq!(Left::of(&turn, 2).restarting, Some(unit));
+        assert_eq!(Left::of(&turn, 3).restarting, None);
     }
 }
