@@ -15,10 +15,15 @@ const MARK: &str = "usher.dev/cordon";
 pub(super) fn of_a_command(world: &World, site: &TestSite, command: Command, operation: &str, ended: &Ended) {
     let mut rules = world.rules();
     let rebooted = |machine: &str| {
-        rules.calls().iter().any(|call| call.operation == operation && call.machine == machine && call.call == "reboot")
+        let reboots = rules.calls().iter().filter(|call| call.call == "reboot" && call.done);
+        reboots.into_iter().any(|call| call.operation == operation && call.machine == machine)
     };
     let said = said(ended);
     let mut broken = Vec::new();
+    let reboots = rules.calls().iter().filter(|call| call.operation == operation && call.call == "reboot");
+    for call in reboots.filter(|call| !command.reboots().contains(&call.machine)) {
+        broken.push((Rule::AnotherMachine, format!("{operation}: {command:?} has rebooted {}", call.machine)));
+    }
     for &machine in command.reboots() {
         if said.contains(&format!("{machine} was not rebooted")) && rebooted(machine) {
             broken
@@ -76,7 +81,8 @@ pub(super) fn done_again(world: &World, operations: &[String]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut again = Vec::new();
     let changes = |call: &str| call == "reboot" || call.starts_with("restart ");
-    for call in rules.calls().iter().filter(|call| changes(&call.call) && operations.contains(&call.operation)) {
+    let done = rules.calls().iter().filter(|call| call.done && changes(&call.call));
+    for call in done.filter(|call| operations.contains(&call.operation)) {
         if !seen.insert((call.machine, call.call.clone())) {
             again.push(format!("{}: {} {} again", call.operation, call.machine, call.call));
         }

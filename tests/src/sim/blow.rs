@@ -42,6 +42,8 @@ pub enum Blow {
     Reset(&'static str),
     /// No packet gets through between the coordinators and a machine for this time.
     Partition(&'static str, Duration),
+    /// The address of the first machine is the second one's for this time: who connects to one reaches the other.
+    Misrouted(&'static str, &'static str, Duration),
     /// Nobody answers for the API for this time.
     NoApi(Duration),
     /// A machine loses its power and boots at once.

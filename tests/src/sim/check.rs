@@ -23,6 +23,8 @@ pub enum Rule {
     LeaderNotLast,
     /// A machine is not rebooted while it leads a component that keeps its lease, nor while nobody leads that.
     LeaderRebooted,
+    /// Only a machine that the command names is rebooted, whatever answers at its address.
+    AnotherMachine,
     /// Pods are evicted, so that their budgets are respected; none is deleted.
     PodDeleted,
     /// A dead process asks for nothing.
@@ -73,6 +75,8 @@ pub(super) struct Call {
     pub(super) operation: String,
     pub(super) machine: &'static str,
     pub(super) call: String,
+    /// Whether systemd or login1 has taken it. An agent may be killed right before.
+    pub(super) done: bool,
     /// Whether the machine led the component of the unit.
     leads: bool,
 }
@@ -126,7 +130,7 @@ impl Rules {
         let unit = call.split(' ').nth(1).unwrap_or_default();
         let component = component(unit);
         let leads = component.is_some_and(|component| leader(scene, component) == machine);
-        let made = Call { operation: operation.clone(), machine, call: call.to_owned(), leads };
+        let made = Call { operation: operation.clone(), machine, call: call.to_owned(), done: false, leads };
         if call.starts_with("start ") {
             self.calls.push(made);
             return;
@@ -161,6 +165,14 @@ impl Rules {
             self.rebooting.insert(machine, boot_id(hands));
         }
         self.calls.push(made);
+    }
+
+    /// systemd or login1 of a machine has taken the call that it was last about to take.
+    pub(super) fn has_taken(&mut self, machine: &str, call: &str) {
+        let made = self.calls.iter_mut().rev().find(|made| made.machine == machine && made.call == call);
+        if let Some(made) = made {
+            made.done = true;
+        }
     }
 
     /// Whether this operation has touched the same unit on a machine that led, and is at another one now.

@@ -1,5 +1,7 @@
 //! What an operator wants.
 
+use usher_coordinator::{exit::Exit, site::Site};
+
 use crate::rig::site::{Change, drain, reboot, restart};
 
 /// What an operator wants.
@@ -13,6 +15,8 @@ pub enum Command {
     RebootControlPlane,
     /// `usher reboot cp2`: kube-scheduler leads there.
     RebootOtherControlPlane,
+    /// `usher reboot cp3` with a cluster file that does not list it. usher refuses it, and that is well.
+    RebootUnlisted,
     /// `usher restart` of all three components.
     RestartThree,
     /// `usher drain w1 w2`
@@ -28,7 +32,7 @@ impl Command {
         match self {
             Self::RebootWorker => &["w1"],
             Self::RebootOtherWorker => &["w2"],
-            Self::RebootControlPlane => &["cp3"],
+            Self::RebootControlPlane | Self::RebootUnlisted => &["cp3"],
             Self::RebootOtherControlPlane => &["cp2"],
             Self::RestartThree | Self::DrainTwo => &[],
         }
@@ -40,6 +44,19 @@ impl Command {
             Self::DrainTwo => &["w1", "w2"],
             _ => &[],
         }
+    }
+
+    /// How it ends if nothing goes wrong.
+    pub(super) fn ends_with(self) -> Exit {
+        if self == Self::RebootUnlisted { Exit::Refused } else { Exit::Done }
+    }
+
+    /// The settings that usher has for it.
+    pub(super) fn settings(self, mut settings: Site) -> Site {
+        if self == Self::RebootUnlisted {
+            settings.control_plane.retain(|machine| machine != "cp3");
+        }
+        settings
     }
 
     pub(super) fn change(self) -> Change {

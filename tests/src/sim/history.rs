@@ -137,7 +137,7 @@ impl History {
             // What it was at its end, for sweeps that strike at each of its moments.
             let (looks, moments) = (world.looks(), world.moments());
             let mut operations = vec![process];
-            if exit != Some(Exit::Done) {
+            if exit != Some(self.command.ends_with()) {
                 sleep(self.again_after).await;
                 operations.extend(stage.until_done(self.command, "again").await);
             }
@@ -229,7 +229,8 @@ impl Stage<'_> {
     async fn work(self, command: Command, process: &Process) -> Ended {
         let Self { site, world } = self;
         let (cluster, dial) = (api::cluster(world, process), link::dial(world, process));
-        let opened = match Opened::open_over(site.settings.clone(), cluster, dial).await {
+        let settings = command.settings(site.settings.clone());
+        let opened = match Opened::open_over(settings, cluster, dial).await {
             Ok(opened) => opened,
             Err(error) => return Ended::of(Problem::from(error), Vec::new(), Instant::now()),
         };
@@ -251,7 +252,7 @@ impl Stage<'_> {
             let operation = format!("{who}{number}");
             let ended = self.once(command, &operation).await;
             operations.push(operation);
-            if ended.is_some_and(|ended| ended.exit == Exit::Done) {
+            if ended.is_some_and(|ended| ended.exit == command.ends_with()) {
                 return operations;
             }
             sleep(REPEATED_AFTER).await;

@@ -47,7 +47,7 @@ async fn open(world: Arc<World>, process: Process, address: String) -> io::Resul
     world.latency().await;
     let link = Link { world, process, machine };
     link.whole(Way::ToAgent).await;
-    let far = link.world.scene().hands(machine).door.open()?;
+    let far = link.world.scene().hands(link.world.reached_at(machine)).door.open()?;
     let (ours, near) = duplex(BUFFER);
     let ((near_read, near_write), (far_read, far_write)) = (split(near), split(far));
     tokio::spawn(link.clone().pump(near_read, far_write, Way::ToAgent));

@@ -18,8 +18,9 @@ pub(super) fn watch(world: &Arc<World>) {
         let heard = Arc::downgrade(world);
         hands.systemd.on_call(move |call, at| {
             let Some(world) = heard.upgrade() else { return };
-            if at == CallMoment::Before {
-                world.rules().is_called(world.scene(), machine, call);
+            match at {
+                CallMoment::Before => world.rules().is_called(world.scene(), machine, call),
+                CallMoment::After => world.rules().has_taken(machine, call),
             }
             world.moment(&Moment { machine: Some(machine), what: call.to_owned(), at });
         });

@@ -8,6 +8,9 @@ use super::{
     history::History,
 };
 
+/// How long an address is another machine's: longer than a reboot.
+const MISROUTED: Duration = Duration::from_secs(90);
+
 /// One history for each point at which the coordinator can be killed: at each of its looks, and at each moment.
 pub fn kills(command: Command) -> Vec<History> {
     let undisturbed = History::undisturbed(command).play();
@@ -23,6 +26,16 @@ pub fn agent_kills(command: Command) -> Vec<History> {
     let moments = undisturbed.moments.iter().enumerate().filter(|(_, moment)| moment.machine.is_some());
     let history = |(at, _)| History::undisturbed(command).with(Fault::new(When::Moment(at), Blow::KillAgent(None)));
     moments.map(history).collect()
+}
+
+/// One history for each moment at which the address of a machine can become another's.
+pub fn misroutings(command: Command, machine: &'static str, other: &'static str) -> Vec<History> {
+    let undisturbed = History::undisturbed(command).play();
+    let history = |at| {
+        let fault = Fault::new(When::Moment(at), Blow::Misrouted(machine, other, MISROUTED));
+        History::undisturbed(command).with(fault)
+    };
+    (0..undisturbed.moments.len()).map(history).collect()
 }
 
 /// One history for each moment at which the coordinator can be stopped. Another operator takes its lock meanwhile, for the other

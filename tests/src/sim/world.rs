@@ -50,6 +50,8 @@ struct Way {
     joined: watch::Sender<bool>,
     /// Counts the resets of its connections.
     resets: watch::Sender<u64>,
+    /// The machine at its address.
+    leads_to: watch::Sender<&'static str>,
 }
 
 /// What a world is made of.
@@ -61,11 +63,28 @@ pub(super) struct Setup {
     pub(super) mutant: Option<Mutant>,
 }
 
+impl Way {
+    /// From now on connections go to this machine; those that were open end.
+    fn lead_to(&self, machine: &'static str) {
+        self.leads_to.send_replace(machine);
+        self.resets.send_modify(|count| *count += 1);
+    }
+}
+
 impl World {
     /// The world of a site that has settled.
     pub(super) fn around(site: &TestSite, setup: Setup) -> Arc<Self> {
         let Setup { seed, latency, faults, mutant } = setup;
-        let way = |name| (name, Way { joined: watch::Sender::new(true), resets: watch::Sender::new(0) });
+        let way = |name| {
+            (
+                name,
+                Way {
+                    joined: watch::Sender::new(true),
+                    resets: watch::Sender::new(0),
+                    leads_to: watch::Sender::new(name),
+                },
+            )
+        };
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             scene: Scene::of(site),
@@ -209,6 +228,11 @@ impl World {
                 self.ways[machine].joined.send_replace(false);
                 self.later(*time, move |world| _ = world.ways[machine].joined.send_replace(true));
             }
+            (Blow::Misrouted(machine, other, time), _) => {
+                let machine = *machine;
+                self.ways[machine].lead_to(*other);
+                self.later(*time, move |world| world.ways[machine].lead_to(machine));
+            }
             (Blow::NoApi(time), _) => {
                 self.api_is_there.send_replace(false);
                 self.scene.api().cut_watches();
@@ -256,6 +280,11 @@ impl World {
         let mut joined = self.ways[machine].joined.subscribe();
         // Its sender lives as long as this does.
         let _ = joined.wait_for(|joined| *joined).await;
+    }
+
+    /// The machine that who connects to this one reaches.
+    pub(super) fn reached_at(&self, machine: &'static str) -> &'static str {
+        *self.ways[machine].leads_to.borrow()
     }
 
     /// Changes with each reset of a machine's connections.

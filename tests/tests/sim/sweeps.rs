@@ -46,6 +46,17 @@ fn a_coordinator_that_sleeps_does_no_harm_when_it_wakes_up() {
 }
 
 #[test]
+fn an_address_may_become_another_machines_at_any_time() {
+    for (command, machine, other) in [
+        (Command::RebootWorker, "w1", "w2"),
+        (Command::RebootControlPlane, "cp3", "cp1"),
+        (Command::RestartThree, "cp2", "cp1"),
+    ] {
+        keeps(&format!("{command:?}"), &play(&thinned(sweep::misroutings(command, machine, other))), &[]);
+    }
+}
+
+#[test]
 fn whatever_goes_wrong_promises_are_kept() {
     let histories: Vec<_> = (0..number().unwrap_or(FEW)).map(random::history).collect();
     keeps("random histories", &play(&histories), &[(Rule::DoneAgain, 35)]);
