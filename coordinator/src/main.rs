@@ -1,6 +1,6 @@
 //! The CLI `usher`.
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, thread};
 
 use clap::FromArgMatches as _;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -51,7 +51,8 @@ fn main() -> ExitCode {
     }
     log_to_stderr(cli.global.verbose);
     raise_the_limit_of_descriptors();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.worker_threads(threads()).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::progress(&format!("error: cannot start: {error}"));
@@ -65,6 +66,13 @@ fn main() -> ExitCode {
         Ended::Usher(exit) => output::end(exit).into(),
         Ended::Other(code) => ExitCode::from(code),
     }
+}
+
+/// Threads for connections. Commands themselves run on the main thread; only thousands of agents at once give others something to do.
+const MOST_THREADS: usize = 4;
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST_THREADS))
 }
 
 /// Descriptors that usher wants to be allowed. Children inherit the limit, and some of them close every descriptor below it one by

@@ -10,6 +10,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{Channel, Endpoint};
 use usher_common::stream::BoxedStream;
 
@@ -48,27 +49,13 @@ pub(super) async fn open(
     tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 ) -> Result<Channel, ConnectError> {
-    let connect = async {
-        let stream = dial.open_first(addresses).await.map_err(ConnectError::Connect)?;
-        let stream: BoxedStream = match tls {
-            Some(tls) => {
-                let secured = TlsConnector::from(tls).connect(server_name.clone(), stream).await;
-                Box::new(secured.map_err(handshake_failed)?)
-            }
-            None => stream,
-        };
-
-        // With TLS 1.3 our handshake is over before the agent has looked at our certificate. To learn that it refused it,
-        // its first words are awaited (and left in the buffer). So no request is ever sent on such a connection, and no
-        // closing of the socket can swallow the reason.
-        let mut stream = BufReader::new(stream);
-        match timeout(FIRST_WORDS, stream.fill_buf()).await {
-            Ok(Ok([])) => Err(ConnectError::Closed),
-            Ok(Err(error)) => Err(handshake_failed(error)),
-            Ok(Ok(_)) | Err(_) => Ok(stream),
-        }
-    };
-    let stream = timeout(limit, connect).await.map_err(|_| ConnectError::TimedOut(limit))??;
+    // A task of its own, so that the handshakes with thousands of agents share the processors.
+    let (dial, addresses, server_name) = (dial.clone(), addresses.to_vec(), server_name.clone());
+    let authority = addresses.first().cloned().unwrap_or_default();
+    let connecting = tokio::spawn(async move { connect(&dial, &addresses, server_name, tls).await });
+    let connected =
+        timeout(limit, AbortOnDropHandle::new(connecting)).await.map_err(|_| ConnectError::TimedOut(limit))?;
+    let stream = connected.map_err(|error| ConnectError::Handshake(io::Error::other(error)))??;
 
     let mut stream = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
@@ -76,7 +63,6 @@ pub(super) async fn open(
             stream.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection was lost"));
         std::future::ready(stream)
     });
-    let authority = addresses.first().map_or("", String::as_str);
     Endpoint::from_shared(format!("http://{authority}"))
         .map_err(ConnectError::Http)?
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
@@ -85,6 +71,33 @@ pub(super) async fn open(
         .connect_with_connector(connector)
         .await
         .map_err(ConnectError::Http)
+}
+
+/// A stream on which the agent may be spoken to.
+async fn connect(
+    dial: &Dial,
+    addresses: &[String],
+    server_name: ServerName<'static>,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<BufReader<BoxedStream>, ConnectError> {
+    let stream = dial.open_first(addresses).await.map_err(ConnectError::Connect)?;
+    let stream: BoxedStream = match tls {
+        Some(tls) => {
+            let secured = TlsConnector::from(tls).connect(server_name, stream).await;
+            Box::new(secured.map_err(handshake_failed)?)
+        }
+        None => stream,
+    };
+
+    // With TLS 1.3 our handshake is over before the agent has looked at our certificate. To learn that it refused it,
+    // its first words are awaited (and left in the buffer). So no request is ever sent on such a connection, and no
+    // closing of the socket can swallow the reason.
+    let mut stream = BufReader::new(stream);
+    match timeout(FIRST_WORDS, stream.fill_buf()).await {
+        Ok(Ok([])) => Err(ConnectError::Closed),
+        Ok(Err(error)) => Err(handshake_failed(error)),
+        Ok(Ok(_)) | Err(_) => Ok(stream),
+    }
 }
 
 fn handshake_failed(error: io::Error) -> ConnectError {
