@@ -4,6 +4,7 @@ mod chain;
 pub mod clock;
 pub mod config_file;
 pub mod stream;
+pub mod tls;
 pub mod unit;
 
 pub use self::chain::chain;
