@@ -124,16 +124,23 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
 }
 
-/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector.
+/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector, which the agents are
+/// told from now on.
 fn listeners(world: &World) -> Listeners {
     let textfile = world.site.metrics.textfile_of(world.cluster.name(), std::env::var_os(metrics::VARIABLE));
+    #[cfg(feature = "otel")]
+    let traces = crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
+        output::warning(&format!("there will be no trace: {wrong}"));
+        None
+    });
+    #[cfg(feature = "otel")]
+    if let Some(traces) = &traces {
+        world.agents.join_trace(traces.parent());
+    }
     Listeners {
         metrics: textfile.and_then(Textfile::at),
         #[cfg(feature = "otel")]
-        traces: crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
-            output::warning(&format!("there will be no trace: {wrong}"));
-            None
-        }),
+        traces,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config_file;
 pub mod stream;
 pub mod tls;
+pub mod trace;
 pub mod unit;
 
 pub use self::chain::chain;
