@@ -100,10 +100,8 @@ impl Agent {
             Some(channel) => channel,
             None => self.inner.connect(limit.saturating_sub(started.elapsed())).await?,
         };
-        let mut client = NodeInfoClient::new(channel);
-        let left = limit.saturating_sub(started.elapsed());
-        let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
-        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        let ask = async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await };
+        let answer = self.inner.answered_within(limit, started, ask).await?;
         answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
@@ -269,8 +267,17 @@ impl Inner {
     {
         let started = Instant::now();
         let (channel, _) = self.channel(limit).await?;
-        let left = limit.saturating_sub(started.elapsed());
-        let answer = self.call_within(left, call(channel)).await;
+        self.answered_within(limit, started, call(channel)).await
+    }
+
+    /// The answer of a call, with what is left of a limit that began at `started`.
+    async fn answered_within<T>(
+        &self,
+        limit: Duration,
+        started: Instant,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, AgentError> {
+        let answer = self.call_within(limit.saturating_sub(started.elapsed()), call).await;
         answer.map_err(|error| self.failed(error, started.elapsed()))
     }
 
