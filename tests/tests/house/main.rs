@@ -51,6 +51,7 @@ const HOUSES: &[House] = &[
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
+            &["wait"],
             &["helmfile", "left_behind", "output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],
