@@ -13,6 +13,13 @@ use crate::{
 /// How long the site waits for a machine that reboots.
 const LIMIT: Duration = Duration::from_secs(300);
 
+fn site() -> Site {
+    let mut site = Site::default();
+    site.defaults.reboot_timeout = LIMIT;
+    site.agents.addresses.insert("w1".to_owned(), "w1:7470".to_owned());
+    site
+}
+
 /// `usher agent reboot w1` of an agent that answers its call by being gone.
 async fn reboot_of(fake: &FakeAgent) -> Result<Exit, Problem> {
     {
@@ -20,9 +27,7 @@ async fn reboot_of(fake: &FakeAgent) -> Result<Exit, Problem> {
         script.boot_id = "the first boot".to_owned();
         script.mishaps = vec![Mishap::Gone];
     }
-    let mut site = Site::default();
-    site.defaults.reboot_timeout = LIMIT;
-    site.agents.addresses.insert("w1".to_owned(), "w1:7470".to_owned());
+    let site = site();
     let agent = Agents::over(&site, BTreeMap::new(), fake.dial()).agent("w1").unwrap();
     let Cli { global, command } =
         Cli::try_parse_from(["usher", "agent", "reboot", "w1", "-r", "kernel", "--yes"]).unwrap();
@@ -54,4 +59,18 @@ async fn a_reboot_whose_answer_is_lost_is_done_once_the_machine_is_back_in_anoth
     };
     let (ended, ()) = tokio::join!(reboot_of(&fake), back);
     assert_eq!(ended, Ok(Exit::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_that_was_never_sent_is_known_not_to_have_happened_and_is_not_waited_for() {
+    let (fake, begun) = (FakeAgent::new(), Instant::now());
+    fake.script().away = true;
+    let agent = Agents::over(&site(), BTreeMap::new(), fake.dial()).agent("w1").unwrap();
+    let order = Order { operation_id: "a".to_owned(), epoch: 1, reason: "kernel".to_owned(), ..Order::default() };
+    let Err(NoReboot::NotRebooted(problem)) = tasks::reboot(&agent, &order, "the first boot", &[], LIMIT).await else {
+        panic!("it is in doubt")
+    };
+    assert_eq!(problem.exit(), Exit::Failed);
+    assert!(problem.message.starts_with("w1: no answer from its agent at w1:7470"), "{}", problem.message);
+    assert!(begun.elapsed() < LIMIT / 10, "{:?}", begun.elapsed());
 }
