@@ -46,6 +46,7 @@ pub enum Check {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what the agent says of this node.
+    #[command(after_help = EXIT_CODES)]
     Status {
         #[command(flatten)]
         socket: Socket,

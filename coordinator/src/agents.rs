@@ -17,6 +17,7 @@ mod dial;
 mod error;
 mod etcd;
 mod follow;
+mod line;
 mod trust;
 
 use std::{
@@ -25,6 +26,7 @@ use std::{
 };
 
 use rustls_pki_types::ServerName;
+use usher_common::trace::TraceParent;
 
 pub use address::in_url;
 pub use agent::Agent;
@@ -41,6 +43,7 @@ pub use usher_core::facts::{
 };
 
 use crate::site::{AgentAccess, Site};
+use line::InTrace;
 use trust::Trust;
 
 /// To more agents than this no connection is kept between the beginning of an operation and their turns: most of these are hours away.
@@ -56,6 +59,7 @@ pub struct Agents {
     trust: OnceLock<Arc<Trust>>,
     /// Made once for each machine, so that its connection is kept between calls.
     agents: Mutex<BTreeMap<String, Agent>>,
+    trace: InTrace,
 }
 
 impl Agents {
@@ -69,7 +73,14 @@ impl Agents {
 
     /// The same, reached by another way than TCP.
     pub fn over(site: &Site, internal_ips: BTreeMap<String, Vec<String>>, dial: Dial) -> Self {
-        Self { access: site.agents.clone(), internal_ips, dial, trust: OnceLock::new(), agents: Mutex::default() }
+        Self {
+            access: site.agents.clone(),
+            internal_ips,
+            dial,
+            trust: OnceLock::new(),
+            agents: Mutex::default(),
+            trace: InTrace::default(),
+        }
     }
 
     /// The same, with the client's certificate, key and CA read at once.
@@ -81,6 +92,12 @@ impl Agents {
         let agents = Self::described(site, internal_ips);
         agents.trust()?;
         Ok(agents)
+    }
+
+    /// Names this trace in each call from now on, so that the agents' audit records and journals can be joined with it. The first
+    /// trace counts, and later ones do not.
+    pub fn join_trace(&self, parent: &TraceParent) {
+        self.trace.join(parent);
     }
 
     /// How their machines are reached.
@@ -121,7 +138,7 @@ impl Agents {
             source: None,
         })?;
         let trust = if self.dial.tls { Some(Arc::clone(self.trust()?)) } else { None };
-        Ok(Agent::new(node.to_owned(), addresses, server_name, self.dial.clone(), trust))
+        Ok(Agent::new(node.to_owned(), addresses, server_name, (self.dial.clone(), trust), self.trace.clone()))
     }
 
     /// Where the machine's agent listens, as `HOST:PORT`; the first of several.
@@ -145,4 +162,4 @@ impl Agents {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

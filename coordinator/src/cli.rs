@@ -6,6 +6,7 @@ mod change;
 mod clusters;
 mod config;
 mod eviction;
+mod exits;
 mod format;
 mod global;
 mod helmfile;
@@ -24,6 +25,7 @@ mod workload;
 
 use clap::{Parser, Subcommand};
 
+use self::exits::{FILES, LOOKS, exits, of_a_change};
 pub(crate) use self::{
     agent::AgentCommand,
     certificates::{AuthorityOf, CertificatesCommand, Init as CertificatesInit, Issue, Renew},
@@ -50,7 +52,7 @@ use crate::exit::Exit;
 
 /// Restarts and reboots the machines of a Kubernetes cluster the polite way.
 #[derive(Debug, Parser)]
-#[command(name = "usher", version, after_long_help = exit_codes(), propagate_version = true)]
+#[command(name = "usher", version, after_long_help = exits(&Exit::ALL, ""), propagate_version = true)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -62,7 +64,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show on one screen whether it is safe to begin.
-    #[command(after_long_help = exits(&CHECKS, nodes::STATUS_EXAMPLES))]
+    #[command(after_long_help = exits(&LOOKS, nodes::STATUS_EXAMPLES))]
     Status(Status),
     /// Show the machines: Nodes and control plane, with what their agents say.
     #[command(after_long_help = exits(&LOOKS, nodes::NODES_EXAMPLES))]
@@ -92,7 +94,7 @@ pub(crate) enum Command {
     #[command(after_long_help = of_a_change(rebalance::EXAMPLES))]
     Rebalance(Rebalance),
     /// Say what a drain of nodes would find, pod by pod, and change nothing.
-    #[command(after_long_help = exits(&CHECKS, nodes::PREFLIGHT_EXAMPLES))]
+    #[command(after_long_help = exits(&LOOKS, nodes::PREFLIGHT_EXAMPLES))]
     Preflight(Preflight),
     /// Restart workloads, follow their rollouts and take them back.
     #[command(subcommand)]
@@ -128,15 +130,16 @@ pub(crate) enum Command {
     #[command(subcommand, after_long_help = staging::EXAMPLES)]
     Staging(StagingCommand),
     /// Make one HTML page of an operation: its timeline, its evidence, what failed and what to do next.
-    #[command(after_long_help = report_page::EXAMPLES)]
+    #[command(after_long_help = exits(&FILES, report_page::EXAMPLES))]
     Report(ReportPage),
     /// Print a script by which a shell completes commands, flags, nodes, components and clusters.
-    #[command(after_long_help = COMPLETION)]
+    #[command(after_long_help = exits(&FILES, COMPLETION))]
     Completion {
         /// Shell that will read the script.
         shell: clap_complete::Shell,
     },
     /// Print the versions of usher, the API server and the agents, and which agents differ.
+    #[command(after_long_help = exits(&FILES, ""))]
     Version,
     /// Show which version of what runs where, against Kubernetes' skew policy, the site's target and ends of support.
     #[command(after_long_help = VERSIONS)]
@@ -169,30 +172,6 @@ const LEADERS: &str = "\
 Examples:
   usher leaders
   usher leaders -o jsonpath='{.items[?(@.component==\"kube-scheduler\")].machine}'";
-
-/// How a command that only looks ends.
-const LOOKS: [Exit; 4] = [Exit::Done, Exit::Failed, Exit::Usage, Exit::TimedOut];
-
-/// How one ends that also says whether something may be begun.
-const CHECKS: [Exit; 5] = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::TimedOut];
-
-fn exit_codes() -> String {
-    line_of(&Exit::ALL)
-}
-
-fn of_a_change(examples: &str) -> String {
-    exits(&Exit::ALL, examples)
-}
-
-/// The exit codes of a command, above its examples.
-fn exits(codes: &[Exit], examples: &str) -> String {
-    format!("{}\n\n{examples}", line_of(codes))
-}
-
-fn line_of(codes: &[Exit]) -> String {
-    let codes: Vec<_> = codes.iter().map(|exit| format!("{} {}", exit.code(), exit.label())).collect();
-    format!("Exit codes: {}.", codes.join(", "))
-}
 
 #[cfg(test)]
 mod tests;

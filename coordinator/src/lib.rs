@@ -38,6 +38,7 @@ pub mod switch;
 mod tasks;
 #[cfg(feature = "otel")]
 pub mod traces;
+mod wait;
 pub mod workloads;
 pub mod world;
 

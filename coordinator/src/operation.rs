@@ -81,6 +81,20 @@ pub struct Leaders {
 ///
 /// A right that is missing, a gate that is closed, or facts that cannot be read.
 pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<Planned, Problem> {
+    plan_with(world, request, confirm, None).await
+}
+
+/// The same of a rebalance of which it is known already what would move: the look that found its nodes has told.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub async fn plan_with(
+    world: &World,
+    request: &Request,
+    confirm: Confirm,
+    moves: Option<RebalancePreview>,
+) -> Result<Planned, Problem> {
     let scope = scope(world, request);
     let (rights, facts) = futures::join!(rights::check(world, request), world.first_facts(&scope));
     // A missing right says more than the reading that failed for it.
@@ -95,6 +109,7 @@ pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<
         None => Vec::new(),
     };
     let rebalance = match (&request.kind, request.drain_options(&world.site)) {
+        _ if moves.is_some() => moves,
         (request::Kind::Rebalance(Rebalance { nodes, max_moves, .. }), Some(options)) => {
             Some(Rebalancer::new(&world.drainer().await, &options).preview(nodes, *max_moves).await?)
         }

@@ -17,7 +17,6 @@ mod ready;
 mod rebalance;
 mod reboot;
 mod unit;
-mod wait;
 
 use crate::{plan::step::Step, problem::Problem, request::Kind, text};
 

@@ -128,6 +128,7 @@ pub(crate) async fn reboot(
     within: Duration,
 ) -> Result<AgentStatus, NoReboot> {
     let begun = Instant::now();
+    // After a lost answer the machine may go down nevertheless.
     let lost = match agent.reboot(order, before, override_blockers).await {
         Ok(_) => None,
         // The machine goes down, by somebody else's doing: neither is it to be used again before it is back, nor will the
@@ -135,9 +136,9 @@ pub(crate) async fn reboot(
         Err(error) if error.reason() == Some(reason::SHUTTING_DOWN) => {
             return agent.await_boot(before, within).await.map_err(|waited| goes_down_already(agent, &error, &waited));
         }
-        Err(error @ AgentError::Refused { .. }) => return Err(NoReboot::NotRebooted(error.into())),
-        // The machine may go down nevertheless.
-        Err(error) => Some(chain(&error)),
+        Err(error @ AgentError::AnswerLost { .. }) => Some(chain(&error)),
+        // Refused, or never sent: nobody answered, or the other side was not believed.
+        Err(error) => return Err(NoReboot::NotRebooted(error.into())),
     };
     // The task is the first to know that nothing will come of it; the new boot is the proof that something did.
     let status = tokio::select! {

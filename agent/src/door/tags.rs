@@ -3,12 +3,10 @@
 use http::{HeaderMap, HeaderValue};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use usher_common::trace::{TRACEPARENT, TraceParent};
 
 /// The id under which the caller's own logs have the request. The answer repeats it.
 const REQUEST_ID: &str = "x-request-id";
-
-/// W3C Trace Context: which trace the call is part of.
-const TRACEPARENT: &str = "traceparent";
 
 /// An id may be this many characters long. A longer one, or one that is not printable, is ignored.
 const LONGEST_ID: usize = 128;
@@ -27,7 +25,7 @@ impl Tags {
         let is_id = |id: &&str| id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
         Self {
             request_id: text(REQUEST_ID).filter(is_id).unwrap_or_default().to_owned(),
-            trace: text(TRACEPARENT).and_then(trace_id).unwrap_or_default().to_owned(),
+            trace: text(TRACEPARENT).and_then(TraceParent::read).map(|parent| parent.trace_id()).unwrap_or_default(),
         }
     }
 
@@ -53,19 +51,6 @@ impl Tags {
     }
 }
 
-/// The second field of `VERSION-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits and not all zeros.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut fields = traceparent.split('-');
-    let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let is_hex = |text: &str, digits: usize| {
-        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_one = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
-    // A later version may have more fields.
-    let is_whole = version != "00" || fields.next().is_none();
-    (is_one && is_whole && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
-}
-
 #[cfg(test)]
 mod tests {
     use tonic_types::ErrorDetails;
@@ -73,23 +58,6 @@ mod tests {
 
     use super::*;
     use crate::refusal::Refusal;
-
-    #[test]
-    fn a_trace_is_read_as_trace_context_writes_it() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (text, expected) in [
-            (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),
-            (format!("01-{trace}-00f067aa0ba902b7-01-more"), Some(trace)),
-            (format!("00-{trace}-00f067aa0ba902b7-01-more"), None),
-            (format!("ff-{trace}-00f067aa0ba902b7-01"), None),
-            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), None),
-            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), None),
-            (format!("00-{trace}-00f067aa0ba902b7"), None),
-            (String::new(), None),
-        ] {
-            assert_eq!(trace_id(&text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn an_error_names_its_request_beside_the_details_that_it_had() {

@@ -14,6 +14,9 @@ use crate::disk::with_suffix;
 const UPTIME: &str = "/proc/uptime";
 const KERNEL_RELEASE: &str = "/proc/sys/kernel/osrelease";
 
+/// What dpkg and its front ends lock in dpkg's folder while they work: apt and dpkg the first for all of it, dpkg the second as well.
+const DPKG_LOCKS: [&str; 2] = ["lock-frontend", "lock"];
+
 /// How many characters of a hold file's text to keep.
 const HOLD_LIMIT: usize = 1000;
 
@@ -40,9 +43,10 @@ pub(crate) struct RebootRequired {
     pub(crate) packages: Vec<String>,
 }
 
-/// The lock files of configuration management.
+/// The locks of what a reboot would interrupt: configuration management, dpkg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LockFiles {
+    /// Those of configuration management that exist, and dpkg's if somebody holds it: it always exists.
     pub(crate) present: Vec<PathBuf>,
     /// Which could not be checked, in sentences.
     pub(crate) warnings: Vec<String>,
@@ -96,6 +100,18 @@ impl Machine {
                     closed.extend(path.parent().map(Path::to_owned));
                 }
                 Err(error) => locks.warnings.push(format!("whether {} exists is unknown: {error}", path.display())),
+            }
+        }
+        for path in DPKG_LOCKS.map(|name| self.places.dpkg.join(name)) {
+            match self.disk.is_locked(&path) {
+                Ok(true) => {
+                    locks.present.push(path);
+                    break;
+                }
+                Ok(false) => {}
+                // Not every machine has dpkg.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => locks.warnings.push(format!("whether {} is held is unknown: {error}", path.display())),
             }
         }
         // One for a folder: its files share the cause and the cure.

@@ -5,12 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use usher_common::tls::AnyCertificate;
 
 use crate::config::{ClientCertificate, Trust};
 
@@ -39,7 +36,8 @@ pub(super) fn client_config(trust: &Trust, own: Option<&ClientCertificate>) -> R
     let builder = match trust {
         Trust::Ca(path) => builder.with_root_certificates(roots(path)?),
         Trust::Nobody => {
-            let verifier = Arc::new(AnyCertificate(ring::default_provider()));
+            // The configuration allows this only on loopback, where there is no man in the middle.
+            let verifier = Arc::new(AnyCertificate::new(Arc::new(ring::default_provider())));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         }
     };
@@ -62,44 +60,4 @@ fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
         roots.add(ca).map_err(|error| bad(error.to_string()))?;
     }
     if roots.is_empty() { Err(bad("it holds no certificate".to_owned())) } else { Ok(roots) }
-}
-
-/// Accepts any certificate whose key the server holds. The configuration allows this only on loopback, where there is no
-/// man in the middle.
-#[derive(Debug)]
-struct AnyCertificate(CryptoProvider);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

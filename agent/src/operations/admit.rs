@@ -222,7 +222,7 @@ impl Operations {
             );
             return Err(Refusal::new(reason::REBOOT_BUDGET, message));
         }
-        reboot::nothing_forbids(&self.inner.machine, overridden).await?;
+        reboot::LoginSays::now(&self.inner.machine).await?.nothing_forbids(overridden)?;
         Ok(Evidence { boot_id_before: boot_id.to_owned(), ..Evidence::default() })
     }
 

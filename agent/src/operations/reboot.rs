@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 use usher_common::chain;
 
-pub(super) use forbidden::{boot_id, not_held, not_shutting_down, nothing_forbids, same_boot};
+pub(super) use forbidden::{LoginSays, boot_id, not_held, not_shutting_down, same_boot};
 
 use forbidden::Overridden;
 
@@ -108,12 +108,16 @@ async fn look_again(run: &Run) -> Result<LastLook, Refusal> {
     let Change::RebootNode { expected_boot_id, override_blockers } = &operation.change else {
         return Ok(LastLook::Clear(Overridden::default()));
     };
-    if not_shutting_down(&run.machine, &operation.change).await.is_err() {
+    let held = not_held(&run.machine, &run.store).await;
+    let same = boot_id(&run.machine).and_then(|boot_id| same_boot(&boot_id, expected_boot_id));
+    // Last, since the disk may take its time; and judged first: a machine that goes down is waited for, whatever else is so.
+    let login = LoginSays::now(&run.machine).await;
+    if login.as_ref().is_ok_and(LoginSays::goes_down) {
         return Ok(LastLook::GoesDownAlready);
     }
-    not_held(&run.machine, &run.store).await?;
-    same_boot(&boot_id(&run.machine)?, expected_boot_id)?;
-    Ok(LastLook::Clear(nothing_forbids(&run.machine, override_blockers).await?))
+    held?;
+    same?;
+    Ok(LastLook::Clear(login?.nothing_forbids(override_blockers)?))
 }
 
 /// Lets login1 tell the users who were overridden who reboots the machine under them, and why. The reboot does not hang on it.

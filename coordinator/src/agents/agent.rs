@@ -7,7 +7,7 @@ use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep, timeout},
 };
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 use usher_proto::v1::{
     GetEtcdMemberRequest, GetNodeRequest, GetOperationRequest, ListAuditRecordsRequest, ListOperationsRequest,
     ProbeUnitRequest, node_info_client::NodeInfoClient,
@@ -20,6 +20,7 @@ use super::{
     convert::IntoPlain,
     dial::Dial,
     error::Cause,
+    line::{InTrace, Line},
     trust::Trust,
 };
 
@@ -50,7 +51,8 @@ pub(super) struct Inner {
     /// None where connections are made without TLS.
     pub(super) trust: Option<Arc<Trust>>,
     /// The connection in use. Taken out as soon as a call on it was lost.
-    channel: Mutex<Option<Channel>>,
+    channel: Mutex<Option<Line>>,
+    trace: InTrace,
 }
 
 impl Agent {
@@ -58,12 +60,12 @@ impl Agent {
         node: String,
         addresses: Vec<String>,
         server_name: ServerName<'static>,
-        dial: Dial,
-        trust: Option<Arc<Trust>>,
+        (dial, trust): (Dial, Option<Arc<Trust>>),
+        trace: InTrace,
     ) -> Self {
         let address = addresses.first().cloned().unwrap_or_default();
         let channel = Mutex::new(None);
-        Self { inner: Arc::new(Inner { node, address, addresses, server_name, dial, trust, channel }) }
+        Self { inner: Arc::new(Inner { node, address, addresses, server_name, dial, trust, channel, trace }) }
     }
 
     pub fn node(&self) -> &str {
@@ -98,10 +100,8 @@ impl Agent {
             Some(channel) => channel,
             None => self.inner.connect(limit.saturating_sub(started.elapsed())).await?,
         };
-        let mut client = NodeInfoClient::new(channel);
-        let left = limit.saturating_sub(started.elapsed());
-        let answer = self.inner.call_within(left, client.get_node(GetNodeRequest {})).await;
-        let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
+        let ask = async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await };
+        let answer = self.inner.answered_within(limit, started, ask).await?;
         answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
@@ -188,7 +188,7 @@ impl Agent {
     }
 
     /// [`Self::read`], or one try within `limit` if there is one.
-    async fn read_within<T, F>(&self, limit: Option<Duration>, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
+    async fn read_within<T, F>(&self, limit: Option<Duration>, call: impl Fn(Line) -> F) -> Result<T, AgentError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -200,7 +200,7 @@ impl Agent {
 
     /// A call that changes nothing and may therefore be repeated: once, over a fresh connection, if the one that was at
     /// hand turns out to be dead.
-    async fn read<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, AgentError>
+    async fn read<T, F>(&self, call: impl Fn(Line) -> F) -> Result<T, AgentError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -218,7 +218,7 @@ impl Agent {
 
 impl Inner {
     /// The connection at hand, or a new one made within `limit`; and whether it was at hand.
-    pub(super) async fn channel(&self, limit: Duration) -> Result<(Channel, bool), AgentError> {
+    pub(super) async fn channel(&self, limit: Duration) -> Result<(Line, bool), AgentError> {
         let started = Instant::now();
         let mut at_hand = self.at_hand(limit).await?;
         if let Some(channel) = &*at_hand {
@@ -230,18 +230,18 @@ impl Inner {
     }
 
     /// The connection at hand, if there is one, after at most `limit`: another call may be making one.
-    async fn at_hand(&self, limit: Duration) -> Result<MutexGuard<'_, Option<Channel>>, AgentError> {
+    async fn at_hand(&self, limit: Duration) -> Result<MutexGuard<'_, Option<Line>>, AgentError> {
         let late = |_| self.unreachable(ConnectError::TimedOut(limit).into_cause(), limit);
         timeout(limit, self.channel.lock()).await.map_err(late)
     }
 
-    async fn connect(&self, limit: Duration) -> Result<Channel, AgentError> {
+    async fn connect(&self, limit: Duration) -> Result<Line, AgentError> {
         let started = Instant::now();
         let (tls, subject) = self.trust.as_deref().map(Trust::current).map(|it| (it.tls, it.subject)).unzip();
         loop {
             let left = limit.saturating_sub(started.elapsed());
             match connect::open(&self.dial, &self.addresses, &self.server_name, tls.clone(), left).await {
-                Ok(channel) => return Ok(channel),
+                Ok(channel) => return Ok(self.trace.over(channel)),
                 Err(ConnectError::NotTrusted { by, error }) => {
                     let server_name = self.server_name.to_str();
                     let subject = subject.as_deref().unwrap_or_default();
@@ -261,18 +261,23 @@ impl Inner {
     }
 
     /// One try of a call within `limit`, the connection included.
-    pub(super) async fn ask_within<T, F>(
-        &self,
-        limit: Duration,
-        call: impl FnOnce(Channel) -> F,
-    ) -> Result<T, AgentError>
+    pub(super) async fn ask_within<T, F>(&self, limit: Duration, call: impl FnOnce(Line) -> F) -> Result<T, AgentError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let started = Instant::now();
         let (channel, _) = self.channel(limit).await?;
-        let left = limit.saturating_sub(started.elapsed());
-        let answer = self.call_within(left, call(channel)).await;
+        self.answered_within(limit, started, call(channel)).await
+    }
+
+    /// The answer of a call, with what is left of a limit that began at `started`.
+    async fn answered_within<T>(
+        &self,
+        limit: Duration,
+        started: Instant,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, AgentError> {
+        let answer = self.call_within(limit.saturating_sub(started.elapsed()), call).await;
         answer.map_err(|error| self.failed(error, started.elapsed()))
     }
 

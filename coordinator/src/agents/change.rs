@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 use usher_proto::{
     reason,
     v1::{
@@ -19,6 +19,7 @@ use super::{
     answer::{Lost, NoResult},
     convert::{IntoPlain as _, on_the_wire},
     error::Cause,
+    line::Line,
 };
 
 /// How long a connection is tried before the first attempt, when giving up means that nothing has happened.
@@ -38,7 +39,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 const OWN_TIMEOUT_FIRST: Duration = Duration::from_millis(500);
 
 /// The agent's changing calls.
-type Control = NodeControlClient<Channel>;
+type Control = NodeControlClient<Line>;
 
 /// What each of them is answered with: the operation, which proto3 lets be missing.
 type Answer = Result<Response<Option<WireOperation>>, Status>;

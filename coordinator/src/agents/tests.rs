@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // real sockets and files
 
-mod fake;
+pub(crate) mod fake;
 mod pki;
 
 use std::{net::SocketAddr, time::Duration};

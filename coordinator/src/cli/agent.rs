@@ -2,21 +2,27 @@
 
 use clap::Subcommand;
 
-use super::change::ChangeFlags;
+use super::{
+    change::ChangeFlags,
+    exits::{LOOKS, ONE_AGENT, exits},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
     /// Show what an agent says of its machine, its operations included.
+    #[command(after_long_help = exits(&LOOKS, ""))]
     Status {
         /// The machine.
         node: String,
     },
     /// Show the units that an agent manages.
+    #[command(after_long_help = exits(&LOOKS, ""))]
     Units {
         /// The machine.
         node: String,
     },
     /// Show what callers asked of a machine and how its agent answered, newest first.
+    #[command(after_long_help = exits(&LOOKS, ""))]
     Audit {
         /// The machine.
         node: String,
@@ -25,6 +31,7 @@ pub(crate) enum AgentCommand {
         limit: u32,
     },
     /// Restart one unit on one machine, without lock, order or leader.
+    #[command(after_long_help = exits(&ONE_AGENT, ""))]
     Restart {
         /// The machine.
         node: String,
@@ -36,6 +43,7 @@ pub(crate) enum AgentCommand {
     /// End an operation that only waits, for a probe or for a reboot that was asked for, so that the machine is free for another.
     ///
     /// What it had asked for is not taken back, and may still happen.
+    #[command(after_long_help = exits(&ONE_AGENT, ""))]
     Cancel {
         /// The machine.
         node: String,
@@ -45,6 +53,7 @@ pub(crate) enum AgentCommand {
         change: ChangeFlags,
     },
     /// Reboot one machine, without cordon or drain.
+    #[command(after_long_help = exits(&ONE_AGENT, ""))]
     Reboot {
         /// The machine.
         node: String,

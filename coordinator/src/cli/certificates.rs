@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::values::duration;
+use super::{
+    exits::{FILES, exits},
+    values::duration,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -16,11 +19,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertificatesCommand {
     /// Make a certificate authority: a key and a certificate that is valid for ten years.
+    #[command(after_long_help = exits(&FILES, ""))]
     Init(Init),
     /// Issue a certificate with a new key.
     #[command(subcommand)]
     Issue(Issue),
     /// Issue certificates anew, with the same names and keys, so that the key stays where it is.
+    #[command(after_long_help = exits(&FILES, ""))]
     Renew(Renew),
 }
 
@@ -49,6 +54,7 @@ pub(crate) struct Init {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Issue {
     /// For the agent of a machine. It is for servers alone: with it nobody can call an agent.
+    #[command(after_long_help = exits(&FILES, ""))]
     Agent {
         /// The machine, as usher calls it.
         node: String,
@@ -59,6 +65,7 @@ pub(crate) enum Issue {
         how: How,
     },
     /// For somebody who looks at machines and changes them.
+    #[command(after_long_help = exits(&FILES, ""))]
     Operator {
         /// The name, as the agents' lists will have it.
         name: String,
@@ -66,6 +73,7 @@ pub(crate) enum Issue {
         how: How,
     },
     /// For somebody who only looks.
+    #[command(after_long_help = exits(&FILES, ""))]
     Viewer {
         /// The name, as the agents' lists will have it.
         name: String,

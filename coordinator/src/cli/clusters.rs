@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::exits::{CLUSTERS, FILES, exits};
 use crate::site::Shell;
 
 pub(super) const EXAMPLES: &str = "\
@@ -14,13 +15,16 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClustersCommand {
     /// List the clusters: where each is, and which one commands are about and why.
+    #[command(after_long_help = exits(&FILES, ""))]
     List,
     /// Show one cluster, by name or alias.
+    #[command(after_long_help = exits(&FILES, ""))]
     Show {
         /// The cluster; by default the one that commands are about.
         name: Option<String>,
     },
     /// Remember the cluster that this user's commands are about, unless --cluster or $USHER_CLUSTER says otherwise.
+    #[command(after_long_help = exits(&FILES, ""))]
     Use {
         /// The cluster, by name or alias.
         #[arg(required_unless_present = "clear", conflicts_with = "clear")]
@@ -30,7 +34,7 @@ pub(crate) enum ClustersCommand {
         clear: bool,
     },
     /// Print what a shell is to set so that kubectl, helm and usher talk to one cluster.
-    #[command(after_long_help = EXAMPLES)]
+    #[command(after_long_help = exits(&CLUSTERS, EXAMPLES))]
     Env(Environment),
 }
 

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::exits::{CLUSTERS, FILES, exits};
+
 const INIT: &str = "\
 The file goes where --cluster-file says, else to ~/.config/usher/cluster.toml, for root to /etc/usher/cluster.toml.
 
@@ -13,11 +15,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Write a first cluster file by looking at the cluster, and ask for what cannot be seen.
-    #[command(after_long_help = INIT)]
+    #[command(after_long_help = exits(&CLUSTERS, INIT))]
     Init(ConfigInit),
     /// Check the cluster file, and say what usher would talk to.
+    #[command(after_long_help = exits(&CLUSTERS, ""))]
     Check,
     /// Print the configuration that applies: the cluster file's, with every default filled in.
+    #[command(after_long_help = exits(&FILES, ""))]
     View {
         /// Say where each value comes from: file and line, default, flag or environment.
         #[arg(long)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{
+    exits::{LOOKS, WORKLOADS, exits},
     values::duration,
     workload::{Namespaced, ObjectChangeFlags},
 };
@@ -53,7 +54,7 @@ pub(crate) struct Listed {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PodsCommand {
     /// Show pods, and of each that is not ready, why.
-    #[command(after_long_help = POD_LIST_EXAMPLES)]
+    #[command(after_long_help = exits(&LOOKS, POD_LIST_EXAMPLES))]
     List {
         #[command(flatten)]
         listed: Listed,
@@ -67,7 +68,7 @@ pub(crate) enum PodsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// Show jobs, and of each that is not done, why.
-    #[command(after_long_help = JOB_LIST_EXAMPLES)]
+    #[command(after_long_help = exits(&LOOKS, JOB_LIST_EXAMPLES))]
     List {
         #[command(flatten)]
         listed: Listed,
@@ -76,7 +77,7 @@ pub(crate) enum JobsCommand {
         node: Option<String>,
     },
     /// Delete jobs with their pods, and wait until all of them have gone.
-    #[command(after_long_help = JOB_DELETE_EXAMPLES)]
+    #[command(after_long_help = exits(&WORKLOADS, JOB_DELETE_EXAMPLES))]
     Delete(JobDelete),
 }
 
@@ -103,10 +104,10 @@ pub(crate) struct JobDelete {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CronJobsCommand {
     /// Show cron jobs, and of each what runs, with an image of now or of before.
-    #[command(after_long_help = CRON_JOB_LIST_EXAMPLES)]
+    #[command(after_long_help = exits(&LOOKS, CRON_JOB_LIST_EXAMPLES))]
     List(Listed),
     /// Delete the running jobs whose template is no longer that of their cron job, and start new ones if wanted.
-    #[command(after_long_help = CRON_JOB_REFRESH_EXAMPLES)]
+    #[command(after_long_help = exits(&WORKLOADS, CRON_JOB_REFRESH_EXAMPLES))]
     Refresh(CronJobRefresh),
 }
 

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{change::reason, values::duration};
+use super::{
+    change::reason,
+    exits::{LOOKS, exits, of_a_run},
+    values::duration,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +19,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum LockCommand {
     /// Show who holds the lock.
+    #[command(after_long_help = exits(&LOOKS, ""))]
     Show,
     /// Run a command of another tool while holding the lock, so that no operation of usher begins meanwhile.
     ///
@@ -22,6 +27,7 @@ pub(crate) enum LockCommand {
     /// the command is not run, if the lock is held by another (6) or cannot be had. If the lock is lost meanwhile, a warning says so and
     /// the command goes on. The command finds USHER_OPERATION and USHER_EPOCH in its environment. usher itself must not be the command:
     /// it would wait for its own lock.
+    #[command(after_long_help = of_a_run())]
     Run(LockRun),
 }
 

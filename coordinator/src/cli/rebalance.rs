@@ -41,13 +41,18 @@ pub(crate) struct Rebalance {
 impl Rebalance {
     /// The request that the flags make for these nodes.
     pub(crate) fn to_request(&self, nodes: Vec<String>) -> request::Kind {
-        let Self { nodes: _, selector: _, max_moves, concurrency, pod_selector, skip_pods, change: _ } = self;
+        let Self { nodes: _, selector: _, max_moves: _, concurrency, pod_selector, skip_pods, change: _ } = self;
         request::Kind::Rebalance(request::Rebalance {
             nodes,
-            max_moves: max_moves.map(|most| most.get().into()),
+            max_moves: self.max_moves(),
             concurrency: concurrency.get().into(),
             pod_selector: pod_selector.clone(),
             skip_pods: skip_pods.clone(),
         })
+    }
+
+    /// At most this number of pods to each node.
+    pub(crate) fn max_moves(&self) -> Option<usize> {
+        self.max_moves.map(|most| most.get().into())
     }
 }

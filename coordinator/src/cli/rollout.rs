@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::{
+    exits::{WORKLOADS, exits},
     values::duration,
     workload::{Namespaced, ObjectChangeFlags},
 };
@@ -32,13 +33,13 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum RolloutCommand {
     /// Replace the pods of workloads bit by bit, and wait until the new ones are available.
-    #[command(after_long_help = RESTART)]
+    #[command(after_long_help = exits(&WORKLOADS, RESTART))]
     Restart(RolloutRestart),
     /// Show how far rollouts have come, and what keeps them.
-    #[command(after_long_help = STATUS)]
+    #[command(after_long_help = exits(&WORKLOADS, STATUS))]
     Status(RolloutStatus),
     /// Take workloads back to the revision before.
-    #[command(after_long_help = UNDO)]
+    #[command(after_long_help = exits(&WORKLOADS, UNDO))]
     Undo(RolloutUndo),
 }
 

@@ -3,7 +3,10 @@
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use usher_core::staging::Look;
 
-use super::change::reason;
+use super::{
+    change::reason,
+    exits::{FILES, SWITCH, exits},
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -15,9 +18,10 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum StagingCommand {
     /// Show which staging cluster is the active one, step by step; asks no cluster, only the site's own checks.
+    #[command(after_long_help = exits(&FILES, ""))]
     Status,
     /// Make a staging cluster the active one, by the site's own steps; on failure they are taken back.
-    #[command(after_long_help = EXAMPLES)]
+    #[command(after_long_help = exits(&SWITCH, EXAMPLES))]
     Switch(Switch),
 }
 

@@ -12,6 +12,19 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
+fn every_command_says_in_its_help_how_it_can_end() {
+    fn silent(command: &clap::Command, above: &str) -> Vec<String> {
+        let name = format!("{above} {}", command.get_name());
+        if command.has_subcommands() {
+            return command.get_subcommands().flat_map(|below| silent(below, &name)).collect();
+        }
+        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        if help.starts_with("Exit codes: ") { Vec::new() } else { vec![name] }
+    }
+    assert_eq!(silent(&Cli::command(), ""), [""; 0]);
+}
+
+#[test]
 fn a_change_needs_a_reason_but_a_dry_run_does_not() {
     assert!(Cli::try_parse_from(["usher", "restart", "kube-scheduler"]).is_err());
     assert!(Cli::try_parse_from(["usher", "restart", "kube-scheduler", "-r", " "]).is_err());

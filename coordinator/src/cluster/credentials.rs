@@ -8,6 +8,7 @@ mod exec_plugin;
 mod issued;
 mod kept;
 mod renewal;
+mod socks;
 
 use std::{
     fmt,

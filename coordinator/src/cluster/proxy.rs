@@ -15,6 +15,7 @@ pub enum ProxyError {
     /// It is no URL.
     #[error("{url:?} ({from}) is no URL of a proxy")]
     NoUrl {
+        /// Without the login in it.
         url: String,
         /// The variable or key that names it.
         from: &'static str,
@@ -22,7 +23,11 @@ pub enum ProxyError {
     },
     /// Its protocol is none that usher speaks.
     #[error("{url:?} ({from}): usher speaks to proxies over http, https and socks5")]
-    Scheme { url: String, from: &'static str },
+    Scheme {
+        /// Without the login in it.
+        url: String,
+        from: &'static str,
+    },
 }
 
 /// What decides about proxies.
@@ -75,11 +80,18 @@ fn parse(url: &str, from: &'static str) -> Result<Uri, ProxyError> {
     let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     // A socks5 proxy always gets the host's name, which socks5h says aloud.
     let known = with_scheme.replacen("socks5h://", "socks5://", 1);
-    let parsed: Uri = known.parse().map_err(|source| ProxyError::NoUrl { url: url.to_owned(), from, source })?;
+    let parsed: Uri = known.parse().map_err(|source| ProxyError::NoUrl { url: without_login(url), from, source })?;
     match parsed.scheme_str() {
         Some("http" | "https" | "socks5") => Ok(parsed),
-        _ => Err(ProxyError::Scheme { url: url.to_owned(), from }),
+        _ => Err(ProxyError::Scheme { url: without_login(url), from }),
     }
+}
+
+/// The URL as it may stand in a log: a user name and a password are left out.
+fn without_login(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let Some((_, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    if scheme.is_empty() { format!("…@{host}") } else { format!("{scheme}://…@{host}") }
 }
 
 /// `NO_PROXY`.
@@ -258,6 +270,11 @@ mod tests {
             way("ftp://p:21"),
             "\"ftp://p:21\" (HTTPS_PROXY): usher speaks to proxies over http, https and socks5"
         );
+        assert_eq!(
+            way("ftp://ann:secret@p:21"),
+            "\"ftp://…@p:21\" (HTTPS_PROXY): usher speaks to proxies over http, https and socks5"
+        );
+        assert_eq!(way("ann:s ecret@p:21"), "\"…@p:21\" (HTTPS_PROXY) is no URL of a proxy");
         assert_eq!(way("http://p q"), "\"http://p q\" (HTTPS_PROXY) is no URL of a proxy");
     }
 }

@@ -2,6 +2,8 @@
 
 mod audit;
 mod cancel;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

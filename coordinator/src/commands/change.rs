@@ -32,6 +32,17 @@ pub(super) async fn carry_out(
     flags: &ChangeFlags,
     kind: request::Kind,
 ) -> Result<Exit, Problem> {
+    carry_out_with(global, world, flags, kind, None).await
+}
+
+/// The same of a rebalance of which it is known already what would move.
+pub(super) async fn carry_out_with(
+    global: &Global,
+    world: &World,
+    flags: &ChangeFlags,
+    kind: request::Kind,
+    moves: Option<RebalancePreview>,
+) -> Result<Exit, Problem> {
     let dry_run = flags.dry_run != DryRun::None;
     let reason = match (&flags.reason, dry_run) {
         (Some(reason), _) => reason.clone(),
@@ -41,7 +52,7 @@ pub(super) async fn carry_out(
     let request = Request { kind, reason, task_id: flags.task_id.clone(), connection: global.connection() };
     headline(&world.cluster, dry_run);
 
-    let planned = operation::plan(world, &request, confirmation(flags.dry_run)).await?;
+    let planned = operation::plan_with(world, &request, confirmation(flags.dry_run), moves).await?;
     let options = request.drain_options(&world.site).unwrap_or_default();
     if planned.plan.turns.is_empty() {
         let document = PlannedDocument { plan: &planned.plan, drains: &[], rebalance: None };
@@ -124,16 +135,23 @@ async fn run(global: &Global, world: &World, request: &Request, planned: &Planne
     show::report(show::Kind::Report, &report, report.exit, global.output, || report.to_text())
 }
 
-/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector.
+/// The file of metrics, if the site or the environment wants one; a trace, if the environment names a collector, which the agents are
+/// told from now on.
 fn listeners(world: &World) -> Listeners {
     let textfile = world.site.metrics.textfile_of(world.cluster.name(), std::env::var_os(metrics::VARIABLE));
+    #[cfg(feature = "otel")]
+    let traces = crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
+        output::warning(&format!("there will be no trace: {wrong}"));
+        None
+    });
+    #[cfg(feature = "otel")]
+    if let Some(traces) = &traces {
+        world.agents.join_trace(traces.parent());
+    }
     Listeners {
         metrics: textfile.and_then(Textfile::at),
         #[cfg(feature = "otel")]
-        traces: crate::traces::Traces::wanted().unwrap_or_else(|wrong| {
-            output::warning(&format!("there will be no trace: {wrong}"));
-            None
-        }),
+        traces,
     }
 }
 

@@ -26,13 +26,17 @@ impl<'a> Rebalancer<'a> {
         Self { drainer, options }
     }
 
-    /// The nodes that have far fewer than their share, in alphabetical order.
+    /// The nodes that have far fewer than their share, in alphabetical order, and what [`Self::preview`] says of them: by one look at
+    /// all pods.
     ///
     /// # Errors
     ///
     /// [`DrainError::Api`] if the API does not answer, or forbids listing nodes or pods.
-    pub async fn needy(&self) -> Result<Vec<String>, DrainError> {
-        Ok(needy(&Survey::read(self.drainer.client(), self.options).await?))
+    pub async fn needy(&self, max_moves: Option<usize>) -> Result<(Vec<String>, RebalancePreview), DrainError> {
+        let survey = Survey::read(self.drainer.client(), self.options).await?;
+        let nodes = needy(&survey);
+        let preview = preview(survey, &nodes, max_moves);
+        Ok((nodes, preview))
     }
 
     /// What would move to these nodes, at most `max_moves` to each. Changes nothing. Nodes that take no pods are left out.
@@ -41,10 +45,7 @@ impl<'a> Rebalancer<'a> {
     ///
     /// As [`Self::needy`].
     pub async fn preview(&self, to: &[String], max_moves: Option<usize>) -> Result<RebalancePreview, DrainError> {
-        let survey = Survey::read(self.drainer.client(), self.options).await?;
-        let model = Model::of(survey, &to.iter().cloned().collect());
-        let goals: Vec<_> = to.iter().filter_map(|node| model.place(node)).collect();
-        Ok(RebalancePreview::of(&model, &goals, max_moves.unwrap_or(usize::MAX)))
+        Ok(preview(Survey::read(self.drainer.client(), self.options).await?, to, max_moves))
     }
 
     /// Moves pods to one node until it has its share, or no further move would help. `moved` gets each pod whose successor is
@@ -62,4 +63,10 @@ impl<'a> Rebalancer<'a> {
         let (client, pace) = (self.drainer.client(), self.drainer.pace());
         Run::new((client, pace, self.options), turn, moved, told).finish().await
     }
+}
+
+fn preview(survey: Survey, to: &[String], max_moves: Option<usize>) -> RebalancePreview {
+    let model = Model::of(survey, &to.iter().cloned().collect());
+    let goals: Vec<_> = to.iter().filter_map(|node| model.place(node)).collect();
+    RebalancePreview::of(&model, &goals, max_moves.unwrap_or(usize::MAX))
 }

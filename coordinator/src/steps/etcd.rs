@@ -7,15 +7,13 @@ use tokio::time::Instant;
 use usher_common::chain;
 use usher_proto::reason;
 
-use super::{
-    Context,
-    wait::{Look, until},
-};
+use super::Context;
 use crate::{
     agents::AgentError,
     facts::etcd::{Etcd, Id, Word},
     problem::Problem,
     text,
+    wait::{Look, until},
 };
 
 /// Hands the leadership to the member on `to`. That the machine's member does not lead any more is as good.

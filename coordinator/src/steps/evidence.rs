@@ -1,10 +1,10 @@
 //! What several steps wait for.
 
-use super::{
-    Context,
+use super::Context;
+use crate::{
+    problem::Problem,
     wait::{Look, until},
 };
-use crate::problem::Problem;
 
 /// Waits until the machine's apiserver is ready, asked past the balancer.
 pub(super) async fn await_apiserver(context: &Context<'_>) -> Result<(), Problem> {

@@ -6,10 +6,7 @@ use futures::future::try_join_all;
 use tokio::time::sleep;
 use usher_common::chain;
 
-use super::{
-    Context, evidence,
-    wait::{Look, until},
-};
+use super::{Context, evidence};
 use crate::{
     exec::{self, Answer, CommandOutcome},
     left_behind::{self, typed},
@@ -17,6 +14,7 @@ use crate::{
     rotation::{self, Rotation},
     site::LoadBalancer,
     text,
+    wait::{Look, until},
     world::World,
 };
 

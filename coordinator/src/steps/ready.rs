@@ -8,16 +8,14 @@ use tokio::time::Instant;
 use usher_common::chain;
 
 use self::well::{RENEWED_WITHIN, Well};
-use super::{
-    Context, evidence,
-    wait::{Look, until},
-};
+use super::{Context, evidence};
 use crate::{
     cluster::{ClusterError, NodeFacts},
     facts::own_pods::{Compared, OwnPod, compare},
     problem::Problem,
     site::Component,
     text,
+    wait::{Look, until},
 };
 
 /// Waits until each unit of the control plane that ran before is active on the machine, and its apiserver ready.

@@ -1,7 +1,5 @@
 //! One step: checked, applied and proved, or taken back and proved.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep};
 use usher_core::staging::{Direction, Said, State, Step};
 
@@ -11,10 +9,8 @@ use crate::{
     interrupt::Interrupt,
     problem::{Kind, Problem},
     text::{command, took},
+    wait::{Look, until},
 };
-
-/// Between two looks whether a step has its effect.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Lines of a command's output that are told where it failed.
 const TOLD: usize = 10;
@@ -73,10 +69,11 @@ impl OneStep<'_> {
         }
         let proof = verify.as_ref().unwrap_or(check);
         let begun = Instant::now();
-        if let Err(problem) = self.until(proof, CommandOutcome::succeeded, true).await {
-            let within = took(self.step.verify_timeout);
-            let what = format!("does not have its effect within {within}");
-            let problem = problem.unwrap_or_else(|last| failure(name, &what, &last));
+        let late = |last| {
+            let what = format!("does not have its effect within {}", took(self.step.verify_timeout));
+            failure(name, &what, &last)
+        };
+        if let Err(problem) = self.until(proof, CommandOutcome::succeeded, true, late).await {
             return Ended::badly(State::Failed, problem);
         }
         let seen = took(applied.took + begun.elapsed());
@@ -107,38 +104,30 @@ impl OneStep<'_> {
             return Ended::badly(State::Stays, by_hand(failure(name, "could not be taken back", &undone)));
         }
         let is_not_done = |outcome: &CommandOutcome| checks::meaning(outcome) == Said::NotDone;
-        match self.until(check, is_not_done, false).await {
+        let late = |last| failure(name, "was taken back, and its check does not say so", &last);
+        match self.until(check, is_not_done, false, late).await {
             Ok(()) => Ended::well(State::TakenBack, "taken back"),
-            Err(problem) => {
-                let still =
-                    |last: CommandOutcome| failure(name, "was taken back, and its check does not say so", &last);
-                Ended::badly(State::Stays, by_hand(problem.unwrap_or_else(still)))
-            }
+            Err(problem) => Ended::badly(State::Stays, by_hand(problem)),
         }
     }
 
-    /// Runs a command again and again until its end is what is wanted. The error is the last end, or an interrupt where that is
-    /// heeded.
+    /// Runs a command again and again until its end is what is wanted. The problem is an interrupt, where that is heeded, or what
+    /// `late` makes of the last end.
     async fn until(
         &self,
         argv: &[String],
         is_wanted: impl Fn(&CommandOutcome) -> bool,
         heeds_interrupts: bool,
-    ) -> Result<(), Result<Problem, CommandOutcome>> {
-        let deadline = Instant::now() + self.step.verify_timeout;
-        loop {
-            let outcome = self.run(argv).await;
-            if is_wanted(&outcome) {
-                return Ok(());
+        late: impl FnOnce(CommandOutcome) -> Problem,
+    ) -> Result<(), Problem> {
+        let look = async || match self.run(argv).await {
+            outcome if is_wanted(&outcome) => Ok(Look::Done(())),
+            _ if heeds_interrupts && self.interrupt.is_requested() => {
+                Err(Problem::interrupted(format!("while {} was awaited", self.step.name)))
             }
-            if heeds_interrupts && self.interrupt.is_requested() {
-                return Err(Ok(Problem::interrupted(format!("while {} was awaited", self.step.name))));
-            }
-            if Instant::now() + PAUSE >= deadline {
-                return Err(Err(outcome));
-            }
-            sleep(PAUSE).await;
-        }
+            outcome => Ok(Look::NotYet(outcome)),
+        };
+        until(self.step.verify_timeout, look, |_| {}, late).await
     }
 
     async fn run(&self, argv: &[String]) -> CommandOutcome {

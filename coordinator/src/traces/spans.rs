@@ -1,4 +1,4 @@
-//! Spans from what happened. Pure but for the ids, which are by chance.
+//! Spans from what happened. Pure but for the ids of the spans below the first, which are by chance.
 
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::{
@@ -8,17 +8,24 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span, status::StatusCode},
 };
 
+use usher_common::trace::TraceParent;
+
 use crate::{
     exit::Exit,
     story::{Step, Story, Turn},
 };
 
 /// The trace of an operation; None if it had not begun.
-pub(super) fn request(story: &Story, resource: &[(String, String)]) -> Option<ExportTraceServiceRequest> {
+pub(super) fn request(
+    story: &Story,
+    parent: &TraceParent,
+    resource: &[(String, String)],
+) -> Option<ExportTraceServiceRequest> {
     let began = story.began.as_ref()?;
     let (first, last) = story.span?;
-    let trace = fastrand::u128(1..).to_be_bytes().to_vec();
+    let trace = parent.trace.get().to_be_bytes().to_vec();
     let mut root = span(&trace, &[], format!("usher {}", began.command), (first, last));
+    root.span_id = parent.span.get().to_be_bytes().to_vec();
     root.attributes = attributes([
         ("usher.operation_id", began.operation.as_str()),
         ("usher.command", &began.command),

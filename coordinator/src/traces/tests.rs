@@ -61,12 +61,19 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
 #[test]
 fn a_trace_has_a_span_for_the_operation_each_turn_and_each_step() {
     let resource = [("service.name".to_owned(), "usher".to_owned())];
-    let spans = spans(spans::request(&story(), &resource).unwrap());
+    let parent = by_chance();
+    let spans = spans(spans::request(&story(), &parent, &resource).unwrap());
     assert_eq!(spans.keys().collect::<Vec<_>>(), ["drain", "reboot", "usher reboot", "w1"]);
     let (root, turn, drain, reboot) = (&spans["usher reboot"], &spans["w1"], &spans["drain"], &spans["reboot"]);
     assert!(root.parent_span_id.is_empty());
     assert_eq!((&turn.parent_span_id, &drain.parent_span_id), (&root.span_id, &turn.span_id));
     assert!(spans.values().all(|span| span.trace_id == root.trace_id && span.trace_id.len() == 16));
+    let ids = (root.trace_id.as_slice(), root.span_id.as_slice());
+    assert_eq!(
+        ids,
+        (&parent.trace.get().to_be_bytes()[..], &parent.span.get().to_be_bytes()[..]),
+        "as agents are told"
+    );
     assert_eq!(attribute(root, "usher.operation_id").as_deref(), Some("4f7k2"));
     assert_eq!(attribute(root, "usher.task_id"), None, "what says nothing is left out");
     assert_eq!(attribute(drain, "k8s.node.name").as_deref(), Some("w1"));
@@ -80,7 +87,7 @@ fn a_trace_has_a_span_for_the_operation_each_turn_and_each_step() {
 
 #[test]
 fn an_operation_that_never_began_has_no_trace() {
-    assert!(spans::request(&Story::default(), &[]).is_none());
+    assert!(spans::request(&Story::default(), &by_chance(), &[]).is_none());
 }
 
 fn settings(variables: &[(&str, &str)]) -> Result<Option<Settings>, String> {
@@ -131,7 +138,8 @@ async fn a_collector_gets_the_trace_and_one_that_is_not_there_is_told() {
         tonic::transport::Server::builder().add_service(TraceServiceServer::from_arc(Arc::new(Collector(sender))));
     let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_EXPORTER_OTLP_HEADERS", "Api-Key=secret")];
-    let traces = || Traces { story: story(), settings: settings(&variables).unwrap().unwrap() };
+    let settings = || settings(&variables).unwrap().unwrap();
+    let traces = || Traces { story: story(), settings: settings(), parent: by_chance() };
     traces().end().await.unwrap();
     let (key, request) = received.recv().await.unwrap();
     assert_eq!((key.as_str(), spans(request).len()), ("secret", 4));

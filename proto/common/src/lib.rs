@@ -4,6 +4,8 @@ mod chain;
 pub mod clock;
 pub mod config_file;
 pub mod stream;
+pub mod tls;
+pub mod trace;
 pub mod unit;
 
 pub use self::chain::chain;

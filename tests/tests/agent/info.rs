@@ -2,6 +2,10 @@
 
 use std::{fs, time::Duration};
 
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -16,6 +20,28 @@ use usher_testkit::{
     pki::Names,
     rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded},
 };
+
+#[tokio::test]
+async fn a_run_of_dpkg_is_told_by_the_lock_that_it_holds() {
+    let rig = Rig::new().await;
+    let lock = rig.path().join("dpkg/lock-frontend");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let file = fs::File::create(&lock).unwrap();
+    let mut alice = rig.operator().await;
+    assert_eq!(alice.node().await.lock_files, [""; 0], "it is always there");
+
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK.try_into().unwrap(),
+        l_whence: libc::SEEK_SET.try_into().unwrap(),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_SETLK(&whole)).unwrap();
+    assert_eq!(alice.node().await.lock_files, [lock.display().to_string()]);
+    drop(file);
+    assert_eq!(alice.node().await.lock_files, [""; 0]);
+}
 
 #[tokio::test]
 async fn a_node_is_told_whole() {

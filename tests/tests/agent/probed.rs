@@ -2,67 +2,19 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
-use tokio_rustls::TlsAcceptor;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use usher_proto::v1::{FailureKind, Operation, ProbeUnitRequest};
 use usher_testkit::{
-    pki::Identity,
-    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    rig::{
+        agent::{Rig, UNIT, order, steps, succeeded},
+        component::Component,
+    },
     systemd::JobOutcome,
 };
-
-/// A component's health endpoint: answers the nth question as `script` says.
-struct Component {
-    port: u16,
-    asked: Arc<AtomicUsize>,
-}
-
-async fn component(identity: &Identity, script: fn(usize, &str) -> (u16, &'static str)) -> Component {
-    let answer = move |n, request: &str| script(n, request.split(' ').nth(1).unwrap_or_default());
-    serve(identity, rustls::ServerConfig::builder().with_no_client_auth(), answer).await
-}
-
-/// The same with a say in who may connect. `answer` sees the whole request.
-async fn serve(
-    identity: &Identity,
-    tls: rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert>,
-    answer: impl Fn(usize, &str) -> (u16, &'static str) + Send + 'static,
-) -> Component {
-    let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let tls = tls.with_single_cert(chain, key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&asked);
-    tokio::spawn(async move {
-        loop {
-            let (tcp, _) = listener.accept().await.unwrap();
-            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request).await.unwrap_or(0);
-            let request = String::from_utf8_lossy(&request[..length]).into_owned();
-            let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst), &request);
-            let answer =
-                format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-            let _ = stream.write_all(answer.as_bytes()).await;
-            let _ = stream.shutdown().await;
-        }
-    });
-    Component { port, asked }
-}
 
 fn probe(port: u16, more: &str) -> String {
     format!(
@@ -76,7 +28,8 @@ fn probe(port: u16, more: &str) -> String {
 async fn rig_with(script: fn(usize, &str) -> (u16, &'static str), trust: &str) -> (Rig, Component) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ca = usher_testkit::pki::Ca::new("cluster").unwrap();
-    let component = component(&ca.server(&["kubernetes", "127.0.0.1"]).unwrap(), script).await;
+    let answer = move |n, request: &str| script(n, request.split(' ').nth(1).unwrap_or_default());
+    let component = Component::serve(&ca.server(&["kubernetes", "127.0.0.1"]).unwrap(), answer).await;
     let mut rig = Rig::without_agent(&probe(component.port, trust));
     write_ca(&ca, rig.path());
     rig.start().await;
@@ -211,7 +164,7 @@ async fn a_probe_shows_its_own_certificate_to_a_server_that_answers_nobody_else(
     roots.add(CertificateDer::from_pem_slice(ca.pem().as_bytes()).unwrap()).unwrap();
     let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
     let tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier);
-    let component = serve(&ca.server(&["kubernetes"]).unwrap(), tls, |_, _| (200, "ok")).await;
+    let component = Component::serve_to(tls, &ca.server(&["kubernetes"]).unwrap(), |_, _| (200, "ok")).await;
     let own = "ca = 'cluster.pem'\nserver_name = 'kubernetes'\ncertificate = 'probe.pem'\nkey = 'probe-key.pem'";
     let mut rig = Rig::without_agent(&probe(component.port, own));
     write_ca(&ca, rig.path());
@@ -229,8 +182,7 @@ async fn a_probe_sends_its_token_and_a_file_without_one_is_named() {
     let answer = |_, request: &str| {
         if request.to_lowercase().contains("authorization: bearer s3cret\r\n") { (200, "ok") } else { (401, "") }
     };
-    let tls = rustls::ServerConfig::builder().with_no_client_auth();
-    let component = serve(&ca.server(&["kubernetes"]).unwrap(), tls, answer).await;
+    let component = Component::serve(&ca.server(&["kubernetes"]).unwrap(), answer).await;
     for (token, good) in [("s3cret\n", true), ("\n", false)] {
         let mut rig = Rig::without_agent(&probe(component.port, "verify = false\ntoken_file = 'token'"));
         std::fs::write(rig.path().join("token"), token).unwrap();

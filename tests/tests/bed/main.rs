@@ -16,6 +16,7 @@ mod helmfile;
 mod interruptions;
 mod jobs;
 mod local;
+mod logged_in;
 mod observe;
 mod packages;
 mod polkit;

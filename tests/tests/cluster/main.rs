@@ -3,6 +3,7 @@
 mod credentials;
 mod elections;
 mod facts;
+mod from_its_machine;
 mod lock;
 mod look;
 

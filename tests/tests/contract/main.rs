@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
-use usher_common::chain;
+use usher_common::{chain, trace::TraceParent};
 use usher_coordinator::{
     agents::{Agent, AgentError, Agents, Order, Side, TaskState},
     site::Site,
@@ -20,18 +20,19 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// The rig's agent as a usher sees it whose certificate is signed by `ca` and carries these names.
 fn usher(rig: &Rig, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
-    usher_that_trusts(&rig.ca, rig, folder, ca, names)
+    usher_that_trusts(&rig.ca, rig, folder, ca, names).0
 }
 
-/// The same with another CA of the agents.
-fn usher_that_trusts(agents: &Ca, rig: &Rig, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> Agent {
+/// The same with another CA of the agents, and with what it belongs to.
+fn usher_that_trusts(agents: &Ca, rig: &Rig, folder: &TempDir, ca: &Ca, names: &Names<'_>) -> (Agent, Agents) {
     let (certificate, key) = ca.client(names).unwrap().write(folder.path(), "client").unwrap();
     let mut site = Site::default();
     (site.agents.certificate, site.agents.key, site.agents.ca) =
         (certificate, key, folder.path().join("agents-ca.pem"));
     agents.write(&site.agents.ca).unwrap();
     site.agents.addresses.insert("node-1".into(), rig.address().to_string());
-    Agents::new(&site, BTreeMap::new()).unwrap().agent("node-1").unwrap()
+    let agents = Agents::new(&site, BTreeMap::new()).unwrap();
+    (agents.agent("node-1").unwrap(), agents)
 }
 
 fn operator(rig: &Rig, folder: &TempDir) -> Agent {
@@ -76,6 +77,29 @@ async fn a_unit_is_restarted_and_followed_to_its_proof() {
     assert_eq!(error.reason(), Some(reason::INVOCATION_MISMATCH));
     let error = agent.stop_unit(&order("c"), "sshd.service", &rig.invocation, None).await.unwrap_err();
     assert_eq!(error.reason(), Some(reason::UNIT_NOT_ALLOWED));
+}
+
+#[tokio::test]
+async fn the_agents_records_of_an_operations_calls_have_its_trace() {
+    let (rig, folder) = (Rig::new().await, TempDir::new().unwrap());
+    let alice = Names { common_name: "alice", ..Names::default() };
+    let (agent, agents) = usher_that_trusts(&rig.ca, &rig, &folder, &rig.ca, &alice);
+    agent.fence(1, "alice@c1", LONG).await.unwrap();
+    let trace = "0bf92f3577b34da6a3ce929d0e0e4736";
+    agents.join_trace(&TraceParent::read(&format!("00-{trace}-00f067aa0ba902b7-01")).unwrap());
+    agent.restart_unit(&order("a"), UNIT, &rig.invocation).await.unwrap();
+    assert!(agent.follow("a", LONG, |_| {}).await.unwrap().has_succeeded());
+    agent.fence(2, "alice@c1", LONG).await.unwrap();
+
+    let text = fs::read_to_string(rig.path().join("state/audit.jsonl")).unwrap();
+    let line = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let told = text.lines().map(line).map(|line| {
+        let method = line["method"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned();
+        (method, line["trace"].as_str().unwrap_or_default().to_owned())
+    });
+    let of_both = |method: &str, trace: &str| vec![(method.to_owned(), trace.to_owned()); 2];
+    let expected = [of_both("Fence", ""), of_both("RestartUnit", trace), of_both("Fence", trace)].concat();
+    assert_eq!(told.collect::<Vec<_>>(), expected, "{text}");
 }
 
 #[tokio::test]
@@ -135,7 +159,7 @@ async fn an_agent_of_another_ca_is_asked_for_nothing_and_the_message_says_what_w
     let alice = Names { common_name: "alice", ..Names::default() };
     // Another name, and the same name over another key, as after a CA was made anew.
     for name in ["other", "rig"] {
-        let agent = usher_that_trusts(&Ca::new(name).unwrap(), &rig, &folder, &rig.ca, &alice);
+        let agent = usher_that_trusts(&Ca::new(name).unwrap(), &rig, &folder, &rig.ca, &alice).0;
         for error in [
             agent.status().await.unwrap_err(),
             agent.restart_unit(&order("a"), UNIT, &rig.invocation).await.unwrap_err(),

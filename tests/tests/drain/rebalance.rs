@@ -125,9 +125,13 @@ async fn without_a_name_the_nodes_far_below_the_mean_get_pods() {
     let options = DrainOptions::default();
     let drainer = Drainer::new(api.client());
     let rebalancer = Rebalancer::new(&drainer, &options);
-    assert_eq!(rebalancer.needy().await.unwrap(), [W1]);
+    api.forget_requests();
+    let (nodes, moves) = rebalancer.needy(None).await.unwrap();
+    assert_eq!((nodes, &moves), (vec![W1.to_owned()], &preview(&api).await));
+    let lists = api.requests().into_iter().filter(|call| call.path == "/api/v1/pods").count();
+    assert_eq!(lists, 2, "one look, and one for the preview alone");
     api.edit::<Node>(W1, json!({"spec": {"unschedulable": true}}));
-    assert_eq!(rebalancer.needy().await.unwrap(), [""; 0], "who takes no pods needs none");
+    assert_eq!(rebalancer.needy(None).await.unwrap().0, [""; 0], "who takes no pods needs none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ struct House {
 const HOUSES: &[House] = &[
     House {
         folder: "proto/common/src",
-        rooms: &[&["chain", "clock", "config_file", "stream", "unit"]],
+        rooms: &[&["chain", "clock", "config_file", "stream", "tls", "trace", "unit"]],
         against: &[],
         circles: &[],
     },
@@ -51,6 +51,7 @@ const HOUSES: &[House] = &[
             &["drain", "workloads"],
             &["rebalance"],
             &["problem", "site_file", "world"],
+            &["wait"],
             &["helmfile", "left_behind", "output", "switch", "tasks"],
             &["show", "steps"],
             &["runner"],

@@ -108,11 +108,41 @@ fn connect(client: &mut TcpStream) -> io::Result<String> {
 
 /// SOCKS5 without authentication (RFC 1928), to a name.
 fn socks(client: &mut TcpStream) -> io::Result<String> {
+    assert!(methods(client)?.contains(&0));
+    client.write_all(&[5, 0])?;
+    socks_request(client)
+}
+
+/// The same with a user name and a password (RFC 1929), which are told before the place.
+fn socks_with_login(client: &mut TcpStream) -> io::Result<String> {
+    assert!(methods(client)?.contains(&2));
+    client.write_all(&[5, 2])?;
+    let text = |client: &mut TcpStream| -> io::Result<String> {
+        let mut length = [0];
+        client.read_exact(&mut length)?;
+        let mut text = vec![0; length[0].into()];
+        client.read_exact(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    };
+    let mut version = [0];
+    let (user, password) = {
+        client.read_exact(&mut version)?;
+        (text(client)?, text(client)?)
+    };
+    assert_eq!(version, [1]);
+    client.write_all(&[1, 0])?;
+    Ok(format!("{user} {password} {}", socks_request(client)?))
+}
+
+fn methods(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut greeting = [0; 2];
     client.read_exact(&mut greeting)?;
     let mut methods = vec![0; greeting[1].into()];
     client.read_exact(&mut methods)?;
-    client.write_all(&[5, 0])?;
+    Ok(methods)
+}
+
+fn socks_request(client: &mut TcpStream) -> io::Result<String> {
     let mut request = [0; 5];
     client.read_exact(&mut request)?;
     // Version, CONNECT, reserved, a name, and how long that is.
@@ -155,6 +185,13 @@ async fn the_way_to_the_api_leads_through_the_proxy_that_kubectl_would_take() {
     let (done, said) = nodes(&kubeconfig, &[("NO_PROXY", "*"), ("HTTPS_PROXY", &tunnel_url)]);
     assert!(done && said.contains("w1"), "{said}");
     assert_eq!((socks.asked(), tunnel.asked()), (vec![format!("{NAME}:6443")], vec![]));
+
+    let login = Proxy::start(balancer, socks_with_login);
+    let url = format!("socks5://ann%40example:s%3Acret@{}", login.address);
+    let kubeconfig = api.kubeconfig(by_name);
+    let (done, said) = nodes(&kubeconfig, &[("HTTPS_PROXY", &url)]);
+    assert!(done && said.contains("w1"), "{said}");
+    assert_eq!(login.asked(), [format!("ann@example s:cret {NAME}:6443")]);
 
     // By its address, with a proxy that is dead.
     let kubeconfig = api.kubeconfig(|text| text);

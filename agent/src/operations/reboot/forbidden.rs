@@ -7,7 +7,11 @@ use usher_common::chain;
 use usher_proto::reason;
 
 use crate::{
-    machine::{Machine, bus::BusError, login::reboot_refused},
+    machine::{
+        Machine,
+        bus::BusError,
+        login::{Inhibitor, Shutdowns, UserSession, reboot_refused},
+    },
     operations::{
         blockers::{BlockerKind, blockers},
         moment::Moment,
@@ -90,29 +94,46 @@ pub(in super::super) fn same_boot(boot_id: &str, expected: &str) -> Result<(), R
     Err(Refusal::new(reason::BOOT_MISMATCH, message).with("boot_id", boot_id))
 }
 
-/// Nothing forbids the reboot that is not overridden by name, and login1 would let the agent do it.
-pub(in super::super) async fn nothing_forbids(
-    machine: &Machine,
-    overridden: &BTreeSet<String>,
-) -> Result<Overridden, Refusal> {
-    let login = &machine.login;
-    let asked = try_join!(login.inhibitors(), login.user_sessions(), login.shutdowns(), login.can_reboot());
-    let (inhibitors, sessions, shutdowns, can) = asked.map_err(|error: BusError| {
-        Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("login1 could not be asked: {}", chain(&error)))
-    })?;
-    let blockers = blockers(&inhibitors, &sessions, shutdowns.scheduled.as_ref());
-    let (ignored, forbid): (Vec<_>, Vec<_>) =
-        blockers.into_iter().partition(|blocker| overridden.contains(&blocker.name));
-    if !forbid.is_empty() {
-        let names: BTreeSet<_> = forbid.iter().map(|blocker| blocker.name.as_str()).collect();
-        let names: Vec<_> = names.into_iter().collect();
-        let messages: Vec<_> = forbid.iter().map(|blocker| blocker.message.as_str()).collect();
-        let message = format!("{}. Wait for them, or override them by name: {}", messages.join("; "), names.join(", "));
-        return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));
+/// What login1 says of reboots, all of it asked at once.
+pub(in super::super) struct LoginSays {
+    inhibitors: Vec<Inhibitor>,
+    sessions: Vec<UserSession>,
+    shutdowns: Shutdowns,
+    can_reboot: String,
+}
+
+impl LoginSays {
+    pub(in super::super) async fn now(machine: &Machine) -> Result<Self, Refusal> {
+        let login = &machine.login;
+        let asked = try_join!(login.inhibitors(), login.user_sessions(), login.shutdowns(), login.can_reboot());
+        let (inhibitors, sessions, shutdowns, can_reboot) = asked.map_err(|error: BusError| {
+            Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("login1 could not be asked: {}", chain(&error)))
+        })?;
+        Ok(Self { inhibitors, sessions, shutdowns, can_reboot })
     }
-    if let Some(message) = reboot_refused(&can) {
-        return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
+
+    /// Whether a shutdown is under way.
+    pub(in super::super) fn goes_down(&self) -> bool {
+        self.shutdowns.under_way
     }
-    let has = |kind| ignored.iter().any(|blocker| blocker.kind == kind);
-    Ok(Overridden { inhibitors: has(BlockerKind::Inhibitor), users: has(BlockerKind::User) })
+
+    /// Nothing forbids the reboot that is not overridden by name, and login1 would let the agent do it.
+    pub(in super::super) fn nothing_forbids(&self, overridden: &BTreeSet<String>) -> Result<Overridden, Refusal> {
+        let blockers = blockers(&self.inhibitors, &self.sessions, self.shutdowns.scheduled.as_ref());
+        let (ignored, forbid): (Vec<_>, Vec<_>) =
+            blockers.into_iter().partition(|blocker| overridden.contains(&blocker.name));
+        if !forbid.is_empty() {
+            let names: BTreeSet<_> = forbid.iter().map(|blocker| blocker.name.as_str()).collect();
+            let names: Vec<_> = names.into_iter().collect();
+            let messages: Vec<_> = forbid.iter().map(|blocker| blocker.message.as_str()).collect();
+            let message =
+                format!("{}. Wait for them, or override them by name: {}", messages.join("; "), names.join(", "));
+            return Err(Refusal::new(reason::INHIBITED, message).with("blockers", names.join("\n")));
+        }
+        if let Some(message) = reboot_refused(&self.can_reboot) {
+            return Err(Refusal::new(reason::SYSTEMD_UNAVAILABLE, message));
+        }
+        let has = |kind| ignored.iter().any(|blocker| blocker.kind == kind);
+        Ok(Overridden { inhibitors: has(BlockerKind::Inhibitor), users: has(BlockerKind::User) })
+    }
 }

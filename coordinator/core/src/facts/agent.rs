@@ -54,7 +54,7 @@ pub struct AgentStatus {
     pub sessions: Vec<Session>,
     /// What forbids a reboot unless it is overridden, by the agent's own rule.
     pub blockers: Vec<Blocker>,
-    /// Lock files of configuration management that exist.
+    /// Locks of what a reboot would interrupt: lock files of configuration management that exist, and dpkg's while it is held.
     pub lock_files: Vec<String>,
     /// A hold file that forbids changes.
     pub hold: Option<Hold>,

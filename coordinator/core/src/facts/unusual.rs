@@ -10,7 +10,7 @@ pub enum Unusual {
     NotReady,
     Cordoned,
     AgentSilent,
-    /// Its agent warns of something, or it is held, or configuration management may be running.
+    /// Its agent warns of something, or it is held, or configuration management or dpkg may be at work.
     AgentWarns,
     /// An operation is under way on it.
     Busy,

@@ -144,7 +144,7 @@ fn budgets(facts: &Inventory, site: &Site) -> Option<String> {
     ))
 }
 
-/// Files of configuration management that a reboot would interrupt.
+/// Locks of configuration management and dpkg, whose runs a reboot would interrupt.
 fn lock_files(machines: &[&Machine]) -> Vec<String> {
     let mut found: BTreeMap<&str, Vec<&Machine>> = BTreeMap::new();
     for machine in machines {
@@ -155,8 +155,8 @@ fn lock_files(machines: &[&Machine]) -> Vec<String> {
     let warning = |(file, machines): (&str, Vec<&Machine>)| {
         let (names, first) = (names(machines.iter().copied()), machines.first().map(|machine| machine.name.as_str()));
         format!(
-            "{file} exists on {names}: configuration management may be running, and a reboot would interrupt it; see: usher agent \
-             status {}",
+            "{file} says that configuration management or dpkg may be at work on {names}, and a reboot would interrupt it; see: usher \
+             agent status {}",
             first.unwrap_or_default()
         )
     };

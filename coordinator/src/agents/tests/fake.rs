@@ -1,20 +1,21 @@
-//! A scripted agent behind a cable that can be cut: the generated server, over real TLS and TCP.
+//! A scripted agent behind a cable that can be cut: the generated server, over real TLS and TCP or in memory.
 
 #![allow(clippy::disallowed_methods)] // a cable that can be cut
 
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{copy_bidirectional, duplex},
     net::{TcpListener, TcpStream},
     sync::{broadcast, mpsc},
     task::JoinHandle,
 };
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
 use tonic::{
     Code, Request, Response, Status,
     transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig},
@@ -29,25 +30,31 @@ use usher_proto::{
 };
 
 use super::pki::{Authority, Identity};
+use crate::agents::Dial;
+use usher_common::stream::BoxedStream;
 
 /// How many audit records one answer holds.
 const AUDIT_PAGE: u32 = 3;
 
 /// What the next changing call meets.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Mishap {
+pub(crate) enum Mishap {
     /// It is taken, and the cable is cut before the answer.
     LostAnswer,
     /// The cable is cut before it is taken.
     LostRequest,
+    /// It is taken, and nobody is there any more.
+    Gone,
 }
 
 /// What the agent does, and what was done to it.
 #[derive(Default)]
-pub(super) struct Script {
-    pub(super) boot_id: String,
+pub(crate) struct Script {
+    pub(crate) boot_id: String,
     pub(super) refusal: Option<(Code, &'static str)>,
-    pub(super) mishaps: Vec<Mishap>,
+    pub(crate) mishaps: Vec<Mishap>,
+    /// Nobody listens. Only heeded in memory.
+    pub(crate) away: bool,
     pub(super) operations: BTreeMap<String, v1::Operation>,
     /// How many questions for an operation are answered with "still being checked".
     pub(super) admitting: usize,
@@ -62,7 +69,7 @@ pub(super) struct Script {
 }
 
 #[derive(Clone)]
-pub(super) struct FakeAgent {
+pub(crate) struct FakeAgent {
     pub(super) script: Arc<Mutex<Script>>,
     cut: broadcast::Sender<()>,
 }
@@ -75,8 +82,37 @@ pub(super) struct Cable {
 }
 
 impl FakeAgent {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { script: Arc::default(), cut: broadcast::channel(8).0 }
+    }
+
+    /// The way to it in memory and without TLS, for tests on paused time.
+    pub(crate) fn dial(&self) -> Dial {
+        const BUFFER: usize = 64 * 1024;
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let services = (NodeInfoServer::new(self.clone()), NodeControlServer::new(self.clone()));
+        let server = Server::builder().add_service(services.0).add_service(services.1);
+        tokio::spawn(server.serve_with_incoming(UnboundedReceiverStream::new(incoming)));
+        let agent = self.clone();
+        let open = move |_| {
+            let (agent, sender) = (agent.clone(), sender.clone());
+            async move {
+                if agent.script().away {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+                }
+                let ((ours, mut near), (mut far, theirs)) = (duplex(BUFFER), duplex(BUFFER));
+                let mut cut = agent.cut.subscribe();
+                sender.send(Ok::<_, io::Error>(theirs)).unwrap();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cut.recv() => {}
+                    }
+                });
+                Ok(Box::new(ours) as BoxedStream)
+            }
+        };
+        Dial::over(open).without_tls()
     }
 
     /// Serves as `identity` to clients of `authority`.
@@ -119,7 +155,7 @@ impl FakeAgent {
         Cable { address, listener, cut: self.cut.clone() }
     }
 
-    fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap()
     }
 
@@ -161,10 +197,14 @@ impl FakeAgent {
             });
             operation.clone()
         };
-        if mishap == Some(Mishap::LostAnswer) {
-            return self.lost().await;
+        match mishap {
+            None | Some(Mishap::LostRequest) => Ok(operation),
+            Some(Mishap::LostAnswer) => self.lost().await,
+            Some(Mishap::Gone) => {
+                self.script().away = true;
+                self.lost().await
+            }
         }
-        Ok(operation)
     }
 
     fn known(&self, id: &str) -> Result<v1::Operation, Status> {
@@ -202,7 +242,7 @@ impl NodeInfo for FakeAgent {
     async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Result<Response<v1::GetNodeResponse>, Status> {
         self.check()?;
         let mut script = self.script();
-        script.caller = request.peer_certs().unwrap()[0].to_vec();
+        script.caller = request.peer_certs().map(|chain| chain[0].to_vec()).unwrap_or_default();
         let node = v1::Node { name: "w1".into(), boot_id: script.boot_id.clone(), ..Default::default() };
         Ok(Response::new(v1::GetNodeResponse { node: Some(node) }))
     }

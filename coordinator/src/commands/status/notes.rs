@@ -135,8 +135,9 @@ fn notes(machine: &Machine, now: Timestamp) -> Vec<Note> {
     if let Some(operation) = &status.current_operation {
         notes.push(format!("busy with operation {} ({})", operation.id, operation.order.requester));
     }
-    notes
-        .extend(status.lock_files.iter().map(|file| format!("{file} exists: configuration management may be running")));
+    notes.extend(
+        status.lock_files.iter().map(|file| format!("{file}: configuration management or dpkg may be at work")),
+    );
     notes.into_iter().map(Note::from).collect()
 }
 

@@ -157,8 +157,8 @@ fn a_run_of_configuration_management_that_a_reboot_would_interrupt_is_told() {
     assert_eq!(
         only_warning(workers(), running),
         format!(
-            "{file} exists on w1 and w2: configuration management may be running, and a reboot would interrupt it; see: usher agent \
-             status w1"
+            "{file} says that configuration management or dpkg may be at work on w1 and w2, and a reboot would interrupt it; see: usher \
+             agent status w1"
         )
     );
     assert_eq!(of(Kind::Restart(restart(&["kube-scheduler"])), running), [""; 0]);

@@ -6,25 +6,25 @@ use tokio::time::{Instant, sleep};
 
 use crate::problem::Problem;
 
-/// Between two looks. Apiservers, units and balancers change within seconds.
+/// Between two looks. Apiservers, units, balancers and a site's own checks change within seconds.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What a look showed.
-pub(super) enum Look<T> {
+/// What a look showed. `W` is why it is not done yet: mostly a sentence.
+pub(crate) enum Look<T, W = String> {
     Done(T),
     /// Not yet, and why.
-    NotYet(String),
+    NotYet(W),
     /// All is well, and must stay so for this time, which it is given beyond the limit.
-    Settling(Duration, String),
+    Settling(Duration, W),
 }
 
 /// Looks until it is done, at least once and for at most `limit`, and says before each pause why not yet. `late` makes the
 /// last reason into the problem when time is over.
-pub(super) async fn until<T>(
+pub(crate) async fn until<T, W>(
     limit: Duration,
-    mut look: impl AsyncFnMut() -> Result<Look<T>, Problem>,
-    mut say: impl FnMut(String),
-    late: impl FnOnce(String) -> Problem,
+    mut look: impl AsyncFnMut() -> Result<Look<T, W>, Problem>,
+    mut say: impl FnMut(W),
+    late: impl FnOnce(W) -> Problem,
 ) -> Result<T, Problem> {
     let deadline = Instant::now() + limit;
     loop {
