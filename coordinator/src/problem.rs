@@ -56,7 +56,10 @@ impl From<AgentError> for Problem {
             AgentError::TimedOut { .. } => Kind::TimedOut,
             AgentError::AnswerLost { .. } => Kind::Unknown,
             AgentError::Config { .. } => Kind::Usage,
-            AgentError::Unreachable { .. } | AgentError::NotTrusted { .. } => Kind::Failed,
+            AgentError::Unreachable { .. }
+            | AgentError::NotTrusted { .. }
+            | AgentError::AnotherMachine { .. }
+            | AgentError::NotSent { .. } => Kind::Failed,
         };
         Self { hints: error.hint().into_iter().collect(), ..Self::new(kind, chain(&error)) }
     }

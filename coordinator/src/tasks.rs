@@ -179,7 +179,7 @@ async fn not_rebooted(agent: &Agent, task: &str, before: &str, within: Duration)
             }
             Ok(_) => std::future::pending().await,
             Err(AgentError::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
-                let same_boot = agent.status().await.is_ok_and(|status| status.boot_id == before);
+                let same_boot = agent.own_status().await.is_ok_and(|status| status.boot_id == before);
                 let since = *unknown_since.get_or_insert_with(Instant::now);
                 if same_boot && since.elapsed() >= BELIEVED_AFTER {
                     return Problem::failed(format!("{name} was not rebooted: the call never reached its agent"));

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
-use usher_common::chain;
+use usher_common::{chain, host::is_same_host};
 use usher_proto::reason;
 
 pub(crate) use request::Request;
@@ -267,13 +267,6 @@ pub(super) fn id_reused(id: &str, change: &Change, when: &str) -> Refusal {
     Refusal::new(reason::OPERATION_ID_REUSED, message)
 }
 
-/// Whether two names are those of one host, one of them perhaps without its domain.
-fn is_same_host(a: &str, b: &str) -> bool {
-    let (longer, shorter) = if a.len() < b.len() { (b, a) } else { (a, b) };
-    let longer = longer.to_ascii_lowercase();
-    longer.strip_prefix(&shorter.to_ascii_lowercase()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
 pub(super) fn unusable_store(why: &str) -> Refusal {
     let message = format!("the agent cannot use its state directory, so nothing was begun: {why}");
     Refusal::new(reason::STATE_UNAVAILABLE, message)
@@ -289,23 +282,4 @@ fn too_slow(within: Duration) -> Refusal {
 
 fn unavailable(whom: &str, error: &BusError) -> Refusal {
     Refusal::new(reason::SYSTEMD_UNAVAILABLE, format!("{whom} could not be asked: {}", chain(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_the_same_with_and_without_its_domain() {
-        for (a, b, same) in [
-            ("cp1", "cp1", true),
-            ("cp1", "CP1.example.org", true),
-            ("cp1.example.org", "cp1", true),
-            ("cp1", "cp10", false),
-            ("cp1", "cp", false),
-            ("cp1.example.org", "cp1.example.net", false),
-        ] {
-            assert_eq!(is_same_host(a, b), same, "{a} {b}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The agent of one machine, and what can be read from it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -37,6 +37,23 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Agent {
     pub(super) inner: Arc<Inner>,
+    pub(super) may_change: MayChange,
+}
+
+/// Whether a change may be sent at this moment.
+#[derive(Clone)]
+pub(super) struct MayChange(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl MayChange {
+    pub(super) fn now(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for MayChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MayChange({})", self.now())
+    }
 }
 
 #[derive(Debug)]
@@ -65,7 +82,15 @@ impl Agent {
     ) -> Self {
         let address = addresses.first().cloned().unwrap_or_default();
         let channel = Mutex::new(None);
-        Self { inner: Arc::new(Inner { node, address, addresses, server_name, dial, trust, channel, trace }) }
+        let inner = Inner { node, address, addresses, server_name, dial, trust, channel, trace };
+        Self { inner: Arc::new(inner), may_change: MayChange(Arc::new(|| true)) }
+    }
+
+    /// The same, which sends a change only while this holds. It is asked each time when there is a connection and the next thing is to
+    /// send: a process that was stopped meanwhile must not go on with what it knew before.
+    #[must_use]
+    pub fn only_while(self, holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { may_change: MayChange(Arc::new(holds)), ..self }
     }
 
     pub fn node(&self) -> &str {
@@ -87,7 +112,16 @@ impl Agent {
         answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
     }
 
-    /// The same, with no more patience than `limit` for all of it. A connection that is made for it ends with it: a command that only
+    /// The same, from this machine and no other: an address may have become another one's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`]; [`AgentError::AnotherMachine`].
+    pub async fn own_status(&self) -> Result<AgentStatus, AgentError> {
+        self.inner.of_this_machine(self.status().await?).await
+    }
+
+    /// What the machine and its units are like now, with no more patience than `limit` for all of it. A connection that is made for it ends with it: a command that only
     /// looks asks each of thousands of agents once.
     ///
     /// # Errors
@@ -317,6 +351,16 @@ impl Inner {
 
     pub(super) fn lost(&self, lost: Lost, waited: Duration) -> AgentError {
         self.unreachable(Box::new(lost), waited)
+    }
+
+    /// An answer, unless another machine has given it. The connection to that one is not used again.
+    pub(super) async fn of_this_machine(&self, status: AgentStatus) -> Result<AgentStatus, AgentError> {
+        if status.is_of(&self.node) {
+            return Ok(status);
+        }
+        self.forget_channel().await;
+        let (node, address) = (self.node.clone(), self.address.clone());
+        Err(AgentError::AnotherMachine { node, address, answers: status.name })
     }
 
     fn unreachable(&self, source: Cause, waited: Duration) -> AgentError {

@@ -15,7 +15,7 @@ use usher_proto::{
 
 use super::{
     Agent, AgentError, Id, Order, Task, Word,
-    agent::{CALL, Inner},
+    agent::CALL,
     answer::{Lost, NoResult},
     convert::{IntoPlain as _, on_the_wire},
     error::Cause,
@@ -50,7 +50,7 @@ impl Agent {
     /// # Errors
     ///
     /// [`AgentError::Refused`], [`AgentError::NotTrusted`] or [`AgentError::Unreachable`] if nothing was done;
-    /// [`AgentError::AnswerLost`] if that cannot be told.
+    /// [`AgentError::AnswerLost`] if that cannot be told; [`AgentError::NotSent`] if it must not be sent any more.
     pub async fn restart_unit(
         &self,
         order: &Order,
@@ -65,7 +65,7 @@ impl Agent {
         let send = async |mut agent: Control| {
             Ok(agent.restart_unit(timed(request.clone())).await?.map(|answer| answer.operation))
         };
-        self.inner.change(&order.operation_id, send).await
+        self.change(&order.operation_id, send).await
     }
 
     /// Stops a unit that is believed to run as `expected_invocation_id`. The operation is started, not awaited. With
@@ -92,7 +92,7 @@ impl Agent {
         let send = async |mut agent: Control| {
             Ok(agent.stop_unit(timed(request.clone())).await?.map(|answer| answer.operation))
         };
-        self.inner.change(&order.operation_id, send).await
+        self.change(&order.operation_id, send).await
     }
 
     /// Starts a unit; an active one is left alone. The operation is started, not awaited.
@@ -105,7 +105,7 @@ impl Agent {
         let send = async |mut agent: Control| {
             Ok(agent.start_unit(timed(request.clone())).await?.map(|answer| answer.operation))
         };
-        self.inner.change(&order.operation_id, send).await
+        self.change(&order.operation_id, send).await
     }
 
     /// Reboots the machine that is believed to run the boot `expected_boot_id`. `override_blockers` are the inhibitors and
@@ -128,7 +128,7 @@ impl Agent {
         let send = async |mut agent: Control| {
             Ok(agent.reboot_node(timed(request.clone())).await?.map(|answer| answer.operation))
         };
-        self.inner.change(&order.operation_id, send).await
+        self.change(&order.operation_id, send).await
     }
 
     /// Ends an operation that only waits, and returns it as it is then. What it had asked for is not taken back. Asking twice does
@@ -144,6 +144,7 @@ impl Agent {
         };
         let started = Instant::now();
         let (channel, _) = self.inner.channel(CONNECT).await?;
+        self.check_that_it_may_change()?;
         let answer = self.inner.call(Control::new(channel).cancel_operation(timed(request))).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         let ended = answer.operation.map(|operation| operation.into_plain());
@@ -164,6 +165,7 @@ impl Agent {
         };
         let started = Instant::now();
         let (channel, _) = self.inner.channel(CONNECT).await?;
+        self.check_that_it_may_change()?;
         let answer = self.inner.call(Control::new(channel).move_etcd_leader(timed(request))).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         let member = answer.member.map(|member| member.into_plain());
@@ -190,17 +192,26 @@ fn timed<T>(message: T) -> Request<T> {
     request
 }
 
-impl Inner {
+impl Agent {
+    fn check_that_it_may_change(&self) -> Result<(), AgentError> {
+        match self.may_change.now() {
+            true => Ok(()),
+            false => Err(AgentError::NotSent { node: self.inner.node.clone() }),
+        }
+    }
+
     /// Sends a change. If its answer is lost, asks the agent for the operation by its id; only if it does not know it
     /// is the change sent again, under the same id, which the agent would answer with the first one's state.
     async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
-        let (channel, _) = self.channel(CONNECT).await?;
+        let inner = &self.inner;
+        let (channel, _) = inner.channel(CONNECT).await?;
+        self.check_that_it_may_change()?;
         let started = Instant::now();
-        let mut lost: Cause = match self.call(send(Control::new(channel))).await {
+        let mut lost: Cause = match inner.call(send(Control::new(channel))).await {
             Ok(Some(operation)) => return Ok(operation.into_plain()),
             Ok(None) => Box::new(Lost::Empty),
             Err(NoResult::Lost(lost)) => Box::new(lost),
-            Err(refused) => return Err(self.failed(refused, started.elapsed())),
+            Err(refused) => return Err(inner.failed(refused, started.elapsed())),
         };
 
         let lost_at = Instant::now();
@@ -208,30 +219,38 @@ impl Inner {
             match self.settle(id, &send).await {
                 Ok(operation) => return Ok(operation),
                 Err(AgentError::Unreachable { source, .. } | AgentError::NotTrusted { source, .. }) => lost = source,
+                Err(error @ AgentError::NotSent { .. }) => lost = Box::new(error),
                 Err(error) if error.is_passing_refusal() => lost = Box::new(error),
+                Err(error) if error.tells_nothing_of_a_call() => {
+                    // The next try must not meet the same one if that is another machine's.
+                    inner.forget_channel().await;
+                    lost = Box::new(error);
+                }
                 Err(error) => return Err(error),
             }
             sleep(SETTLE_PAUSE).await;
         }
-        Err(AgentError::AnswerLost { node: self.node.clone(), operation_id: id.to_owned(), source: lost })
+        Err(AgentError::AnswerLost { node: inner.node.clone(), operation_id: id.to_owned(), source: lost })
     }
 
     async fn settle(&self, id: &str, send: &impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
-        let (channel, _) = self.channel(SETTLE_CONNECT).await?;
+        let inner = &self.inner;
+        let (channel, _) = inner.channel(SETTLE_CONNECT).await?;
         let started = Instant::now();
         let request = GetOperationRequest { operation_id: id.to_owned() };
-        let known = self.call(NodeInfoClient::new(channel.clone()).get_operation(request)).await;
+        let known = inner.call(NodeInfoClient::new(channel.clone()).get_operation(request)).await;
         let answer = match known {
             Ok(answer) => Ok(answer.operation),
             Err(NoResult::Refused { reason, .. }) if reason == reason::NO_SUCH_OPERATION => {
-                self.call(send(Control::new(channel))).await
+                self.check_that_it_may_change()?;
+                inner.call(send(Control::new(channel))).await
             }
             Err(error) => Err(error),
         };
         match answer {
             Ok(Some(operation)) => Ok(operation.into_plain()),
-            Ok(None) => Err(self.lost(Lost::Empty, started.elapsed())),
-            Err(error) => Err(self.failed(error, started.elapsed())),
+            Ok(None) => Err(inner.lost(Lost::Empty, started.elapsed())),
+            Err(error) => Err(inner.failed(error, started.elapsed())),
         }
     }
 }

@@ -49,6 +49,18 @@ pub enum AgentError {
         /// The reason in TLS's words.
         source: Cause,
     },
+    /// The agent of another machine answers.
+    #[error("{node}: what answers at {address} is the agent of {answers}")]
+    AnotherMachine {
+        node: String,
+        /// `HOST:PORT` at which it was asked.
+        address: String,
+        /// How it calls itself.
+        answers: String,
+    },
+    /// A change was not sent, since the operation may not change anything any more.
+    #[error("{node}: the call was not sent: the cluster's lock was lost, and another operation may have begun")]
+    NotSent { node: String },
     /// The agent refused the call, and did nothing.
     #[error("{node}: its agent refused: {message}")]
     Refused {
@@ -104,6 +116,27 @@ impl AgentError {
         }
     }
 
+    /// Whether the agent refused without a look at the call: it is another machine's, or does not serve us now. It tells nothing about a
+    /// call whose answer was lost.
+    pub(super) fn tells_nothing_of_a_call(&self) -> bool {
+        use reason::{
+            CALLER_LIMITED, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, NO_SUCH_METHOD, NOT_LISTED, ROLE_TOO_LOW,
+            WRONG_NODE,
+        };
+        matches!(
+            self.reason(),
+            Some(
+                CALLER_LIMITED
+                    | CERTIFICATE_EXPIRED
+                    | CERTIFICATE_REVOKED
+                    | NO_SUCH_METHOD
+                    | NOT_LISTED
+                    | ROLE_TOO_LOW
+                    | WRONG_NODE
+            )
+        )
+    }
+
     /// Whether the agent is merely not there, as during a reboot. Nothing is known then about what it would have said.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
@@ -123,6 +156,10 @@ impl AgentError {
             Self::TimedOut { node, .. } | Self::AnswerLost { node, .. } => {
                 Some(format!("See what it did: usher agent status {node}"))
             }
+            Self::AnotherMachine { node, .. } => {
+                Some(format!("See where {node} is called: agents.addresses in the cluster file."))
+            }
+            Self::NotSent { .. } => Some("See who holds it: usher status".to_owned()),
             Self::Refused { node, reason, metadata, .. } => refusal_hint(node, reason, metadata),
         }
     }

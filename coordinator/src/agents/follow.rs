@@ -150,7 +150,8 @@ impl Inner {
         let request = usher_proto::v1::GetNodeRequest {};
         match self.call(NodeInfoClient::new(channel).get_node(request)).await {
             Ok(answer) => {
-                answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.lost(Lost::Empty, started.elapsed()))
+                let status = answer.node.map(IntoPlain::into_plain);
+                self.of_this_machine(status.ok_or_else(|| self.lost(Lost::Empty, started.elapsed()))?).await
             }
             Err(error) => Err(self.failed(error, started.elapsed())),
         }
@@ -187,6 +188,8 @@ impl Absence {
                 }
                 self.last = Some(Box::new(error));
             }
+            // Machines that come back by DHCP may swap their addresses; the name is right again before long.
+            error @ AgentError::AnotherMachine { .. } => self.last = Some(Box::new(error)),
             error if error.is_passing_refusal() => self.last = Some(Box::new(error)),
             error => return Err(error),
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // real sockets and files
 
+mod doubt;
 pub(crate) mod fake;
 mod pki;
 

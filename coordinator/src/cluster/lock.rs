@@ -101,6 +101,12 @@ struct Ours {
     gone: bool,
 }
 
+impl Ours {
+    fn is_held(&self) -> bool {
+        !self.gone && self.renewed.elapsed() <= LOST_AFTER
+    }
+}
+
 impl Lock {
     /// The epoch for calls to agents.
     pub fn epoch(&self) -> u64 {
@@ -110,8 +116,13 @@ impl Lock {
     /// Whether it is still ours. False once another holder was seen, and 45 s after the last renewal that succeeded: another
     /// operation may take it 15 s later.
     pub fn is_held(&self) -> bool {
-        let ours = locked(&self.ours);
-        !ours.gone && ours.renewed.elapsed() <= LOST_AFTER
+        locked(&self.ours).is_held()
+    }
+
+    /// The same, to be asked where the lock itself is out of reach.
+    pub fn holding(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let ours = Arc::clone(&self.ours);
+        move || locked(&ours).is_held()
     }
 
     /// Renews it now. True if the server says that it is ours.

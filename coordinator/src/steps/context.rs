@@ -109,8 +109,14 @@ impl<'a> Context<'a> {
         self.world.node_name(self.target.machine())
     }
 
+    /// The machine's agent, which is told to change something only while the lock is held by this machine's clock. What is taken back
+    /// needs no lock: it must never be left undone.
     pub(super) fn agent(&self) -> Result<Agent, AgentError> {
-        self.world.agents.agent(self.machine())
+        let agent = self.world.agents.agent(self.machine())?;
+        Ok(match self.lock {
+            Some(lock) if !self.call.undo => agent.only_while(lock.holding()),
+            _ => agent,
+        })
     }
 
     /// The order for the step's call to an agent.

@@ -15,7 +15,7 @@ use crate::{
 /// From here on nothing is taken back, as after a reboot of ours: it must neither get pods nor requests before it is proved to be back.
 pub(super) async fn has_happened(context: &mut Context<'_>) -> Result<Option<String>, Problem> {
     let Some(before) = &context.baseline.boot_id else { return Ok(None) };
-    let now = context.agent()?.status().await?.boot_id;
+    let now = context.agent()?.own_status().await?.boot_id;
     let booted = !now.is_empty() && now != *before;
     context.progress.reboot_requested |= booted;
     Ok(booted.then(|| {
@@ -31,7 +31,7 @@ pub(super) async fn reboot(context: &mut Context<'_>, drained: bool) -> Result<(
     // What the gates saw is what may be rebooted; without a baseline, what answers now.
     let before = match &context.baseline.boot_id {
         Some(before) => before.clone(),
-        None => agent.status().await?.boot_id,
+        None => agent.own_status().await?.boot_id,
     };
     let begun = Instant::now();
     context.waiting(format!("asked; waiting for a boot other than {}", text::short_id(&before)));

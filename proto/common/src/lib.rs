@@ -3,6 +3,7 @@
 mod chain;
 pub mod clock;
 pub mod config_file;
+pub mod host;
 pub mod stream;
 pub mod tls;
 pub mod trace;

@@ -25,7 +25,7 @@ struct House {
 const HOUSES: &[House] = &[
     House {
         folder: "proto/common/src",
-        rooms: &[&["chain", "clock", "config_file", "stream", "tls", "trace", "unit"]],
+        rooms: &[&["chain", "clock", "config_file", "host", "stream", "tls", "trace", "unit"]],
         against: &[],
         circles: &[],
     },

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use usher_coordinator::exit::Exit;
-use usher_testkit::sim::{Blow, Command, Fault, History, Played, When};
+use usher_testkit::{
+    sim::{Blow, Command, Fault, History, Played, When},
+    systemd::CallMoment,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -56,5 +59,31 @@ fn a_reboot_whose_call_never_arrived_is_known_not_to_have_happened() {
         // Neither is the machine waited for as if it went down, which takes minutes, nor is it left cordoned.
         let ends = time_of(&played, if played.exit == Some(Exit::Done) { "w1: done" } else { "w1: not done" });
         assert!(ends < asked + cut_off + seconds(120), "{played}");
+    }
+}
+
+#[test]
+fn a_coordinator_that_sleeps_after_its_lock_was_confirmed_sends_nothing_when_it_wakes_up() {
+    let moments = History::undisturbed(Command::RebootWorker).play().moments;
+    let confirmed =
+        moments.iter().enumerate().filter(|(_, it)| it.what.contains("leases/usher") && it.at == CallMoment::After);
+    let confirmed: Vec<_> = confirmed.map(|(at, _)| at).collect();
+    assert!(!confirmed.is_empty(), "{moments:#?}");
+    for at in confirmed {
+        let fault = Fault::new(When::Moment(at), Blow::Freeze(seconds(113)));
+        let history = History::undisturbed(Command::RebootWorker).with(fault);
+        let played = history.beside(seconds(20), Command::RebootOtherWorker).play();
+        assert!(played.violations.is_empty(), "{at}: {played}");
+    }
+}
+
+#[test]
+fn an_address_that_becomes_another_machines_settles_nothing() {
+    let moments = History::undisturbed(Command::RebootWorker).play().moments;
+    let intent = moments.iter().position(|it| it.machine == Some("w1")).expect("an agent's moment");
+    for at in intent..intent + 8 {
+        let fault = Fault::new(When::Moment(at), Blow::Misrouted("w1", "w2", seconds(90)));
+        let played = History::undisturbed(Command::RebootWorker).with(fault).play();
+        assert!(played.violations.is_empty(), "{at}: {played}");
     }
 }

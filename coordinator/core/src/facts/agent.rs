@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use usher_common::host::is_same_host;
 
 use super::local::{OwnedHold, UnannouncedStart, WantedRestart};
 
@@ -100,6 +101,13 @@ pub struct ReplacedBinary {
 }
 
 impl AgentStatus {
+    /// Whether this is what the machine of this name says: by the rule by which agents refuse an order for another node. An agent that
+    /// tells no name is believed.
+    pub fn is_of(&self, machine: &str) -> bool {
+        let mut names = [&self.name, &self.hostname].into_iter().filter(|name| !name.is_empty()).peekable();
+        names.peek().is_none() || names.any(|name| is_same_host(name, machine))
+    }
+
     /// The hold file on the machine, if nobody holds it through the agent: the agent tells of those in `hold` too, for older callers.
     pub fn held_by_file(&self) -> Option<&Hold> {
         self.hold.as_ref().filter(|_| self.holds.is_empty())

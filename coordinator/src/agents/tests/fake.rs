@@ -41,6 +41,8 @@ const AUDIT_PAGE: u32 = 3;
 pub(crate) enum Mishap {
     /// It is taken, and the cable is cut before the answer.
     LostAnswer,
+    /// The same, and all that comes after it is refused for this reason.
+    LostAnswerThen(&'static str),
     /// The cable is cut before it is taken.
     LostRequest,
     /// It is taken, and nobody is there any more.
@@ -51,6 +53,8 @@ pub(crate) enum Mishap {
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) boot_id: String,
+    /// The machine whose agent it is; w1 if none.
+    pub(super) name: Option<&'static str>,
     pub(super) refusal: Option<(Code, &'static str)>,
     pub(crate) mishaps: Vec<Mishap>,
     /// Nobody listens. Only heeded in memory.
@@ -200,6 +204,10 @@ impl FakeAgent {
         match mishap {
             None | Some(Mishap::LostRequest) => Ok(operation),
             Some(Mishap::LostAnswer) => self.lost().await,
+            Some(Mishap::LostAnswerThen(reason)) => {
+                self.script().refusal = Some((Code::FailedPrecondition, reason));
+                self.lost().await
+            }
             Some(Mishap::Gone) => {
                 self.script().away = true;
                 self.lost().await
@@ -243,7 +251,8 @@ impl NodeInfo for FakeAgent {
         self.check()?;
         let mut script = self.script();
         script.caller = request.peer_certs().map(|chain| chain[0].to_vec()).unwrap_or_default();
-        let node = v1::Node { name: "w1".into(), boot_id: script.boot_id.clone(), ..Default::default() };
+        let name = script.name.unwrap_or("w1").to_owned();
+        let node = v1::Node { name, boot_id: script.boot_id.clone(), ..Default::default() };
         Ok(Response::new(v1::GetNodeResponse { node: Some(node) }))
     }
 
