@@ -15,10 +15,10 @@ const HISTORIES: &str = "USHER_SIM_HISTORIES";
 const SEED: &str = "USHER_SIM_SEED";
 
 /// Random histories of an ordinary test run.
-const FEW: u64 = 10;
+const FEW: u64 = 60;
 
 /// Of a sweep, an ordinary test run plays each n-th history.
-const THINNED: usize = 24;
+const THINNED: usize = 8;
 
 fn number() -> Option<u64> {
     env::var(HISTORIES).ok().map(|number| number.parse().expect("a number of histories"))

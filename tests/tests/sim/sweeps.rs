@@ -9,6 +9,7 @@ type Known = &'static [(Rule, usize)];
 
 /// No promise was broken but those that are known to be, and those no more often than is known.
 fn keeps(what: &str, found: &Found, known: Known) {
+    println!("{what}: {} histories, broken in: {:?}", found.histories, found.broken);
     for (rule, count) in &found.broken {
         let most = known.iter().find(|(known, _)| known == rule).map(|(_, most)| *most);
         let is_known = most.is_some_and(|most| is_whole() || *count <= most);
@@ -19,9 +20,9 @@ fn keeps(what: &str, found: &Found, known: Known) {
 #[test]
 fn a_coordinator_may_be_killed_anywhere() {
     for (command, known) in [
-        (Command::RebootWorker, &[(Rule::DoneAgain, 8)][..]),
-        (Command::RebootControlPlane, &[(Rule::DoneAgain, 17)]),
-        (Command::RestartThree, &[(Rule::DoneAgain, 45)]),
+        (Command::RebootWorker, &[(Rule::DoneAgain, 6)][..]),
+        (Command::RebootControlPlane, &[(Rule::DoneAgain, 7)]),
+        (Command::RestartThree, &[(Rule::DoneAgain, 32)]),
         (Command::DrainTwo, &[]),
     ] {
         keeps(&format!("{command:?}"), &play(&thinned(sweep::kills(command))), known);
@@ -47,11 +48,8 @@ fn a_coordinator_that_sleeps_does_no_harm_when_it_wakes_up() {
 
 #[test]
 fn an_address_may_become_another_machines_at_any_time() {
-    for (command, machine, other) in [
-        (Command::RebootWorker, "w1", "w2"),
-        (Command::RebootControlPlane, "cp3", "cp1"),
-        (Command::RestartThree, "cp2", "cp1"),
-    ] {
+    for (command, machine, other) in [(Command::RebootWorker, "w1", "w2"), (Command::RebootControlPlane, "cp3", "cp1")]
+    {
         keeps(&format!("{command:?}"), &play(&thinned(sweep::misroutings(command, machine, other))), &[]);
     }
 }
@@ -59,5 +57,5 @@ fn an_address_may_become_another_machines_at_any_time() {
 #[test]
 fn whatever_goes_wrong_promises_are_kept() {
     let histories: Vec<_> = (0..number().unwrap_or(FEW)).map(random::history).collect();
-    keeps("random histories", &play(&histories), &[(Rule::DoneAgain, 35)]);
+    keeps("random histories", &play(&histories), &[(Rule::DoneAgain, 16)]);
 }
