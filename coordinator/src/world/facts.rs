@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
-    pin::pin,
     time::Duration,
 };
 
@@ -26,10 +25,10 @@ use crate::{
 };
 
 /// How many machines are asked at once. A handshake with each of 5,000 agents at the same moment would make all of them late.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 128;
 
-/// A machine that has not answered after this long waits on its own, without keeping others from being asked: no more than 640 new
-/// connections begin within a second, which is less than a processor can make.
+/// A machine that has not answered after this long waits on its own, without keeping others from being asked: no more than 1,280
+/// new connections begin within a second, which is less than two processors can make.
 const SET_ASIDE_AFTER: Duration = Duration::from_millis(100);
 
 /// How long a command that only shows things waits for each answer, so that it ends within two seconds whatever is silent. A machine
@@ -116,10 +115,9 @@ impl World {
         let control_plane: Vec<_> =
             known.iter().filter(|known| self.control_plane.contains(&known.machine)).cloned().collect();
         leaders = leaders.into_iter().map(|(name, leadership)| (name, leadership.named(&control_plane))).collect();
-        let all_holders = || leaders.iter().chain(&holders);
+        let held = held(leaders.iter().chain(&holders), &known);
         let machines = read.into_iter().map(|(machine, static_pods)| {
-            let held = all_holders().filter(|(_, leadership)| is_holder(&machine, leadership, &known));
-            let held: BTreeSet<_> = held.map(|(component, _)| component.as_str()).collect();
+            let held = held.get(machine.name.as_str()).cloned().unwrap_or_default();
             let units = self.site.components.iter().map(|component| component.unit.as_str());
             let found = evidence(machine.node.as_ref(), &machine.agent, &static_pods, held, units);
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
@@ -324,7 +322,7 @@ impl World {
         permits: &Semaphore,
         is_kept: bool,
     ) -> (AgentFacts, Option<SignedDuration>) {
-        let answer = async {
+        let ask = || async {
             let agent = self.agents.agent(machine)?;
             match effort {
                 Effort::Look => agent.status_within(LOOK).await,
@@ -337,7 +335,7 @@ impl World {
                 }
             }
         };
-        match set_aside(permits, answer).await {
+        match set_aside(permits, ask).await {
             Ok(status) => {
                 if let Some(elections) = self.elections.get()
                     && !status.hostname.is_empty()
@@ -359,16 +357,25 @@ impl World {
     }
 }
 
-/// Whether a process on the machine holds the lease, dead or alive.
-fn is_holder(machine: &Machine, leadership: &Leadership, known: &[Known]) -> bool {
-    let identity = leadership.holder().map(|holder| holder.identity.as_str());
-    identity.and_then(|identity| machine_of(identity, known)) == Some(machine.name.as_str())
+/// The components whose leases a process of each machine holds, dead or alive.
+fn held<'a>(
+    holders: impl Iterator<Item = (&'a String, &'a Leadership)>,
+    known: &'a [Known],
+) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (component, leadership) in holders {
+        let identity = leadership.holder().map(|holder| holder.identity.as_str());
+        if let Some(machine) = identity.and_then(|identity| machine_of(identity, known)) {
+            held.entry(machine).or_default().insert(component.as_str());
+        }
+    }
+    held
 }
 
-/// Awaits an answer, and returns the permit early if the answer is late.
-async fn set_aside<T>(permits: &Semaphore, answer: impl Future<Output = T>) -> T {
+/// Asks, awaits the answer, and returns the permit early if the answer is late. What is asked for takes memory only once it has its permit.
+async fn set_aside<T, F: Future<Output = T>>(permits: &Semaphore, ask: impl FnOnce() -> F) -> T {
     let permit = permits.acquire().await;
-    let mut answer = pin!(answer);
+    let mut answer = Box::pin(ask());
     tokio::select! {
         biased;
         answer = &mut answer => return answer,
