@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    io::{DuplexStream, duplex},
+    io::{DuplexStream, copy_bidirectional, duplex},
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
     time::sleep,
@@ -106,9 +106,14 @@ impl StubAgents {
         if state.down.contains(machine) {
             return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
         }
-        let (ours, theirs) = duplex(BUFFER);
+        let ((ours, mut near), (mut far, theirs)) = (duplex(BUFFER), duplex(BUFFER));
         let (agents, name) = (self.clone(), machine.to_owned());
-        let connection = state.tasks.spawn(async move { agents.converse(name, theirs).await });
+        state.tasks.spawn(async move { agents.converse(name, theirs).await });
+        // The server has a task of its own for what it serves, so that the line is what a machine that goes down takes with it.
+        let connection = state.tasks.spawn(async move {
+            // How it ends is for its two ends to see.
+            let _ = copy_bidirectional(&mut near, &mut far).await;
+        });
         state.connections.entry(machine.to_owned()).or_default().push(connection);
         Ok(ours)
     }

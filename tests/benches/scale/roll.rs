@@ -26,7 +26,10 @@ use usher_testkit::{
 use super::cluster::{CONTROL_PLANE, add_nodes, elect, worker};
 use crate::results::Results;
 
+/// How many machines are rolled, unless [`FEWER`] says otherwise.
 const MACHINES: usize = 300;
+/// The environment variable with another number, for a first look: what a machine costs hardly depends on it.
+const FEWER: &str = "USHER_SCALE_MACHINES";
 /// Where the pods go that are evicted first.
 const SPARES: usize = 20;
 const DEPLOYMENTS: usize = 30;
@@ -46,8 +49,12 @@ pub(crate) fn measure(results: &mut Results) -> anyhow::Result<()> {
 }
 
 async fn roll(results: &mut Results) -> anyhow::Result<()> {
+    let machines = match std::env::var(FEWER) {
+        Ok(number) => number.parse().with_context(|| format!("{FEWER}={number}"))?,
+        Err(_) => MACHINES,
+    };
     let api = ApiServer::new();
-    add_nodes(&api, MACHINES + SPARES, true);
+    add_nodes(&api, machines + SPARES, true);
     let name = |number: usize| format!("team-{number}/web");
     api.add_all((0..DEPLOYMENTS).map(|number| deployment(&name(number)).replicas(REPLICAS)));
     api.add_all((0..DEPLOYMENTS).map(|number| budget(&name(number)).max_unavailable(10)));
@@ -55,10 +62,10 @@ async fn roll(results: &mut Results) -> anyhow::Result<()> {
     tokio::time::sleep(SETTLES_IN).await;
     api.forget_requests();
 
-    let machines = api.clone();
+    let hall = api.clone();
     let agents = StubAgents::new(ANSWERS_IN, move |machine, power| match power {
-        Power::Off => drop(machines.power_off(machine)),
-        Power::Boot(boot_id) => drop(machines.boot(machine, boot_id)),
+        Power::Off => drop(hall.power_off(machine)),
+        Power::Boot(boot_id) => drop(hall.boot(machine, boot_id)),
     });
     let plain = Site::default();
     let site = Site {
@@ -69,8 +76,8 @@ async fn roll(results: &mut Results) -> anyhow::Result<()> {
     };
     let world = World::open_over(site, Cluster::over(api.client(), "scale", "memory"), agents.dial()).await?;
     let begun = Instant::now();
-    let counts = run(&world, &api).await?;
-    results.say(&format!("scale: rolled {MACHINES} machines in {} simulated", took(begun.elapsed())));
+    let counts = run(&world, (&api, &agents), machines).await?;
+    results.say(&format!("scale: rolled {machines} machines in {} simulated", took(begun.elapsed())));
 
     let mut told = Vec::new();
     for (step, rights) in &counts {
@@ -79,8 +86,8 @@ async fn roll(results: &mut Results) -> anyhow::Result<()> {
         }
     }
     told.sort_unstable_by(|one, other| other.cmp(one));
-    let per_node = |count: usize| count as f64 / MACHINES as f64;
-    for (count, what) in told.iter().take(12) {
+    let per_node = |count: usize| count as f64 / machines as f64;
+    for (count, what) in told.iter().take(20) {
         results.say(&format!("scale: {:>8.2} a machine  {what}", per_node(*count)));
     }
     let of = |wanted: &dyn Fn(&str, &str) -> bool| {
@@ -88,22 +95,30 @@ async fn roll(results: &mut Results) -> anyhow::Result<()> {
             counts.iter().flat_map(|(step, rights)| rights.iter().map(move |(right, count)| (step, right, count)));
         all.filter(|(step, right, _)| wanted(step, right)).map(|(.., count)| count).sum::<usize>()
     };
-    let is_work = |step: &str, right: &str| right == "create pods/eviction" || PROOFS.contains(&step);
+    let is_work =
+        |step: &str, right: &str| right == "create pods/eviction" || PROOFS.contains(&step) || right.starts_with(AGENT);
     let beyond = of(&|step, right| !is_work(step, right));
     results.record("scale_roll_requests_per_node", per_node(beyond), Some(30.0));
     results.record("scale_roll_evictions_per_node", per_node(of(&|_, right| right == "create pods/eviction")), None);
-    results.record("scale_roll_proofs_per_node", per_node(of(&|step, _| PROOFS.contains(&step))), None);
+    results.record(
+        "scale_roll_proofs_per_node",
+        per_node(of(&|step, right| PROOFS.contains(&step) && !right.starts_with(AGENT))),
+        None,
+    );
     let calls = agents.calls();
     results.say(&format!("scale: calls to agents: {calls:?}"));
     results.record("scale_agent_calls_per_node", per_node(calls.values().sum()), Some(12.0));
     Ok(())
 }
 
+/// What calls to agents begin with among the rights.
+const AGENT: &str = "agent: ";
+
 /// How often each right was used in each step.
 type Counts = BTreeMap<String, BTreeMap<String, usize>>;
 
-async fn run(world: &World, api: &ApiServer) -> anyhow::Result<Counts> {
-    let machines = (0..MACHINES).map(worker).collect();
+async fn run(world: &World, (api, agents): (&ApiServer, &StubAgents), machines: usize) -> anyhow::Result<Counts> {
+    let machines = (0..machines).map(worker).collect();
     let reboot = request::Reboot {
         machines,
         impolite: false,
@@ -117,15 +132,28 @@ async fn run(world: &World, api: &ApiServer) -> anyhow::Result<Counts> {
     let request = Request { kind: request::Kind::Reboot(reboot), reason, task_id: None, connection };
     let mut counts = Counts::new();
     let planned = operation::plan(world, &request, Confirm::Never).await?;
-    take(api, &mut counts, "plan");
-    let ended = carry_out(world, &request, &planned, |step| take(api, &mut counts, step)).await?;
+    let mut called = BTreeMap::new();
+    take((api, agents), &mut called, &mut counts, "plan");
+    let after = |step: &str| take((api, agents), &mut called, &mut counts, step);
+    let ended = carry_out(world, &request, &planned, after).await?;
     ensure!(ended == Exit::Done, "the roll ended with {ended:?}");
     Ok(counts)
 }
 
-/// Moves the requests of the step so far to its account.
-fn take(api: &ApiServer, counts: &mut Counts, step: &str) {
+/// Moves the requests of the step so far to its account, and the calls to agents since `called`.
+fn take(
+    (api, agents): (&ApiServer, &StubAgents),
+    called: &mut BTreeMap<&'static str, usize>,
+    counts: &mut Counts,
+    step: &str,
+) {
     let rights = counts.entry(step.to_owned()).or_default();
+    let calls = agents.calls();
+    for (call, count) in &calls {
+        let before = called.get(call).copied().unwrap_or_default();
+        *rights.entry(format!("{AGENT}{call}")).or_default() += count - before;
+    }
+    *called = calls;
     for call in api.requests() {
         *rights.entry(call.right).or_default() += 1;
     }
