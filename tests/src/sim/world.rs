@@ -230,7 +230,7 @@ impl World {
             }
             (Blow::Misrouted(machine, other, time), _) => {
                 let machine = *machine;
-                self.ways[machine].lead_to(*other);
+                self.ways[machine].lead_to(other);
                 self.later(*time, move |world| world.ways[machine].lead_to(machine));
             }
             (Blow::NoApi(time), _) => {
