@@ -10,8 +10,9 @@ const MACHINE: &str = "w2";
 /// What the terminal of the user has shown. On the machine's disk, so that it is there after the boot.
 const SCREEN: &str = "/root/bed-screen";
 
-/// A login whose input never ends: at its end the shell would leave.
-const LOG_IN: &str = "sleep infinity | exec script --quiet --flush --command 'login -f root'";
+/// A login whose input never ends: at its end the shell would leave. It must lead the session of its terminal, or it is stopped as a job in
+/// the background.
+const LOG_IN: &str = "sleep infinity | exec script --quiet --flush --command 'exec login -f root'";
 
 #[test]
 fn a_user_keeps_the_machine_from_being_rebooted_and_once_overridden_reads_who_reboots_it_and_why() {
@@ -41,6 +42,6 @@ async fn log_in(bed: &Bed) -> anyhow::Result<()> {
     let begin = format!("systemd-run --unit=bed-login --collect sh -c \"{LOG_IN} {SCREEN}\"");
     let is_there = "loginctl list-sessions --no-legend | grep -q root";
     let await_it = format!("for look in $(seq 100); do if {is_there}; then exit 0; fi; sleep 0.1; done; exit 1");
-    bed.shell(MACHINE, &format!("command -v login script; {begin}; {await_it}")).await?;
+    bed.shell(MACHINE, &format!("{begin}; {await_it}")).await?;
     Ok(())
 }
