@@ -88,7 +88,7 @@ pub async fn plan(world: &World, request: &Request, confirm: Confirm) -> Result<
 ///
 /// # Errors
 ///
-/// As [`plan`].
+/// As [`plan()`].
 pub async fn plan_with(
     world: &World,
     request: &Request,
