@@ -110,7 +110,7 @@ async fn look_again(run: &Run) -> Result<LastLook, Refusal> {
     };
     let held = not_held(&run.machine, &run.store).await;
     let same = boot_id(&run.machine).and_then(|boot_id| same_boot(&boot_id, expected_boot_id));
-    // Last, since the disk may take its time; and judged first: a machine that goes down is waited for, whatever else is so.
+    // login1 is asked last, since the disk may take its time, and judged first: usher waits for a machine that goes down anyway, held or not.
     let login = LoginSays::now(&run.machine).await;
     if login.as_ref().is_ok_and(LoginSays::goes_down) {
         return Ok(LastLook::GoesDownAlready);

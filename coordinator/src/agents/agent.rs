@@ -121,8 +121,8 @@ impl Agent {
         self.inner.of_this_machine(self.status().await?).await
     }
 
-    /// What the machine and its units are like now, with no more patience than `limit` for all of it. A connection that is made for it ends with it: a command that only
-    /// looks asks each of thousands of agents once.
+    /// What the machine and its units are like now, with no more patience than `limit` for all of it. A connection that is made for
+    /// it ends with it: a command that only looks asks each of thousands of agents once.
     ///
     /// # Errors
     ///

@@ -143,8 +143,7 @@ impl Agent {
             operation_id: operation_id.to_owned(),
         };
         let started = Instant::now();
-        let (channel, _) = self.inner.channel(CONNECT).await?;
-        self.check_that_it_may_change()?;
+        let channel = self.line_for_a_change().await?;
         let answer = self.inner.call(Control::new(channel).cancel_operation(timed(request))).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         let ended = answer.operation.map(|operation| operation.into_plain());
@@ -164,8 +163,7 @@ impl Agent {
             to_member_id: to.0,
         };
         let started = Instant::now();
-        let (channel, _) = self.inner.channel(CONNECT).await?;
-        self.check_that_it_may_change()?;
+        let channel = self.line_for_a_change().await?;
         let answer = self.inner.call(Control::new(channel).move_etcd_leader(timed(request))).await;
         let answer = answer.map_err(|error| self.inner.failed(error, started.elapsed()))?;
         let member = answer.member.map(|member| member.into_plain());
@@ -193,6 +191,13 @@ fn timed<T>(message: T) -> Request<T> {
 }
 
 impl Agent {
+    /// A connection over which a change may be sent at once.
+    async fn line_for_a_change(&self) -> Result<Line, AgentError> {
+        let (channel, _) = self.inner.channel(CONNECT).await?;
+        self.check_that_it_may_change()?;
+        Ok(channel)
+    }
+
     fn check_that_it_may_change(&self) -> Result<(), AgentError> {
         match self.may_change.now() {
             true => Ok(()),
@@ -204,8 +209,7 @@ impl Agent {
     /// is the change sent again, under the same id, which the agent would answer with the first one's state.
     async fn change(&self, id: &str, send: impl AsyncFn(Control) -> Answer) -> Result<Task, AgentError> {
         let inner = &self.inner;
-        let (channel, _) = inner.channel(CONNECT).await?;
-        self.check_that_it_may_change()?;
+        let channel = self.line_for_a_change().await?;
         let started = Instant::now();
         let mut lost: Cause = match inner.call(send(Control::new(channel))).await {
             Ok(Some(operation)) => return Ok(operation.into_plain()),

@@ -372,7 +372,7 @@ fn held<'a>(
     held
 }
 
-/// Asks, awaits the answer, and returns the permit early if the answer is late. What is asked for takes memory only once it has its permit.
+/// Asks, awaits the answer, and returns the permit early if the answer is late. A question takes memory only once it has its permit.
 async fn set_aside<T, F: Future<Output = T>>(permits: &Semaphore, ask: impl FnOnce() -> F) -> T {
     let permit = permits.acquire().await;
     let mut answer = Box::pin(ask());

@@ -101,11 +101,10 @@ pub struct ReplacedBinary {
 }
 
 impl AgentStatus {
-    /// Whether this is what the machine of this name says: by the rule by which agents refuse an order for another node. An agent that
-    /// tells no name is believed.
+    /// Whether the machine of this name says it, by the rule by which agents refuse an order. An agent without a name is believed.
     pub fn is_of(&self, machine: &str) -> bool {
-        let mut names = [&self.name, &self.hostname].into_iter().filter(|name| !name.is_empty()).peekable();
-        names.peek().is_none() || names.any(|name| is_same_host(name, machine))
+        let names = [&self.name, &self.hostname];
+        names.iter().all(|name| name.is_empty()) || names.iter().any(|name| is_same_host(name, machine))
     }
 
     /// The hold file on the machine, if nobody holds it through the agent: the agent tells of those in `hold` too, for older callers.

@@ -6,19 +6,12 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// w1, as it is reached at the fake's end of a line in memory.
-fn w1(fake: &FakeAgent) -> Agent {
-    let mut site = Site::default();
-    site.agents.addresses.insert("w1".into(), "w1:7470".into());
-    Agents::over(&site, BTreeMap::new(), fake.dial()).agent("w1").unwrap()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_not_settled_by_an_agent_that_has_not_looked_at_the_call() {
     for reason in [reason::WRONG_NODE, reason::NOT_LISTED, reason::CERTIFICATE_EXPIRED] {
         let fake = FakeAgent::new();
         fake.script().mishaps = vec![Mishap::LostAnswerThen(reason)];
-        let error = w1(&fake).reboot(&order("op1"), "b1", &[]).await.unwrap_err();
+        let error = fake.in_memory().reboot(&order("op1"), "b1", &[]).await.unwrap_err();
         let AgentError::AnswerLost { source, .. } = &error else { panic!("{reason}: {error:?}") };
         assert!(source.to_string().contains("its agent refused"), "{source}");
     }
@@ -31,7 +24,7 @@ async fn the_boot_of_another_machine_is_not_taken_for_this_ones() {
         let mut script = fake.script();
         (script.name, script.boot_id) = (Some("w2"), "another machine's".into());
     }
-    let agent = w1(&fake);
+    let agent = fake.in_memory();
     let error = agent.own_status().await.unwrap_err();
     assert_eq!(error.to_string(), "w1: what answers at w1:7470 is the agent of w2");
     let comes_back = async {
@@ -48,7 +41,7 @@ async fn the_boot_of_another_machine_is_not_taken_for_this_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_change_is_not_sent_once_it_may_not_be() {
     let fake = FakeAgent::new();
-    let agent = w1(&fake).only_while(|| false);
+    let agent = fake.in_memory().only_while(|| false);
     let error = agent.reboot(&order("op1"), "b1", &[]).await.unwrap_err();
     assert!(matches!(error, AgentError::NotSent { .. }), "{error:?}");
     assert_eq!(fake.script().taken, 0);
@@ -60,7 +53,7 @@ async fn a_change_that_never_arrived_is_not_sent_again_once_it_may_not_be() {
     let fake = FakeAgent::new();
     fake.script().mishaps = vec![Mishap::LostRequest];
     let asked = Arc::new(AtomicUsize::new(0));
-    let agent = w1(&fake).only_while(move || asked.fetch_add(1, Ordering::Relaxed) == 0);
+    let agent = fake.in_memory().only_while(move || asked.fetch_add(1, Ordering::Relaxed) == 0);
     let error = agent.reboot(&order("op1"), "b1", &[]).await.unwrap_err();
     assert!(matches!(error, AgentError::AnswerLost { .. }), "{error:?}");
     assert_eq!(fake.script().taken, 0);

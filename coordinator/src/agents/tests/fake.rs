@@ -30,7 +30,10 @@ use usher_proto::{
 };
 
 use super::pki::{Authority, Identity};
-use crate::agents::Dial;
+use crate::{
+    agents::{Agent, Agents, Dial},
+    site::Site,
+};
 use usher_common::stream::BoxedStream;
 
 /// How many audit records one answer holds.
@@ -90,8 +93,14 @@ impl FakeAgent {
         Self { script: Arc::default(), cut: broadcast::channel(8).0 }
     }
 
-    /// The way to it in memory and without TLS, for tests on paused time.
-    pub(crate) fn dial(&self) -> Dial {
+    /// w1 as usher reaches it in memory and without TLS, for tests on paused time.
+    pub(crate) fn in_memory(&self) -> Agent {
+        let mut site = Site::default();
+        site.agents.addresses.insert("w1".into(), "w1:7470".into());
+        Agents::over(&site, BTreeMap::new(), self.dial()).agent("w1").unwrap()
+    }
+
+    fn dial(&self) -> Dial {
         const BUFFER: usize = 64 * 1024;
         let (sender, incoming) = mpsc::unbounded_channel();
         let services = (NodeInfoServer::new(self.clone()), NodeControlServer::new(self.clone()));

@@ -16,7 +16,6 @@ const LIMIT: Duration = Duration::from_secs(300);
 fn site() -> Site {
     let mut site = Site::default();
     site.defaults.reboot_timeout = LIMIT;
-    site.agents.addresses.insert("w1".to_owned(), "w1:7470".to_owned());
     site
 }
 
@@ -27,8 +26,7 @@ async fn reboot_of(fake: &FakeAgent) -> Result<Exit, Problem> {
         script.boot_id = "the first boot".to_owned();
         script.mishaps = vec![Mishap::Gone];
     }
-    let site = site();
-    let agent = Agents::over(&site, BTreeMap::new(), fake.dial()).agent("w1").unwrap();
+    let (site, agent) = (site(), fake.in_memory());
     let Cli { global, command } =
         Cli::try_parse_from(["usher", "agent", "reboot", "w1", "-r", "kernel", "--yes"]).unwrap();
     let Command::Agent(AgentCommand::Reboot { node, override_blocker, change }) = command else { unreachable!() };
@@ -65,7 +63,7 @@ async fn a_reboot_whose_answer_is_lost_is_done_once_the_machine_is_back_in_anoth
 async fn a_reboot_that_was_never_sent_is_known_not_to_have_happened_and_is_not_waited_for() {
     let (fake, begun) = (FakeAgent::new(), Instant::now());
     fake.script().away = true;
-    let agent = Agents::over(&site(), BTreeMap::new(), fake.dial()).agent("w1").unwrap();
+    let agent = fake.in_memory();
     let order = Order { operation_id: "a".to_owned(), epoch: 1, reason: "kernel".to_owned(), ..Order::default() };
     let Err(NoReboot::NotRebooted(problem)) = tasks::reboot(&agent, &order, "the first boot", &[], LIMIT).await else {
         panic!("it is in doubt")
