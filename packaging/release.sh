@@ -25,14 +25,34 @@ if ! cargo cyclonedx --version 2>/dev/null | grep -qF "$cyclonedx"; then
 	cargo install --locked --quiet cargo-cyclonedx --version "$cyclonedx"
 fi
 
-rm -rf "$out"
-mkdir -p "$out"
-packaging/deb.sh --suite bookworm --output "$out/bookworm"
-packaging/deb.sh --suite trixie --output "$out/trixie" --source "$out/bookworm/usher_$version.orig.tar.xz"
+# Hours would be lost if a check that fails at the end cost the builds before it: what was built of this very commit is taken again.
+commit=$(git rev-parse HEAD)
+built=$root/target/release-built
+if [ "$(cat "$built/commit" 2>/dev/null)" != "$commit" ]; then
+	rm -rf "$built"
+	mkdir -p "$built"
+	echo "$commit" > "$built/commit"
+fi
+build() {
+	local suite=$1
+	shift
+	if [ -e "$built/$suite.complete" ]; then
+		say "the packages for $suite are those that were built of this commit before"
+	else
+		packaging/deb.sh --suite "$suite" --output "$built/$suite" "$@"
+		touch "$built/$suite.complete"
+	fi
+}
+build bookworm
+build trixie --source "$built/bookworm/usher_$version.orig.tar.xz"
 rm -rf target/deb/bookworm
 mkdir -p target/deb
-cp -a "$out/bookworm" target/deb/bookworm
+cp -a "$built/bookworm" target/deb/bookworm
 packaging/check.sh
+
+rm -rf "$out"
+mkdir -p "$out"
+cp -a "$built"/{bookworm,trixie} "$out"
 rm "$out"/*/build.log
 mv "$out/bookworm/usher_$version.orig.tar.xz" "$out/usher-$version.tar.xz"
 # The same file: each suite's source package names it.
