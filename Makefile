@@ -1,5 +1,10 @@
 # Thin: each target says in one line what it does, and the work is done where it belongs.
-KIT = cargo run --locked --quiet -p usher-testkit --features machines
+
+# The profile of tools and tests. `make test` takes quick: it takes longer to build than dev, and leaves time for the simulator's whole.
+PROFILE = dev
+export USHER_PROFILE = $(PROFILE)
+WORKSPACE = --locked --profile $(PROFILE) --workspace --features usher-testkit/machines
+KIT = cargo run --locked --quiet --profile $(PROFILE) -p usher-testkit --features machines
 BED = $(KIT) --bin bed --
 
 # The simulator's whole: sweeps that leave nothing out, and this many random histories.
@@ -48,10 +53,15 @@ prometheus:     ## Metrics, alerts and the dashboard, with promtool and Grafana'
 page:           ## The page of `usher report` in a headless Chromium; pictures in target/pages
 	./tests/page.sh
 
-# The real machines are ended when all is well, and left as they are to be looked at when it is not.
-test: packages lint contract puppet prometheus page build machines  ## Every test: unit, doubles, Puppet, Prometheus, a browser, the real API server, the real machines
-	cargo test --locked --no-fail-fast --workspace --features usher-testkit/machines
-	cargo test --locked -p usher-coordinator --features otel --lib traces::
+# The real machines run this build, with its checks of overflows and assertions. They are ended when all is well, and left as they are to
+# be looked at when it is not.
+test: PROFILE = quick
+test: export USHER_BIN_DIR = $(CURDIR)/target/$(PROFILE)
+test: export USHER_SIM_HISTORIES = 1000
+test: packages lint contract puppet prometheus page machines  ## Every test: unit, doubles, the simulator, Puppet, Prometheus, a browser, the real API server, the real machines
+	cargo build $(WORKSPACE) --bins
+	cargo test $(WORKSPACE) --no-fail-fast
+	cargo test --locked --profile $(PROFILE) -p usher-coordinator --features otel --lib traces::
 	$(BED) down
 
 sim:            ## The deterministic simulator: every point at which something can go wrong, and 1,000 random histories

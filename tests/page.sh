@@ -14,7 +14,10 @@ if ! command -v chromium >/dev/null; then
 	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-dejavu-core
 fi
 
-cargo build --locked --quiet --workspace --features usher-testkit/machines --bin usher
+profile=${USHER_PROFILE:-dev}
+cargo build --locked --quiet --profile "$profile" --workspace --features usher-testkit/machines --bin usher
+# cargo's folder for dev is debug.
+programs=target/${profile/#dev/debug}
 pages=target/pages
 rm -rf "$pages"
 mkdir -p "$pages"
@@ -45,7 +48,7 @@ fi
 blank=$(size control)
 
 for name in reboot restart; do
-	target/debug/usher report "tests/tests/interface/report_page/$name.jsonl" --to "$scratch/$name.html" >/dev/null
+	"$programs/usher" report "tests/tests/interface/report_page/$name.jsonl" --to "$scratch/$name.html" >/dev/null
 	shot "$name-light" "$scratch/$name.html" --window-size=1280,1600 --blink-settings=preferredColorScheme=1
 	shot "$name-dark" "$scratch/$name.html" --window-size=1280,1600 --blink-settings=preferredColorScheme=0
 	shot "$name-narrow" "$scratch/$name.html" --window-size=500,2600 --blink-settings=preferredColorScheme=1

@@ -33,7 +33,7 @@ say 'metrics'
 out=$PWD/target/metrics
 rm -rf "$out"
 mkdir -p "$out"
-flags=(--locked --quiet --workspace --features usher-testkit/machines)
+flags=(--locked --quiet --profile "${USHER_PROFILE:-dev}" --workspace --features usher-testkit/machines)
 USHER_METRICS_OUT=$out cargo test "${flags[@]}" --test agent metrics_are_served >&2
 USHER_METRICS_OUT=$out cargo test "${flags[@]}" -p usher-coordinator --lib metrics:: >&2
 for file in agent coordinator; do

@@ -29,17 +29,18 @@ use tokio::{
 /// The kernel ends them at once; the rest is for a busy machine.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// The programs under test: those that were told, else the newest build, release or debug.
+/// The programs under test: those that were told, else the newest build, this test's or the release.
 fn programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("USHER_BIN_DIR") {
         return folder.into();
     }
-    let target = PathBuf::from(env!("CARGO_BIN_EXE_sandbox")).parent().unwrap().parent().unwrap().to_owned();
+    let own = PathBuf::from(env!("CARGO_BIN_EXE_sandbox")).parent().unwrap().to_owned();
+    let release = own.with_file_name("release");
     let built = |folder: &PathBuf| {
         let built = |program| folder.join(program).metadata().and_then(|it| it.modified()).ok();
         built("usher").min(built("usher-agent"))
     };
-    ["debug", "release"].map(|profile| target.join(profile)).into_iter().max_by_key(built).unwrap()
+    [own, release].into_iter().max_by_key(built).unwrap()
 }
 
 #[test]
