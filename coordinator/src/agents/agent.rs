@@ -109,7 +109,7 @@ impl Agent {
     /// If the agent is not there, is not trusted or does not trust us, or refuses.
     pub async fn status(&self) -> Result<AgentStatus, AgentError> {
         let answer = self.read(|channel| async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await });
-        answer.await?.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        self.inner.plain(answer.await?.node)
     }
 
     /// The same, from this machine and no other: an address may have become another one's.
@@ -136,7 +136,7 @@ impl Agent {
         };
         let ask = async move { NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await };
         let answer = self.inner.answered_within(limit, started, ask).await?;
-        answer.node.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        self.inner.plain(answer.node)
     }
 
     /// Ends the connection. The next call makes another one.
@@ -152,7 +152,7 @@ impl Agent {
     pub async fn etcd_member(&self, limit: Option<Duration>) -> Result<Word, AgentError> {
         let ask = |channel| async move { NodeInfoClient::new(channel).get_etcd_member(GetEtcdMemberRequest {}).await };
         let answer = self.read_within(limit, ask).await?;
-        answer.member.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        self.inner.plain(answer.member)
     }
 
     /// What is wrong with a unit by one question of its probe; None if it is healthy. `limit` as for [`Self::etcd_member`].
@@ -181,7 +181,7 @@ impl Agent {
             let request = request.clone();
             async move { NodeInfoClient::new(channel).get_operation(request).await }
         });
-        answer.await?.operation.map(IntoPlain::into_plain).ok_or_else(|| self.inner.lost(Lost::Empty, Duration::ZERO))
+        self.inner.plain(answer.await?.operation)
     }
 
     /// The machine's operations, newest first, at most `limit` of them (0: as many as the agent thinks right).
@@ -292,6 +292,11 @@ impl Inner {
                 Err(error) => return Err(self.unreachable(error.into_cause(), started.elapsed())),
             }
         }
+    }
+
+    /// What an answer is about. One without it is as good as none.
+    pub(super) fn plain<T: IntoPlain>(&self, answer: Option<T>) -> Result<T::Plain, AgentError> {
+        answer.map(IntoPlain::into_plain).ok_or_else(|| self.lost(Lost::Empty, Duration::ZERO))
     }
 
     /// One try of a call within `limit`, the connection included.

@@ -51,12 +51,17 @@ pub(super) async fn open(
 ) -> Result<Channel, ConnectError> {
     // A task of its own, so that the handshakes with thousands of agents share the processors.
     let (dial, addresses, server_name) = (dial.clone(), addresses.to_vec(), server_name.clone());
-    let authority = addresses.first().cloned().unwrap_or_default();
-    let connecting = tokio::spawn(async move { connect(&dial, &addresses, server_name, tls).await });
+    let connecting = tokio::spawn(async move {
+        let stream = connect(&dial, &addresses, server_name, tls).await?;
+        channel(addresses.first().map_or("", String::as_str), stream).await
+    });
     let connected =
         timeout(limit, AbortOnDropHandle::new(connecting)).await.map_err(|_| ConnectError::TimedOut(limit))?;
-    let stream = connected.map_err(|error| ConnectError::Handshake(io::Error::other(error)))??;
+    connected.map_err(|error| ConnectError::Handshake(io::Error::other(error)))?
+}
 
+/// HTTP/2 over a stream. `authority` is what requests name as their server.
+async fn channel(authority: &str, stream: BufReader<BoxedStream>) -> Result<Channel, ConnectError> {
     let mut stream = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {
         let stream =

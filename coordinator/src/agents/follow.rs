@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use usher_proto::v1::{WatchOperationRequest, node_info_client::NodeInfoClient};
+use usher_proto::v1::{GetNodeRequest, WatchOperationRequest, node_info_client::NodeInfoClient};
 
 use super::{
     Agent, AgentError, AgentStatus, Task, TaskStep,
@@ -147,14 +147,9 @@ impl Inner {
     async fn look(&self, limit: Duration) -> Result<AgentStatus, AgentError> {
         let started = Instant::now();
         let (channel, _) = self.channel(limit).await?;
-        let request = usher_proto::v1::GetNodeRequest {};
-        match self.call(NodeInfoClient::new(channel).get_node(request)).await {
-            Ok(answer) => {
-                let status = answer.node.map(IntoPlain::into_plain);
-                self.of_this_machine(status.ok_or_else(|| self.lost(Lost::Empty, started.elapsed()))?).await
-            }
-            Err(error) => Err(self.failed(error, started.elapsed())),
-        }
+        let answer = self.call(NodeInfoClient::new(channel).get_node(GetNodeRequest {})).await;
+        let answer = answer.map_err(|error| self.failed(error, started.elapsed()))?;
+        self.of_this_machine(self.plain(answer.node)?).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use rustls::{CipherSuite, ClientConfig, RootCertStore, crypto::ring};
+use rustls::{CipherSuite, ClientConfig, RootCertStore, client::Resumption, crypto::ring};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
@@ -141,6 +141,8 @@ impl Files {
             .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
             .map_err(|error| unusable("the client certificate", "certificate", &self.certificate, error))?;
         tls.alpn_protocols.push(HTTP_2.to_vec());
+        // Agents resume no session: each connection proves anew who calls.
+        tls.resumption = Resumption::disabled();
         Ok(Current { tls: Arc::new(tls), subject })
     }
 }

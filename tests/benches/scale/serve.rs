@@ -70,6 +70,8 @@ fn acceptor(identity: &Identity, client_ca: &str) -> anyhow::Result<TlsAcceptor>
     let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
     let mut config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // As agents do.
+    config.send_tls13_tickets = 0;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
