@@ -98,6 +98,7 @@ impl Seen {
 fn pass(state: &mut State, now: Timestamp) -> Due {
     let State { store, kubelets, settings, seen, .. } = state;
     if seen.is_outdated(store, now) {
+        let since = (!seen.stirred).then_some(seen.version);
         *seen = Seen { version: store.version(), ..Seen::default() };
         if settings.controller_manager {
             let due = deployments::pass(store, now);
@@ -105,7 +106,7 @@ fn pass(state: &mut State, now: Timestamp) -> Due {
             sets::pass(store);
             jobs::pass(store, now);
             garbage::pass(store);
-            let due = earlier(due, disruption::pass(store, now));
+            let due = earlier(due, disruption::pass(store, since, now));
             seen.due = earlier(due, kubelets.watch_over_nodes(store, now));
         }
         if settings.scheduler {
@@ -117,5 +118,5 @@ fn pass(state: &mut State, now: Timestamp) -> Due {
 
 /// Recounts all budgets now.
 pub(super) fn recount_budgets(store: &mut Store, now: Timestamp) {
-    disruption::pass(store, now);
+    disruption::pass(store, None, now);
 }

@@ -3,7 +3,9 @@
 mod index;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ptr,
     sync::Arc,
 };
 
@@ -17,7 +19,7 @@ use super::{
 };
 
 /// Where an object is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) resource: &'static Resource,
     /// Empty for cluster-wide resources.
@@ -28,6 +30,21 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(resource: &'static Resource, namespace: &str, name: &str) -> Self {
         Self { resource, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Nearly always the same kind: its many fields are not compared then.
+        let kinds =
+            if ptr::eq(self.resource, other.resource) { Ordering::Equal } else { self.resource.cmp(other.resource) };
+        kinds.then_with(|| self.namespace.cmp(&other.namespace)).then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -127,6 +144,13 @@ impl Store {
     /// Whether anything but this kind of objects has changed since a version, as far as that is remembered.
     pub(super) fn has_news(&self, since: u64, but: &'static Resource) -> bool {
         since < self.compacted || self.since(since).any(|event| event.key.resource != but)
+    }
+
+    /// The namespaces in which an object of these kinds has changed since a version. None if that is not remembered.
+    pub(super) fn changed_since(&self, since: u64, kinds: &[&'static Resource]) -> Option<BTreeSet<&str>> {
+        let events = (since >= self.compacted).then(|| self.since(since))?;
+        let mine = events.filter(|event| kinds.contains(&event.key.resource));
+        Some(mine.map(|event| event.key.namespace.as_str()).collect())
     }
 
     /// A new identity. They count up, so that snapshots of a test stay the same.

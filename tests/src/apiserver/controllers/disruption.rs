@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Due, earlier};
 use crate::apiserver::{
-    resource::{BUDGETS, PODS, REPLICA_SETS, STATEFUL_SETS},
+    resource::{BUDGETS, PODS, REPLICA_SETS, Resource, STATEFUL_SETS},
     selector::label_selector_matches,
     store::{Key, Store, controller, is_ready, is_terminating, meta},
 };
@@ -13,9 +13,20 @@ use crate::apiserver::{
 /// An eviction that has not led to a deletion within this time is forgotten.
 const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 
-pub(super) fn pass(store: &mut Store, now: Timestamp) -> Due {
+/// What a budget's counts are made of.
+const COUNTED: [&Resource; 4] = [BUDGETS, PODS, REPLICA_SETS, STATEFUL_SETS];
+
+/// Recounts the budgets of the namespaces in which something has changed since a version, or that wait for a time; all of them if it
+/// is not known what has changed.
+pub(super) fn pass(store: &mut Store, since: Option<u64>, now: Timestamp) -> Due {
     let mut due = None;
-    let budgets: Vec<Key> = store.list(BUDGETS, None).map(|(key, _)| key.clone()).collect();
+    let changed = since.and_then(|since| store.changed_since(since, &COUNTED));
+    let is_outdated = |key: &Key, budget: &Value| {
+        let waits = budget["status"]["disruptedPods"].as_object().is_some_and(|pods| !pods.is_empty());
+        waits || changed.as_ref().is_none_or(|changed| changed.contains(key.namespace.as_str()))
+    };
+    let budgets = store.list(BUDGETS, None).filter(|(key, budget)| is_outdated(key, budget));
+    let budgets: Vec<Key> = budgets.map(|(key, _)| key.clone()).collect();
     for key in budgets {
         let Some(budget) = store.get(&key) else { continue };
         let status = recount(store, &key, &budget, now);
