@@ -34,16 +34,7 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
         return Err(Problem::failed(format!("{component} has no lease to hand over")));
     };
     let leadership = world.elections().await.leadership(&lease).await?;
-    let machine = context.machine();
-    let identity = match leadership.holder() {
-        Some(holder) if holder.machine.as_deref() == Some(machine) => holder.identity.clone(),
-        // An identity that fits no machine is this one's by the operator's word.
-        Some(holder) if holder.machine.is_none() && context.request.assumes_leader(component, machine) => {
-            holder.identity.clone()
-        }
-        // It moved between the plan and now: what is left is a plain stop, and the start that follows.
-        _ => String::new(),
-    };
+    let identity = unit::own_identity(context, component, &leadership);
 
     let agent = context.agent()?;
     let invocation_id = agent.status().await?.unit(unit).and_then(|found| found.invocation_id.clone());
@@ -64,10 +55,11 @@ pub(super) async fn hand_over(context: &mut Context<'_>, component: &str, unit: 
         Some(found) if found.main_pid == 0 && !found.is_active() => {}
         _ => return Err(Problem::failed(format!("{unit} on {} was stopped, but still runs", context.machine()))),
     }
-    if identity.is_empty() {
+    // It may have moved between the plan and the stop: what is left is a plain start.
+    let Some(identity) = identity else {
         context.fact("leadership had moved already");
         return Ok(());
-    }
+    };
     context.progress.replaced.insert(component.to_owned(), identity.clone());
     match world.cluster.free_lease(&lease, &identity).await {
         Ok(_) => {}

@@ -1,7 +1,7 @@
 //! Restarting and starting a unit through its agent.
 
 use super::{Context, evidence};
-use crate::{agents::Task, problem::Problem, site::Component, tasks, text};
+use crate::{agents::Task, facts::leader::Leadership, problem::Problem, site::Component, tasks, text};
 
 pub(super) async fn restart(context: &mut Context<'_>, component: &str, unit: &str) -> Result<(), Problem> {
     remember_holder(context, component).await?;
@@ -42,12 +42,22 @@ pub(super) async fn start(context: &mut Context<'_>, component: &str, unit: &str
 async fn remember_holder(context: &mut Context<'_>, component: &str) -> Result<(), Problem> {
     let world = context.world;
     let Some(lease) = world.site.component(component).and_then(Component::lease) else { return Ok(()) };
-    if let Some(holder) = world.elections().await.leadership(&lease).await?.holder()
-        && holder.machine.as_deref() == Some(context.machine())
-    {
-        context.progress.replaced.insert(component.to_owned(), holder.identity.clone());
+    let leadership = world.elections().await.leadership(&lease).await?;
+    if let Some(identity) = own_identity(context, component, &leadership) {
+        context.progress.replaced.insert(component.to_owned(), identity);
     }
     Ok(())
+}
+
+/// The name in the Lease that is this machine's process: by what the machine is called, or by the operator's word if the name fits no
+/// machine.
+pub(super) fn own_identity(context: &Context<'_>, component: &str, leadership: &Leadership) -> Option<String> {
+    let (holder, machine) = (leadership.holder()?, context.machine());
+    let is_own = match holder.machine.as_deref() {
+        Some(known) => known == machine,
+        None => context.request.assumes_leader(component, machine),
+    };
+    is_own.then(|| holder.identity.clone())
 }
 
 /// `restarted in 3.8s (a1f0… → 77c2…)`

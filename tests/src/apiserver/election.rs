@@ -25,6 +25,8 @@ pub struct Election {
     server: ApiServer,
     key: Key,
     releases: bool,
+    /// A host, and what instances on it call themselves.
+    alias: Option<(String, String)>,
 }
 
 /// A running instance of the component. Dropped, it is killed: its Lease stays until it expires.
@@ -39,7 +41,7 @@ impl Election {
     /// kube-controller-manager does.
     pub fn keeping(server: &ApiServer, lease: &str) -> Self {
         let (namespace, name) = lease.split_once('/').unwrap_or(("kube-system", lease));
-        Self { server: server.clone(), key: Key::new(LEASES, namespace, name), releases: false }
+        Self { server: server.clone(), key: Key::new(LEASES, namespace, name), releases: false, alias: None }
     }
 
     /// An election whose leader releases the Lease on SIGTERM, as kube-scheduler does.
@@ -47,8 +49,16 @@ impl Election {
         Self { releases: true, ..Self::keeping(server, lease) }
     }
 
+    /// The same, whose instances on this host have another name in the Lease, as after a change of the host's name.
+    #[must_use]
+    pub fn with_alias(self, host: &str, name: &str) -> Self {
+        Self { alias: Some((host.to_owned(), name.to_owned())), ..self }
+    }
+
     /// Starts an instance on a host. It tries for the Lease at once.
     pub fn start(&self, host: &str) -> Candidate {
+        let alias = self.alias.as_ref().filter(|(aliased, _)| aliased == host);
+        let host = alias.map_or(host, |(_, name)| name.as_str());
         let uuid = self.server.inner.write(|state| state.store.new_uid());
         let identity = format!("{host}_{uuid}");
         let (stop, stopped) = mpsc::channel(1);

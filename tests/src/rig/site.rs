@@ -76,20 +76,29 @@ pub struct TestSite {
 impl TestSite {
     /// A site that has settled: each election has its leader, all pods run, every agent answers.
     pub async fn start() -> Self {
-        Self::start_on(None).await
+        Self::start_on(None, None).await
+    }
+
+    /// The same whose first leader of kube-controller-manager has this name in the Lease, which fits no machine.
+    pub async fn with_leader_of_unknown_name(name: &str) -> Self {
+        Self::start_on(None, Some(name)).await
     }
 
     /// The same with a member of etcd on each control-plane machine, which its agent knows. That of cp1 leads.
     pub async fn with_etcd() -> Self {
-        Self::start_on(Some(FakeEtcd::new(&CONTROL_PLANE))).await
+        Self::start_on(Some(FakeEtcd::new(&CONTROL_PLANE)), None).await
     }
 
-    async fn start_on(etcd: Option<FakeEtcd>) -> Self {
+    async fn start_on(etcd: Option<FakeEtcd>, alias: Option<&str>) -> Self {
         let folder = TempDir::new().unwrap();
         let journal = Journal::create(&folder.path().join("journal"));
         let api = ApiServer::new();
         let scheduler = Election::releasing(&api, "kube-system/kube-scheduler");
         let controllers = Election::keeping(&api, "kube-system/kube-controller-manager");
+        let controllers = match alias {
+            Some(name) => controllers.with_alias(CONTROLLER_MANAGER_LEADS_ON, name),
+            None => controllers,
+        };
         let mut machines = BTreeMap::new();
         for (number, name) in CONTROL_PLANE.into_iter().chain(WORKERS).enumerate() {
             let control_plane = CONTROL_PLANE.contains(&name);

@@ -41,6 +41,23 @@ async fn without_a_hand_over_the_lease_is_left_to_expire() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_known_by_the_operators_word_alone_does_not_pass_for_one_that_lives_once_it_was_restarted() {
+    let machine = CONTROLLER_MANAGER_LEADS_ON;
+    for hands_over in [true, false] {
+        let site = TestSite::with_leader_of_unknown_name("old-name").await;
+        let change = restart(&[COMPONENT]).on(&[machine]);
+        let refused = site.run(change.clone()).await;
+        assert_eq!(refused.exit, Exit::Refused, "{refused:#?}");
+
+        let change = change.led_from(COMPONENT, machine);
+        let ended = site.run(if hands_over { change } else { change.without_handover() }).await;
+        assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+        assert!(hands_over || ended.took >= EXPIRY, "the old holder's name is no proof: {:?}", ended.took);
+        assert!(!site.leader(COMPONENT).is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_nobody_to_hand_over_to_the_leader_is_restarted_as_it_is() {
     let site = TestSite::start().await;
     for other in ["cp1", "cp2"] {

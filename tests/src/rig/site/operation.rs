@@ -101,6 +101,16 @@ impl Change {
         self
     }
 
+    /// `--assume-leader COMPONENT=MACHINE`
+    #[must_use]
+    pub fn led_from(mut self, component: &str, machine: &str) -> Self {
+        if let request::Kind::Restart(restart) = &mut self.0 {
+            let (component, machine) = (component.to_owned(), Some(machine.to_owned()));
+            restart.assumed_leaders.push(request::AssumedLeader { component, machine });
+        }
+        self
+    }
+
     /// `--gap`
     #[must_use]
     pub fn gap(mut self, gap: Duration) -> Self {
