@@ -8,7 +8,10 @@ mod versions;
 use std::{collections::BTreeMap, pin::pin, sync::OnceLock, time::Duration};
 
 use k8s_openapi::api::core::v1::Node;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 
 use crate::{
     agents::{AgentError, Agents, Dial, in_url},
@@ -41,6 +44,8 @@ pub struct World {
     nodes_of: BTreeMap<String, Vec<String>>,
     /// The boot id of the machine on which usher runs.
     here: Option<String>,
+    /// Where the apiservers are by their own account, once somebody has asked.
+    serving: OnceCell<Vec<(String, u16)>>,
 }
 
 impl World {
@@ -88,6 +93,7 @@ impl World {
             control_plane,
             nodes_of: nodes_of_machines,
             here: None,
+            serving: OnceCell::new(),
         })
     }
 

@@ -44,8 +44,8 @@ pub struct Inventory {
     pub apiservers: BTreeMap<String, Readiness>,
     /// What the agents of the control plane say of etcd, by machine.
     pub etcd: Etcd,
-    /// Nodes that are labelled as part of the control plane and are none of its machines as they are listed, if the scope has the
-    /// control plane.
+    /// Nodes that belong to the control plane, by their label or because an apiserver serves at their address, and are none of its
+    /// machines, if the scope has the control plane.
     pub unlisted: Vec<String>,
     /// The boot id of the machine on which usher runs; in a pod, of its node. None if it cannot be read.
     #[serde(skip)]
@@ -143,6 +143,12 @@ impl AgentFacts {
 }
 
 impl Inventory {
+    /// Whether the apiserver on this machine is not ready for want of the etcd beside it, which a restart of the apiserver does not
+    /// mend. One whose own member answers may only have lost it.
+    pub fn apiserver_misses_its_etcd(&self, machine: &str) -> bool {
+        self.apiservers.get(machine).is_some_and(Readiness::misses_etcd) && self.etcd.member(machine).is_none()
+    }
+
     /// The machine of this name.
     pub fn machine(&self, name: &str) -> Option<&Machine> {
         self.machines.iter().find(|machine| machine.name == name)

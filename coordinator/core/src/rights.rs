@@ -25,6 +25,7 @@ const NODE_LEASES: &str = "kube-node-lease";
 
 const LEASES: (&str, &str) = ("coordination.k8s.io", "leases");
 const BUDGETS: (&str, &str) = ("policy", "poddisruptionbudgets");
+const ENDPOINT_SLICES: (&str, &str) = ("discovery.k8s.io", "endpointslices");
 
 /// One verb on one kind of object, or on a path that is no object's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -121,8 +122,11 @@ impl Needs {
         }
     }
 
-    /// What tells who leads and which apiservers are ready, and what hands leases over.
+    /// What tells who leads and which apiservers there are and are ready, and what hands leases over.
     fn control_plane(&mut self, site: &Site, handover: bool) {
+        let right = Right::on("list", ENDPOINT_SLICES).within("default");
+        let without = "a machine of the control plane that has lost its label goes unnoticed";
+        self.0.push(Need { right, without: Some(without) });
         for component in &site.components {
             if component.is_apiserver() {
                 self.must(Right::on("get", ("", "/readyz")));

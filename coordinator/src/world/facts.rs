@@ -99,7 +99,7 @@ impl World {
             false => BTreeMap::new(),
         };
         let names = self.names(scope, &listed);
-        let (machines, leaders, apiservers, etcd, holders, fleet, server_ahead) = futures::join!(
+        let (machines, leaders, apiservers, etcd, holders, fleet, server_ahead, unlisted) = futures::join!(
             self.machines(&names, scope, effort, listed),
             self.leaders(scope, effort),
             self.readiness(scope, effort),
@@ -107,6 +107,7 @@ impl World {
             self.holders(scope, effort),
             self.fleet(scope, effort),
             self.server_ahead(scope, effort),
+            self.unlisted(scope, effort),
         );
         let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
         // A name that is neither a Node's nor listed stands for no machine.
@@ -122,7 +123,6 @@ impl World {
             let found = evidence(machine.node.as_ref(), &machine.agent, &static_pods, held, units);
             Machine { control_plane: machine.listed || !found.is_empty(), control_plane_evidence: found, ..machine }
         });
-        let unlisted = if scope.control_plane { self.unlisted() } else { Vec::new() };
         let (machines, here, fleet) = (machines.collect(), self.here.clone(), fleet?);
         let now = Some(clock::now());
         Ok(Inventory { machines, leaders, apiservers, etcd, unlisted, here, fleet, holders, now, server_ahead })
@@ -149,10 +149,19 @@ impl World {
         }
     }
 
-    /// Nodes that are labelled as part of the control plane and that the site does not list.
-    fn unlisted(&self) -> Vec<String> {
-        let labelled = self.nodes.iter().filter(|(_, node)| node.control_plane).map(|(name, _)| name);
-        labelled.filter(|name| !self.is_listed(name)).cloned().collect()
+    /// Nodes that belong to the control plane and are none of its machines: they are labelled and the site does not list them, or they
+    /// have lost their label.
+    async fn unlisted(&self, scope: &Scope, effort: Effort) -> Vec<String> {
+        if !scope.control_plane {
+            return Vec::new();
+        }
+        let limit = if effort == Effort::Look { LOOK } else { PATIENCE };
+        let serving = self.serving.get_or_try_init(|| self.cluster.apiserver_places());
+        // Without the right to read them, the labels must do.
+        let serving = timeout(limit, serving).await.ok().and_then(Result::ok).map(Vec::as_slice).unwrap_or_default();
+        let serves = |node: &NodeFacts| serving.iter().any(|(address, _)| node.internal_ips().contains(address));
+        let belonging = self.nodes.iter().filter(|(_, node)| node.control_plane || serves(node)).map(|(name, _)| name);
+        belonging.filter(|name| !self.is_listed(name)).cloned().collect()
     }
 
     /// The machines of a scope: the control plane in the site's order, then the others by name.

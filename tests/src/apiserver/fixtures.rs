@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+mod endpoints;
 mod helm;
 mod jobs;
 mod leases;
@@ -19,6 +20,7 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+pub use endpoints::{ApiServersFixture, apiservers_at};
 pub use helm::{HelmRevisionFixture, helm_revision};
 pub use jobs::{CronJobFixture, JobFixture, cron_job, job};
 pub use leases::{LeaseFixture, lease};

@@ -34,6 +34,8 @@ pub(super) const PODS: &Resource =
 pub(super) const SECRETS: &Resource = &namespaced("", "secrets", "secret", "Secret", &[]);
 pub(super) const LEASES: &Resource =
     &Resource { unconditional_update: false, ..namespaced("coordination.k8s.io", "leases", "lease", "Lease", &[]) };
+pub(super) const ENDPOINT_SLICES: &Resource =
+    &namespaced("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[]);
 pub(super) const BUDGETS: &Resource = &Resource {
     status: true,
     generation: true,
@@ -69,7 +71,7 @@ pub(super) const ALL: &[&Resource] = &[
     CRON_JOBS,
     JOBS,
     LEASES,
-    &namespaced("discovery.k8s.io", "endpointslices", "endpointslice", "EndpointSlice", &[]),
+    ENDPOINT_SLICES,
     &namespaced("events.k8s.io", "events", "event", "Event", &["ev"]),
     BUDGETS,
     &Resource { group: "storage.k8s.io", ..cluster("csinodes", "csinode", "CSINode", &[]) },

@@ -6,7 +6,7 @@ use usher_coordinator::{
 };
 use usher_testkit::apiserver::{
     ApiServer,
-    fixtures::{lease, node, pod},
+    fixtures::{apiservers_at, lease, node, pod},
 };
 
 use super::{machines, requests, seconds, server, site, world};
@@ -95,6 +95,27 @@ async fn a_machine_that_runs_the_control_plane_is_no_worker_whatever_the_lists_s
             assert_eq!(found, expected, "{what}");
             assert_eq!((machine.control_plane, machine.listed), (!expected.is_empty(), false), "{what}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_at_whose_address_an_apiserver_serves_belongs_to_the_control_plane_though_it_has_lost_its_label() {
+    let control_plane = Scope { control_plane: true, ..Scope::default() };
+    let labelled = Site { control_plane: Vec::new(), ..site() };
+    for (what, site, may_read, expected) in [
+        ("nothing is listed, and cp4 has no label", labelled.clone(), true, &["cp4"][..]),
+        ("the file lists three", site(), true, &["cp4"]),
+        ("nobody may read where apiservers are", labelled, false, &[]),
+    ] {
+        let api = server();
+        api.add(node("cp4").at("10.0.0.4")).add(apiservers_at(&["10.0.0.4", "10.0.0.99"]));
+        if !may_read {
+            api.forbid("list", "endpointslices");
+        }
+        let world = world(&api, site).await;
+        assert_eq!(world.look(&control_plane).await.unwrap().unlisted, expected, "{what}");
+        assert_eq!(world.first_facts(&control_plane).await.unwrap().unlisted, expected, "{what}");
+        assert_eq!(world.facts(&machines(&["w1"])).await.unwrap().unlisted, [""; 0], "{what}");
     }
 }
 

@@ -86,6 +86,6 @@ mod tests {
         assert_eq!(held.len(), 2, "{held:?}");
         assert!(held[0].starts_with("cp1 is held") && held[1].starts_with("cp3 is held"), "{held:?}");
         let unlisted = found(|facts| facts.unlisted.push("cp4".into()));
-        assert_eq!(unlisted, ["cp4 is labelled as control plane and not listed in the cluster file"]);
+        assert_eq!(unlisted, ["cp4 belongs to the control plane and is not listed in the cluster file"]);
     }
 }

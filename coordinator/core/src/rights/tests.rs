@@ -56,6 +56,7 @@ fn a_restart_needs_the_lock_the_leases_of_the_site_and_the_readiness_of_its_apis
     assert_eq!(
         should,
         [
+            "list endpointslices.discovery.k8s.io in default".to_owned(),
             lease("watch", "kube-controller-manager"),
             lease("update", "kube-controller-manager"),
             lease("watch", "kube-scheduler"),
@@ -63,7 +64,7 @@ fn a_restart_needs_the_lock_the_leases_of_the_site_and_the_readiness_of_its_apis
     );
     let without = words(&restart(Some(false))).1;
     assert!(
-        without.iter().all(|right| right.starts_with("watch ")),
+        without.iter().all(|right| right.starts_with("watch ") || right.starts_with("list ")),
         "without a hand-over no lease is written: {without:?}"
     );
 }
@@ -101,6 +102,10 @@ fn missing_rights_are_rules_that_can_be_pasted_into_a_role() {
             "- apiGroups: [\"\"]",
             "  resources: [\"nodes\"]",
             "  verbs: [\"get\"]",
+            "rules of a Role in default:",
+            "- apiGroups: [\"discovery.k8s.io\"]",
+            "  resources: [\"endpointslices\"]",
+            "  verbs: [\"list\"]",
             "rules of a Role in kube-system:",
             "- apiGroups: [\"coordination.k8s.io\"]",
             "  resources: [\"leases\"]",

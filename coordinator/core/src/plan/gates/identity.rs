@@ -49,11 +49,22 @@ pub(super) fn is_complete(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.needs_agent() || !subject.turn.control_plane || unlisted.is_empty() || named {
         return Ok(());
     }
-    let (is, names) = (if unlisted.len() == 1 { "is" } else { "are" }, text::list(unlisted));
-    let listed = subject.site.control_plane.iter().chain(unlisted).map(|name| format!("{name:?}"));
-    let problem =
-        Problem::refused(format!("{names} {is} labelled as control plane and not listed in the cluster file"))
-            .hint(format!("list them all: [control_plane] machines = [{}]", listed.collect::<Vec<_>>().join(", ")));
+    let (verbs, names) =
+        (if unlisted.len() == 1 { ("belongs", "is") } else { ("belong", "are") }, text::list(unlisted));
+    let listed = &subject.site.control_plane;
+    let problem = match listed.is_empty() {
+        // What is labelled is known then.
+        true => Problem::refused(format!("{names} {} to the control plane and {} not labelled so", verbs.0, verbs.1))
+            .detail("an apiserver serves at the address of the Node".to_owned())
+            .hint(format!("kubectl label node {} node-role.kubernetes.io/control-plane=", unlisted.join(" "))),
+        false => {
+            let all: Vec<_> = listed.iter().chain(unlisted).map(|name| format!("{name:?}")).collect();
+            let (belongs, is) = verbs;
+            Problem::refused(format!("{names} {belongs} to the control plane and {is} not listed in the cluster file"))
+                .detail("by the label of the Node, or because an apiserver serves at its address".to_owned())
+                .hint(format!("list them all: [control_plane] machines = [{}]", all.join(", ")))
+        }
+    };
     Err(match subject.restarts() {
         true => problem.hint("or name the machines that you mean: --nodes"),
         false => problem,
