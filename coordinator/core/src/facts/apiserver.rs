@@ -27,6 +27,12 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Ready | Self::ByItsAgent { .. })
     }
+
+    /// Whether its check of etcd is among those that fail. They are `etcd` and `etcd-readiness`.
+    pub fn misses_etcd(&self) -> bool {
+        let checks = |message: &str| message.split([' ', ',']).any(|word| word == "etcd" || word == "etcd-readiness");
+        matches!(self, Self::NotReady { message } if checks(message))
+    }
 }
 
 impl std::fmt::Display for Readiness {

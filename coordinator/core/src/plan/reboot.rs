@@ -2,7 +2,9 @@
 
 use super::{
     Problem, Steps, Target, Turn, etcd, known, leads,
-    restart::{can_hand_over, only_apiserver_warning, pool_warning, unreachable_apiserver_warnings},
+    restart::{
+        can_hand_over, only_apiserver_warning, pool_warning, unasked_apiservers_warning, unreachable_apiserver_warnings,
+    },
     sequence::leader_last,
     step::Step,
 };
@@ -105,6 +107,7 @@ fn warnings(turns: &[Turn], request: &Reboot, facts: &Inventory, site: &Site) ->
     warnings.extend(only_apiserver_warning(turns, facts));
     warnings.extend(etcd::warnings(turns, facts, site));
     warnings.extend(unreachable_apiserver_warnings(turns, facts));
+    warnings.extend(unasked_apiservers_warning(turns, site));
     for machine in turns.iter().filter_map(|turn| facts.machine(turn.machine())) {
         let units = machine.agent.status().map(|status| status.units.as_slice()).unwrap_or_default();
         for unit in units {

@@ -202,6 +202,7 @@ fn warnings(turns: &[Turn], request: &Restart, facts: &Inventory, site: &Site) -
         .filter(|turn| turn.target.component().and_then(|name| site.component(name)).is_some_and(Component::is_etcd));
     warnings.extend(etcd::warnings(&members.cloned().collect::<Vec<_>>(), facts, site));
     warnings.extend(unreachable_apiserver_warnings(turns, facts));
+    warnings.extend(unasked_apiservers_warning(turns, site));
     for turn in turns {
         warnings.extend(stale_unit_file(turn, facts));
         for step in &turn.steps {
@@ -298,6 +299,16 @@ pub(super) fn unreachable_apiserver_warnings(turns: &[Turn], facts: &Inventory) 
         facts.apiservers.iter().filter(|(_, readiness)| matches!(readiness, Readiness::ByItsAgent { .. }));
     let warnings = unreachable.map(|(machine, readiness)| format!("the apiserver on {machine} is {readiness}"));
     if turns.iter().any(|turn| turn.control_plane) { warnings.collect() } else { Vec::new() }
+}
+
+/// A warning for turns of a control plane whose apiservers usher was not told of: no gate asks for them.
+pub(super) fn unasked_apiservers_warning(turns: &[Turn], site: &Site) -> Option<String> {
+    let is_known = site.components.iter().any(Component::is_apiserver);
+    (!is_known && turns.iter().any(|turn| turn.control_plane)).then(|| {
+        "the cluster file has no kube-apiserver among its components, so nobody asks whether the others are ready before one goes \
+         down; see: usher status"
+            .to_owned()
+    })
 }
 
 fn restarts_apiserver(turn: &Turn, site: &Site) -> bool {

@@ -55,9 +55,8 @@ fn rank(machine: &str, component: Option<&Component>, facts: &Inventory, site: &
             return Rank::Preferred;
         }
     }
-    if component.is_none_or(Component::is_apiserver)
-        && facts.apiservers.get(machine).is_some_and(|readiness| !readiness.is_ready())
-    {
+    let mends = |component: &Component| component.is_apiserver() && !facts.apiserver_misses_its_etcd(machine);
+    if component.is_none_or(mends) && facts.apiservers.get(machine).is_some_and(|readiness| !readiness.is_ready()) {
         return Rank::Broken;
     }
     let led = site
@@ -127,6 +126,17 @@ mod tests {
             facts.apiservers.insert("cp3".into(), Readiness::NotReady { message: "500".into() });
         };
         assert_eq!(order(Some("kube-apiserver"), "cp1", "cp2", broken), "cp3 cp1 cp2");
+        // A restart mends nothing for want of etcd, unless its member is there and only the connection to it is not.
+        let without_etcd = |facts: &mut Inventory| {
+            facts.apiservers.insert("cp2".into(), Readiness::NotReady { message: "500 etcd failed".into() });
+        };
+        assert_eq!(order(Some("kube-apiserver"), "cp1", "cp1", without_etcd), "cp2 cp3 cp1");
+        assert_eq!(order(Some("kube-apiserver"), "cp2", "cp1", without_etcd), "cp3 cp2 cp1");
+        let beside_its_member = |facts: &mut Inventory| {
+            without_etcd(facts);
+            facts.etcd = facts_with_etcd("cp2", "cp1", "cp3").etcd;
+        };
+        assert_eq!(order(Some("kube-apiserver"), "cp2", "cp1", beside_its_member), "cp2 cp3 cp1");
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub(super) fn of(request: &Request, turns: &[Turn], facts: &Inventory, site: &Si
     warnings.extend(clocks(&machines, facts));
     warnings.extend(certificates(&machines, facts, reach(request, turns, site)));
     warnings.extend(versions(&machines));
+    warnings.extend(told_by_agents(&machines));
     if turns.iter().any(|turn| turn.steps.contains(&Step::Drain)) {
         warnings.extend(budgets(facts, site));
     }
@@ -125,6 +126,23 @@ fn versions(machines: &[&Machine]) -> Vec<String> {
         .filter_map(|machine| Some((machine.name.clone(), machine.agent.status().and_then(version)?)))
         .collect();
     agent_skew(VERSION, &agents).into_iter().map(|skew| format!("{}; see: usher version", skew.message)).collect()
+}
+
+/// What agents themselves warn of: that they will not start after a boot, for example.
+fn told_by_agents(machines: &[&Machine]) -> Vec<String> {
+    let mut told: BTreeMap<&str, Vec<&Machine>> = BTreeMap::new();
+    for machine in machines {
+        for warning in machine.agent.status().map(|status| status.warnings.as_slice()).unwrap_or_default() {
+            told.entry(warning).or_default().push(machine);
+        }
+    }
+    let warning = |(warning, machines): (&str, Vec<&Machine>)| {
+        let agents = if machines.len() == 1 { "the agent on" } else { "the agents on" };
+        let (says, first) = (if machines.len() == 1 { "says" } else { "say" }, machines.first()?);
+        let names = names(machines.iter().copied());
+        Some(format!("{agents} {names} {says}: {warning}; see: usher agent status {}", first.name))
+    };
+    told.into_iter().filter_map(warning).collect()
 }
 
 /// Without a leader of the component that counts them, disruption budgets are not refilled, and no pod gets a successor.

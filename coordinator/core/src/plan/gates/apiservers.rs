@@ -3,15 +3,16 @@
 use super::Subject;
 use crate::{problem::Problem, site::Component, text};
 
-/// Every apiserver is ready. The machine's own may be down only if the turn restarts it: restarting another component does not mend it,
-/// and the turn could not be proved.
+/// Every apiserver is ready. The machine's own may be down only if the turn mends it: restarting another component does not, nor does
+/// restarting an apiserver whose etcd is down, and the turn could not be proved.
 pub(super) fn are_ready(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.turn.control_plane || !subject.needs_agent() {
         return Ok(());
     }
     let machine = subject.name();
     // An apiserver that knows no member but the one beside it is mended with that.
-    let mends = |component: &Component| component.is_apiserver() || component.is_etcd();
+    let misses_etcd = subject.facts.apiserver_misses_its_etcd(machine);
+    let mends = |component: &Component| component.is_etcd() || component.is_apiserver() && !misses_etcd;
     let component = subject.turn.target.component().and_then(|name| subject.site.component(name));
     let mends_its_own = subject.reboots() || component.is_none_or(mends);
     let down: Vec<_> = subject

@@ -49,7 +49,7 @@ fn the_plan_says_that_the_api_goes_away_with_its_only_apiserver() {
 fn a_control_plane_node_that_the_cluster_file_does_not_list_is_not_passed_over_in_silence() {
     let mut facts = facts("cp1", "cp2");
     facts.unlisted = names(&["cp4"]);
-    let expected = "cp4 is labelled as control plane and not listed in the cluster file";
+    let expected = "cp4 belongs to the control plane and is not listed in the cluster file";
     let text = refusal(Kind::Restart(restart(&["kube-scheduler"])), &facts);
     assert!(text.starts_with(expected) && text.contains(r#"machines = ["cp1", "cp2", "cp3", "cp4"]"#), "{text}");
     assert!(text.contains("--nodes"), "{text}");
@@ -57,4 +57,26 @@ fn a_control_plane_node_that_the_cluster_file_does_not_list_is_not_passed_over_i
     let named = Restart { machines: names(&["cp1"]), ..restart(&["kube-scheduler"]) };
     make(&request(Kind::Restart(named)), &facts, &site()).unwrap();
     make(&request(Kind::Reboot(reboot(&["w1"]))), &facts, &site()).unwrap();
+
+    // Where labels are the list, it has lost its own.
+    let by_label = Site { control_plane: Vec::new(), ..site() };
+    let refused = make(&request(Kind::Restart(restart(&["kube-scheduler"]))), &facts, &by_label).unwrap_err();
+    assert_eq!(refused.message, "cp4 belongs to the control plane and is not labelled so");
+    assert_eq!(refused.hints[0], "kubectl label node cp4 node-role.kubernetes.io/control-plane=");
+}
+
+#[test]
+fn the_plan_says_that_nobody_asks_the_apiservers_where_the_site_has_none() {
+    let mut bare = site();
+    bare.components.retain(|component| !component.is_apiserver());
+    let mut facts = facts("cp1", "cp1");
+    facts.apiservers.clear();
+    let told = |kind: Kind, site: &Site| {
+        let plan = make(&request(kind), &facts, site).unwrap();
+        plan.warnings.iter().filter(|warning| warning.contains("no kube-apiserver among its components")).count()
+    };
+    for kind in [Kind::Restart(restart(&["kube-scheduler"])), Kind::Reboot(reboot(&["cp2"]))] {
+        assert_eq!((told(kind.clone(), &bare), told(kind, &site())), (1, 0));
+    }
+    assert_eq!(told(Kind::Reboot(reboot(&["w1"])), &bare), 0);
 }

@@ -117,6 +117,21 @@ fn agents_of_another_version_are_told() {
 }
 
 #[test]
+fn what_agents_warn_of_is_told_once_with_all_that_say_it() {
+    let disabled = "usher-agent.service is disabled: it will not start after the next boot";
+    let told = only_warning(workers(), |facts| {
+        for machine in ["w1", "w2", "cp1"] {
+            facts.agent_mut(machine).warnings = vec![disabled.into()];
+        }
+    });
+    assert_eq!(told, format!("the agents on w1 and w2 say: {disabled}; see: usher agent status w1"));
+    let told = only_warning(Kind::Restart(restart(&["kube-scheduler"])), |facts| {
+        facts.agent_mut("cp2").warnings = vec!["the clock was set".into()];
+    });
+    assert_eq!(told, "the agent on cp2 says: the clock was set; see: usher agent status cp2");
+}
+
+#[test]
 fn a_drain_without_a_leader_that_refills_budgets_is_told_of() {
     let drain =
         || Kind::Drain(crate::request::Drain { nodes: names(&["w1"]), concurrency: 1, eviction: Eviction::default() });

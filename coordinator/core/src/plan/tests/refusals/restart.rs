@@ -29,11 +29,24 @@ fn a_restart_is_refused_when_a_gate_is_closed_and_says_what_would_open_it() {
             "another apiserver is down",
             apiserver(),
             Box::new(|facts| {
-                let down = || Readiness::NotReady { message: "500 etcd failed".into() };
+                let down = || Readiness::NotReady { message: "500 poststarthook/rbac failed".into() };
                 facts.apiservers.insert("cp1".into(), down());
                 facts.apiservers.insert("cp3".into(), down());
             }),
-            &["cp1 is not touched", "cp3: not ready: 500 etcd failed"],
+            &[
+                "cp1 is not touched",
+                "cp3: not ready: 500 poststarthook/rbac failed",
+                "to restart it alone: usher agent restart NAME kube-apiserver",
+            ],
+        ),
+        (
+            "its own apiserver misses the etcd beside it, which a restart does not mend",
+            apiserver(),
+            Box::new(|facts| {
+                let message = "500 etcd failed: reason withheld, etcd-readiness failed: reason withheld".into();
+                facts.apiservers.insert("cp3".into(), Readiness::NotReady { message });
+            }),
+            &["the apiserver on cp3 is not ready, so cp3 is not touched"],
         ),
         (
             "silent agent",
