@@ -77,6 +77,7 @@ fn a_full_file_says_everything() {
         depool = ["confctl", "depool", "{node}"]
         pool = ["confctl", "pool", "{node}"]
         settle = "0s"
+        pool_timeout = "3m"
         shutdown_delay_covers_checks = true
         machines.cp2.check = ["true"]
         [drain]
@@ -86,6 +87,7 @@ fn a_full_file_says_everything() {
         [defaults]
         gap = "0s"
         reboot_timeout = "1h 30m"
+        apiserver_timeout = "10m"
         handover = false
         "#,
     )
@@ -119,6 +121,10 @@ fn a_full_file_says_everything() {
     assert_eq!(site.drain.protected_namespaces, ["rook-ceph"]);
     assert_eq!((site.defaults.gap, site.defaults.handover), (Duration::ZERO, false));
     assert_eq!(site.defaults.reboot_timeout, Duration::from_secs(5400));
+    assert_eq!(
+        (site.defaults.apiserver_timeout, balancer.pool_timeout),
+        (Duration::from_secs(600), Duration::from_secs(180))
+    );
     assert_eq!(site.defaults.settle, Defaults::default().settle);
 }
 

@@ -215,6 +215,22 @@ async fn a_reboot_that_is_forbidden_at_the_last_moment_takes_everything_before_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_apiserver_is_put_back_and_not_restarted_when_another_goes_down_while_it_is_taken_out() {
+    let site = TestSite::with_pool().await;
+    let ended = site.run_and(restart(&["kube-apiserver"]).on(&["cp1"]), |told| {
+        if told == "cp1: depool" {
+            site.machine("cp2").apiserver().unwrap().stop();
+        }
+        Then::GoOn
+    });
+    let ended = ended.await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    assert!(ended.summary.contains("the apiserver on cp2 is not ready, so cp1 is not touched"), "{}", ended.summary);
+    assert_eq!(site.journal.only(&["cp1"]), ["cp1: depooled", "cp1: pooled"]);
+    assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reboot_that_polkit_forbids_only_since_the_plan_takes_everything_before_it_back() {
     let site = TestSite::with_pool().await;
     let ended = site.run_and(reboot(&["cp3"]), |told| {
@@ -367,4 +383,5 @@ async fn an_interrupted_drain_awaits_the_evictions_that_it_has_sent_and_reports_
 
     assert!(evicted > 0 && sent.hits() >= evicted, "{evicted} of {}", sent.hits());
     assert!(site.cordoned().is_empty());
+    assert!(ended.text.contains("Pods of w1: "), "{}", ended.text);
 }

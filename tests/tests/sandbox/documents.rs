@@ -129,6 +129,10 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     assert_eq!((held["exit"].as_str(), held["exitCode"].as_u64()), (Some("locked"), Some(6)), "{held}");
     assert!(held["message"].as_str().is_some_and(|text| text.contains("ann@bastion")), "{held}");
     assert!(held["hints"][0].as_str().is_some_and(|text| text.starts_with("wait for it to end")), "{held}");
+    let check = usher(&programs, &sandbox, "status --check").await;
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert_eq!(check.status.code(), Some(3), "{said}");
+    assert!(said.contains("the lock is held by ann@bastion"), "{said}");
 }
 
 async fn document(programs: &Programs, sandbox: &Sandbox, line: &str, exit: i32) -> Value {

@@ -39,6 +39,14 @@ async fn the_boot_of_another_machine_is_not_taken_for_this_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_that_cannot_read_its_boot_id_is_not_taken_to_be_in_a_new_boot() {
+    let fake = FakeAgent::new();
+    fake.script().boot_id = String::new();
+    let error = fake.in_memory().await_boot("b1", Duration::from_secs(30)).await.unwrap_err();
+    assert!(error.to_string().contains("still runs the boot that it was to leave"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_is_not_sent_once_it_may_not_be() {
     let fake = FakeAgent::new();
     let agent = fake.in_memory().only_while(|| false);

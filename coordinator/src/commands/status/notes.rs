@@ -144,6 +144,7 @@ fn notes(machine: &Machine, now: Timestamp) -> Vec<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::agent::{AgentStatus, ScheduledShutdown, UnitStatus};
 
     fn silent(name: &str, message: &str) -> Machine {
         let hint = Some(format!("Is it running?  ssh {name} systemctl status usher-agent"));
@@ -171,6 +172,26 @@ mod tests {
                 "w[1-5]: for example w1: Is it running?  ssh w1 systemctl status usher-agent",
             ]
         );
+    }
+
+    #[test]
+    fn a_scheduled_shutdown_and_a_unit_file_that_systemd_has_not_read_are_told() {
+        let at = "2026-03-02T03:03:00Z".parse().ok();
+        let shutdown = ScheduledShutdown { kind: "reboot".into(), at, message: "kernel".into() };
+        let unit = UnitStatus { name: "kubelet.service".into(), needs_daemon_reload: true, ..UnitStatus::default() };
+        let status =
+            AgentStatus { scheduled_shutdown: Some(shutdown.clone()), units: vec![unit], ..AgentStatus::default() };
+        let agent = AgentFacts::Answers { status: Box::new(status) };
+        let machine = Machine { name: "w2".into(), agent, ..Machine::default() };
+        let told = of_all(&Inventory { machines: vec![machine], ..Inventory::default() }, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            told,
+            [
+                format!("w2: a shutdown is scheduled: {}", shutdown.said()),
+                "w2: the unit file of kubelet.service has changed: systemctl daemon-reload is due".to_owned(),
+            ]
+        );
+        assert!(told[0].contains("2026-03-02") && told[0].contains("kernel"), "{}", told[0]);
     }
 
     #[test]

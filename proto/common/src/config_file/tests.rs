@@ -51,6 +51,14 @@ fn complaints(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_duration_of_more_than_a_year_is_refused_since_no_clock_could_be_set_to_its_end() {
+    let said = complaints("ca = 'ca.pem'\n[defaults]\ngap = '300000000000y'");
+    assert!(said.len() == 1 && said[0].contains("defaults.gap"), "{said:?}");
+    let said = complaints("ca = 'ca.pem'\n[defaults]\ngap = '367d'");
+    assert!(said[0].contains("\"367d\" is longer than a year"), "{said:?}");
+}
+
+#[test]
 fn a_file_is_read_and_every_value_has_the_line_it_comes_from() {
     let text = "ca = 'ca.pem'\n[defaults]\ngap = '1h 30m'\n[ports]\ncp2 = 7_471\n[unit.x]\ntags = ['y', 'z']\n[probe]";
     let Contents { value, record } = parse(text, Path::new("f.toml"), Path::new("/etc"), site).unwrap();
