@@ -102,7 +102,7 @@ async fn serve(arguments: Arguments, sockets: &mut Sockets) -> anyhow::Result<Op
                 End::Broken(why) => bail!("the agent serves nobody any more: {why}"),
                 End::Replaced(successor) => break Some(successor),
             },
-            Some(()) = hangup.recv() => agent.live().reload(),
+            Some(()) = hangup.recv() => agent.live().reload_soon(),
         }
     };
     let Some(successor) = successor else {

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
@@ -69,6 +69,8 @@ pub struct Live {
     changes: watch::Sender<()>,
     /// Told after each look at the files.
     looks: watch::Sender<()>,
+    /// Told to read the files at once.
+    asked: Notify,
     warnings: ArcSwap<Vec<String>>,
     /// Why the node's own root is not served.
     no_socket: OnceLock<String>,
@@ -91,6 +93,7 @@ impl Live {
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
             looks: watch::Sender::new(()),
+            asked: Notify::new(),
             warnings: ArcSwap::default(),
             no_socket: OnceLock::new(),
             config_in_use: AtomicBool::new(true),
@@ -189,7 +192,12 @@ impl Live {
         let _ = self.no_socket.set(warning);
     }
 
-    /// Reads all files again and puts into force what can be used.
+    /// Lets [`Live::follow`] read all files at once, on its own thread. While a read is under way, further calls make one more.
+    pub fn reload_soon(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Reads all files again and puts into force what can be used. It blocks while the disk does.
     pub fn reload(&self) {
         let mut warnings = self.reload_credentials();
         warnings.extend(self.reload_config());
@@ -283,26 +291,31 @@ impl Live {
         (!fixed.is_empty()).then(changed)
     }
 
-    /// Reloads the files whenever they change. Returns only when the runtime shuts down.
+    /// Reloads the files whenever they change and whenever [`Live::reload_soon`] says so. Returns only when the runtime shuts down.
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.read_first;
+        let mut seen = Some(self.read_first);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                // Read in any case: the administrator may have mended what no file shows, such as the clock or the right to read one.
+                () = self.asked.notified() => seen = None,
+                _ = ticks.tick() => {}
+            }
             let live = Arc::clone(&self);
             // Off the runtime: a disk that hangs must not keep the agent from answering.
             match spawn_blocking(move || live.reload_if_changed(seen)).await {
-                Ok(now) => seen = now,
+                Ok(now) => seen = Some(now),
                 Err(_) => return,
             }
         }
     }
 
     /// Reads the files, puts them into force if they are not those of the digest `seen`, and returns their digest.
-    fn reload_if_changed(&self, seen: u64) -> u64 {
+    fn reload_if_changed(&self, seen: Option<u64>) -> u64 {
         let now = digest(&self.file, &self.settings.load());
-        if now == seen {
+        if seen == Some(now) {
             self.looks.send_replace(());
         } else {
             self.reload();
