@@ -150,6 +150,11 @@ impl Live {
         self.rights.permit(peer, wanted)
     }
 
+    /// Whether the allow-list permits any change at all to a peer that is an operator.
+    pub(crate) fn permit_any(&self, peer: &Peer) -> Result<(), Refusal> {
+        self.rights.permit_any(peer)
+    }
+
     /// Changes whenever somebody may have lost a right.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
