@@ -82,7 +82,7 @@ async fn serve(arguments: Arguments, sockets: &mut Sockets) -> anyhow::Result<Op
         biased;
         _ = terminate.recv() => return Ok(None),
         _ = interrupt.recv() => return Ok(None),
-        config = wait::for_files(&arguments.config) => config?,
+        config = wait::for_configuration(&arguments.config) => config?,
     };
     let binary =
         Binary::of_this_process().context("the kernel does not tell which binary this is; is /proc mounted?")?;

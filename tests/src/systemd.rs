@@ -84,6 +84,11 @@ impl FakeSystemd {
         })
     }
 
+    /// Lets a unit be loaded by another name as well. As with systemd, its `Id` is its own name all the same.
+    pub fn add_alias(&self, alias: &str, of: &str) {
+        self.change(|state| state.aliases.insert(alias.to_owned(), of.to_owned()));
+    }
+
     /// Changes a unit behind the agent's back: its behaviour or its present state. Panics on a name that was never added.
     pub fn set_unit(&self, name: &str, change: impl FnOnce(&mut FakeUnit)) {
         self.change(|state| change(state.units.get_mut(name).expect("a unit that was added")));

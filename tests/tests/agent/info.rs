@@ -95,6 +95,20 @@ async fn a_node_is_told_whole() {
 }
 
 #[tokio::test]
+async fn an_alias_in_the_configuration_is_a_warning_with_the_units_own_name() {
+    let rig = Rig::with("[units.'kubelet-old.service']\n").await;
+    rig.systemd.add_unit("kubelet.service");
+    rig.systemd.add_alias("kubelet-old.service", "kubelet.service");
+    let node = rig.viewer().await.node().await;
+    let told: Vec<_> = node.warnings.iter().filter(|warning| warning.contains("alias")).collect();
+    assert_eq!(told.len(), 1, "{:?}", node.warnings);
+    assert!(told[0].starts_with("kubelet-old.service in the agent's configuration is an alias of kubelet.service: "));
+    assert!(told[0].contains("Write kubelet.service there"), "{told:?}");
+    let unit = node.units.iter().find(|unit| unit.name == "kubelet-old.service").unwrap();
+    assert_eq!((unit.load_state.as_str(), unit.active_state.as_str()), ("loaded", "active"));
+}
+
+#[tokio::test]
 async fn what_forbids_a_reboot_is_told_with_the_names_that_override_it() {
     let rig = Rig::new().await;
     rig.systemd.inhibit("shutdown:sleep", "apt", "an upgrade runs", "block");
@@ -246,9 +260,30 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
         "usher_agent_unit_restarts_unannounced_total{unit=\"kube-scheduler.service\",by=\"other\"} 1",
         "usher_agent_reboots_unannounced_total 0",
         "usher_agent_restarts_wanted 0",
+        // Alice's alone: who is not listed has no place, and nobody asks over the Unix socket.
+        "usher_agent_connections 1",
     ] {
         assert!(answer.lines().any(|told| told == line), "{line:?} is not in\n{answer}");
     }
+    let read_at = |answer: &str| {
+        let line = answer.lines().find_map(|line| {
+            line.strip_prefix("usher_agent_config_last_reload_success_timestamp_seconds ")?.parse::<i64>().ok()
+        });
+        line.expect("a time")
+    };
+    let now = usher_common::clock::now().as_second();
+    let first = read_at(&answer);
+    assert!((now - 600..=now).contains(&first), "{first} and {now}");
+    // A file that cannot be used is no success, and the time of the last one stays.
+    let text = fs::read_to_string(rig.path().join("agent.toml")).unwrap();
+    fs::write(rig.path().join("agent.toml"), "nonsense = 1").unwrap();
+    rig.agent().live().reload();
+    let broken = get("/metrics").await;
+    assert!(broken.contains("\nusher_agent_config_last_reload_success 0\n"), "{broken}");
+    assert_eq!(read_at(&broken), first);
+    fs::write(rig.path().join("agent.toml"), text).unwrap();
+    rig.agent().live().reload();
+    assert!(read_at(&get("/metrics").await) >= first);
     assert!(get("/").await.starts_with("HTTP/1.1 404 "));
     assert_eq!(Rig::new().await.agent().metrics(), None);
 
