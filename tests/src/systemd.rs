@@ -206,9 +206,11 @@ impl FakeSystemd {
         self.change(|state| state.full = calls);
     }
 
-    /// The calls so far, and forgets them.
+    /// The calls so far, and forgets them, but for those that have no answer yet.
     pub fn take_calls(&self) -> Calls {
-        std::mem::take(&mut self.state().calls)
+        let calls = &mut self.state().calls;
+        let loads = calls.loads;
+        std::mem::replace(calls, Calls { loads, loads_at_once: loads, ..Calls::default() })
     }
 
     /// What login1 tells the users once somebody has asked it for a reboot.

@@ -11,6 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 use tonic::Code;
+use usher_agent::disk::MemoryDisk;
 use usher_proto::{
     reason,
     v1::{BlockerKind, GetNodeRequest, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
@@ -20,6 +21,8 @@ use usher_testkit::{
     pki::Names,
     rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded},
 };
+
+use super::streams::start_in_memory;
 
 #[tokio::test]
 async fn a_run_of_dpkg_is_told_by_the_lock_that_it_holds() {
@@ -92,6 +95,29 @@ async fn a_node_is_told_whole() {
     assert!(node.hold.is_none() && node.current_operation.is_none());
     assert_eq!(node.warnings, [format!("{MISSING} is in the agent's configuration, but systemd knows no such unit")]);
     assert!(node.certificate_not_after.unwrap().seconds > node.now.unwrap().seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_of_lock_files_that_the_agent_may_not_see_is_one_warning_with_what_to_do() {
+    let mut rig = Rig::without_agent("");
+    let file = rig.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let locks = "lock_files = ['closed/run.lock', 'closed/disabled.lock', 'open/run.lock']";
+    fs::write(&file, text.replace("lock_files = ['puppet.lock']", locks)).unwrap();
+    let disk = MemoryDisk::default();
+    let present = rig.path().join("open/run.lock");
+    for (path, content) in [(&rig.path().join("boot_id"), "boot-1"), (&present, "42")] {
+        disk.write(path, content).unwrap();
+    }
+    let closed = rig.path().join("closed");
+    disk.close_folder(&closed);
+    let node = start_in_memory(&mut rig, &disk).await.node().await;
+    assert_eq!(node.lock_files, [present.display().to_string()]);
+    let told: Vec<_> = node.warnings.iter().filter(|warning| warning.contains("lock_files")).collect();
+    assert_eq!(told.len(), 1, "{:?}", node.warnings);
+    let expected = format!("the agent may not see the lock_files in {}: give its unit a drop-in", closed.display());
+    assert!(told[0].starts_with(&expected), "{told:?}");
+    assert!(told[0].contains("SupplementaryGroups="), "{told:?}");
 }
 
 #[tokio::test]
