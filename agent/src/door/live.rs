@@ -223,7 +223,8 @@ impl Live {
         let _ = self.no_socket.set(warning);
     }
 
-    /// Lets [`Live::follow`] read all files at once, on its own thread. While a read is under way, further calls make one more.
+    /// Has all files read at once, by the task that follows them and where a disk that hangs keeps nobody waiting. Any number of calls
+    /// during a read lead to one more.
     pub fn reload_soon(&self) {
         self.asked.notify_one();
     }
