@@ -107,6 +107,15 @@ impl AllowList {
             .map(drop)
     }
 
+    /// Whether an operator with these names may make any change at all.
+    ///
+    /// # Errors
+    ///
+    /// If no name is an operator's, or no entry of one permits a change.
+    pub fn permit_any(&self, names: &[String], address: IpAddr, now: Timestamp) -> Result<(), Denial> {
+        self.best(names, Role::Operator, |grant| grant.reach(address, now).and_then(|()| grant.permit_any())).map(drop)
+    }
+
     fn best(
         &self,
         names: &[String],

@@ -1,6 +1,13 @@
 //! The agent, put together.
 
-use std::{io, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -11,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tracing::{info, warn};
-use usher_common::stream::Dial;
+use usher_common::{chain, stream::Dial};
 use usher_proto::v1::{
     node_control_server::NodeControlServer, node_info_server::NodeInfoServer, node_local_server::NodeLocalServer,
 };
@@ -22,7 +29,7 @@ use crate::{
     config::{Config, InForce},
     counters::Counters,
     disk::Disk,
-    door::{Door, Entrance, Guard, LocalDoor, live::Live, tls::TlsError},
+    door::{Door, Entrance, Guard, Listener, LocalDoor, live::Live},
     machine::{Machine, Places, bus::Address},
     metrics::{self, Metrics},
     notify,
@@ -44,9 +51,6 @@ const LAST_SERVED: Duration = Duration::from_millis(500);
 /// Why an agent could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Without credentials the agent could answer nobody.
-    #[error("the TLS files cannot be used")]
-    Tls(#[from] TlsError),
     /// The address is taken or is not this machine's.
     #[error("cannot listen on {address}")]
     Listen {
@@ -112,25 +116,47 @@ pub struct Successor {
     _quiet: Quiet,
 }
 
+/// Where callers come in, once that is open.
+#[derive(Debug, Clone, Default)]
+struct WayIn(Arc<Mutex<(Option<SocketAddr>, Option<OwnedFd>)>>);
+
+impl WayIn {
+    fn open(&self, door: Door, address: SocketAddr) -> Result<Listener, StartError> {
+        let opened = door.open().and_then(|listener| Ok((listener.socket()?, listener)));
+        let (socket, listener) = opened.map_err(|source| StartError::Listen { address, source })?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (listener.address(), socket);
+        Ok(listener)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn take_socket(&self) -> Option<OwnedFd> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take()
+    }
+}
+
 /// A running agent. Dropping it stops it on the spot, as a kill does.
 #[derive(Debug)]
 pub struct Agent {
-    address: Option<SocketAddr>,
+    way: WayIn,
     live: Arc<Live>,
     health: HealthReporter,
     closed: CancellationToken,
     stop: CancellationToken,
-    server: JoinHandle<()>,
+    server: JoinHandle<Result<(), StartError>>,
     metrics: Option<SocketAddr>,
     replaced: Replaced,
     due: mpsc::Receiver<Quiet>,
-    socket: Option<OwnedFd>,
     _tasks: DropGuard,
 }
 
 impl Agent {
     /// Starts an agent: it reads certificates and state, resumes an operation that was left running, and listens. `file` is where
     /// `config` came from; it is read again when it changes. With [`Door::Streams`] and a caller no PEM file is read.
+    ///
+    /// As long as the PEM files cannot be used it listens on its Unix socket alone.
     ///
     /// # Errors
     ///
@@ -139,15 +165,14 @@ impl Agent {
         let Edges { door, local, bus, dial, disk, places, binary } = edges;
         let (listen, reflection, metrics) = (config.listen, config.reflection, config.metrics);
         let config = Arc::new(InForce::new(config));
-        let live = Live::new(file.clone(), Arc::clone(&config), door.has_tls())?;
+        let live = Live::new(file.clone(), Arc::clone(&config), door.has_tls());
         for warning in live.warnings() {
             warn!("{warning}");
         }
         let (closed, stop) = (CancellationToken::new(), CancellationToken::new());
         let tasks = stop.clone().drop_guard();
-        let listener = door.open().map_err(|source| StartError::Listen { address: listen, source })?;
-        let address = listener.address();
-        let socket = listener.socket().map_err(|source| StartError::Listen { address: listen, source })?;
+        let (way, mut without_callers) = (WayIn::default(), live.closed());
+        let opened = if without_callers.borrow().is_none() { Ok(way.open(door, listen)?) } else { Err(door) };
         let metrics = match metrics {
             Some(address) => {
                 Some(metrics::listen(address).await.map_err(|source| StartError::Listen { address, source })?)
@@ -170,8 +195,9 @@ impl Agent {
         let metrics_address = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
         if let Some(listener) = metrics {
             let (machine, live) = (Arc::clone(&machine), Arc::clone(&live));
-            let (operations, counters, replaced) = (operations.clone(), Arc::clone(&counters), replaced.clone());
-            until(&stop, Metrics { machine, live, operations, counters, replaced }.serve(listener));
+            let (operations, audit) = (operations.clone(), audit.clone());
+            let (counters, replaced) = (Arc::clone(&counters), replaced.clone());
+            until(&stop, Metrics { machine, live, operations, audit, counters, replaced }.serve(listener));
         }
         let service = Service::new(machine, Arc::clone(&live), operations.clone(), audit.clone(), replaced.clone());
         let (health, routes) = routes(service, reflection).await?;
@@ -183,16 +209,29 @@ impl Agent {
         if !in_memory {
             until(&stop, Arc::clone(&live).follow());
         }
-        until(&stop, notify::report(operations.follow_latest()));
-        info!(address = address.map(tracing::field::display), "listening");
-        let server = tokio::spawn(entrance.accept(listener));
+        until(&stop, notify::report(operations.follow_latest(), live.closed()));
+        let (its_way, its_stop) = (way.clone(), closed.clone());
+        let server = tokio::spawn(async move {
+            let listener = match opened {
+                Ok(listener) => listener,
+                // A port that nobody can be served on stays closed: callers tell that from a machine that drops their calls.
+                Err(door) => tokio::select! {
+                    biased;
+                    () = its_stop.cancelled() => return Ok(()),
+                    Ok(_) = without_callers.wait_for(Option::is_none) => its_way.open(door, listen)?,
+                },
+            };
+            info!(address = listener.address().map(tracing::field::display), "listening");
+            entrance.accept(listener).await;
+            Ok(())
+        });
         let metrics = metrics_address;
-        Ok(Self { address, live, health, closed, stop, server, metrics, replaced, due, socket, _tasks: tasks })
+        Ok(Self { way, live, health, closed, stop, server, metrics, replaced, due, _tasks: tasks })
     }
 
-    /// The TCP address it listens on, `None` behind a door of streams.
+    /// The TCP address it listens on. `None` behind a door of streams, and until the PEM files can be used.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.way.address()
     }
 
     /// Where metrics are served, if they are.
@@ -210,12 +249,13 @@ impl Agent {
         tokio::select! {
             biased;
             ended = &mut self.server => End::Broken(match ended {
-                Ok(()) => "its server has ended".to_owned(),
+                Ok(Ok(())) => "its server has ended".to_owned(),
+                Ok(Err(error)) => chain(&error),
                 Err(error) => error.to_string(),
             }),
             Some(quiet) = self.due.recv() => {
                 let version = self.replaced.now().map(|replaced| replaced.version.clone()).unwrap_or_default();
-                End::Replaced(Successor { version, socket: self.socket.take(), _quiet: quiet })
+                End::Replaced(Successor { version, socket: self.way.take_socket(), _quiet: quiet })
             }
         }
     }
@@ -231,7 +271,7 @@ impl Agent {
     /// running, and the next agent resumes it.
     pub async fn stop(mut self) {
         // It would go on to take connections that nobody serves.
-        self.socket = None;
+        drop(self.way.take_socket());
         for service in ["", "usher.agent.v1.NodeInfo", "usher.agent.v1.NodeControl"] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }

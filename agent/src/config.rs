@@ -173,7 +173,7 @@ pub struct Probe {
 }
 
 /// How a probe checks the certificate of the server it asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// By the CAs in this PEM file, read again for each question.
     Ca(PathBuf),
@@ -182,7 +182,7 @@ pub enum Trust {
 }
 
 /// A probe's own certificate. Both files are read again for each question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
     /// The certificate, followed by its intermediates, PEM.
     pub certificate: PathBuf,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,18 @@ pub(crate) const BUCKETS: [u32; 8] = [1, 5, 15, 30, 60, 300, 900, 1800];
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     counted: Mutex<Counted>,
+    /// Connections of callers that are open now.
+    connections: AtomicI64,
+}
+
+/// An open connection, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<Counters>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What was counted.
@@ -64,6 +79,17 @@ impl Counters {
         }
     }
 
+    /// A caller's connection begins, and ends when the answer is dropped.
+    pub(crate) fn connected(self: &Arc<Self>) -> OpenConnection {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(self))
+    }
+
+    /// How many connections of callers are open now.
+    pub(crate) fn connections(&self) -> i64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// What was counted until now.
     pub(crate) fn counted(&self) -> Counted {
         self.lock().clone()
@@ -77,6 +103,17 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_counts_until_it_has_ended() {
+        let counters = Arc::new(Counters::default());
+        let (one, other) = (counters.connected(), counters.connected());
+        assert_eq!(counters.connections(), 2);
+        drop(one);
+        assert_eq!(counters.connections(), 1);
+        drop(other);
+        assert_eq!(counters.connections(), 0);
+    }
 
     #[test]
     fn operations_are_counted_with_how_long_they_took() {

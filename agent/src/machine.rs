@@ -1,6 +1,7 @@
 //! The machine that the agent runs on: systemd, login1, etcd, journal, probes, and facts from files.
 
 pub mod bus;
+pub(crate) mod client;
 pub(crate) mod etcd;
 mod files;
 pub(crate) mod journal;
@@ -18,6 +19,7 @@ use std::{path::PathBuf, sync::Arc};
 pub(crate) use files::Hold;
 
 use bus::{Address, Bus};
+use client::Client;
 use journal::Journal;
 use login::Login;
 use look::Looks;
@@ -65,7 +67,8 @@ pub(crate) struct Machine {
     pub journal: Journal,
     pub packages: Packages,
     pub disk: Disk,
-    pub dial: Dial,
+    /// For probes and the member of etcd.
+    pub client: Client,
     config: Arc<InForce>,
     places: Places,
 }
@@ -86,9 +89,9 @@ impl Machine {
             login: Login::new(bus),
             journal: Journal::new(places.journalctl.clone()),
             packages: Packages::new(disk.clone(), places.dpkg.clone()),
+            client: Client::new(dial, disk.clone()),
             config,
             disk,
-            dial,
             places,
         }
     }

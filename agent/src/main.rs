@@ -82,7 +82,7 @@ async fn serve(arguments: Arguments, sockets: &mut Sockets) -> anyhow::Result<Op
         biased;
         _ = terminate.recv() => return Ok(None),
         _ = interrupt.recv() => return Ok(None),
-        config = wait::for_files(&arguments.config) => config?,
+        config = wait::for_configuration(&arguments.config) => config?,
     };
     let binary =
         Binary::of_this_process().context("the kernel does not tell which binary this is; is /proc mounted?")?;
@@ -102,7 +102,7 @@ async fn serve(arguments: Arguments, sockets: &mut Sockets) -> anyhow::Result<Op
                 End::Broken(why) => bail!("the agent serves nobody any more: {why}"),
                 End::Replaced(successor) => break Some(successor),
             },
-            Some(()) = hangup.recv() => agent.live().reload(),
+            Some(()) = hangup.recv() => agent.live().reload_soon(),
         }
     };
     let Some(successor) = successor else {

@@ -17,6 +17,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
+    audit::Audit,
     binary::Replaced,
     counters::{BUCKETS, Counted, Counters},
     door::live::Live,
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) machine: Arc<Machine>,
     pub(crate) live: Arc<Live>,
     pub(crate) operations: Operations,
+    pub(crate) audit: Audit,
     pub(crate) counters: Arc<Counters>,
     pub(crate) replaced: Replaced,
 }
@@ -109,8 +111,9 @@ impl Metrics {
             let says = "When the agent's certificate expires.";
             text.gauge("tls_certificate_not_after_timestamp_seconds", says, at.as_second());
         }
-        let warnings = self.live.warnings().len() + self.operations.warnings().len();
-        let says = "What is wrong with the agent's files: configuration, certificates, state.";
+        let warnings =
+            self.live.warnings().len() + self.operations.warnings().len() + usize::from(self.audit.warning().is_some());
+        let says = "What is wrong with the agent's files: configuration, certificates, state, audit trail.";
         text.gauge("file_warnings", says, i64::try_from(warnings).unwrap_or(i64::MAX));
         let says = "Whether systemd and login1 have told everything that they were asked.";
         text.gauge("bus_up", says, i64::from(seen.complete));
@@ -129,6 +132,11 @@ impl Metrics {
         let in_use = self.live.config_is_in_use();
         let says = "Whether the configuration on disk could be read and is in use.";
         text.gauge("config_last_reload_success", says, i64::from(in_use));
+        let says = "When a configuration that could be used was last read: at the agent's start or at a later change.";
+        let read_at = self.live.config_read_at().as_second();
+        text.gauge("config_last_reload_success_timestamp_seconds", says, read_at);
+        let says = "Connections of listed callers and of root on the node that are open now.";
+        text.gauge("connections", says, self.counters.connections());
         text.counted(&self.counters.counted());
         text.0
     }

@@ -38,18 +38,23 @@ pub fn executing(version: &str) {
     send(&[NotifyState::Status(&status), NotifyState::Watchdog]);
 }
 
-/// Keeps systemd's status line current and feeds the watchdog. Never returns. Ticks are the runtime's own, so that systemd
-/// notices a runtime that hangs.
-pub(crate) async fn report(latest: watch::Receiver<Latest>) {
-    report_to(send, latest, sd_notify::watchdog_enabled()).await;
+/// Keeps systemd's status line current and feeds the watchdog. Never returns. `closed` says why no caller is served, if none is.
+/// Ticks are the runtime's own, so that systemd notices a runtime that hangs.
+pub(crate) async fn report(latest: watch::Receiver<Latest>, closed: watch::Receiver<Option<String>>) {
+    report_to(send, latest, closed, sd_notify::watchdog_enabled()).await;
 }
 
-async fn report_to(tell: impl Fn(&[NotifyState<'_>]), mut latest: watch::Receiver<Latest>, watchdog: Option<Duration>) {
+async fn report_to(
+    tell: impl Fn(&[NotifyState<'_>]),
+    mut latest: watch::Receiver<Latest>,
+    mut closed: watch::Receiver<Option<String>>,
+    watchdog: Option<Duration>,
+) {
     let mut ticks = interval(watchdog.map_or(NO_WATCHDOG, |limit| limit / 3));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Kept across iterations: a fresh clone would not know what was seen, and every iteration would find a change.
     let mut operation = latest.borrow_and_update().clone();
-    tell(&[NotifyState::Status(&status(&mut operation))]);
+    tell(&[NotifyState::Status(&status(&mut operation, &mut closed))]);
     loop {
         tokio::select! {
             biased;
@@ -62,8 +67,9 @@ async fn report_to(tell: impl Fn(&[NotifyState<'_>]), mut latest: watch::Receive
             }
             Ok(()) = latest.changed() => operation = latest.borrow_and_update().clone(),
             () = changed(&mut operation) => {}
+            Ok(()) = closed.changed() => {}
         }
-        tell(&[NotifyState::Status(&status(&mut operation))]);
+        tell(&[NotifyState::Status(&status(&mut operation, &mut closed))]);
     }
 }
 
@@ -77,7 +83,13 @@ async fn changed(operation: &mut Latest) {
     std::future::pending::<()>().await;
 }
 
-fn status(operation: &mut Latest) -> String {
+fn status(operation: &mut Latest, closed: &mut watch::Receiver<Option<String>>) -> String {
+    // Both count as seen, whichever is told: an unseen change would be found again at once, for ever.
+    let does = activity(operation);
+    closed.borrow_and_update().clone().unwrap_or(does)
+}
+
+fn activity(operation: &mut Latest) -> String {
     let Some(operation) = operation.as_mut().map(watch::Receiver::borrow_and_update) else { return "idle".to_owned() };
     match operation.steps.last() {
         Some(step) if operation.is_running() => {
@@ -117,8 +129,8 @@ mod tests {
             told.borrow_mut().extend(state.iter().map(ToString::to_string));
             assert!(told.borrow().len() < TOO_MANY, "told in a loop: {:?}", &told.borrow()[..5]);
         };
-        let latest = watch::Sender::new(None);
-        let mut telling = pin!(report_to(tell, latest.subscribe(), None));
+        let (latest, closed) = (watch::Sender::new(None), watch::Sender::new(Some("there is no key".to_owned())));
+        let mut telling = pin!(report_to(tell, latest.subscribe(), closed.subscribe(), None));
         // Polled twice, as a spurious wake-up does.
         let mut told_now = async || {
             for _ in 0..2 {
@@ -126,6 +138,8 @@ mod tests {
             }
             told.take()
         };
+        assert_eq!(told_now().await, ["STATUS=there is no key"]);
+        closed.send_replace(None);
         assert_eq!(told_now().await, ["STATUS=idle"]);
 
         for id in ["first", "second"] {
@@ -146,7 +160,7 @@ mod tests {
         let told = RefCell::new(Vec::new());
         let tell = |state: &[NotifyState<'_>]| told.borrow_mut().extend(state.iter().map(ToString::to_string));
         let (limit, latest) = (Duration::from_secs(60), watch::Sender::new(None));
-        let telling = report_to(tell, latest.subscribe(), Some(limit));
+        let telling = report_to(tell, latest.subscribe(), watch::Sender::new(None).subscribe(), Some(limit));
         let within = limit - Duration::from_secs(1);
         assert!(tokio::time::timeout(within, telling).await.is_err());
         assert_eq!(told.take(), ["STATUS=idle", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"]);

@@ -1,14 +1,10 @@
-//! Waiting for the files that configuration management brings later than the package: the configuration, the certificates.
+//! Waiting for a configuration that configuration management brings later than the package.
 //!
 //! The agent waits by itself rather than by a condition of its unit: systemd would look at that once, at the boot, and leave
-//! the unit inactive when the key comes a minute later. Nor does it end and let itself be restarted, which would fill the
-//! journal.
+//! the unit inactive when the file comes a minute later. Nor does it end and let itself be restarted, which would fill the
+//! journal. Certificates may come later still: without them the agent serves the node's own root.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -19,41 +15,25 @@ use crate::{config::Config, notify};
 /// Between two looks. Below any watchdog that makes sense.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The configuration, as soon as it and the agent's certificate, key and CAs are there. Meanwhile systemd is told what is
-/// missing.
+/// The configuration, as soon as it is there. Meanwhile systemd is told what is missing.
 ///
 /// # Errors
 ///
 /// If the configuration is there and has mistakes.
-pub async fn for_files(file: &Path) -> Result<Config, FileError> {
-    let mut told = None;
-    loop {
-        let (missing, config) = look(file)?;
-        let Some(missing) = missing else {
-            if told.is_some() {
-                info!("all files are there now");
-            }
-            // Without a missing file there is a configuration.
-            return config.map_or_else(|| Config::load(file), Ok);
-        };
-        if told.as_ref() != Some(&missing) {
-            warn!("{} is not there yet; the agent serves nobody until it is", missing.display());
+pub async fn for_configuration(file: &Path) -> Result<Config, FileError> {
+    let mut told = false;
+    while is_missing(file) {
+        if !told {
+            warn!("{} is not there yet; the agent serves nobody until it is", file.display());
         }
-        notify::waiting(&missing);
-        told = Some(missing);
+        notify::waiting(file);
+        told = true;
         sleep(LOOK_EVERY).await;
     }
-}
-
-/// The first file that is missing; the configuration if it is there.
-fn look(file: &Path) -> Result<(Option<PathBuf>, Option<Config>), FileError> {
-    if is_missing(file) {
-        return Ok((Some(file.to_owned()), None));
+    if told {
+        info!("{} is there now", file.display());
     }
-    let config = Config::load(file)?;
-    let tls = &config.tls;
-    let missing = [&tls.key, &tls.certificate, &tls.client_ca].into_iter().find(|path| is_missing(path)).cloned();
-    Ok((missing, Some(config)))
+    Config::load(file)
 }
 
 /// Whether there is no such file. One that may not be looked at is there: reading it will say what is wrong.
@@ -66,29 +46,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_agent_starts_by_itself_once_every_file_has_come() {
+    async fn the_agent_starts_by_itself_once_its_configuration_has_come() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("agent.toml");
-        #[allow(clippy::disallowed_methods)] // what configuration management does
-        let bring = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         let waiting = tokio::spawn({
             let file = file.clone();
-            async move { for_files(&file).await }
+            async move { for_configuration(&file).await }
         });
         let waits = async || {
             sleep(LOOK_EVERY * 2).await;
             !waiting.is_finished()
         };
         assert!(waits().await);
-        bring("agent.toml", "[tls]\ncertificate = 'a.pem'\nkey = 'a-key.pem'\nclient_ca = 'ca.pem'\n");
-        assert!(waits().await);
-        bring("a.pem", "");
-        bring("ca.pem", "");
-        assert!(waits().await, "the key is not there");
-        bring("a-key.pem", "");
+        #[allow(clippy::disallowed_methods)] // what configuration management does
+        std::fs::write(&file, "[tls]\ncertificate = 'a.pem'\nkey = 'a-key.pem'\nclient_ca = 'ca.pem'\n").unwrap();
         assert!(!waits().await);
         let config = waiting.await.unwrap().unwrap();
-        assert_eq!(config.tls.key, folder.path().join("a-key.pem"));
+        assert_eq!(config.tls.key, folder.path().join("a-key.pem"), "the key need not be there yet");
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,6 +71,6 @@ mod tests {
         let file = folder.path().join("agent.toml");
         #[allow(clippy::disallowed_methods)] // the test's own file
         std::fs::write(&file, "nonsense = 1").unwrap();
-        assert!(for_files(&file).await.is_err());
+        assert!(for_configuration(&file).await.is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +22,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Writes `NAME.pem` and `NAME-key.pem` into a folder, and tells their paths.
+    /// Writes `NAME.pem` and, for its owner alone, `NAME-key.pem` into a folder, and tells their paths.
     ///
     /// # Errors
     ///
@@ -30,6 +31,7 @@ impl Identity {
         let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}-key.pem")));
         fs::write(&certificate, &self.certificate)?;
         fs::write(&key, &self.key)?;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
         Ok((certificate, key))
     }
 }

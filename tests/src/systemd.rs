@@ -84,6 +84,11 @@ impl FakeSystemd {
         })
     }
 
+    /// Lets a unit be loaded by another name as well. As with systemd, its `Id` is its own name all the same.
+    pub fn add_alias(&self, alias: &str, of: &str) {
+        self.change(|state| state.aliases.insert(alias.to_owned(), of.to_owned()));
+    }
+
     /// Changes a unit behind the agent's back: its behaviour or its present state. Panics on a name that was never added.
     pub fn set_unit(&self, name: &str, change: impl FnOnce(&mut FakeUnit)) {
         self.change(|state| change(state.units.get_mut(name).expect("a unit that was added")));
@@ -201,9 +206,11 @@ impl FakeSystemd {
         self.change(|state| state.full = calls);
     }
 
-    /// The calls so far, and forgets them.
+    /// The calls so far, and forgets them, but for those that have no answer yet.
     pub fn take_calls(&self) -> Calls {
-        std::mem::take(&mut self.state().calls)
+        let calls = &mut self.state().calls;
+        let loads = calls.loads;
+        std::mem::replace(calls, Calls { loads, loads_at_once: loads, ..Calls::default() })
     }
 
     /// What login1 tells the users once somebody has asked it for a reboot.

@@ -126,6 +126,17 @@ impl Grant {
         Ok(())
     }
 
+    /// Whether it permits any change at all.
+    pub(super) fn permit_any(&self) -> Result<(), (Limit, String)> {
+        match &self.may {
+            // To override blockers is nothing without the right to reboot.
+            Some(may) if may.iter().all(|verb| *verb == Verb::Override) => {
+                Err((Limit::May, format!("it permits {}, and the call needs the right to a change", list(may))))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it permits a change.
     pub(super) fn permit(&self, wanted: &Wanted<'_>) -> Result<(), (Limit, String)> {
         if let Some(may) = &self.may {

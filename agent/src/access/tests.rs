@@ -105,6 +105,25 @@ fn each_limit_of_an_entry_refuses_by_its_name_and_says_what_it_permits() {
 }
 
 #[test]
+fn an_entry_that_permits_any_change_is_told_from_one_that_permits_none() {
+    for (may, permitted) in [
+        (None, true),
+        (Some(vec![Verb::Restart]), true),
+        (Some(vec![Verb::Reboot, Verb::Override]), true),
+        (Some(vec![Verb::Override]), false),
+    ] {
+        let mut list = AllowList::default();
+        let may: Option<std::collections::BTreeSet<_>> = may.map(|verbs| verbs.into_iter().collect());
+        list.insert(Grant { may: may.clone(), ..narrowed() }, Role::Operator);
+        let told = list.permit_any(&names(&["CN=deploy"]), HERE.parse().unwrap(), at("2026-06-01T00:00:00Z"));
+        assert_eq!(told.is_ok(), permitted, "{may:?}");
+        let elsewhere =
+            list.permit_any(&names(&["CN=deploy"]), "192.0.2.1".parse().unwrap(), at("2026-06-01T00:00:00Z"));
+        assert!(elsewhere.is_err(), "the other limits hold: {may:?}");
+    }
+}
+
+#[test]
 fn one_entry_that_permits_a_call_is_enough() {
     let mut list = list();
     list.insert(narrowed(), Role::Operator);

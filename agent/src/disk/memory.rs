@@ -25,6 +25,8 @@ struct Files {
     folders: BTreeSet<PathBuf>,
     content: BTreeMap<PathBuf, (Vec<u8>, Timestamp)>,
     read_only: bool,
+    /// Folders into which nobody may look.
+    closed: BTreeSet<PathBuf>,
     witness: Option<Witness>,
 }
 
@@ -63,6 +65,11 @@ impl MemoryDisk {
     /// Makes the disk read-only, for all its handles, as a kernel does after an error of the device; or makes it writable again.
     pub fn set_read_only(&self, read_only: bool) {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).read_only = read_only;
+    }
+
+    /// Lets nobody look at a folder's files any more, as its mode does for a user without rights.
+    pub fn close_folder(&self, folder: &Path) {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).closed.insert(folder.to_owned());
     }
 
     /// Lets a witness see what is written from now on, through all handles that are not detached.
@@ -105,7 +112,7 @@ impl MemoryDisk {
     }
 
     pub(super) fn exists(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.files()?.content.contains_key(path))
+        Ok(self.files()?.reachable(path)?.content.contains_key(path))
     }
 
     pub(super) fn modified(&self, path: &Path) -> io::Result<Timestamp> {
@@ -173,7 +180,7 @@ impl MemoryDisk {
     }
 
     fn file<T>(&self, path: &Path, get: impl FnOnce(&(Vec<u8>, Timestamp)) -> T) -> io::Result<T> {
-        self.files()?.content.get(path).map(get).ok_or_else(not_found)
+        self.files()?.reachable(path)?.content.get(path).map(get).ok_or_else(not_found)
     }
 
     fn writable(&self) -> io::Result<MutexGuard<'_, Files>> {
@@ -187,6 +194,13 @@ impl MemoryDisk {
             return Err(io::Error::other("the process was killed"));
         }
         Ok(self.files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Files {
+    fn reachable(&self, path: &Path) -> io::Result<&Self> {
+        let closed = path.ancestors().skip(1).any(|folder| self.closed.contains(folder));
+        if closed { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(self) }
     }
 }
 

@@ -158,7 +158,10 @@ impl Entrance {
         };
         drop(ticket);
         match place {
-            Ok(_place) => serve(stream, peer, calls, Terms { limits, places: Some(places) }, &live, &stop).await,
+            Ok(_place) => {
+                let _open = guard.connected();
+                serve(stream, peer, calls, Terms { limits, places: Some(places) }, &live, &stop).await;
+            }
             Err(_) => warn!(
                 address = %peer.address, caller = %peer.caller,
                 "no place became free for a caller: each is in use. Raise limits.connections, or see who holds them"

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     audit::{Audit, Phase, Record},
-    counters::Counters,
+    counters::{Counters, OpenConnection},
     refusal::Refusal,
 };
 
@@ -115,6 +115,11 @@ impl Guard {
         if let Some(untold) = self.limiter.tell(kind, address.ip()) {
             info!(%address, untold, "refused a peer: {away}");
         }
+    }
+
+    /// Counts a caller's connection for the metrics, until the answer is dropped.
+    pub(super) fn connected(&self) -> OpenConnection {
+        self.counters.connected()
     }
 
     /// The calls on a peer's connection.

@@ -5,30 +5,28 @@
 //! file rewritten within one tick of the clock, and would take a rewrite with the same text for a change. A file that cannot
 //! be used is logged once and stays among the node's warnings until it is fixed; what was in force stays in force.
 
+mod follow;
+mod modes;
+
 use std::{
-    fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
     mem::discriminant,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use rustls::ServerConfig;
-use tokio::{
-    sync::watch,
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 use usher_common::{chain, clock};
 use usher_proto::reason;
+
+pub use follow::POLL_INTERVAL;
 
 use super::{
     peer::Peer,
@@ -40,10 +38,6 @@ use crate::{
     config::{Config, InForce, Limits},
     refusal::Refusal,
 };
-
-/// How often the files are read. Certificates are renewed hours before they expire, but somebody who has edited the
-/// allow-list waits for it.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Who a peer is to the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +54,10 @@ pub struct Live {
     file: PathBuf,
     /// The whole configuration; its lists of callers are not used, [`Live::rights`] is.
     settings: Arc<InForce>,
-    /// `None` behind a door without TLS.
-    credentials: Option<ArcSwap<Credentials>>,
+    /// `None` behind a door without TLS; empty until the PEM files can be used for the first time.
+    credentials: Option<ArcSwapOption<Credentials>>,
+    /// Why no caller can be served: the PEM files could not be used yet. `None` once they were.
+    closed: watch::Sender<Option<String>>,
     /// Counts the credentials that have been in force: a connection that an earlier generation let in is verified again.
     generation: AtomicU64,
     rights: Rights,
@@ -69,50 +65,81 @@ pub struct Live {
     changes: watch::Sender<()>,
     /// Told after each look at the files.
     looks: watch::Sender<()>,
+    /// Told to read the files at once.
+    asked: Notify,
     warnings: ArcSwap<Vec<String>>,
+    /// Which files are open to more users than they should be.
+    modes: ArcSwap<Vec<String>>,
     /// Why the node's own root is not served.
     no_socket: OnceLock<String>,
     config_in_use: AtomicBool,
+    /// When a configuration that could be used was last read, in seconds since 1970.
+    config_read_at: AtomicI64,
     /// The digest of the files from before they were first read, so that no change in between is missed.
     read_first: u64,
 }
 
 impl Live {
-    /// Reads the PEM files that `config` names, if the door has TLS. `file` is where `config` came from.
-    pub(crate) fn new(file: PathBuf, settings: Arc<InForce>, tls: bool) -> Result<Arc<Self>, TlsError> {
+    /// Reads the PEM files that the settings name, if the door has TLS. `file` is where the settings came from. If the files cannot
+    /// be used, no caller is served until they can: see [`Live::closed`].
+    pub(crate) fn new(file: PathBuf, settings: Arc<InForce>, tls: bool) -> Arc<Self> {
         let config = settings.load();
-        let read_first = digest(&file, &config);
-        let credentials = if tls { Some(Credentials::load(&config.tls)?) } else { None };
-        Ok(Arc::new(Self {
+        let read_first = follow::digest(&file, &config);
+        let modes = modes::too_open(&file, &config);
+        let (mut closed, mut credentials) = (None, None);
+        if tls {
+            let loaded = Credentials::load(&config.tls).inspect_err(|error| closed = Some(why_closed(error)));
+            credentials = Some(ArcSwapOption::from(loaded.ok().map(Arc::new)));
+        }
+        Arc::new(Self {
             file,
             read_first,
-            credentials: credentials.map(ArcSwap::from_pointee),
+            credentials,
+            closed: watch::Sender::new(closed),
             generation: AtomicU64::new(0),
             rights: Rights::new(&config),
             changes: watch::Sender::new(()),
             looks: watch::Sender::new(()),
+            asked: Notify::new(),
             warnings: ArcSwap::default(),
             no_socket: OnceLock::new(),
+            modes: ArcSwap::from_pointee(modes),
             config_in_use: AtomicBool::new(true),
+            config_read_at: AtomicI64::new(clock::now().as_second()),
             settings,
-        }))
+        })
+    }
+
+    /// The credentials in force. `None` behind a door without TLS, and until the PEM files can be used.
+    fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.as_ref()?.load_full()
+    }
+
+    /// Why no caller can be served: the PEM files could not be used yet. `None` once they were, and behind a door without TLS.
+    pub(crate) fn closed(&self) -> watch::Receiver<Option<String>> {
+        self.closed.subscribe()
     }
 
     /// The configuration of the next handshake and its generation, `None` behind a door without TLS.
     pub(super) fn server(&self) -> Option<(Arc<ServerConfig>, u64)> {
         // The generation first: one that is too old only makes the chain be verified once more.
         let generation = self.generation.load(Ordering::Acquire);
-        Some((Arc::clone(&self.credentials.as_ref()?.load().server), generation))
+        Some((Arc::clone(&self.credentials()?.server), generation))
     }
 
     /// When the agent's certificate expires, `None` behind a door without TLS.
     pub(crate) fn certificate_not_after(&self) -> Option<Timestamp> {
-        Some(self.credentials.as_ref()?.load().own.not_after())
+        Some(self.credentials()?.own.not_after())
     }
 
     /// Whether the configuration on disk could be read when it was last looked at.
     pub(crate) fn config_is_in_use(&self) -> bool {
         self.config_in_use.load(Ordering::Relaxed)
+    }
+
+    /// When a configuration that could be used was last read: at the agent's start, or by the last reload that succeeded.
+    pub(crate) fn config_read_at(&self) -> Timestamp {
+        Timestamp::from_second(self.config_read_at.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// What peers may cost the agent from now on. A connection goes on by those that it began with.
@@ -128,8 +155,8 @@ impl Live {
         }
         let role = self.rights.role(peer)?;
         let generation = self.generation.load(Ordering::Acquire);
-        if let Some(credentials) = self.credentials.as_ref().filter(|_| peer.verified_by() != generation) {
-            if !credentials.load().callers.verify(peer.chain(), clock::now()) {
+        if let Some(credentials) = self.credentials().filter(|_| peer.verified_by() != generation) {
+            if !credentials.callers.verify(peer.chain(), clock::now()) {
                 let message = format!(
                     "the certificate ({}) was accepted when the connection was made, but the CAs of callers or their revocation \
                      lists have changed since. Call with a certificate that they accept",
@@ -147,6 +174,11 @@ impl Live {
         self.rights.permit(peer, wanted)
     }
 
+    /// Whether the allow-list permits any change at all to a peer that is an operator.
+    pub(crate) fn permit_any(&self, peer: &Peer) -> Result<(), Refusal> {
+        self.rights.permit_any(peer)
+    }
+
     /// Changes whenever somebody may have lost a right.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -161,7 +193,9 @@ impl Live {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.load().as_ref().clone();
         warnings.extend(self.no_socket.get().cloned());
-        if let Some(unfit) = self.credentials.as_ref().and_then(|credentials| self.unfit(&credentials.load().own)) {
+        warnings.extend(self.closed.borrow().clone());
+        warnings.extend(self.modes.load().iter().cloned());
+        if let Some(unfit) = self.credentials().and_then(|credentials| self.unfit(&credentials.own)) {
             let config = self.settings.load();
             let path = config.tls.certificate.display();
             warnings.push(match unfit {
@@ -189,7 +223,13 @@ impl Live {
         let _ = self.no_socket.set(warning);
     }
 
-    /// Reads all files again and puts into force what can be used.
+    /// Has all files read at once, by the task that follows them and where a disk that hangs keeps nobody waiting. Any number of calls
+    /// during a read lead to one more.
+    pub fn reload_soon(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Reads all files again and puts into force what can be used. It blocks while the disk does.
     pub fn reload(&self) {
         let mut warnings = self.reload_credentials();
         warnings.extend(self.reload_config());
@@ -198,14 +238,32 @@ impl Live {
             warn!("{warning}");
         }
         self.warnings.store(Arc::new(warnings));
+        self.look_at_modes();
         self.looks.send_replace(());
+    }
+
+    fn look_at_modes(&self) {
+        let modes = modes::too_open(&self.file, &self.settings.load());
+        let before = self.modes.load();
+        for warning in modes.iter().filter(|warning| !before.contains(warning)) {
+            warn!("{warning}");
+        }
+        self.modes.store(Arc::new(modes));
     }
 
     /// The agent's own certificate and what verifies its callers are put into force apart: a broken certificate must not keep a
     /// revoked caller in.
     fn reload_credentials(&self) -> Vec<String> {
         let Some(credentials) = &self.credentials else { return Vec::new() };
-        let (config, in_force) = (self.settings.load(), credentials.load_full());
+        let config = self.settings.load();
+        let Some(in_force) = credentials.load_full() else {
+            // The first ones are taken as they are at the agent's start: even an expired certificate tells callers what is wrong.
+            match Credentials::load(&config.tls) {
+                Ok(first) => self.put(credentials, first),
+                Err(error) => self.stay_closed(why_closed(&error)),
+            }
+            return Vec::new();
+        };
         let mut warnings = Vec::new();
         let callers = Callers::load(&config.tls).unwrap_or_else(|error| {
             let reason = chain(&error);
@@ -223,11 +281,27 @@ impl Live {
                 return warnings;
             }
         };
-        info!(not_after = %new.own.not_after(), "the TLS files were read again");
-        credentials.store(Arc::new(new));
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        self.changes.send_replace(());
+        self.put(credentials, new);
         warnings
+    }
+
+    fn stay_closed(&self, why: String) {
+        let changed = self.closed.send_if_modified(|before| {
+            let changed = before.as_ref() != Some(&why);
+            *before = Some(why.clone());
+            changed
+        });
+        if changed {
+            warn!("{why}");
+        }
+    }
+
+    fn put(&self, credentials: &ArcSwapOption<Credentials>, new: Credentials) {
+        info!(not_after = %new.own.not_after(), "the TLS files were read again");
+        credentials.store(Some(Arc::new(new)));
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.closed.send_replace(None);
+        self.changes.send_replace(());
     }
 
     /// The agent's certificate on disk, unless it is worse than the one in force.
@@ -248,6 +322,9 @@ impl Live {
     fn reload_config(&self) -> Option<String> {
         let loaded = Config::load(&self.file);
         self.config_in_use.store(loaded.is_ok(), Ordering::Relaxed);
+        if loaded.is_ok() {
+            self.config_read_at.store(clock::now().as_second(), Ordering::Relaxed);
+        }
         let config = match loaded {
             Ok(config) => config,
             Err(error) => {
@@ -282,43 +359,12 @@ impl Live {
         let changed = || format!("{file} changed in {}; restart the agent to use that", fixed.join(", "));
         (!fixed.is_empty()).then(changed)
     }
-
-    /// Reloads the files whenever they change. Returns only when the runtime shuts down.
-    pub(crate) async fn follow(self: Arc<Self>) {
-        let mut ticks = interval(POLL_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.read_first;
-        loop {
-            ticks.tick().await;
-            let live = Arc::clone(&self);
-            // Off the runtime: a disk that hangs must not keep the agent from answering.
-            match spawn_blocking(move || live.reload_if_changed(seen)).await {
-                Ok(now) => seen = now,
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Reads the files, puts them into force if they are not those of the digest `seen`, and returns their digest.
-    fn reload_if_changed(&self, seen: u64) -> u64 {
-        let now = digest(&self.file, &self.settings.load());
-        if now == seen {
-            self.looks.send_replace(());
-        } else {
-            self.reload();
-        }
-        now
-    }
 }
 
-/// A digest of the files' content. An unreadable file counts as empty, so that its return is a change.
-#[allow(clippy::disallowed_methods)] // configuration and certificates are always the machine's
-fn digest(file: &Path, config: &Config) -> u64 {
-    let tls = &config.tls;
-    let mut hasher = DefaultHasher::new();
-    let always = [&tls.certificate, &tls.key, &tls.client_ca].map(PathBuf::as_path);
-    for path in always.into_iter().chain(tls.client_crl.as_deref()).chain([file]) {
-        fs::read(path).unwrap_or_default().hash(&mut hasher);
-    }
-    hasher.finish()
+fn why_closed(error: &TlsError) -> String {
+    format!(
+        "no caller is served but root on this node: {}. The agent looks again every few seconds, and serves callers once the files \
+         can be used",
+        chain(error)
+    )
 }

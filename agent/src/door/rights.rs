@@ -93,6 +93,13 @@ impl Rights {
         let permitted = lists.allow.permit(peer.caller.names(), peer.address.ip(), clock::now(), wanted);
         permitted.map_err(|denial| refusal(peer, denial))
     }
+
+    /// Whether the peer, an operator, may make any change at all.
+    pub(super) fn permit_any(&self, peer: &Peer) -> Result<(), Refusal> {
+        let lists = self.lists.load();
+        let permitted = lists.allow.permit_any(peer.caller.names(), peer.address.ip(), clock::now());
+        permitted.map_err(|denial| refusal(peer, denial))
+    }
 }
 
 fn refusal(peer: &Peer, denial: Denial) -> Refusal {

@@ -16,14 +16,16 @@ use tonic::{
     Request, Status,
     transport::{Channel, Endpoint},
 };
-use usher_common::stream::Dial;
 use usher_proto::etcd::{
     AlarmMember, AlarmRequest, AlarmType, Member, MemberListRequest, MoveLeaderRequest, StatusRequest, StatusResponse,
     cluster_client::ClusterClient, maintenance_client::MaintenanceClient,
 };
 
-use super::trust::{self, TrustError};
-use crate::config::{Etcd, Trust};
+use super::{
+    client::{Client, Files, Login},
+    trust::TrustError,
+};
+use crate::config::Etcd;
 
 /// The largest answer that is read. A cluster of a hundred members has some 30 KiB.
 const ANSWER_LIMIT: usize = 256 * 1024;
@@ -37,7 +39,7 @@ const FIRST_WORDS: Duration = Duration::from_secs(1);
 /// Why the member could not be asked, or did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EtcdError {
-    /// A certificate cannot be used.
+    /// A file of `[etcd]` cannot be read or used.
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// The server name to verify is not a valid name.
@@ -76,9 +78,10 @@ impl Word {
 }
 
 /// Asks the member how it is, within the time that the configuration gives it.
-pub(crate) async fn ask(etcd: &Etcd, dial: &Dial) -> Result<Word, EtcdError> {
+pub(crate) async fn ask(etcd: &Etcd, client: &Client) -> Result<Word, EtcdError> {
+    let login = login(etcd, client).await?;
     within(etcd, etcd.timeout, async {
-        let channel = connect(etcd, dial).await?;
+        let channel = connect(etcd, client, login).await?;
         let mut cluster = ClusterClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT);
         let mut maintenance = MaintenanceClient::new(channel.clone()).max_decoding_message_size(ANSWER_LIMIT);
         let (status, members) = tokio::join!(
@@ -105,9 +108,10 @@ pub(crate) async fn ask(etcd: &Etcd, dial: &Dial) -> Result<Word, EtcdError> {
 }
 
 /// Lets another member lead, and returns once it does. Only the leader can be asked.
-pub(crate) async fn move_leader(etcd: &Etcd, dial: &Dial, to: u64) -> Result<(), EtcdError> {
+pub(crate) async fn move_leader(etcd: &Etcd, client: &Client, to: u64) -> Result<(), EtcdError> {
+    let login = login(etcd, client).await?;
     within(etcd, MOVE_WITHIN, async {
-        let mut maintenance = MaintenanceClient::new(connect(etcd, dial).await?);
+        let mut maintenance = MaintenanceClient::new(connect(etcd, client, login).await?);
         let mut request = Request::new(MoveLeaderRequest { target_id: to });
         // etcd waits for the new leader as long as its caller does.
         request.set_timeout(MOVE_WITHIN);
@@ -137,16 +141,21 @@ fn refused(etcd: &Etcd, status: Status) -> EtcdError {
     EtcdError::Refused { url: etcd.url.as_str().to_owned(), status }
 }
 
+/// The files take half of the member's time at most: callers wait for one answer twice as long as the member may take.
+async fn login(etcd: &Etcd, client: &Client) -> Result<Login, EtcdError> {
+    Ok(client.login(Files::of_etcd(etcd), etcd.timeout / 2).await?)
+}
+
 /// A connection for one question: the previous one may belong to a process that has ended, or to a certificate that was renewed.
-async fn connect(etcd: &Etcd, dial: &Dial) -> Result<Channel, EtcdError> {
+async fn connect(etcd: &Etcd, client: &Client, login: Login) -> Result<Channel, EtcdError> {
     let url = || etcd.url.as_str().to_owned();
     let name = etcd.server_name.as_ref().unwrap_or(&etcd.url.host);
     let name = ServerName::try_from(name.clone()).map_err(|source| EtcdError::Name { name: name.clone(), source })?;
-    let mut tls = trust::client_config(&Trust::Ca(etcd.ca.clone()), Some(&etcd.certificate))?;
+    let mut tls = login.tls;
     // Go's gRPC servers hang up on a client that does not say by ALPN that it speaks HTTP/2.
     Arc::make_mut(&mut tls).alpn_protocols = vec![b"h2".to_vec()];
     let failed = |source| EtcdError::Connect { url: url(), source };
-    let stream = dial.open(etcd.url.authority()).await.map_err(failed)?;
+    let stream = client.open(etcd.url.authority()).await.map_err(failed)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(failed)?;
     // With TLS 1.3 a server looks at its client's certificate when the client's handshake is over. Its first words are awaited (and
     // left in the buffer), so that a refusal is told as such and not as a call that broke off.

@@ -117,7 +117,15 @@ impl Looks {
         let mut systemd_error = None;
         for (name, unit) in units {
             match unit {
-                Ok(unit) => _ = seen.units.insert(name.clone(), unit),
+                Ok(unit) => {
+                    seen.warnings.extend(unit.alias_of().map(|id| {
+                        format!(
+                            "{name} in the agent's configuration is an alias of {id}: polkit knows units by their own names, and \
+                             refuses jobs of this one. Write {id} there, in polkit's rule and in the cluster file"
+                        )
+                    }));
+                    seen.units.insert(name.clone(), unit);
+                }
                 Err(error) => systemd_error = Some(error),
             }
         }

@@ -1,9 +1,9 @@
 //! HTTPS health probes of units.
 
-use std::{fs, future::Future, io, path::Path, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -11,9 +11,12 @@ use rustls_pki_types::{InvalidDnsNameError, ServerName};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
-use usher_common::{chain, stream::Dial};
+use usher_common::chain;
 
-use super::trust::{self, TrustError, Unusable};
+use super::{
+    client::{Client, Files, Login},
+    trust::{Silent, TrustError, Unusable},
+};
 use crate::config::{Probe, Url};
 
 /// How much of a response's body to read, for the message about an unhealthy one.
@@ -31,6 +34,9 @@ pub(crate) enum ProbeError {
     /// The certificate, key or token of the probe itself cannot be used.
     #[error("the probe's {0}")]
     Login(Unusable),
+    /// The disk does not give these files.
+    #[error("the probe's files cannot be read: {0}")]
+    Silent(Silent),
     /// The server name to verify is not a valid name.
     #[error("{name:?} cannot be a certificate's name")]
     Name { name: String, source: InvalidDnsNameError },
@@ -58,6 +64,7 @@ impl From<TrustError> for ProbeError {
         match error {
             TrustError::Ca(file) => Self::Ca(file),
             TrustError::Own(file) => Self::Login(file),
+            TrustError::Silent(files) => Self::Silent(files),
         }
     }
 }
@@ -86,7 +93,7 @@ pub(crate) enum Process {
 
 /// Probes until the unit is healthy or the deadline has passed. After each probe `check` says whether the same process still
 /// runs.
-pub(crate) async fn until_healthy<F>(probe: &Probe, dial: &Dial, mut check: impl FnMut() -> F) -> Outcome
+pub(crate) async fn until_healthy<F>(probe: &Probe, client: &Client, mut check: impl FnMut() -> F) -> Outcome
 where
     F: Future<Output = Process>,
 {
@@ -94,7 +101,7 @@ where
     let mut first: Option<Instant> = None;
     let mut successes = 0;
     loop {
-        let last = match probe_once(probe, dial).await {
+        let last = match probe_once(probe, client).await {
             Ok(()) => {
                 successes += 1;
                 first.get_or_insert_with(Instant::now);
@@ -121,17 +128,19 @@ where
 }
 
 /// Probes once. If the URL returns 404 and there is a fallback, probes that.
-pub(crate) async fn probe_once(probe: &Probe, dial: &Dial) -> Result<(), ProbeError> {
-    match (probe_url(probe, dial, &probe.url).await, &probe.fallback_url) {
+pub(crate) async fn probe_once(probe: &Probe, client: &Client) -> Result<(), ProbeError> {
+    // Outside the time that the server has: a slow disk must not be told as a slow component.
+    let login = client.login(Files::of_probe(probe), probe.timeout).await?;
+    match (probe_url(probe, client, &login, &probe.url).await, &probe.fallback_url) {
         (Err(ProbeError::Status { status: StatusCode::NOT_FOUND, .. }), Some(fallback)) => {
-            probe_url(probe, dial, fallback).await
+            probe_url(probe, client, &login, fallback).await
         }
         (answer, _) => answer,
     }
 }
 
-async fn probe_url(probe: &Probe, dial: &Dial, url: &Url) -> Result<(), ProbeError> {
-    match timeout(probe.timeout, get(probe, dial, url)).await {
+async fn probe_url(probe: &Probe, client: &Client, login: &Login, url: &Url) -> Result<(), ProbeError> {
+    match timeout(probe.timeout, get(probe, client, login, url)).await {
         Ok(Ok((status, _))) if status.as_u16() == probe.status => Ok(()),
         Ok(Ok((status, body))) => Err(ProbeError::Status { url: url.as_str().to_owned(), status, body }),
         Ok(Err(error)) => Err(error),
@@ -139,13 +148,13 @@ async fn probe_url(probe: &Probe, dial: &Dial, url: &Url) -> Result<(), ProbeErr
     }
 }
 
-async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, String), ProbeError> {
+async fn get(probe: &Probe, client: &Client, login: &Login, url: &Url) -> Result<(StatusCode, String), ProbeError> {
     let connect = |source| ProbeError::Connect { url: url.as_str().to_owned(), source };
     let talk = |source| ProbeError::Http { url: url.as_str().to_owned(), source };
     let name = probe.server_name.as_ref().unwrap_or(&url.host);
     let name = ServerName::try_from(name.clone()).map_err(|source| ProbeError::Name { name: name.clone(), source })?;
-    let tls = TlsConnector::from(trust::client_config(&probe.trust, probe.certificate.as_ref())?);
-    let stream = dial.open(url.authority()).await.map_err(connect)?;
+    let tls = TlsConnector::from(Arc::clone(&login.tls));
+    let stream = client.open(url.authority()).await.map_err(connect)?;
     let stream = tls.connect(name, stream).await.map_err(connect)?;
 
     // A new connection for each probe: the previous one may belong to the previous process.
@@ -153,8 +162,8 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let mut request = Request::get(&url.path)
         .header(header::HOST, url.authority())
         .header(header::USER_AGENT, concat!("usher-agent/", env!("CARGO_PKG_VERSION")));
-    if let Some(path) = &probe.token_file {
-        request = request.header(header::AUTHORIZATION, bearer(path)?);
+    if let Some(token) = &login.token {
+        request = request.header(header::AUTHORIZATION, token);
     }
     let Ok(request) = request.body(Empty::<Bytes>::new()) else {
         return Err(connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL makes no HTTP request")));
@@ -165,19 +174,6 @@ async fn get(probe: &Probe, dial: &Dial, url: &Url) -> Result<(StatusCode, Strin
     let status = answer.status();
     let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await;
     Ok((status, body.map(|body| excerpt(&body.to_bytes())).unwrap_or_default()))
-}
-
-#[allow(clippy::disallowed_methods)] // as the probe's certificates, the token is always the machine's
-fn bearer(path: &Path) -> Result<HeaderValue, ProbeError> {
-    let bad = |reason: String| ProbeError::Login(Unusable { path: path.to_owned(), reason });
-    let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
-    let token = text.lines().next().unwrap_or_default().trim();
-    if token.is_empty() {
-        return Err(bad("its first line is empty".to_owned()));
-    }
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| bad(error.to_string()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// What a status that has nothing to do with the unit's health says about the configuration.

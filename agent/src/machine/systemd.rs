@@ -32,8 +32,10 @@ const REPLACE: &str = "replace";
 /// A unit's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
-    /// With its suffix.
+    /// With its suffix, as it was asked for.
     pub(crate) name: String,
+    /// systemd's own name of it: another one if it was asked for by an alias.
+    pub(crate) id: String,
     /// `loaded`, `not-found`, `masked`, …
     pub(crate) load_state: String,
     /// `active`, `inactive`, `failed`, `activating`, …
@@ -67,6 +69,11 @@ impl Unit {
     /// Whether it neither runs nor is about to.
     pub(crate) fn is_down(&self) -> bool {
         matches!(self.active_state.as_str(), "inactive" | "failed")
+    }
+
+    /// systemd's own name of the unit if it was asked for by an alias.
+    pub(crate) fn alias_of(&self) -> Option<&str> {
+        (!self.id.is_empty() && self.id != self.name).then_some(&self.id)
     }
 
     /// The state for people: `active (running)`, `failed (failed, exit-code)`. For a unit that systemd does not start any
@@ -188,6 +195,7 @@ fn read_unit(name: &str, unit: &Properties, service: Option<&Properties>) -> Res
     })?;
     Ok(Unit {
         name: name.to_owned(),
+        id: unit.text("Id")?,
         load_state: unit.text("LoadState")?,
         active_state: unit.text("ActiveState")?,
         sub_state: unit.text("SubState")?,
@@ -220,6 +228,14 @@ pub(super) fn timestamp(microseconds: u64) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_by_another_name_than_its_own_is_an_alias() {
+        let unit = |id: &str| Unit { name: "a.service".to_owned(), id: id.to_owned(), ..Unit::default() };
+        assert_eq!(unit("a.service").alias_of(), None);
+        assert_eq!(unit("b.service").alias_of(), Some("b.service"));
+        assert_eq!(unit("").alias_of(), None, "one that was not read");
+    }
 
     #[test]
     fn a_unit_that_was_started_too_often_is_told_with_the_command_that_lets_it_start_again() {

@@ -7,18 +7,26 @@ use usher_proto::reason;
 use super::{
     Operations, VERDICT_WITHIN,
     admit::check_order,
-    record::{Operation, Order},
+    record::{Change, Operation, Order},
 };
 use crate::{caller::Caller, refusal::Refusal};
 
 impl Operations {
     /// Ends the operation with this id if it only waits, and returns it as it is then. One that has ended is returned as it is.
-    pub(crate) async fn cancel(&self, id: &str, order: &Order, caller: &Caller) -> Result<Operation, Refusal> {
+    /// `permit` says whether the caller may end this change.
+    pub(crate) async fn cancel(
+        &self,
+        id: &str,
+        order: &Order,
+        caller: &Caller,
+        permit: impl Fn(&Change) -> Result<(), Refusal> + Send,
+    ) -> Result<Operation, Refusal> {
         check_order(order)?;
         self.check_node(&order.node)?;
         self.check_epoch(order.epoch)?;
         let mut operation = self.follow(id).await?;
         let now = operation.borrow().clone();
+        permit(&now.change)?;
         if !now.is_running() || (order.dry_run && self.waits(id)) {
             return Ok(now);
         }

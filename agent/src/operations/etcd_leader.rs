@@ -44,8 +44,8 @@ impl Operations {
         if !order.dry_run {
             self.record_epoch(order.epoch).await?;
         }
-        let dial = &self.inner.machine.dial;
-        let word = etcd::ask(etcd, dial).await.map_err(|error| unavailable(&error))?;
+        let client = &self.inner.machine.client;
+        let word = etcd::ask(etcd, client).await.map_err(|error| unavailable(&error))?;
         if !word.leads() || word.member_id != wanted.from {
             return Err(not_leader(&word, wanted));
         }
@@ -56,8 +56,8 @@ impl Operations {
         if order.dry_run {
             return Ok(word);
         }
-        etcd::move_leader(etcd, dial, wanted.to).await.map_err(|error| unavailable(&error))?;
-        etcd::ask(etcd, dial).await.map_err(|error| unavailable(&error))
+        etcd::move_leader(etcd, client, wanted.to).await.map_err(|error| unavailable(&error))?;
+        etcd::ask(etcd, client).await.map_err(|error| unavailable(&error))
     }
 }
 

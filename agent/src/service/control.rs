@@ -47,15 +47,26 @@ impl Service {
         .await
     }
 
+    /// What the caller's entry in the allow-list says about ending a change that waits: it must permit the change itself. An entry
+    /// without the right to override blockers may end a reboot that overrides some, which does less than the reboot.
+    fn permit_cancel(&self, peer: &Peer, change: &Change) -> Result<(), Refusal> {
+        self.live.permit(peer, &Wanted { verb: verb(change), unit: change.unit(), overrides: false })
+    }
+
     /// What the caller's entry in the allow-list says about the change.
     fn permit(&self, peer: &Peer, change: &Change) -> Result<(), Refusal> {
-        let (verb, overrides) = match change {
-            Change::RestartUnit { .. } => (Verb::Restart, false),
-            Change::StopUnit { .. } => (Verb::Stop, false),
-            Change::StartUnit { .. } => (Verb::Start, false),
-            Change::RebootNode { override_blockers, .. } => (Verb::Reboot, !override_blockers.is_empty()),
-        };
-        self.live.permit(peer, &Wanted { verb, unit: change.unit(), overrides })
+        let overrides = matches!(change, Change::RebootNode { override_blockers, .. } if !override_blockers.is_empty());
+        self.live.permit(peer, &Wanted { verb: verb(change), unit: change.unit(), overrides })
+    }
+}
+
+/// The right that a change needs.
+fn verb(change: &Change) -> Verb {
+    match change {
+        Change::RestartUnit { .. } => Verb::Restart,
+        Change::StopUnit { .. } => Verb::Stop,
+        Change::StartUnit { .. } => Verb::Start,
+        Change::RebootNode { .. } => Verb::Reboot,
     }
 }
 
@@ -111,7 +122,8 @@ impl NodeControl for Service {
         let (_, order) = convert::order(order.unwrap_or_default());
         let operation = to_the_end(async move {
             let received = Received::cancel(service.audit.clone(), &operation_id, &order, &peer).await;
-            let answer = service.operations.cancel(&operation_id, &order, &peer.caller).await;
+            let permit = |change: &Change| service.permit_cancel(&peer, change);
+            let answer = service.operations.cancel(&operation_id, &order, &peer.caller, permit).await;
             received.answered(&answer).await;
             answer
         });
@@ -135,7 +147,11 @@ impl NodeControl for Service {
         let v1::FenceRequest { epoch, requester } = request.into_inner();
         let highest = to_the_end(async move {
             let received = Received::fence(service.audit.clone(), epoch, &requester, &peer).await;
-            let answer = service.operations.fence(epoch, &requester).await;
+            // usher fences before each change, whatever the change is.
+            let answer = match service.live.permit_any(&peer) {
+                Ok(()) => service.operations.fence(epoch, &requester).await,
+                Err(refusal) => Err(refusal),
+            };
             received.answered(&answer).await;
             answer
         });

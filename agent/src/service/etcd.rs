@@ -24,7 +24,7 @@ impl Service {
         let etcd = config.etcd.as_ref().ok_or_else(no_etcd)?;
         let asked = async {
             let _one_of_few = self.may_ask().await;
-            etcd::ask(etcd, &self.machine.dial).await
+            etcd::ask(etcd, &self.machine.client).await
         };
         // The wait for other callers counts: callers have as much patience as the member is given.
         Ok(match timeout(etcd.timeout * 2, asked).await {
@@ -45,7 +45,7 @@ impl Service {
             Refusal::new(reason::NO_PROBE, message)
         })?;
         let _one_of_few = self.may_ask().await;
-        let problem = probe_once(probe, &self.machine.dial).await.err().map(|error| chain(&error));
+        let problem = probe_once(probe, &self.machine.client).await.err().map(|error| chain(&error));
         Ok(v1::ProbeUnitResponse { healthy: problem.is_none(), problem: problem.unwrap_or_default() })
     }
 

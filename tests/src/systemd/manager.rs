@@ -71,10 +71,14 @@ impl Manager {
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
         }
-        self.0.state().calls.loads -= 1;
-        let path = objects::unit_path(name);
-        server.at(&path, Unit { fake: self.0.clone(), name: name.to_owned() }).await?;
-        server.at(&path, Service { fake: self.0.clone(), name: name.to_owned() }).await?;
+        let name = {
+            let mut state = self.0.state();
+            state.calls.loads -= 1;
+            state.aliases.get(name).cloned().unwrap_or_else(|| name.to_owned())
+        };
+        let path = objects::unit_path(&name);
+        server.at(&path, Unit { fake: self.0.clone(), name: name.clone() }).await?;
+        server.at(&path, Service { fake: self.0.clone(), name }).await?;
         Ok(path)
     }
 

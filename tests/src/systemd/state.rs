@@ -152,6 +152,8 @@ pub(super) struct State {
     /// What login1 tells the users once somebody has asked it for a reboot.
     pub(super) wall: Option<String>,
     pub(super) units: BTreeMap<String, FakeUnit>,
+    /// Units' own names by their aliases.
+    pub(super) aliases: BTreeMap<String, String>,
     pub(super) inhibitors: Vec<(String, String, String, String, u32, u32)>,
     /// User, class, state.
     pub(super) sessions: Vec<(String, String, String)>,
@@ -186,6 +188,7 @@ impl State {
         Self {
             wall: None,
             units: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             inhibitors: Vec::new(),
             sessions: Vec::new(),
             reboot: Reboot::Ignored,

@@ -59,6 +59,49 @@ async fn a_crowd_of_callers_costs_two_looks_and_never_more_calls_at_once_than_th
     assert_eq!(calls.loads_at_once, 32);
 }
 
+/// A restart, and how long it took from the call to its end.
+async fn restarted(rig: &Rig, id: &str) -> Duration {
+    let mut alice = rig.operator().await;
+    let now = rig.systemd.unit(UNIT).invocation_id;
+    let begun = Instant::now();
+    alice.restart(order(id), UNIT, &now).await.unwrap();
+    assert!(succeeded(&alice.end_of(id).await));
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_takes_as_long_as_ever_while_callers_have_taken_all_room_for_reads() {
+    let more: String = (0..60).map(|number| format!("[units.'unit-{number}.service']\n")).collect();
+    let mut rig = Rig::without_agent(&more);
+    let listener = rig.systemd.listen(&rig.path().join("bus")).unwrap();
+    rig.start_on(Address::Peer(listener.address())).await;
+    // The agent's own look at its start.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.systemd.answers_after(Duration::from_secs(1));
+    let alone = restarted(&rig, "alone").await;
+
+    let viewers = [rig.viewer().await, rig.viewer().await, rig.viewer().await];
+    rig.systemd.take_calls();
+    let crowds: Vec<_> = viewers
+        .into_iter()
+        .map(|bob| {
+            tokio::spawn(async move {
+                loop {
+                    crowd(&bob, 4).await;
+                }
+            })
+        })
+        .collect();
+    // Half a second into the second that an answer takes: all room for reads is taken.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let beside = restarted(&rig, "beside").await;
+    assert!(rig.systemd.take_calls().loads_at_once >= 32, "the reads had no more room");
+    assert!(beside <= alone + Duration::from_millis(500), "{beside:?} beside reads, {alone:?} without");
+    for crowd in crowds {
+        crowd.abort();
+    }
+}
+
 #[tokio::test]
 async fn a_status_shows_what_is_so_after_it_was_asked_for() {
     let rig = Rig::new().await;

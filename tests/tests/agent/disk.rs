@@ -1,6 +1,6 @@
 //! A disk that hangs, is read-only, or holds what the agent did not write.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::fd::OwnedFd, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,9 +12,15 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use usher_agent::disk::MemoryDisk;
 use usher_proto::{
     reason,
-    v1::{ListOperationsRequest, Order},
+    v1::{GetEtcdMemberRequest, ListOperationsRequest, Order, ProbeUnitRequest, ProbeUnitResponse},
 };
-use usher_testkit::rig::agent::{Caller, Rig, UNIT, order, refused, succeeded};
+use usher_testkit::{
+    pki::Ca,
+    rig::{
+        agent::{Caller, OTHER, Rig, UNIT, order, refused, succeeded},
+        component::Component,
+    },
+};
 
 use super::streams::start_in_memory;
 
@@ -32,13 +38,35 @@ impl Drop for Hang<'_> {
     }
 }
 
+/// A file whose reading hangs: a pipe.
+fn pipe(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
+/// Waits until somebody reads this pipe. The reading hangs until the writer is dropped.
+async fn until_read(pipe: &Path) -> OwnedFd {
+    let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_NONBLOCK;
+    loop {
+        match nix::fcntl::open(pipe, flags, nix::sys::stat::Mode::empty()) {
+            Ok(writer) => return writer,
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// How often this process has a file open: the test's writer and the agent's readers.
+fn opened(path: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    open.filter(|entry| fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(|target| target == path)).count()
+}
+
 #[tokio::test]
 async fn a_disk_that_hangs_holds_up_changes_and_nothing_else() {
     let rig = Rig::new().await;
     let mut alice = rig.operator().await;
-    let pipe = rig.path().join("state/running.json.unfinished");
-    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let hang = Hang(vec![&pipe]);
+    let running = rig.path().join("state/running.json.unfinished");
+    pipe(&running);
+    let hang = Hang(vec![&running]);
     let mut other = alice.clone();
     let invocation = rig.invocation.clone();
     let change = tokio::spawn(async move { other.restart(order("a"), UNIT, &invocation).await });
@@ -67,17 +95,10 @@ async fn a_scrape_of_a_disk_that_hangs_keeps_nobody_else_waiting() {
     let rig = Rig::with("[metrics]\nlisten = '127.0.0.1:0'\n").await;
     let mut alice = rig.operator().await;
     let hold = rig.path().join("hold");
-    nix::unistd::mkfifo(&hold, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    pipe(&hold);
     let mut scrape = TcpStream::connect(rig.agent().metrics().unwrap()).await.unwrap();
     scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    // A writer that finds a reader: the scrape waits for the file.
-    let flags = nix::fcntl::OFlag::O_WRONLY | nix::fcntl::OFlag::O_NONBLOCK;
-    let writer = loop {
-        match nix::fcntl::open(&hold, flags, nix::sys::stat::Mode::empty()) {
-            Ok(writer) => break writer,
-            Err(_) => sleep(Duration::from_millis(10)).await,
-        }
-    };
+    let writer = until_read(&hold).await;
     for _ in 0..3 {
         let unknown =
             timeout(Duration::from_secs(1), alice.operation("unknown")).await.expect("other calls are answered");
@@ -87,6 +108,86 @@ async fn a_scrape_of_a_disk_that_hangs_keeps_nobody_else_waiting() {
     let mut answer = String::new();
     scrape.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("\nusher_agent_held 1\n"), "{answer}");
+}
+
+async fn probed(caller: &mut Caller, unit: &str) -> ProbeUnitResponse {
+    caller.info.probe_unit(ProbeUnitRequest { unit: unit.to_owned() }).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_probe_whose_files_hang_says_so_keeps_nobody_else_waiting_and_takes_one_thread() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let ca = Ca::new("cluster").unwrap();
+    let component = Component::serve(&ca.server(&["127.0.0.1"]).unwrap(), |_, _| (200, "ok")).await;
+    let url = format!("url = 'https://127.0.0.1:{}/readyz'", component.port);
+    let rig = Rig::with(&format!(
+        "[units.'{UNIT}'.probe]\n{url}\nca = 'hangs.pem'\ntimeout = '500ms'\n\
+         [units.'{OTHER}'.probe]\n{url}\nverify = false\n"
+    ))
+    .await;
+    let mut bob = rig.viewer().await;
+    // As the agent knows it, and as the kernel does.
+    let hangs = rig.path().canonicalize().unwrap().join("hangs.pem");
+    pipe(&hangs);
+    let mut other = bob.clone();
+    let hung = tokio::spawn(async move { probed(&mut other, UNIT).await });
+    let writer = until_read(&hangs).await;
+    for _ in 0..3 {
+        let within = Duration::from_secs(1);
+        assert_eq!(timeout(within, bob.node()).await.expect("GetNode answers").boot_id, "boot-1");
+        let healthy = timeout(within, probed(&mut bob, OTHER)).await.expect("the other unit's probe answers");
+        assert!(healthy.healthy, "{healthy:?}");
+    }
+    for told in [hung.await.unwrap(), probed(&mut bob, UNIT).await, probed(&mut bob, UNIT).await] {
+        assert!(!told.healthy);
+        let expected = ["the disk does not answer", "hangs.pem", "longer than 500ms"];
+        assert!(expected.iter().all(|word| told.problem.contains(word)), "{told:?}");
+    }
+    assert_eq!(opened(&hangs), 2, "one reader, however often somebody asks");
+
+    fs::remove_file(&hangs).unwrap();
+    ca.write(&hangs).unwrap();
+    drop(writer);
+    let told = probed(&mut bob, UNIT).await;
+    assert!(told.healthy, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_member_of_etcd_whose_files_hang_keeps_nobody_waiting_and_the_answer_says_why() {
+    let rig = Rig::with(
+        "[etcd]\nurl = 'https://127.0.0.1:1'\nca = 'ca.pem'\ncertificate = 'agent.pem'\nkey = 'hangs.pem'\ntimeout = '1s'\n",
+    )
+    .await;
+    let mut bob = rig.viewer().await;
+    let hangs = rig.path().join("hangs.pem");
+    pipe(&hangs);
+    let mut other = bob.clone();
+    let hung = tokio::spawn(async move { other.info.get_etcd_member(GetEtcdMemberRequest {}).await });
+    let writer = until_read(&hangs).await;
+    let node = timeout(Duration::from_secs(1), bob.node()).await.expect("GetNode answers");
+    assert_eq!(node.boot_id, "boot-1");
+    let told = hung.await.unwrap().unwrap().into_inner().member.unwrap().problem;
+    assert!(told.contains("the disk does not answer") && told.contains("hangs.pem"), "{told}");
+    drop(writer);
+}
+
+#[tokio::test]
+async fn a_reload_of_files_that_hang_keeps_nobody_waiting() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    alice.node().await;
+    let ca = rig.path().join("ca.pem");
+    fs::remove_file(&ca).unwrap();
+    pipe(&ca);
+    rig.agent().live().reload_soon();
+    let writer = until_read(&ca).await;
+    for _ in 0..3 {
+        rig.agent().live().reload_soon();
+        assert_eq!(timeout(Duration::from_secs(1), alice.node()).await.expect("GetNode answers").boot_id, "boot-1");
+    }
+    // No later look may hang, or the runtime of this test would not end.
+    fs::remove_file(&ca).unwrap();
+    drop(writer);
 }
 
 async fn rig() -> (Rig, MemoryDisk) {

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::Request;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
@@ -11,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
-    Code,
+    Code, Request,
     body::Body,
     transport::{Channel, Endpoint, Error},
 };
@@ -19,7 +18,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::ServiceExt as _;
 use usher_proto::{
     reason,
-    v1::{GetNodeRequest, ListAuditRecordsRequest},
+    v1::{GetNodeRequest, ListAuditRecordsRequest, WatchOperationRequest},
 };
 use usher_testkit::{
     pki::{Identity, Names},
@@ -235,6 +234,33 @@ async fn what_is_larger_than_any_request_is_not_read_by_any_service() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_has_eight_calls_at_a_time_and_the_ninth_waits_for_its_turn() {
+    let house = House::with("").await;
+    house.rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(600));
+    let mut alice = Caller::over(house.connect(&house.identity("alice"), from(1)).await.unwrap());
+    alice.restart(order("a"), UNIT, &house.rig.invocation).await.unwrap();
+    let mut watches = Vec::new();
+    for _ in 0..8 {
+        let request = WatchOperationRequest { operation_id: "a".to_owned() };
+        watches.push(alice.info.watch_operation(request).await.unwrap().into_inner());
+    }
+    assert!(timeout(SOON, alice.node()).await.is_err(), "there are eight");
+    watches.pop();
+    timeout(SOON, alice.node()).await.expect("one of them has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_larger_than_any_caller_sends_are_refused_and_the_next_call_is_answered() {
+    let house = House::with("").await;
+    let mut alice = Caller::over(house.connect(&house.identity("alice"), from(1)).await.unwrap());
+    alice.node().await;
+    let mut request = Request::new(GetNodeRequest {});
+    request.metadata_mut().insert("x-large", "x".repeat(20 * 1024).parse().unwrap());
+    alice.info.get_node(request).await.expect_err("16 KiB are the most");
+    assert_eq!(alice.node().await.name, "node-1");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_loses_its_connection() {
     let house = House::with("").await;
     let alice = house.identity("alice");
@@ -254,7 +280,7 @@ async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_l
     let greedy = house.connect_by(endpoint, from(2)).await.unwrap();
     let mut untaken = Vec::new();
     for _ in 0..2 {
-        let request = Request::post("https://node-1/usher.agent.v1.NodeInfo/ListAuditRecords")
+        let request = http::Request::post("https://node-1/usher.agent.v1.NodeInfo/ListAuditRecords")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .body(Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"\0\0\0\0\x03\x10\xe8\x07"))))

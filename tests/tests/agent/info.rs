@@ -11,6 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 use tonic::Code;
+use usher_agent::disk::MemoryDisk;
 use usher_proto::{
     reason,
     v1::{BlockerKind, GetNodeRequest, ListOperationsRequest, OperationState, Order, WatchOperationRequest},
@@ -20,6 +21,8 @@ use usher_testkit::{
     pki::Names,
     rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded},
 };
+
+use super::streams::start_in_memory;
 
 #[tokio::test]
 async fn a_run_of_dpkg_is_told_by_the_lock_that_it_holds() {
@@ -92,6 +95,43 @@ async fn a_node_is_told_whole() {
     assert!(node.hold.is_none() && node.current_operation.is_none());
     assert_eq!(node.warnings, [format!("{MISSING} is in the agent's configuration, but systemd knows no such unit")]);
     assert!(node.certificate_not_after.unwrap().seconds > node.now.unwrap().seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_of_lock_files_that_the_agent_may_not_see_is_one_warning_with_what_to_do() {
+    let mut rig = Rig::without_agent("");
+    let file = rig.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let locks = "lock_files = ['closed/run.lock', 'closed/disabled.lock', 'open/run.lock']";
+    fs::write(&file, text.replace("lock_files = ['puppet.lock']", locks)).unwrap();
+    let disk = MemoryDisk::default();
+    let present = rig.path().join("open/run.lock");
+    for (path, content) in [(&rig.path().join("boot_id"), "boot-1"), (&present, "42")] {
+        disk.write(path, content).unwrap();
+    }
+    let closed = rig.path().join("closed");
+    disk.close_folder(&closed);
+    let node = start_in_memory(&mut rig, &disk).await.node().await;
+    assert_eq!(node.lock_files, [present.display().to_string()]);
+    let told: Vec<_> = node.warnings.iter().filter(|warning| warning.contains("lock_files")).collect();
+    assert_eq!(told.len(), 1, "{:?}", node.warnings);
+    let expected = format!("the agent may not see the lock_files in {}: give its unit a drop-in", closed.display());
+    assert!(told[0].starts_with(&expected), "{told:?}");
+    assert!(told[0].contains("SupplementaryGroups="), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_alias_in_the_configuration_is_a_warning_with_the_units_own_name() {
+    let rig = Rig::with("[units.'kubelet-old.service']\n").await;
+    rig.systemd.add_unit("kubelet.service");
+    rig.systemd.add_alias("kubelet-old.service", "kubelet.service");
+    let node = rig.viewer().await.node().await;
+    let told: Vec<_> = node.warnings.iter().filter(|warning| warning.contains("alias")).collect();
+    assert_eq!(told.len(), 1, "{:?}", node.warnings);
+    assert!(told[0].starts_with("kubelet-old.service in the agent's configuration is an alias of kubelet.service: "));
+    assert!(told[0].contains("Write kubelet.service there"), "{told:?}");
+    let unit = node.units.iter().find(|unit| unit.name == "kubelet-old.service").unwrap();
+    assert_eq!((unit.load_state.as_str(), unit.active_state.as_str()), ("loaded", "active"));
 }
 
 #[tokio::test]
@@ -246,9 +286,30 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
         "usher_agent_unit_restarts_unannounced_total{unit=\"kube-scheduler.service\",by=\"other\"} 1",
         "usher_agent_reboots_unannounced_total 0",
         "usher_agent_restarts_wanted 0",
+        // Alice's alone: who is not listed has no place, and nobody asks over the Unix socket.
+        "usher_agent_connections 1",
     ] {
         assert!(answer.lines().any(|told| told == line), "{line:?} is not in\n{answer}");
     }
+    let read_at = |answer: &str| {
+        let line = answer.lines().find_map(|line| {
+            line.strip_prefix("usher_agent_config_last_reload_success_timestamp_seconds ")?.parse::<i64>().ok()
+        });
+        line.expect("a time")
+    };
+    let now = usher_common::clock::now().as_second();
+    let first = read_at(&answer);
+    assert!((now - 600..=now).contains(&first), "{first} and {now}");
+    // A file that cannot be used is no success, and the time of the last one stays.
+    let text = fs::read_to_string(rig.path().join("agent.toml")).unwrap();
+    fs::write(rig.path().join("agent.toml"), "nonsense = 1").unwrap();
+    rig.agent().live().reload();
+    let broken = get("/metrics").await;
+    assert!(broken.contains("\nusher_agent_config_last_reload_success 0\n"), "{broken}");
+    assert_eq!(read_at(&broken), first);
+    fs::write(rig.path().join("agent.toml"), text).unwrap();
+    rig.agent().live().reload();
+    assert!(read_at(&get("/metrics").await) >= first);
     assert!(get("/").await.starts_with("HTTP/1.1 404 "));
     assert_eq!(Rig::new().await.agent().metrics(), None);
 

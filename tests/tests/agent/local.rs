@@ -325,6 +325,39 @@ async fn the_status_is_for_people_or_one_document() {
 }
 
 #[tokio::test]
+async fn root_is_served_while_the_certificates_are_missing_or_broken_and_callers_once_they_are_not() {
+    for broken in [None, Some("garbage")] {
+        let mut rig = Rig::without_agent("");
+        let key = rig.path().join("agent-key.pem");
+        let good = fs::read(&key).unwrap();
+        match broken {
+            None => fs::remove_file(&key).unwrap(),
+            Some(text) => fs::write(&key, text).unwrap(),
+        }
+        rig.start().await;
+        let told = rig.root(&["status"]).await;
+        assert_eq!(told.exit, Exit::Done, "{told:?}");
+        let words = ["node             node-1", "no caller is served but root on this node", "agent-key.pem"];
+        assert!(words.iter().all(|words| told.text.contains(words)), "{}", told.text);
+        assert_eq!(rig.agent().address(), None, "nobody else is let in");
+        let hold = ["hold", "set", "--owner", "alice", "-r", "its key is lost"];
+        assert_eq!(rig.root(&hold).await.exit, Exit::Done);
+
+        fs::write(&key, good).unwrap();
+        rig.agent().live().reload();
+        let open = async {
+            while rig.agent().address().is_none() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), open).await.expect("the agent listens");
+        let node = rig.operator().await.node().await;
+        assert_eq!(node.holds.len(), 1);
+        assert!(!node.warnings.iter().any(|warning| warning.contains("no caller is served")), "{:?}", node.warnings);
+    }
+}
+
+#[tokio::test]
 async fn without_an_agent_it_is_said_what_to_look_at() {
     let rig = Rig::without_agent("");
     let told = rig.root(&["status"]).await;

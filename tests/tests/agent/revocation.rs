@@ -5,7 +5,10 @@ use std::{fs, time::Duration};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tonic::{Code, Status};
 use usher_agent::certificate::Certificate;
-use usher_proto::{reason, v1::GetNodeRequest};
+use usher_proto::{
+    reason,
+    v1::{FailureKind, GetNodeRequest, OperationState, Order},
+};
 use usher_testkit::{
     pki::{Ca, Identity, Names},
     rig::agent::{Caller, OTHER, Rig, UNIT, order, refused, succeeded},
@@ -179,11 +182,7 @@ async fn an_entry_that_is_narrowed_permits_what_it_says_and_a_refusal_names_the_
     rig.write_config(NARROWED);
     rig.agent().live().reload();
     let mut alice = rig.operator().await;
-    let limited = |status: Status| {
-        let told = refused(&status, "limit");
-        assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, reason::CALLER_LIMITED), "{status:?}");
-        (told.2, status.message().to_owned())
-    };
+    let limited = |status: Status| (limit_of(&status), status.message().to_owned());
     let (key, message) = limited(alice.stop(order("a"), UNIT, &rig.invocation).await.unwrap_err());
     assert_eq!(key, "may");
     assert!(message.contains("permits restart, reboot, and the call needs stop"), "{message}");
@@ -200,6 +199,54 @@ async fn an_entry_that_is_narrowed_permits_what_it_says_and_a_refusal_names_the_
         let status = rig.operator().await.info.get_node(GetNodeRequest {}).await.unwrap_err();
         assert_eq!(limited(status).0, expected);
     }
+}
+
+fn limit_of(status: &Status) -> String {
+    let told = refused(status, "limit");
+    assert_eq!((told.0, told.1.as_str()), (Code::PermissionDenied, reason::CALLER_LIMITED), "{status:?}");
+    told.2
+}
+
+#[tokio::test]
+async fn a_narrowed_entry_cancels_what_it_may_begin_and_nothing_else() {
+    let rig = Rig::new().await;
+    let mut carol = rig.caller(&Names { common_name: "carol", ..Names::default() }).await;
+    rig.write_config(
+        "operator = ['CN=alice', { name = 'CN=carol', units = ['kube-scheduler.service'], may = ['restart'] }]",
+    );
+    rig.agent().live().reload();
+    let mut alice = rig.operator().await;
+    // It does not come, so the operation waits.
+    alice.reboot(order("reboot"), "boot-1", &[]).await.unwrap();
+
+    for dry_run in [true, false] {
+        let status = carol.cancel(Order { dry_run, ..order("c") }, "reboot").await.unwrap_err();
+        assert_eq!(limit_of(&status), "may", "dry run: {dry_run}");
+    }
+    assert_eq!(alice.operation("reboot").await.unwrap().state(), OperationState::Running);
+
+    rig.write_config("operator = ['CN=alice', { name = 'CN=carol', may = ['reboot'] }]");
+    rig.agent().live().reload();
+    let ended = loop {
+        match carol.cancel(order("c"), "reboot").await {
+            Ok(ended) => break ended,
+            Err(status) => assert_eq!(refused(&status, "").1, reason::NOT_WAITING),
+        }
+    };
+    assert_eq!(ended.failure.unwrap().kind(), FailureKind::Cancelled);
+}
+
+#[tokio::test]
+async fn an_entry_that_permits_any_change_may_fence_and_one_that_permits_none_may_not() {
+    let rig = Rig::new().await;
+    rig.write_config(&NARROWED.replace("'restart', 'reboot'", "'restart'"));
+    rig.agent().live().reload();
+    let mut alice = rig.operator().await;
+    assert_eq!(alice.fence(3).await.unwrap(), 3);
+    rig.write_config(&NARROWED.replace("'restart', 'reboot'", "'override'"));
+    rig.agent().live().reload();
+    assert_eq!(limit_of(&alice.fence(4).await.unwrap_err()), "may");
+    assert_eq!(alice.node().await.highest_epoch, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -133,6 +134,33 @@ async fn a_renewed_certificate_that_callers_would_not_accept_is_not_put_into_for
     assert!(warnings.iter().all(|warning| !warning.contains("certificate")), "{warnings:?}");
     fs::write(rig.path().join("agent.pem"), good).unwrap();
     fs::write(rig.path().join("agent-key.pem"), key).unwrap();
+}
+
+#[tokio::test]
+async fn a_key_or_a_configuration_that_others_may_use_is_a_warning_until_its_mode_is_mended() {
+    let rig = Rig::new().await;
+    let mut bob = rig.viewer().await;
+    for (file, open, closed, words) in [
+        ("agent-key.pem", 0o644, 0o640, "(mode 0644), and with it can pass for this agent: chmod o= "),
+        ("agent-key.pem", 0o602, 0o600, "(mode 0602), and with it can pass for this agent: chmod o= "),
+        ("agent.toml", 0o646, 0o644, "(mode 0646), and so decides who may call: chmod o-w "),
+    ] {
+        let path = rig.path().join(file);
+        let told = |warnings: &[String]| {
+            warnings.iter().filter(|warning| warning.contains(&path.display().to_string())).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(told(&bob.node().await.warnings), [""; 0], "{file}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        // A changed mode is no change of what is in the file. The first one is found without a word from anybody.
+        if open != 0o644 {
+            rig.agent().live().reload_soon();
+        }
+        let warnings = told(&warnings_until(&rig, |warnings| !told(warnings).is_empty()).await);
+        assert!(warnings.len() == 1 && warnings[0].contains(words), "{warnings:?}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(closed)).unwrap();
+        rig.agent().live().reload_soon();
+        warnings_until(&rig, |warnings| told(warnings).is_empty()).await;
+    }
 }
 
 #[tokio::test]

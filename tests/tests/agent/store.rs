@@ -1,6 +1,6 @@
 //! The state directory: damage, age, number.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use jiff::SignedDuration;
 use usher_common::clock;
@@ -44,6 +44,18 @@ async fn damaged_files_are_told_of_and_stop_nobody() {
     restarted(&rig, "more").await;
 }
 
+/// Renames stored operations, so that they began eight days earlier.
+fn make_older(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (sequence, rest) = name.split_once('.').unwrap();
+        let (started, rest) = rest.split_once('.').unwrap();
+        let eight_days = 8 * 24 * 60 * 60 * 1000;
+        let older = started.parse::<i64>().unwrap() - eight_days;
+        fs::rename(folder.join(&name), folder.join(format!("{sequence}.{older}.{rest}"))).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn operations_beyond_the_number_kept_are_forgotten_after_a_week() {
     let mut rig = Rig::with("[operations]\nkeep_count = 2\n").await;
@@ -54,20 +66,42 @@ async fn operations_beyond_the_number_kept_are_forgotten_after_a_week() {
     let folder = rig.path().join("state/operations");
     let count = || fs::read_dir(&folder).unwrap().count();
     assert_eq!(count(), 4, "none of them is a week old");
-    for entry in fs::read_dir(&folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let (sequence, rest) = name.split_once('.').unwrap();
-        let (started, rest) = rest.split_once('.').unwrap();
-        let eight_days = 8 * 24 * 60 * 60 * 1000;
-        let older = started.parse::<i64>().unwrap() - eight_days;
-        fs::rename(folder.join(&name), folder.join(format!("{sequence}.{older}.{rest}"))).unwrap();
-    }
+    make_older(&folder);
     rig.start().await;
     while count() > 2 {
         tokio::task::yield_now().await;
     }
     let mut bob = rig.viewer().await;
     assert!(bob.operation("c").await.is_ok() && bob.operation("d").await.is_ok());
+    assert_eq!(bob.operation("a").await.unwrap_err().code(), tonic::Code::NotFound);
+}
+
+#[tokio::test]
+async fn how_many_operations_are_kept_follows_the_file_without_a_restart() {
+    let mut rig = Rig::with("[operations]\nkeep_count = 900\n").await;
+    for id in ["a", "b", "c"] {
+        restarted(&rig, id).await;
+    }
+    rig.kill();
+    let folder = rig.path().join("state/operations");
+    make_older(&folder);
+    rig.start().await;
+    restarted(&rig, "d").await;
+    assert!(rig.viewer().await.operation("a").await.is_ok());
+
+    let file = rig.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("keep_count = 900", "keep_count = 2")).unwrap();
+    rig.agent().live().reload();
+    let warnings = rig.viewer().await.node().await.warnings;
+    assert!(!warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");
+    // Each operation that ends is a look at what may be forgotten.
+    restarted(&rig, "e").await;
+    while fs::read_dir(&folder).unwrap().count() > 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut bob = rig.viewer().await;
+    assert!(bob.operation("d").await.is_ok() && bob.operation("e").await.is_ok());
     assert_eq!(bob.operation("a").await.unwrap_err().code(), tonic::Code::NotFound);
 }
 

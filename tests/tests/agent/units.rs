@@ -283,3 +283,22 @@ async fn a_crowd_of_other_jobs_holds_nothing_up() {
     assert!(succeeded(&end), "{end:?}");
     assert_eq!(steps(&end), ["accepted", "job", "active"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_has_no_room_right_when_systemd_is_asked_is_asked_again_for_half_a_minute() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    // The agent's own look at its start.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // systemd's answer about the unit comes a second after it was asked, and the job is asked for after that.
+    rig.systemd.answers_after(Duration::from_secs(1));
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let begun = Instant::now();
+    // A call is made again every 100 ms for ten seconds, and then has failed. These are more than two of them.
+    rig.systemd.fill_bus(250);
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert!(begun.elapsed() > Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(rig.systemd.jobs(), [format!("restart {UNIT}")]);
+}

@@ -21,7 +21,7 @@ impl Work<'_> {
         self.run.record(|operation| operation.step("probe", message)).await;
 
         let seen = Mutex::new(unit);
-        let probing = probe::until_healthy(probe, &self.run.machine.dial, || self.compare(&seen));
+        let probing = probe::until_healthy(probe, &self.run.machine.client, || self.compare(&seen));
         let probed = self.run.waiting(probing).await?;
         let (name, now) = (&self.unit, seen.into_inner().unwrap_or_else(PoisonError::into_inner));
         let (kind, message) = match probed {

@@ -91,7 +91,10 @@ describe 'usher::agent' do
 
     it 'grants what the rule of the package grants' do
       packaged = File.read(File.join(MODULE, '../../polkit/50-usher-agent.rules'))
-      granted = ->(text) { [text.scan(/"(org\.freedesktop\.[^"]*)"/), text[/var verbs = .*/], text[/var units = .*/]] }
+      granted = lambda do |text|
+        actions = text.scan(/"(org\.freedesktop\.[^"]*)"/)
+        [actions, text[/var verbs = .*/], text[/var units = .*/], text[/if \(subject\.system_unit .*/]]
+      end
       expect(granted.call(rule)).to eq(granted.call(packaged))
     end
 
