@@ -27,9 +27,11 @@ if [ ! -e "$out/complete" ]; then
 	begin=$SECONDS
 	rm -rf "$out"
 	mkdir -p "$out"
-	# The builder is nobody special: the build must not need to be root (Rules-Requires-Root: no).
+	# The builder is nobody special: the build must not need to be root (Rules-Requires-Root: no). As on Debian's own builders, localhost
+	# has both its addresses.
 	mmdebstrap --quiet --variant=buildd --include="$packages" \
 		--customize-hook='chroot "$1" useradd --uid 1000 --no-create-home builder; mkdir "$1/build"' \
+		--customize-hook='printf "%s localhost\n" 127.0.0.1 ::1 > "$1/etc/hosts"' \
 		"$suite" "$out/root" >&2
 	touch "$out/complete"
 	find "$cache" -maxdepth 1 -name "chroot-$suite-*" ! -name "chroot-$suite-$key" -exec rm -rf {} + || true
