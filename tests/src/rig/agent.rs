@@ -14,7 +14,7 @@ use crate::{
 use clap::Parser as _;
 use tempfile::TempDir;
 use tonic::{
-    Code, Status,
+    Code, Status, Streaming,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity as TonicIdentity},
 };
 use tonic_types::StatusExt as _;
@@ -263,21 +263,20 @@ impl Caller {
         Ok(self.info.get_operation(request).await?.into_inner().operation.unwrap())
     }
 
+    /// Begins to follow an operation. The call is under way once this returns.
+    pub async fn watch(&mut self, id: &str) -> Streaming<v1::WatchOperationResponse> {
+        let request = v1::WatchOperationRequest { operation_id: id.to_owned() };
+        self.info.watch_operation(request).await.unwrap().into_inner()
+    }
+
     /// Follows an operation to its end.
     pub async fn end_of(&mut self, id: &str) -> Operation {
-        let request = v1::WatchOperationRequest { operation_id: id.to_owned() };
-        let mut watch = self.info.watch_operation(request).await.unwrap().into_inner();
-        let mut last = None;
-        while let Some(message) = watch.message().await.unwrap() {
-            last = message.operation;
-        }
-        last.expect("the operation is told at once")
+        last_of(self.watch(id).await).await
     }
 
     /// Follows an operation until it has a step of this name.
     pub async fn until_step(&mut self, id: &str, step: &str) -> Operation {
-        let request = v1::WatchOperationRequest { operation_id: id.to_owned() };
-        let mut watch = self.info.watch_operation(request).await.unwrap().into_inner();
+        let mut watch = self.watch(id).await;
         while let Some(message) = watch.message().await.unwrap() {
             let operation = message.operation.unwrap();
             if operation.steps.iter().any(|told| told.name == step) {
@@ -314,4 +313,13 @@ pub fn steps(operation: &Operation) -> Vec<&str> {
 
 pub fn succeeded(operation: &Operation) -> bool {
     operation.state() == OperationState::Succeeded
+}
+
+/// The operation as a watch tells it last.
+pub async fn last_of(mut watch: Streaming<v1::WatchOperationResponse>) -> Operation {
+    let mut last = None;
+    while let Some(message) = watch.message().await.unwrap() {
+        last = message.operation;
+    }
+    last.expect("the operation is told at once")
 }

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use usher_proto::{reason, v1::GetNodeRequest};
 use usher_testkit::{
     pki::{Ca, Identity, Names},
-    rig::agent::{Rig, UNIT, order, refused, succeeded},
+    rig::agent::{Rig, UNIT, last_of, order, refused, succeeded},
 };
 
 /// Longer than anything here takes; what does not happen within it is a failure.
@@ -168,12 +168,14 @@ async fn connections_beyond_the_limit_displace_an_idle_one_and_wait_while_all_ar
     rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_millis(1500));
     let mut alice = rig.operator().await;
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    // Else hers would be the connection that has been idle for longest.
+    let watch = alice.watch("a").await;
     let mut idle = tls(&rig).await;
     let mut third = rig.operator().await;
     let mut bytes = Vec::new();
     timeout(LONG, idle.read_to_end(&mut bytes)).await.expect("the idle one makes room").ok();
 
-    let watches = async { tokio::join!(alice.end_of("a"), third.end_of("a")) };
+    let watches = async { tokio::join!(last_of(watch), third.end_of("a")) };
     let fourth = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         rig.operator().await.node().await.current_operation.is_some()
