@@ -49,18 +49,16 @@ pub(super) fn is_complete(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.needs_agent() || !subject.turn.control_plane || unlisted.is_empty() || named {
         return Ok(());
     }
-    let (verbs, names) =
-        (if unlisted.len() == 1 { ("belongs", "is") } else { ("belong", "are") }, text::list(unlisted));
-    let listed = &subject.site.control_plane;
+    let (belong, are) = if unlisted.len() == 1 { ("belongs", "is") } else { ("belong", "are") };
+    let (names, listed) = (text::list(unlisted), &subject.site.control_plane);
     let problem = match listed.is_empty() {
-        // What is labelled is known then.
-        true => Problem::refused(format!("{names} {} to the control plane and {} not labelled so", verbs.0, verbs.1))
+        // Those with the label are known then.
+        true => Problem::refused(format!("{names} {belong} to the control plane and {are} not labelled so"))
             .detail("an apiserver serves at the address of the Node".to_owned())
             .hint(format!("kubectl label node {} node-role.kubernetes.io/control-plane=", unlisted.join(" "))),
         false => {
             let all: Vec<_> = listed.iter().chain(unlisted).map(|name| format!("{name:?}")).collect();
-            let (belongs, is) = verbs;
-            Problem::refused(format!("{names} {belongs} to the control plane and {is} not listed in the cluster file"))
+            Problem::refused(format!("{names} {belong} to the control plane and {are} not listed in the cluster file"))
                 .detail("by the label of the Node, or because an apiserver serves at its address".to_owned())
                 .hint(format!("list them all: [control_plane] machines = [{}]", all.join(", ")))
         }
