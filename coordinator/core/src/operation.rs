@@ -23,10 +23,14 @@ pub struct Mandate {
     pub epoch: u64,
 }
 
-/// A new operation's id: five letters and digits that cannot be mistaken for one another when read aloud.
+/// A new operation's id: letters and digits that cannot be mistaken for one another when read aloud.
+///
+/// An agent answers a call under an id that it remembers with what it did then, so no id may come twice: of 40 bits, a thousand that an
+/// agent remembers meet a new one once in a billion operations.
 pub fn new_id() -> String {
     const ALPHABET: &[u8] = b"23456789abcdefghijkmnpqrstuvwxyz";
-    (0..5).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect()
+    const LENGTH: usize = 8;
+    (0..LENGTH).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect()
 }
 
 /// The place of a call to an agent within its operation. A run that is resumed makes the same call under the same id, and the
@@ -74,10 +78,10 @@ mod tests {
     use crate::request::{Connection, Kind, OnNodes};
 
     #[test]
-    fn operations_have_five_letters_and_digits() {
+    fn operations_have_eight_letters_and_digits() {
         fastrand::seed(7);
         let ids = [new_id(), new_id()];
-        assert!(ids.iter().all(|id| id.len() == 5 && id.chars().all(|char| char.is_ascii_alphanumeric())), "{ids:?}");
+        assert!(ids.iter().all(|id| id.len() == 8 && id.chars().all(|char| char.is_ascii_alphanumeric())), "{ids:?}");
         assert_ne!(ids[0], ids[1]);
     }
 
