@@ -239,8 +239,12 @@ impl Store {
             memory.history.find(id).cloned()
         };
         let Some(entry) = entry else { return Ok(None) };
-        let read = self.read(move |shared| shared.read_ended(&entry)).await;
-        read.unwrap_or(Err(StoreError::Stopping)).map(Some)
+        let read = self.read(move |shared| shared.read_ended(&entry)).await.unwrap_or(Err(StoreError::Stopping));
+        // It may have been forgotten while it was read.
+        if read.is_err() && self.shared.memory().history.find(id).is_none() {
+            return Ok(None);
+        }
+        read.map(Some)
     }
 
     /// The newest `limit` operations that have ended, newest first, and of them no more than the first MiB. Those that cannot be

@@ -70,10 +70,13 @@ impl Store {
             let forgettable = shared.memory().history.forgettable(now, retention);
             for entry in forgettable {
                 let path = shared.ended_file(&entry);
-                file::remove(&shared.disk, &path)?;
-                let mut memory = shared.memory();
-                memory.history.remove(&entry);
-                memory.damaged.remove(&path);
+                // Forgotten first: a caller who asks for it now must not hear that its file cannot be read.
+                shared.memory().history.remove(&entry);
+                if let Err(error) = file::remove(&shared.disk, &path) {
+                    shared.memory().history.insert(entry);
+                    return Err(error);
+                }
+                shared.memory().damaged.remove(&path);
             }
             Ok(())
         };
