@@ -34,12 +34,13 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 docs:           ## Write what is generated: examples, references, schemas, man pages, completions
 	$(KIT) --bin docs
 
-lint:           ## Formatting, clippy, docs, generated pages, licences
+lint:           ## Formatting, clippy, docs, generated pages, licences, exposure of the agent's unit
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	$(KIT) --bin docs -- --check
 	./tests/deny.sh
+	systemd-analyze security --offline=true --threshold=13 packaging/systemd/usher-agent.service >/dev/null 2>&1
 
 contract:       ## That agents and coordinators of the last release are still understood
 	./tests/contract.sh
