@@ -149,16 +149,15 @@ impl World {
         }
     }
 
-    /// Nodes that belong to the control plane and are none of its machines: they are labelled and the site does not list them, or they
-    /// have lost their label.
+    /// Nodes that belong to the control plane, by their label or by an apiserver at their address, and are none of its machines.
     async fn unlisted(&self, scope: &Scope, effort: Effort) -> Vec<String> {
         if !scope.control_plane {
             return Vec::new();
         }
         let limit = if effort == Effort::Look { LOOK } else { PATIENCE };
-        let serving = self.serving.get_or_try_init(|| self.cluster.apiserver_places());
+        let serving = timeout(limit, self.serving.get_or_try_init(|| self.cluster.apiserver_places())).await;
         // Without the right to read them, the labels must do.
-        let serving = timeout(limit, serving).await.ok().and_then(Result::ok).map(Vec::as_slice).unwrap_or_default();
+        let serving = serving.ok().and_then(Result::ok).map(Vec::as_slice).unwrap_or_default();
         let serves = |node: &NodeFacts| serving.iter().any(|(address, _)| node.internal_ips().contains(address));
         let belonging = self.nodes.iter().filter(|(_, node)| node.control_plane || serves(node)).map(|(name, _)| name);
         belonging.filter(|name| !self.is_listed(name)).cloned().collect()

@@ -290,7 +290,7 @@ async fn a_bus_that_has_no_room_right_when_systemd_is_asked_is_asked_again_for_h
     let mut alice = rig.operator().await;
     // The agent's own look at its start.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // systemd's answer about the unit comes a second after it was asked, and the job is asked for after that.
+    // systemd answers about the unit after a second, and only then does the agent ask for the job.
     rig.systemd.answers_after(Duration::from_secs(1));
     alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
