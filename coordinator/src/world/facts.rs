@@ -158,7 +158,8 @@ impl World {
         let serving = timeout(limit, self.serving.get_or_try_init(|| self.cluster.apiserver_places())).await;
         // Without the right to read them, the labels must do.
         let serving = serving.ok().and_then(Result::ok).map(Vec::as_slice).unwrap_or_default();
-        let serves = |node: &NodeFacts| serving.iter().any(|(address, _)| node.internal_ips().contains(address));
+        let serves =
+            |node: &NodeFacts| node.internal_ips().iter().any(|ip| serving.iter().any(|(address, _)| address == ip));
         let belonging = self.nodes.iter().filter(|(_, node)| node.control_plane || serves(node)).map(|(name, _)| name);
         belonging.filter(|name| !self.is_listed(name)).cloned().collect()
     }

@@ -130,19 +130,13 @@ fn versions(machines: &[&Machine]) -> Vec<String> {
 
 /// What agents themselves warn of: that they will not start after a boot, for example.
 fn told_by_agents(machines: &[&Machine]) -> Vec<String> {
-    let mut told: BTreeMap<&str, Vec<&Machine>> = BTreeMap::new();
-    for machine in machines {
-        for warning in machine.agent.status().map(|status| status.warnings.as_slice()).unwrap_or_default() {
-            told.entry(warning).or_default().push(machine);
-        }
-    }
     let warning = |(warning, machines): (&str, Vec<&Machine>)| {
         let agents = if machines.len() == 1 { "the agent on" } else { "the agents on" };
         let (says, first) = (if machines.len() == 1 { "says" } else { "say" }, machines.first()?);
         let names = names(machines.iter().copied());
         Some(format!("{agents} {names} {says}: {warning}; see: usher agent status {}", first.name))
     };
-    told.into_iter().filter_map(warning).collect()
+    by_what_they_tell(machines, |status| &status.warnings).into_iter().filter_map(warning).collect()
 }
 
 /// Without a leader of the component that counts them, disruption budgets are not refilled, and no pod gets a successor.
@@ -164,12 +158,6 @@ fn budgets(facts: &Inventory, site: &Site) -> Option<String> {
 
 /// Locks of configuration management and dpkg, whose runs a reboot would interrupt.
 fn lock_files(machines: &[&Machine]) -> Vec<String> {
-    let mut found: BTreeMap<&str, Vec<&Machine>> = BTreeMap::new();
-    for machine in machines {
-        for file in machine.agent.status().map(|status| status.lock_files.as_slice()).unwrap_or_default() {
-            found.entry(file).or_default().push(machine);
-        }
-    }
     let warning = |(file, machines): (&str, Vec<&Machine>)| {
         let (names, first) = (names(machines.iter().copied()), machines.first().map(|machine| machine.name.as_str()));
         format!(
@@ -178,7 +166,21 @@ fn lock_files(machines: &[&Machine]) -> Vec<String> {
             first.unwrap_or_default()
         )
     };
-    found.into_iter().map(warning).collect()
+    by_what_they_tell(machines, |status| &status.lock_files).into_iter().map(warning).collect()
+}
+
+/// The machines by each line of what their agents tell.
+fn by_what_they_tell<'a>(
+    machines: &[&'a Machine],
+    told: impl Fn(&AgentStatus) -> &Vec<String>,
+) -> BTreeMap<&'a str, Vec<&'a Machine>> {
+    let mut machines_by_line: BTreeMap<&str, Vec<&Machine>> = BTreeMap::new();
+    for machine in machines {
+        for line in machine.agent.status().map(|status| told(status).as_slice()).unwrap_or_default() {
+            machines_by_line.entry(line).or_default().push(machine);
+        }
+    }
+    machines_by_line
 }
 
 fn names<'a>(machines: impl Iterator<Item = &'a Machine>) -> String {
