@@ -1,6 +1,7 @@
 //! Everything that an operation talks to.
 
 mod apiservers;
+mod control_plane;
 mod etcd;
 mod facts;
 mod versions;

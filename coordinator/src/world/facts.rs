@@ -107,7 +107,7 @@ impl World {
             self.holders(scope, effort),
             self.fleet(scope, effort),
             self.server_ahead(scope, effort),
-            self.unlisted(scope, effort),
+            self.unlisted(scope, if effort == Effort::Look { LOOK } else { PATIENCE }),
         );
         let (mut read, mut leaders, holders) = (machines?, leaders?, holders?);
         // A name that is neither a Node's nor listed stands for no machine.
@@ -149,21 +149,6 @@ impl World {
         }
     }
 
-    /// Nodes that belong to the control plane, by their label or by an apiserver at their address, and are none of its machines.
-    async fn unlisted(&self, scope: &Scope, effort: Effort) -> Vec<String> {
-        if !scope.control_plane {
-            return Vec::new();
-        }
-        let limit = if effort == Effort::Look { LOOK } else { PATIENCE };
-        let serving = timeout(limit, self.serving.get_or_try_init(|| self.cluster.apiserver_places())).await;
-        // Without the right to read them, the labels must do.
-        let serving = serving.ok().and_then(Result::ok).map(Vec::as_slice).unwrap_or_default();
-        let serves =
-            |node: &NodeFacts| node.internal_ips().iter().any(|ip| serving.iter().any(|(address, _)| address == ip));
-        let belonging = self.nodes.iter().filter(|(_, node)| node.control_plane || serves(node)).map(|(name, _)| name);
-        belonging.filter(|name| !self.is_listed(name)).cloned().collect()
-    }
-
     /// The machines of a scope: the control plane in the site's order, then the others by name.
     fn names(&self, scope: &Scope, listed: &BTreeMap<String, NodeFacts>) -> Vec<String> {
         let is_named = |machine: &String| scope.machines.contains(machine) || scope.nodes.contains(machine);
@@ -174,11 +159,6 @@ impl World {
         let others: BTreeSet<_> = scope.machines.iter().chain(&scope.nodes).chain(all).collect();
         let others = others.into_iter().filter(|name| !self.control_plane.contains(name));
         control_plane.chain(others).cloned().collect()
-    }
-
-    /// Whether this is a machine of the control plane as it is listed, or its Node by another name.
-    fn is_listed(&self, name: &str) -> bool {
-        self.control_plane.iter().any(|machine| machine == name || self.node_name(machine) == name)
     }
 
     /// The machines of these names, each with the static pods that say what it is.
