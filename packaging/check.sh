@@ -13,16 +13,7 @@ version=$("$root/packaging/version.sh")
 compgen -G "$built/*.changes" > /dev/null || die "there is no package in $built: run \`make deb\` first"
 packages=("$built"/usher{,-agent}_"$version"-*_*.deb)
 
-tools=(lintian piuparts mmdebstrap systemd-container util-linux)
-missing=()
-for tool in "${tools[@]}"; do
-	dpkg-query --show --showformat='${db:Status-Status}' "$tool" 2>/dev/null | grep -qx installed || missing+=("$tool")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-	say "installing ${missing[*]}"
-	env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
-	env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "${missing[@]}"
-fi
+"$root/packaging/require.sh" 'the checks of packages' lintian piuparts mmdebstrap systemd-container util-linux
 
 work=$(mktemp -d -t usher-check.XXXXXX)
 leader=''

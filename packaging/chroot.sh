@@ -23,6 +23,7 @@ mkdir -p "$cache"
 exec 9>"$cache/chroot-$suite.lock"
 flock 9 # a second run waits here and then finds the folder
 if [ ! -e "$out/complete" ]; then
+	"$(dirname "${BASH_SOURCE[0]}")/require.sh" 'the packages' mmdebstrap
 	say "making Debian $suite with its Rust in $out (once a week; some two minutes, 1.2 GB)"
 	begin=$SECONDS
 	rm -rf "$out"

@@ -6,13 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf 'page: %s\n' "$*" >&2; }
 
-if ! command -v chromium >/dev/null; then
-	say 'installing chromium'
-	sudo=()
-	[ "$(id -u)" -eq 0 ] || sudo=(sudo)
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-dejavu-core
-fi
+command -v chromium >/dev/null || packaging/require.sh 'the pages of reports' chromium fonts-dejavu-core
 
 profile=${USHER_PROFILE:-dev}
 cargo build --locked --quiet --profile "$profile" --workspace --features usher-testkit/machines --bin usher

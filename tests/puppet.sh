@@ -5,18 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../packaging/puppet/usher"
 
-packages=(puppet-agent puppet-lint puppet-strings ruby-rspec ruby-rspec-puppet)
-missing=()
-for package in "${packages[@]}"; do
-	dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-	echo "installing for the Puppet module: ${missing[*]}" >&2
-	sudo=()
-	[ "$(id -u)" -eq 0 ] || sudo=(sudo)
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2
-	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "${missing[@]}"
-fi
+../../require.sh 'the Puppet module' puppet-agent puppet-lint puppet-strings ruby-rspec ruby-rspec-puppet
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
