@@ -18,7 +18,7 @@ grep -qE "^## $(printf %s "$version" | sed 's/\./\\./g') - [0-9]{4}-[0-9]{2}-[0-
 	die "packaging/debian/changelog does not begin with $version-1: see docs/releases.md"
 diff -r proto/proto proto/released > /dev/null ||
 	die "proto/released is not the contract of this release: run tests/contract.sh --release"
-cargo metadata --locked --format-version 1 > /dev/null || die "Cargo.lock is not up to date: cargo build, and commit it"
+cargo metadata --quiet --locked --format-version 1 > /dev/null || die "Cargo.lock is not up to date: cargo build, and commit it"
 
 if ! cargo cyclonedx --version 2>/dev/null | grep -qF "$cyclonedx"; then
 	say "installing cargo-cyclonedx $cyclonedx (once; a few minutes)"
