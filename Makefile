@@ -36,8 +36,8 @@ docs:           ## Write what is generated: examples, references, schemas, man p
 
 lint:           ## Formatting, clippy, docs, generated pages, licences, exposure of the agent's unit
 	cargo fmt --check
-	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile $(PROFILE) --workspace --no-deps --document-private-items
 	$(KIT) --bin docs -- --check
 	./tests/deny.sh
 	systemd-analyze security --offline=true --threshold=13 packaging/systemd/usher-agent.service >/dev/null 2>&1

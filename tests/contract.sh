@@ -19,7 +19,7 @@ if [ -z "$buf" ]; then
 	flock 9 # a second run waits here and then finds the program
 	if [ ! -x "$buf" ]; then
 		say "building buf into $buf (once; about two minutes on two cores)"
-		(cd tests/buf && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$buf.partial" \
+		(cd tests/buf && CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "-s -w" -o "$buf.partial" \
 			github.com/bufbuild/buf/cmd/buf >&2)
 		mv "$buf.partial" "$buf"
 	fi

@@ -45,7 +45,7 @@ say 'dashboard'
 check=$cache/dashboard-$(cat tests/grafana/go.{mod,sum} tests/grafana/*.go | sha256sum | cut -c1-16)
 if [ ! -x "$check" ]; then
 	say "building the check of the dashboard into $check (once)"
-	(cd tests/grafana && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$check.partial" .)
+	(cd tests/grafana && CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags '-s -w' -o "$check.partial" .)
 	mv "$check.partial" "$check"
 fi
 "$check" packaging/grafana/usher.json packaging/prometheus/usher.rules.yml "$out"/*.prom >"$out/dashboard.rules.yml"

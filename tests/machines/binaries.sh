@@ -50,7 +50,8 @@ if ! has_all "$out"; then
 		local module=$1 name=$2 package=$3 begin=$SECONDS
 		shift 3
 		[ ! -x "$partial/$name" ] || return 0
-		(cd "$here/$module" && go build -trimpath -buildvcs=false "$@" -o "$partial/$name.new" "$package" >&2)
+		# The linker drops what debuggers want anyway; without it an eighth of the work is saved.
+		(cd "$here/$module" && go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false "$@" -o "$partial/$name.new" "$package" >&2)
 		mv "$partial/$name.new" "$partial/$name"
 		say "$name built in $((SECONDS - begin))s"
 	}

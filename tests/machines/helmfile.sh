@@ -43,7 +43,7 @@ if ! has_all "$out"; then
 	build() { # MODULE PACKAGE FLAGS
 		local begin=$SECONDS
 		[ ! -x "$partial/$1" ] || return 0
-		(cd "$here/$1" && go build -trimpath -buildvcs=false -ldflags "$3" -o "$partial/$1.new" "$2" >&2)
+		(cd "$here/$1" && go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "$3" -o "$partial/$1.new" "$2" >&2)
 		mv "$partial/$1.new" "$partial/$1"
 		say "$1 built in $((SECONDS - begin))s"
 	}

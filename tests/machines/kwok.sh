@@ -27,7 +27,7 @@ flock 9 # a second run waits here and then finds the program
 if [ ! -x "$out" ]; then
 	say "building kwok into $out (once; about two minutes on two cores)"
 	begin=$SECONDS
-	(cd "$here/kwok" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" \
+	(cd "$here/kwok" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "-s -w" \
 		-o "$out.partial" sigs.k8s.io/kwok/cmd/kwok >&2)
 	mv "$out.partial" "$out"
 	say "built in $((SECONDS - begin))s"
