@@ -29,7 +29,7 @@ use zbus::Connection;
 pub use companion::accompany;
 pub use line::{CallMoment, Line};
 pub use serve::Listener;
-use state::State;
+use state::{State, Unheard};
 pub use state::{Calls, FakeUnit, JobOutcome, Reboot, Service};
 
 /// How many fakes there were: each has InvocationIDs of its own.
@@ -203,7 +203,12 @@ impl FakeSystemd {
 
     /// Lets the next calls of LoadUnit and for jobs fail as on a bus that has no room for them.
     pub fn fill_bus(&self, calls: u32) {
-        self.change(|state| state.full = calls);
+        self.change(|state| state.unheard = (calls, Unheard::Full));
+    }
+
+    /// Lets the next calls of LoadUnit and for jobs fail as while systemd executes itself anew: the bus finds nobody to ask.
+    pub fn leave_bus(&self, calls: u32) {
+        self.change(|state| state.unheard = (calls, Unheard::Absent));
     }
 
     /// The calls so far, and forgets them, but for those that have no answer yet.
@@ -309,12 +314,12 @@ impl FakeSystemd {
         self.line.open().await;
     }
 
-    /// Whether the bus has room for one more call.
-    fn has_room(&self) -> bool {
+    /// Why the bus passes no call on, if it does not.
+    fn unheard(&self) -> Option<Unheard> {
         let mut state = self.state();
-        let full = state.full > 0;
-        state.full = state.full.saturating_sub(1);
-        !full
+        let (calls, why) = state.unheard;
+        state.unheard.0 = calls.saturating_sub(1);
+        (calls > 0).then_some(why)
     }
 
     /// Starts the job's clock: after the unit's `takes` the outcome is put into force and everybody is told.

@@ -33,11 +33,21 @@ const CLOSED_FOR: Duration = Duration::from_secs(2);
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
 const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Errors that dbus-daemon itself returns when the called service disconnects or does not answer.
+/// What the names of dbus-daemon's own errors begin with.
+const DAEMON: &str = "org.freedesktop.DBus.Error.";
+
+/// What it returns when the called service disconnects or does not answer.
 const LOST: [&str; 4] = ["NoReply", "Timeout", "TimedOut", "Disconnected"];
 
-/// The error of a bus that takes no more calls of this connection. The called service never saw the call.
-const FULL: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
+/// What it returns when nobody is there to be called.
+const ABSENT: [&str; 2] = ["ServiceUnknown", "NameHasNoOwner"];
+
+/// The same where it has tried to start the service. While systemd executes itself anew it has no name on the bus, and what is
+/// started in its place is /bin/false (`org.freedesktop.systemd1.service`).
+const NOT_STARTED: &str = "Spawn.";
+
+/// What it returns when it takes no more calls of this connection. The called service never saw the call.
+const FULL: &str = "LimitsExceeded";
 
 /// How to reach systemd and login1.
 #[derive(Debug, Clone)]
@@ -53,7 +63,7 @@ pub enum Address {
 /// Why a call to systemd or login1 failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BusError {
-    /// There is no connection, or no room on it. Nothing was asked.
+    /// There is no connection, no room on it, or nobody at its other end. Nothing was asked.
     #[error("D-Bus cannot be reached")]
     Unreachable(#[source] zbus::Error),
     /// The service returned an error. Nothing was done.
@@ -82,33 +92,29 @@ impl BusError {
 
 impl From<zbus::Error> for BusError {
     fn from(error: zbus::Error) -> Self {
-        if is_full(&error) {
-            return Self::Unreachable(error);
-        }
-        match error {
-            zbus::Error::FDO(error) => match *error {
-                zbus::fdo::Error::ZBus(error) => error.into(),
-                error => refused(error.name().to_string(), error.description().unwrap_or_default().to_owned())
-                    .unwrap_or_else(|| Self::Lost(zbus::Error::FDO(Box::new(error)))),
+        let (name, message) = match &error {
+            zbus::Error::FDO(inner) => match &**inner {
+                zbus::fdo::Error::ZBus(inner) => return inner.clone().into(),
+                inner => (inner.name().to_string(), inner.description().map(str::to_owned)),
             },
-            zbus::Error::MethodError(ref name, ref message, _) => {
-                refused(name.to_string(), message.clone().unwrap_or_default()).unwrap_or(Self::Lost(error))
+            zbus::Error::MethodError(name, message, _) => (name.to_string(), message.clone()),
+            _ => return Self::Lost(error),
+        };
+        match name.strip_prefix(DAEMON) {
+            Some(short) if short == FULL || ABSENT.contains(&short) || short.starts_with(NOT_STARTED) => {
+                Self::Unreachable(error)
             }
-            error => Self::Lost(error),
+            Some(short) if LOST.contains(&short) => Self::Lost(error),
+            _ => Self::Refused { name, message: message.unwrap_or_default() },
         }
     }
-}
-
-fn refused(name: String, message: String) -> Option<BusError> {
-    let lost = name.strip_prefix("org.freedesktop.DBus.Error.").is_some_and(|short| LOST.contains(&short));
-    (!lost).then_some(BusError::Refused { name, message })
 }
 
 /// Whether the bus had no room for the call.
 fn is_full(error: &zbus::Error) -> bool {
     match error {
         zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::LimitsExceeded(_)),
-        zbus::Error::MethodError(name, ..) => name.as_str() == FULL,
+        zbus::Error::MethodError(name, ..) => name.strip_prefix(DAEMON) == Some(FULL),
         _ => false,
     }
 }

@@ -6,18 +6,24 @@ use super::{
     CallMoment, FakeSystemd, JobOutcome, Service as Hanging,
     objects::{self, Job, Service, Unit},
     refused::Refused,
-    state::Verb,
+    state::{Unheard, Verb},
 };
 
 /// Where systemd's manager is.
 pub(super) const PATH: &str = "/org/freedesktop/systemd1";
 
-/// What a bus without room answers, in place of the service.
-fn full() -> Refused {
-    Refused::new(
-        "org.freedesktop.DBus.Error.LimitsExceeded",
-        "The maximum number of pending replies per connection has been reached",
-    )
+/// What dbus-daemon answers in place of the service.
+fn unheard(why: Unheard) -> Refused {
+    match why {
+        Unheard::Full => Refused::new(
+            "org.freedesktop.DBus.Error.LimitsExceeded",
+            "The maximum number of pending replies per connection has been reached",
+        ),
+        Unheard::Absent => Refused::new(
+            "org.freedesktop.DBus.Error.Spawn.ChildExited",
+            "Launch helper exited with unknown return code 1",
+        ),
+    }
 }
 
 pub(super) struct Manager(pub(super) FakeSystemd);
@@ -25,8 +31,8 @@ pub(super) struct Manager(pub(super) FakeSystemd);
 impl Manager {
     async fn job(&self, verb: Verb, name: &str, server: &ObjectServer) -> Result<OwnedObjectPath, Refused> {
         self.0.awake(Hanging::Systemd).await;
-        if !self.0.has_room() {
-            return Err(full());
+        if let Some(why) = self.0.unheard() {
+            return Err(unheard(why));
         }
         match self.0.state().units.get(name).map(|unit| unit.outcome.clone()) {
             None => return Err(Refused::new("org.freedesktop.systemd1.NoSuchUnit", format!("Unit {name} not found."))),
@@ -59,8 +65,8 @@ impl Manager {
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, Refused> {
         self.0.awake(Hanging::Systemd).await;
-        if !self.0.has_room() {
-            return Err(full());
+        if let Some(why) = self.0.unheard() {
+            return Err(unheard(why));
         }
         let takes = {
             let mut state = self.0.state();

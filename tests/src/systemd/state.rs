@@ -141,6 +141,15 @@ impl Verb {
     }
 }
 
+/// Why a bus answers in place of the service.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unheard {
+    /// It has no room for the call.
+    Full,
+    /// Nobody has the service's name, and what was started in its place has ended.
+    Absent,
+}
+
 /// Is told of each job that begins.
 pub(super) type OnJob = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -169,8 +178,8 @@ pub(super) struct State {
     /// systemd's version, of both services.
     pub(super) version: u32,
     pub(super) hanging: Vec<Service>,
-    /// How many more calls the bus has no room for.
-    pub(super) full: u32,
+    /// How many more calls the bus does not pass on, and why.
+    pub(super) unheard: (u32, Unheard),
     pub(super) calls: Calls,
     pub(super) jobs_asked: Vec<String>,
     pub(super) on_job: Option<OnJob>,
@@ -200,7 +209,7 @@ impl State {
             scheduled: (String::new(), u64::MAX, String::new()),
             version: 252,
             hanging: Vec::new(),
-            full: 0,
+            unheard: (0, Unheard::Full),
             calls: Calls::default(),
             jobs_asked: Vec::new(),
             on_job: None,

@@ -285,6 +285,21 @@ async fn a_crowd_of_other_jobs_holds_nothing_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_systemd_that_executes_itself_anew_in_the_middle_of_a_restart_is_waited_for() {
+    let rig = Rig::new().await;
+    let mut alice = rig.operator().await;
+    rig.systemd.set_unit(UNIT, |unit| unit.takes = Duration::from_secs(12));
+    // Not there when the restart is to begin, and again when the agent looks whether the job is still there.
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    rig.systemd.leave_bus(5);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    rig.systemd.leave_bus(5);
+    let end = alice.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(rig.systemd.jobs(), [format!("restart {UNIT}")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bus_that_has_no_room_right_when_systemd_is_asked_is_asked_again_for_half_a_minute() {
     let rig = Rig::new().await;
     let mut alice = rig.operator().await;
