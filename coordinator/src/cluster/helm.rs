@@ -13,15 +13,12 @@ use k8s_openapi::{
 use kube::{
     Api, Resource,
     api::ListParams,
-    core::{NamespaceResourceScope, PartialObjectMeta},
+    core::{NamespaceResourceScope, PartialObjectMeta, Request},
 };
 use serde::de::DeserializeOwned;
 use usher_core::helmfile::{Record, Revision};
 
-use super::{
-    Cluster, ClusterError, PATIENCE,
-    list::{self, Page},
-};
+use super::{Cluster, ClusterError, PATIENCE, list};
 
 impl Cluster {
     /// The releases of a namespace by their names, as Helm has recorded them in Secrets, which is where it does by default.
@@ -31,13 +28,8 @@ impl Cluster {
     /// If the API forbids the look or does not answer.
     pub async fn helm_releases(&self, namespace: &str) -> Result<BTreeMap<String, Record>, ClusterError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let page = |params: ListParams| {
-            let secrets = &secrets;
-            async move {
-                let page = secrets.list_metadata(&params).await?;
-                Ok(Page { metadata: page.metadata, items: page.items })
-            }
-        };
+        let request = Request::new(secrets.resource_url());
+        let page = |params: &ListParams| request.list_metadata(params);
         let add = |records: &mut BTreeMap<String, Record>, secret: PartialObjectMeta<Secret>| {
             let created = secret.metadata.creation_timestamp.map(|time| time.0);
             let labels = secret.metadata.labels.unwrap_or_default();
@@ -47,7 +39,7 @@ impl Cluster {
             }
         };
         let params = ListParams::default().labels("owner=helm").limit(list::PAGE);
-        let read = list::fold_pages(page, params, PATIENCE, BTreeMap::new(), add).await;
+        let read = list::fold_pages(&self.client, page, params, PATIENCE, BTreeMap::new(), add).await;
         read.map(|(records, _)| records)
             .map_err(|source| self.error(&format!("read Helm's records in the namespace {namespace}"), source))
     }
@@ -77,16 +69,16 @@ impl Cluster {
     /// Release, workload and generation of each object of a kind.
     async fn made_by_helm<K>(&self, namespace: &str, kind: &str) -> Result<Vec<(String, String, i64)>, ClusterError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
     {
         let objects: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let page = |params: ListParams| {
-            let objects = &objects;
-            async move {
-                let page = objects.list_metadata(&params).await?;
-                Ok(Page { metadata: page.metadata, items: page.items })
-            }
-        };
+        let request = Request::new(objects.resource_url());
+        let page = |params: &ListParams| request.list_metadata(params);
         let add = |made: &mut Vec<_>, object: PartialObjectMeta<K>| {
             let ObjectMeta { annotations, name, generation, .. } = object.metadata;
             let annotation = |key: &str| annotations.as_ref()?.get(key).cloned();
@@ -97,7 +89,9 @@ impl Cluster {
                 made.push((release, format!("{kind}/{name}"), generation.unwrap_or_default()));
             }
         };
-        let read = list::fold_pages(page, ListParams::default().limit(list::PAGE), PATIENCE, Vec::new(), add).await;
+        let read =
+            list::fold_pages(&self.client, page, ListParams::default().limit(list::PAGE), PATIENCE, Vec::new(), add)
+                .await;
         read.map(|(made, _)| made).map_err(|source| self.error(&format!("list the {kind}s"), source))
     }
 

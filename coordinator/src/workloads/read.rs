@@ -9,10 +9,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::namespaces::Namespaces;
-use crate::cluster::{
-    Cluster, ClusterError, PATIENCE,
-    list::{self, Page},
-};
+use crate::cluster::{Cluster, ClusterError, PATIENCE, list};
 
 /// Folds all objects of kind `K` that the selectors match into one value, page by page: see [`list::fold_pages`].
 pub(super) async fn fold<K, T, A>(
@@ -24,15 +21,12 @@ pub(super) async fn fold<K, T, A>(
 ) -> Result<A, ClusterError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    T: DeserializeOwned,
+    T: DeserializeOwned + Send + 'static,
     A: Clone,
 {
-    let url = K::url_path(&(), namespaces.name());
-    let page = |params: ListParams| {
-        let request = Request::new(&url).list(&params).map_err(kube::Error::BuildRequest);
-        async move { cluster.client().request::<Page<T>>(request?).await }
-    };
-    let folded = list::fold_pages(page, params.limit(list::PAGE), PATIENCE, empty, add).await;
+    let request = Request::new(K::url_path(&(), namespaces.name()));
+    let page = |params: &ListParams| request.list(params);
+    let folded = list::fold_pages(cluster.client(), page, params.limit(list::PAGE), PATIENCE, empty, add).await;
     folded.map(|(folded, _)| folded).map_err(|source| cluster.error(doing, source))
 }
 

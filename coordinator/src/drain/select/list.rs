@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, Resource, api::ListParams};
 use serde::de::DeserializeOwned;
 use usher_core::drain::DrainOptions;
 
@@ -21,7 +21,7 @@ pub(crate) async fn fold<K, A>(
     add: impl Fn(&mut A, K),
 ) -> Result<A, kube::Error>
 where
-    K: Clone + Debug + DeserializeOwned,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     A: Clone,
 {
     let (folded, _) = list::fold(&api, params, REQUEST_LIMIT, empty, add).await?;
