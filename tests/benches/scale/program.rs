@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeVal,
+};
 use tokio::time::Instant;
 
 use super::{cluster::RACKS, serve};
@@ -77,7 +80,9 @@ pub(crate) fn measure(results: &mut Results) -> anyhow::Result<()> {
         ensure!(text.contains(&all), "not all agents answered:\n{}", text.lines().next().unwrap_or_default());
         Ok(())
     })?;
-    results.record("scale_status_s", status, Some(3.0));
+    results.record("scale_status_s", status.took, Some(3.0));
+    // The agents share this host's processors with the program, as they would not.
+    results.record("scale_status_cpu_s", status.computed, None);
     // Children that were waited for, of which the cluster is none yet.
     results.record("scale_status_rss_mib", peak_rss_mib()?, Some(150.0));
 
@@ -86,26 +91,43 @@ pub(crate) fn measure(results: &mut Results) -> anyhow::Result<()> {
         ensure!(text.contains(&format!("-{nodes}")) || text.contains(&format!("-{}", nodes + 1)), "no plan:\n{text}");
         Ok(())
     })?;
-    results.record("scale_plan_reboot_s", plan, Some(2.0));
+    results.record("scale_plan_reboot_s", plan.took, Some(2.0));
+    results.record("scale_plan_reboot_cpu_s", plan.computed, None);
     results.record("scale_rss_mib", peak_rss_mib()?, Some(150.0));
     Ok(())
 }
 
-/// The middle time of several runs, each of which must say what it should.
+/// What a run of the program takes, in seconds: by the clock, and of its processors.
+struct Cost {
+    took: f64,
+    computed: f64,
+}
+
+/// The middle costs of several runs, each of which must say what it should.
 fn repeat(
     results: &Results,
     cluster: &Cluster,
     arguments: &[&str],
     check: impl Fn(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<f64> {
-    let mut seconds = Vec::new();
+) -> anyhow::Result<Cost> {
+    let (mut took, mut computed) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let (output, took) = cluster.usher(arguments)?;
+        let before = computed_s()?;
+        let (output, time) = cluster.usher(arguments)?;
         check(&String::from_utf8_lossy(&output.stdout))?;
-        results.say(&format!("scale: usher {:<36} {:>6.2}s", arguments.join(" "), took.as_secs_f64()));
-        seconds.push(took.as_secs_f64());
+        let (time, work) = (time.as_secs_f64(), computed_s()? - before);
+        results.say(&format!("scale: usher {:<36} {time:>6.2}s, of processors {work:>6.2}s", arguments.join(" ")));
+        took.push(time);
+        computed.push(work);
     }
-    Ok(median(seconds))
+    Ok(Cost { took: median(took), computed: median(computed) })
+}
+
+/// What children that were waited for have taken of processors, in seconds.
+fn computed_s() -> anyhow::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 /// The most memory that one of the runs so far has had.

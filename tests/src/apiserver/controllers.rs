@@ -102,16 +102,19 @@ fn pass(state: &mut State, now: Timestamp) -> Due {
         *seen = Seen { version: store.version(), ..Seen::default() };
         if settings.controller_manager {
             let due = deployments::pass(store, now);
-            replicas::pass(store);
+            replicas::pass(store, since);
             sets::pass(store);
             jobs::pass(store, now);
-            garbage::pass(store);
+            garbage::pass(store, since);
             let due = earlier(due, disruption::pass(store, since, now));
             seen.due = earlier(due, kubelets.watch_over_nodes(store, now));
         }
         if settings.scheduler {
             scheduler::pass(store);
         }
+    } else {
+        // What was no news once is not looked through again.
+        seen.version = store.version();
     }
     earlier(seen.due, kubelets.pass(store, now))
 }

@@ -66,6 +66,15 @@ pub(super) struct Event {
     pub(super) before: Option<Arc<Value>>,
 }
 
+/// The namespaces in which something may have changed; all of them if there are none.
+pub(super) struct Changed(Option<BTreeSet<String>>);
+
+impl Changed {
+    pub(super) fn has(&self, namespace: &str) -> bool {
+        self.0.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
+    }
+}
+
 /// More history than any test needs, so that only [`Store::compact`] forgets.
 const HISTORY: usize = 100_000;
 
@@ -146,11 +155,11 @@ impl Store {
         since < self.compacted || self.since(since).any(|event| event.key.resource != but)
     }
 
-    /// The namespaces in which an object of these kinds has changed since a version. None if that is not remembered.
-    pub(super) fn changed_since(&self, since: u64, kinds: &[&'static Resource]) -> Option<BTreeSet<&str>> {
-        let events = (since >= self.compacted).then(|| self.since(since))?;
-        let mine = events.filter(|event| kinds.contains(&event.key.resource));
-        Some(mine.map(|event| event.key.namespace.as_str()).collect())
+    /// Where objects of these kinds have changed since a version; everywhere if there is none, or if that is not remembered.
+    pub(super) fn changed_since(&self, since: Option<u64>, kinds: &[&'static Resource]) -> Changed {
+        let events = since.filter(|since| *since >= self.compacted).map(|since| self.since(since));
+        let mine = |event: &&Event| kinds.contains(&event.key.resource);
+        Changed(events.map(|events| events.filter(mine).map(|event| event.key.namespace.clone()).collect()))
     }
 
     /// A new identity. They count up, so that snapshots of a test stay the same.

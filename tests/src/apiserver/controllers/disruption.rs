@@ -20,10 +20,10 @@ const COUNTED: [&Resource; 4] = [BUDGETS, PODS, REPLICA_SETS, STATEFUL_SETS];
 /// is not known what has changed.
 pub(super) fn pass(store: &mut Store, since: Option<u64>, now: Timestamp) -> Due {
     let mut due = None;
-    let changed = since.and_then(|since| store.changed_since(since, &COUNTED));
+    let changed = store.changed_since(since, &COUNTED);
     let is_outdated = |key: &Key, budget: &Value| {
         let waits = budget["status"]["disruptedPods"].as_object().is_some_and(|pods| !pods.is_empty());
-        waits || changed.as_ref().is_none_or(|changed| changed.contains(key.namespace.as_str()))
+        waits || changed.has(&key.namespace)
     };
     let budgets = store.list(BUDGETS, None).filter(|(key, budget)| is_outdated(key, budget));
     let budgets: Vec<Key> = budgets.map(|(key, _)| key.clone()).collect();

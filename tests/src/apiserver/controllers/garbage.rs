@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use crate::apiserver::{
     resource::{CRON_JOBS, JOBS, PODS, Resource},
-    store::{Key, Store, controller, is_terminating},
+    store::{Key, Store, controller, is_terminating, meta},
     verbs::{self, DeleteOptions, FOREGROUND, ORPHAN},
 };
 
 /// Owners, and what they own.
 const OWNERS: [(&Resource, &Resource); 2] = [(CRON_JOBS, JOBS), (JOBS, PODS)];
 
-pub(super) fn pass(store: &mut Store) {
+/// Looks at the namespaces in which something has changed since a version.
+pub(super) fn pass(store: &mut Store, since: Option<u64>) {
+    let changed = store.changed_since(since, &[CRON_JOBS, JOBS, PODS]);
     for (owners, dependents) in OWNERS {
         for (key, owner) in those(store, owners, is_terminating) {
             let dependents = owned_by(store, dependents, &owner);
@@ -29,7 +31,9 @@ pub(super) fn pass(store: &mut Store) {
                 delete_all(store, dependents);
             }
         }
-        let left = those(store, dependents, |object| is_left_behind(store, owners, object));
+        let left = those(store, dependents, |object| {
+            changed.has(meta(object, "namespace")) && is_left_behind(store, owners, object)
+        });
         delete_all(store, left);
     }
 }

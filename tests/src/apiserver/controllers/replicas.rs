@@ -15,8 +15,12 @@ use crate::apiserver::{
     verbs,
 };
 
-pub(super) fn pass(store: &mut Store) {
-    for (key, set) in all(store, REPLICA_SETS) {
+/// Looks at the namespaces in which something has changed since a version.
+pub(super) fn pass(store: &mut Store, since: Option<u64>) {
+    let changed = store.changed_since(since, &[PODS, REPLICA_SETS]);
+    let mut sets = all(store, REPLICA_SETS);
+    sets.retain(|(key, _)| changed.has(&key.namespace));
+    for (key, set) in sets {
         replicate(store, &key, &set);
     }
 }
