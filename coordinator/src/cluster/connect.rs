@@ -115,8 +115,8 @@ mod tests {
 
     use super::{Access, Cluster, ConnectError};
 
-    #[tokio::test]
-    async fn the_audit_log_can_tell_who_called() {
+    /// A request as the server gets it.
+    async fn request() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         let folder = tempfile::tempdir().unwrap();
@@ -135,8 +135,19 @@ mod tests {
             socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         };
-        let (_, request) = tokio::join!(asked, answered);
+        tokio::join!(asked, answered).1
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_can_tell_who_called() {
+        let request = request().await;
         assert!(request.contains("user-agent: usher/"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_list_of_thousands_of_nodes_may_come_compressed() {
+        let request = request().await;
+        assert!(request.contains("accept-encoding: gzip"), "{request}");
     }
 
     #[tokio::test]

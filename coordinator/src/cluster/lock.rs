@@ -341,3 +341,6 @@ fn renewal_of(lease: &Lease) -> (Option<&str>, Option<Timestamp>) {
         spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
     )
 }
+
+#[cfg(test)]
+mod tests;

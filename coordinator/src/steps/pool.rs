@@ -258,8 +258,10 @@ async fn in_rotation(context: &Context<'_>, balancer: &LoadBalancer, url: &str, 
         }
         Err(error) => return Err(Problem::failed(chain(&error))),
     };
-    context.events.warn(format!(
-        "{machine} cannot be told apart behind {url} ({blind}); a check command under [load_balancer] would tell"
-    ));
+    let but = match checked {
+        true => "your check command says that it is in the pool",
+        false => "a check command under [load_balancer] would tell",
+    };
+    context.events.warn(format!("{machine} cannot be told apart behind {url} ({blind}); {but}"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The health endpoint of a component: HTTPS on loopback, as a probe asks it.
+//! The health endpoint of a component: HTTPS, as a probe asks it.
 
 use std::sync::{
     Arc,
@@ -8,14 +8,14 @@ use std::sync::{
 use rustls::{ConfigBuilder, ServerConfig, server::WantsServerCert};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::pki::Identity;
 
-/// A component that answers until the runtime ends.
+/// A component on loopback that answers until the runtime ends.
 pub struct Component {
     /// Of 127.0.0.1.
     pub port: u16,
@@ -39,10 +39,7 @@ impl Component {
         identity: &Identity,
         answer: impl Fn(usize, &str) -> (u16, &'static str) + Send + 'static,
     ) -> Self {
-        let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let tls = tls.with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let acceptor = acceptor(tls, identity);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -50,17 +47,36 @@ impl Component {
         tokio::spawn(async move {
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
-                let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
-                let mut request = [0; 1024];
-                let length = stream.read(&mut request).await.unwrap_or(0);
-                let request = String::from_utf8_lossy(&request[..length]).into_owned();
-                let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst), &request);
-                let answer =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-                let _ = stream.write_all(answer.as_bytes()).await;
-                let _ = stream.shutdown().await;
+                let Some((stream, request)) = question(&acceptor, tcp).await else { continue };
+                let answered = answer(counter.fetch_add(1, Ordering::SeqCst), &request);
+                reply(stream, answered).await;
             }
         });
         Self { port, asked }
     }
+}
+
+/// What shows this certificate.
+pub(super) fn acceptor(tls: ConfigBuilder<ServerConfig, WantsServerCert>, identity: &Identity) -> TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    TlsAcceptor::from(Arc::new(tls.with_single_cert(chain, key).unwrap()))
+}
+
+/// What is asked over a connection; nothing by who does not end the handshake.
+pub(super) async fn question<S>(acceptor: &TlsAcceptor, stream: S) -> Option<(TlsStream<S>, String)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = acceptor.accept(stream).await.ok()?;
+    let mut request = [0; 1024];
+    let length = stream.read(&mut request).await.unwrap_or(0);
+    Some((stream, String::from_utf8_lossy(&request[..length]).into_owned()))
+}
+
+/// Answers it with a status and a body, and hangs up.
+pub(super) async fn reply(mut stream: impl AsyncWrite + Unpin, (status, body): (u16, &str)) {
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
 }

@@ -16,6 +16,7 @@ mod life;
 mod machine;
 mod operation;
 mod pool;
+mod ports;
 mod still;
 
 use std::{cell::Cell, collections::BTreeMap, io, time::Duration};
@@ -40,6 +41,7 @@ use machine::{Kind, Setup};
 pub(crate) use operation::operate;
 pub use operation::{Change, Ended, Then, cordon, drain, rebalance, reboot, restart, restart_wanted, uncordon};
 pub use pool::Pool;
+pub use ports::Ports;
 
 /// The machines of the control plane. All are Nodes as well.
 pub const CONTROL_PLANE: [&str; 3] = ["cp1", "cp2", "cp3"];
@@ -65,6 +67,8 @@ pub struct TestSite {
     pub pool: Pool,
     /// The members of etcd on the control plane, where the site has them.
     pub etcd: Option<FakeEtcd>,
+    /// The ports of the apiservers, where the site has them.
+    pub ports: Option<Ports>,
     /// What the cluster file would say.
     pub settings: Site,
     machines: BTreeMap<&'static str, Machine>,
@@ -73,23 +77,38 @@ pub struct TestSite {
     _folder: TempDir,
 }
 
+/// What not every site has.
+#[derive(Default)]
+struct More<'a> {
+    etcd: Option<FakeEtcd>,
+    /// The name of the first leader of kube-controller-manager.
+    alias: Option<&'a str>,
+    ports: Option<Ports>,
+}
+
 impl TestSite {
     /// A site that has settled: each election has its leader, all pods run, every agent answers.
     pub async fn start() -> Self {
-        Self::start_on(None, None).await
+        Self::start_with(More::default()).await
     }
 
     /// The same whose first leader of kube-controller-manager has this name in the Lease, which fits no machine.
     pub async fn with_leader_of_unknown_name(name: &str) -> Self {
-        Self::start_on(None, Some(name)).await
+        Self::start_with(More { alias: Some(name), ..More::default() }).await
     }
 
     /// The same with a member of etcd on each control-plane machine, which its agent knows. That of cp1 leads.
     pub async fn with_etcd() -> Self {
-        Self::start_on(Some(FakeEtcd::new(&CONTROL_PLANE)), None).await
+        Self::start_with(More { etcd: Some(FakeEtcd::new(&CONTROL_PLANE)), ..More::default() }).await
     }
 
-    async fn start_on(etcd: Option<FakeEtcd>, alias: Option<&str>) -> Self {
+    /// The same with a port of each apiserver, which its agent probes after a start.
+    pub async fn with_probes() -> Self {
+        Self::start_with(More { ports: Some(Ports::new()), ..More::default() }).await
+    }
+
+    async fn start_with(more: More<'_>) -> Self {
+        let More { etcd, alias, ports } = more;
         let folder = TempDir::new().unwrap();
         let journal = Journal::create(&folder.path().join("journal"));
         let api = ApiServer::new();
@@ -116,7 +135,8 @@ impl TestSite {
             };
             let node = fixtures::node(name).at(&format!("10.77.0.{}", number + 1)).booted(&life::boot_id(name, 1));
             api.add(if control_plane { node.control_plane() } else { node });
-            let setup = Setup { name, number, folder: folder.path(), api: &api, journal: &journal, components };
+            let ports = ports.as_ref();
+            let setup = Setup { name, number, folder: folder.path(), api: &api, journal: &journal, components, ports };
             machines.insert(name, Machine::start(setup).await);
         }
         api.add(fixtures::deployment("shop/web").replicas(REPLICAS));
@@ -128,6 +148,7 @@ impl TestSite {
             journal,
             pool,
             etcd,
+            ports,
             settings: settings(),
             machines,
             operations: Cell::new(0),
@@ -141,15 +162,18 @@ impl TestSite {
     /// The same with a balancer before the apiservers, whose commands are [`Pool`]'s.
     pub async fn with_pool() -> Self {
         let mut site = Self::start().await;
-        site.settings.load_balancer = Some(LoadBalancer {
-            pool_timeout: Duration::from_secs(60),
-            url: None,
-            commands: site.pool.commands(),
-            machines: BTreeMap::new(),
-            command_timeout: Duration::from_secs(30),
-            settle: Duration::from_secs(1),
-            shutdown_delay_covers_checks: false,
-        });
+        site.settings.load_balancer = Some(balancer(&site.pool));
+        site
+    }
+
+    /// The same with a balancer that passes TLS through and keeps each client on one server: usher on that of this machine.
+    pub async fn with_sticky_balancer(machine: &str) -> Self {
+        let mut site = Self::with_probes().await;
+        site.ports.iter().for_each(|ports| ports.keep_clients("balancer", machine));
+        let url = Some("https://balancer:6443".to_owned());
+        // Each new connection is a real handshake.
+        let pool_timeout = Duration::from_secs(5);
+        site.settings.load_balancer = Some(LoadBalancer { url, pool_timeout, ..balancer(&site.pool) });
         site
     }
 
@@ -215,13 +239,17 @@ impl TestSite {
             .with_apiservers(move |url| apiservers.get(url).cloned().ok_or_else(|| format!("nobody is at {url}")))
     }
 
-    /// The way to the agents.
+    /// The way to the agents, and to the ports of apiservers.
     fn dial(&self) -> Dial {
         let doors: BTreeMap<String, _> =
             self.machines.iter().map(|(name, machine)| (format!("{name}:7470"), machine.door())).collect();
+        let ports = self.ports.clone();
         Dial::over(move |address| {
-            let door = doors.get(&address).cloned();
+            let (door, port) = (doors.get(&address).cloned(), ports.as_ref().and_then(|ports| ports.open(&address)));
             async move {
+                if let Some(port) = port {
+                    return Ok(port);
+                }
                 let door = door.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such machine"))?;
                 door.open()
             }
@@ -242,6 +270,19 @@ impl TestSite {
         while !settled() {
             sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+/// A balancer whose commands are those of the pool.
+fn balancer(pool: &Pool) -> LoadBalancer {
+    LoadBalancer {
+        pool_timeout: Duration::from_secs(60),
+        url: None,
+        commands: pool.commands(),
+        machines: BTreeMap::new(),
+        command_timeout: Duration::from_secs(30),
+        settle: Duration::from_secs(1),
+        shutdown_delay_covers_checks: false,
     }
 }
 

@@ -6,6 +6,7 @@ mod facts;
 mod from_its_machine;
 mod lock;
 mod look;
+mod server_name;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ mod handover;
 mod interrupts;
 mod pace;
 mod pool;
+mod proof;
 mod rebalance;
 mod reboot;
 mod restart;

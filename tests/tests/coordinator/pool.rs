@@ -109,3 +109,36 @@ async fn a_pool_command_that_runs_is_shown_as_it_would_be_typed() {
     assert_eq!(running.len(), 6, "{running:#?}");
     assert!(running.iter().all(|told| !told.contains("{node}")), "{running:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_balancer_that_keeps_usher_on_another_apiserver_the_check_is_believed_and_a_warning_says_so() {
+    let site = TestSite::with_sticky_balancer("cp2").await;
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    let warned = ended.only(&["cannot be told apart"]);
+    assert_eq!(warned.len(), 2, "cp2 is met: {:#?}", ended.told);
+    for (warning, machine) in warned.into_iter().zip(["cp1", "cp3"]) {
+        let (begins, ends) = (
+            format!("warning: {machine} cannot be told apart behind https://balancer:6443 (each of "),
+            " connections met https://cp2:6443: it seems to keep a client on one server); your check command says that it is in the pool",
+        );
+        assert!(warning.starts_with(&begins) && warning.ends_with(ends), "{warning}");
+    }
+    assert_eq!(ended.only(&["in rotation"]), ["cp2: pool: seen in rotation"]);
+    assert_eq!(site.pool.members(), CONTROL_PLANE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_check_a_balancer_that_keeps_usher_on_another_apiserver_ends_the_turn_with_what_would_tell() {
+    let mut site = TestSite::with_sticky_balancer("cp2").await;
+    site.command(|commands| commands.check = None);
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::TimedOut, "{ended:#?}");
+    assert!(ended.summary.contains("cp1 was not met behind https://balancer:6443: each of "), "{}", ended.summary);
+    assert!(ended.summary.contains(" new connections within 5.0s met https://cp2:6443"), "{}", ended.summary);
+    let hint =
+        "a balancer that keeps a client on one server shows no other; name a check command under [load_balancer]";
+    assert!(ended.next.iter().any(|line| line == hint), "{ended:#?}");
+    assert_eq!(site.journal.only(&["restart"]), ["cp1: restart kube-apiserver.service"]);
+    assert_eq!(site.pool.members(), CONTROL_PLANE, "its pool command was run");
+}

@@ -124,3 +124,24 @@ async fn a_machine_on_hold_refuses_the_whole_restart_before_anything_is_touched(
     assert!(ended.summary.contains("cp3 is held") && ended.summary.contains("disk is being replaced"), "{ended:#?}");
     assert!(site.journal.lines().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_apiserver_that_answers_nobody_anonymous_ends_its_turn_with_the_keys_by_which_the_agent_says_who_asks() {
+    let site = TestSite::with_probes().await;
+    site.ports.as_ref().unwrap().answer(401);
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Failed, "{ended:#?}");
+    for words in [
+        "did not become healthy",
+        "answers 401 Unauthorized; it wants to know who asks",
+        "set certificate and key, or token_file, of the probe",
+    ] {
+        assert!(ended.summary.contains(words), "{}", ended.summary);
+    }
+    assert_eq!(site.journal.only(&["restart"]), ["cp1: restart kube-apiserver.service"]);
+
+    site.ports.as_ref().unwrap().answer(200);
+    let ended = site.run(restart(&["kube-apiserver"])).await;
+    assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
+    assert_eq!(ended.only(&["restart: healthy"]).len(), CONTROL_PLANE.len(), "{:#?}", ended.told);
+}

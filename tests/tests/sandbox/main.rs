@@ -5,6 +5,7 @@ mod api;
 mod clusters;
 mod documents;
 mod first;
+mod limits;
 mod node;
 mod staging;
 mod terminal;

@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     agents::tests::fake::{FakeAgent, Mishap},
     cli::{Cli, Command},
+    facts::agent::ScheduledShutdown,
     problem::Kind as ProblemKind,
 };
 
@@ -71,4 +72,17 @@ async fn a_reboot_that_was_never_sent_is_known_not_to_have_happened_and_is_not_w
     assert_eq!(problem.exit(), Exit::Failed);
     assert!(problem.message.starts_with("w1: no answer from its agent at w1:7470"), "{}", problem.message);
     assert!(begun.elapsed() < LIMIT / 10, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_shutdown_that_somebody_has_scheduled_stands_in_the_status_and_nothing_does_without_one() {
+    let told = |scheduled_shutdown: Option<ScheduledShutdown>| {
+        let status = AgentStatus { scheduled_shutdown, ..AgentStatus::default() };
+        let text = Described { status: &status, operations: &[] }.to_text(Timestamp::UNIX_EPOCH);
+        text.lines().filter(|line| line.starts_with("SCHEDULED")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let at = "2026-03-02T03:00:00Z".parse().ok();
+    let shutdown = ScheduledShutdown { kind: "reboot".to_owned(), at, message: "kernel".to_owned() };
+    assert_eq!(told(Some(shutdown)), ["SCHEDULED          reboot at 2026-03-02T03:00:00Z: kernel"]);
+    assert_eq!(told(None), [""; 0]);
 }

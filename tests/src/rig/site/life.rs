@@ -24,7 +24,6 @@ use super::{
 };
 use crate::{
     apiserver::ApiServer,
-    etcd::FakeEtcd,
     systemd::{FakeSystemd, Line, Reboot},
 };
 
@@ -108,8 +107,8 @@ pub(super) struct Life {
     pub(super) systemd: FakeSystemd,
     pub(super) api: ApiServer,
     pub(super) door: Doorstep,
-    /// The etcd whose member is on it.
-    pub(super) etcd: Option<FakeEtcd>,
+    /// The way from its agent to what runs beside it.
+    pub(super) dial: Dial,
 }
 
 impl Life {
@@ -201,7 +200,7 @@ impl Life {
                 boot: self.folder.join("boot"),
                 dpkg: self.folder.join("dpkg"),
             },
-            dial: self.etcd.as_ref().map_or_else(Dial::tcp, |etcd| etcd.dial(self.name)),
+            dial: self.dial.clone(),
             ..Edges::of(&config)
         };
         let agent = Agent::start_on(file, config, edges).await.unwrap();

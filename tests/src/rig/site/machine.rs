@@ -13,10 +13,11 @@ use hyper_util::rt::TokioIo;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tonic::transport::Endpoint;
 use usher_agent::{disk::MemoryDisk, local::Client};
+use usher_common::stream::Dial;
 use usher_proto::v1::{RequestRestartRequest, SetHoldRequest};
 
 use super::{
-    Journal,
+    Journal, Ports,
     door::Doorstep,
     life::{Life, Power},
 };
@@ -70,6 +71,7 @@ pub(super) struct Setup<'a> {
     pub(super) api: &'a ApiServer,
     pub(super) journal: &'a Journal,
     pub(super) components: Vec<(&'static str, Kind)>,
+    pub(super) ports: Option<&'a Ports>,
 }
 
 /// A machine of the site. It ends, with its agent, when it is dropped.
@@ -109,12 +111,18 @@ impl Hands {
 
 impl Machine {
     pub(super) async fn start(setup: Setup<'_>) -> Self {
-        let Setup { name, number, folder, api, journal, components } = setup;
+        let Setup { name, number, folder, api, journal, components, ports } = setup;
         let folder = folder.join(name);
         fs::create_dir(&folder).unwrap();
         let units: Vec<_> = components.iter().map(|(unit, _)| *unit).collect();
         let etcd = components.iter().find_map(|(_, kind)| kind.etcd().cloned());
-        configuration::write(&folder, name, &units, etcd.as_ref());
+        let ports = ports.filter(|_| units.contains(&KUBE_APISERVER));
+        configuration::write(&folder, name, &units, (etcd.as_ref(), ports.is_some()));
+        let dial = match (&etcd, ports) {
+            (Some(etcd), _) => etcd.dial(name),
+            (None, Some(ports)) => ports.dial(name),
+            (None, None) => Dial::tcp(),
+        };
 
         let systemd = FakeSystemd::numbered(u64::try_from(number).unwrap());
         for unit in &units {
@@ -135,7 +143,7 @@ impl Machine {
             systemd: systemd.clone(),
             api: api.clone(),
             door: door.clone(),
-            etcd,
+            dial,
         };
         life.start_agent(1).await;
         let mut tasks = JoinSet::new();

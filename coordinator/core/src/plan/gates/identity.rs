@@ -55,12 +55,11 @@ pub(super) fn is_complete(subject: &Subject<'_>) -> Result<(), Problem> {
         // Those with the label are known then.
         true => Problem::refused(format!("{names} {belong} to the control plane and {are} not labelled so"))
             .detail("an apiserver serves at the address of the Node".to_owned())
-            .hint(format!("kubectl label node {} node-role.kubernetes.io/control-plane=", unlisted.join(" "))),
+            .hint(with_the_label(unlisted)),
         false => {
-            let all: Vec<_> = listed.iter().chain(unlisted).map(|name| format!("{name:?}")).collect();
             Problem::refused(format!("{names} {belong} to the control plane and {are} not listed in the cluster file"))
                 .detail("by the label of the Node, or because an apiserver serves at its address".to_owned())
-                .hint(format!("list them all: [control_plane] machines = [{}]", all.join(", ")))
+                .hint(format!("list them all: {}", in_the_list(listed, unlisted)))
         }
     };
     Err(match subject.restarts() {
@@ -95,16 +94,25 @@ pub(super) fn is_listed(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.needs_agent() || !machine.control_plane || machine.listed {
         return Ok(());
     }
-    let name = subject.name();
+    let name = &machine.name;
     let problem = Problem::refused(format!("{name} runs a part of the control plane, and usher was not told so"))
         .details(machine.control_plane_evidence.iter().map(ToString::to_string));
+    let itself = std::slice::from_ref(name);
     Err(match subject.site.control_plane.as_slice() {
         [] => problem
-            .hint(format!("label its Node: kubectl label node {name} node-role.kubernetes.io/control-plane="))
+            .hint(format!("label its Node: {}", with_the_label(itself)))
             .hint("or name all control-plane machines in the cluster file: [control_plane] machines = [...]"),
-        listed => {
-            let all: Vec<_> = listed.iter().map(String::as_str).chain([name]).map(|name| format!("{name:?}")).collect();
-            problem.hint(format!("add it in the cluster file: [control_plane] machines = [{}]", all.join(", ")))
-        }
+        listed => problem.hint(format!("add it in the cluster file: {}", in_the_list(listed, itself))),
     })
+}
+
+/// The command that labels these Nodes as the control plane.
+fn with_the_label(nodes: &[String]) -> String {
+    format!("kubectl label node {} node-role.kubernetes.io/control-plane=", nodes.join(" "))
+}
+
+/// What the cluster file says with these machines beside those that it lists.
+fn in_the_list(listed: &[String], more: &[String]) -> String {
+    let all: Vec<_> = listed.iter().chain(more).map(|name| format!("{name:?}")).collect();
+    format!("[control_plane] machines = [{}]", all.join(", "))
 }

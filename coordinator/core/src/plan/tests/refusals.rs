@@ -63,6 +63,10 @@ fn a_control_plane_node_that_the_cluster_file_does_not_list_is_not_passed_over_i
     let refused = make(&request(Kind::Restart(restart(&["kube-scheduler"]))), &facts, &by_label).unwrap_err();
     assert_eq!(refused.message, "cp4 belongs to the control plane and is not labelled so");
     assert_eq!(refused.hints[0], "kubectl label node cp4 node-role.kubernetes.io/control-plane=");
+    facts.unlisted.clear();
+    facts.machine_mut("w1").control_plane = true;
+    let refused = make(&request(Kind::Reboot(reboot(&["w1"]))), &facts, &by_label).unwrap_err();
+    assert_eq!(refused.hints[0], "label its Node: kubectl label node w1 node-role.kubernetes.io/control-plane=");
 }
 
 #[test]

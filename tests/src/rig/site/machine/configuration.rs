@@ -2,11 +2,18 @@
 
 use std::{fs, path::Path};
 
-use crate::etcd::{self, FakeEtcd};
+use crate::{
+    etcd::{self, FakeEtcd},
+    rig::site::ports,
+};
 
-/// Writes `agent.toml` into a machine's folder, and the files with which the agent asks the member of etcd beside it.
-pub(super) fn write(folder: &Path, name: &str, units: &[&str], member: Option<&FakeEtcd>) {
+/// Writes `agent.toml` into a machine's folder, and the files with which the agent asks the member of etcd beside it. The agent may
+/// probe its apiserver as well.
+pub(super) fn write(folder: &Path, name: &str, units: &[&str], (member, probes): (Option<&FakeEtcd>, bool)) {
     let mut text = configuration(name, units);
+    if probes {
+        text.push_str(ports::PROBE);
+    }
     if let Some(member) = member {
         member.write(folder);
         text.push_str(etcd::CONFIGURATION);

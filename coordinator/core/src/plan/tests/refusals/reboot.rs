@@ -146,3 +146,24 @@ fn a_masked_leader_is_not_stopped_for_a_hand_over_before_a_reboot() {
     let plan = make(&request(Kind::Reboot(reboot)), &facts, &site()).unwrap();
     assert!(!plan.turns[0].steps.iter().any(|step| matches!(step, Step::HandOver { .. })), "{:?}", plan.turns[0].steps);
 }
+
+#[test]
+fn with_a_component_that_nobody_leads_no_control_plane_is_rebooted_and_the_instances_are_to_be_looked_at() {
+    for (leadership, expected) in [
+        (Leadership::Free, "nobody leads kube-scheduler: its lease is free\nlook at its instances: "),
+        (
+            Leadership::Stale(fixtures::holder("cp2")),
+            "which does not renew it: nobody leads kube-scheduler\nlook at its instances: ",
+        ),
+        (Leadership::Absent, "leader_election = false under [components.kube-scheduler] in the cluster file"),
+    ] {
+        let mut facts = facts("cp1", "cp2");
+        facts.leaders.insert("kube-scheduler".into(), leadership);
+        let text = refusal(Kind::Reboot(reboot(&["cp3"])), &facts);
+        assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        assert!(text.ends_with("usher leaders; usher agent units cp3"), "{text}");
+        // That is a flag of a restart.
+        assert!(!text.contains("--assume-leader"), "{text}");
+        make(&request(Kind::Reboot(reboot(&["w1"]))), &facts, &site()).unwrap();
+    }
+}
