@@ -29,8 +29,8 @@ use zbus::Connection;
 pub use companion::accompany;
 pub use line::{CallMoment, Line};
 pub use serve::Listener;
-use state::{State, Unheard};
 pub use state::{Calls, FakeUnit, JobOutcome, Reboot, Service};
+use state::{State, Unheard};
 
 /// How many fakes there were: each has InvocationIDs of its own.
 static FAKES: AtomicU32 = AtomicU32::new(0);
