@@ -6,7 +6,7 @@ use anyhow::Context;
 use usher_testkit::bed::{Bed, Power, machine, until};
 
 use crate::{
-    observe::{boot_id, invocations, is_cordoned, starts},
+    observe::{await_activating, boot_id, invocations, is_cordoned, starts},
     proxy::Line,
     run::Run,
     turn::on_the_bed,
@@ -27,7 +27,7 @@ fn an_agent_killed_during_a_restart_comes_back_and_the_unit_is_restarted_once() 
         let (before, started) = (invocations(bed).await?, starts(bed, victim, UNIT).await?);
 
         let (run, killed) = tokio::join!(Run::of(bed, &["restart", "kube-scheduler"]), async {
-            await_activating(bed, victim).await?;
+            await_activating(bed, victim, UNIT).await?;
             bed.shell(victim, "systemctl kill --signal=KILL usher-agent.service").await
         });
 
@@ -41,14 +41,6 @@ fn an_agent_killed_during_a_restart_comes_back_and_the_unit_is_restarted_once() 
         assert_eq!(starts(bed, victim, UNIT).await? - started, 1, "restarted exactly once");
         Ok(())
     });
-}
-
-async fn await_activating(bed: &Bed, name: &str) -> anyhow::Result<()> {
-    until("the unit to be starting", LIMIT, async || {
-        let output = bed.exec(name, &["systemctl", "is-active", UNIT]).await?;
-        Ok((output.stdout.trim() == "activating").then_some(()))
-    })
-    .await
 }
 
 #[test]

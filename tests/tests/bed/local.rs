@@ -11,15 +11,17 @@ use crate::{
 };
 
 const SCHEDULER: &str = "kube-scheduler.service";
+const SOCKET: &str = "/run/usher-agent/agent.sock";
+/// A user of the machine who is not root, as the beginning of what it runs.
+const STRANGER: [&str; 4] = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"];
 
 #[test]
 fn a_machine_asks_for_a_restart_a_hold_keeps_it_back_and_nobody_but_root_may_do_either() {
     on_the_bed(async |bed| {
         for words in [&["status"][..], &["hold", "set", "--owner", "x", "--reason", "x"]] {
-            let stranger = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "usher-agent"];
-            let refused = bed.exec("cp2", &[&stranger[..], words].concat()).await?;
+            let refused = bed.exec("cp2", &[&STRANGER[..], &["usher-agent"], words].concat()).await?;
             assert_eq!(refused.code, Some(1), "{refused}");
-            assert!(refused.says("/run/usher-agent/agent.sock"), "{refused}");
+            assert!(refused.says(SOCKET), "{refused}");
         }
         let before = invocations(bed).await?;
         let ask = ["usher-agent", "request-restart", "kube-scheduler", "--reason", "certificate renewed"];
@@ -59,4 +61,32 @@ async fn restart_what_is_wanted(bed: &Bed) -> anyhow::Result<()> {
     let shown = bed.exec("cp2", &["usher-agent", "status"]).await?.success()?;
     assert!(!shown.says("certificate renewed"), "{shown}");
     Ok(())
+}
+
+#[test]
+fn a_socket_whose_mode_somebody_has_opened_to_all_still_serves_root_alone() {
+    on_the_bed(async |bed| {
+        let mode = bed.shell("cp2", &format!("stat --format=%a {SOCKET}")).await?;
+        assert_eq!(mode.stdout, "600\n");
+        let told = turned_away(bed).await?;
+
+        bed.shell("cp2", &format!("chmod 666 {SOCKET}")).await?;
+        let refused = bed.exec("cp2", &[&STRANGER[..], &["usher-agent", "status"]].concat()).await;
+        let served = bed.exec("cp2", &["usher-agent", "status"]).await;
+        bed.shell("cp2", &format!("chmod 600 {SOCKET}")).await?;
+
+        let (refused, served) = (refused?, served?.success()?);
+        assert_eq!(refused.code, Some(1), "{refused}");
+        assert!(served.says(SCHEDULER) && !refused.says(SCHEDULER), "{refused}");
+        until("the refusal in the journal", Duration::from_secs(30), async || {
+            Ok((turned_away(bed).await? > told).then_some(()))
+        })
+        .await
+    });
+}
+
+/// How often the agent of cp2 has turned a local user away, by its journal.
+async fn turned_away(bed: &Bed) -> anyhow::Result<usize> {
+    let journal = bed.journal("cp2", "usher-agent.service").await?;
+    Ok(journal.lines().filter(|line| line.contains("the Unix socket is for root alone")).count())
 }

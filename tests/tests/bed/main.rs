@@ -7,12 +7,14 @@
 
 mod break_glass;
 mod bus;
+mod configuration;
 mod door;
 mod drain;
 mod etcd;
 mod failures;
 mod first_hour;
 mod helmfile;
+mod inhibitor;
 mod interruptions;
 mod jobs;
 mod local;
@@ -24,8 +26,11 @@ mod proxy;
 mod puppet;
 mod rebalance;
 mod reboot;
+mod reexec;
 mod refusals;
 mod restart;
 mod rollout;
 mod run;
+mod stand_in;
 mod turn;
+mod unit;

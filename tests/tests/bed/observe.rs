@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures::future::join_all;
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -23,6 +23,12 @@ use usher_testkit::bed::{Bed, CONTROL_PLANES, POLL, until};
 /// The units of a control plane that usher restarts.
 pub(crate) const UNITS: [&str; 3] =
     ["kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service"];
+
+/// A machine with Debian 12 and systemd 252, and the one with Debian 13 and systemd 257.
+pub(crate) const RELEASES: [&str; 2] = ["cp1", "w2"];
+
+/// From the order to restart a unit until systemd has begun.
+const BEGUN_WITHIN: Duration = Duration::from_secs(120);
 
 /// The boot id of a machine, from the machine itself.
 pub(crate) async fn boot_id(bed: &Bed, machine: &str) -> anyhow::Result<String> {
@@ -50,6 +56,27 @@ pub(crate) async fn invocations(bed: &Bed) -> anyhow::Result<BTreeMap<(&'static 
 pub(crate) async fn starts(bed: &Bed, machine: &str, unit: &str) -> anyhow::Result<usize> {
     let journal = bed.journal(machine, unit).await?;
     Ok(journal.lines().filter(|line| line.contains("systemd[1]: Started ") && line.contains(unit)).count())
+}
+
+/// Waits until a unit is starting, as one whose start takes some time does.
+pub(crate) async fn await_activating(bed: &Bed, machine: &str, unit: &str) -> anyhow::Result<()> {
+    until("the unit to be starting", BEGUN_WITHIN, async || {
+        let output = bed.exec(machine, &["systemctl", "is-active", unit]).await?;
+        Ok((output.stdout.trim() == "activating").then_some(()))
+    })
+    .await
+}
+
+/// Fails unless the home of the agent's user is neither its state directory nor any other folder that it may write to: what it wrote
+/// there, a service manager of its own would run.
+pub(crate) async fn assert_home_is_not_its_own(bed: &Bed, machine: &str) -> anyhow::Result<()> {
+    let user = bed.exec(machine, &["getent", "passwd", "usher-agent"]).await?.success()?;
+    let home = user.stdout.trim().split(':').nth(5).with_context(|| format!("no home in {user}"))?;
+    ensure!(!home.starts_with("/var/lib/usher-agent"), "{user}");
+    let words = ["setpriv", "--reuid=usher-agent", "--regid=usher-agent", "--clear-groups", "test", "-w", home];
+    let writable = bed.exec(machine, &words).await?;
+    ensure!(writable.code == Some(1), "the agent's user may write to its home: {writable}");
+    Ok(())
 }
 
 /// How often the leadership of a component has moved, ever.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use usher_testkit::bed::{Bed, until};
 
-use crate::turn::on_the_bed;
+use crate::{
+    observe::{assert_home_is_not_its_own, await_activating},
+    turn::on_the_bed,
+};
 
 const MACHINE: &str = "cp3";
 const UNIT: &str = "kube-scheduler.service";
@@ -38,7 +41,7 @@ async fn through_its_life(bed: &Bed) -> anyhow::Result<()> {
 
     bed.override_unit(MACHINE, UNIT, SLOW_START).await?;
     let (run, upgraded) = tokio::join!(restart(bed), async {
-        await_activating(bed).await?;
+        await_activating(bed, MACHINE, UNIT).await?;
         install(bed, &new).await?;
         until("the agent to say that another binary is installed", LIMIT, async || {
             let status = bed.usher(&["agent", "status", MACHINE]).await?;
@@ -66,7 +69,7 @@ async fn through_its_life(bed: &Bed) -> anyhow::Result<()> {
     let removed = tokio::select! {
         run = restart(bed) => anyhow::bail!("the restart ended before the agent was removed: {}", run?),
         removed = async {
-            await_activating(bed).await?;
+            await_activating(bed, MACHINE, UNIT).await?;
             bed.exec(MACHINE, &["dpkg", "--remove", "usher-agent"]).await?.success()
         } => removed?,
     };
@@ -81,7 +84,11 @@ async fn through_its_life(bed: &Bed) -> anyhow::Result<()> {
     let remains = bed.shell(MACHINE, ours).await?;
     assert_eq!(remains.stdout, REMAINS);
     bed.shell(MACHINE, "test ! -e /etc/usher/agent.toml && test -e /etc/usher/agent-key.pem").await?;
-    Ok(())
+
+    // The user stays, as Debian's system users do. Where there has never been one, the package makes it.
+    bed.exec(MACHINE, &["userdel", "usher-agent"]).await?.success()?;
+    install(bed, &old).await?;
+    assert_home_is_not_its_own(bed, MACHINE).await
 }
 
 async fn install(bed: &Bed, package: &str) -> anyhow::Result<()> {
@@ -91,14 +98,6 @@ async fn install(bed: &Bed, package: &str) -> anyhow::Result<()> {
 /// Restarts the unit by the agent, and waits for its end.
 async fn restart(bed: &Bed) -> anyhow::Result<usher_testkit::bed::Output> {
     bed.usher(&["agent", "restart", MACHINE, "kube-scheduler", "--reason", "bed test", "--yes"]).await
-}
-
-async fn await_activating(bed: &Bed) -> anyhow::Result<()> {
-    until("the unit to be starting", LIMIT, async || {
-        let output = bed.exec(MACHINE, &["systemctl", "is-active", UNIT]).await?;
-        Ok((output.stdout.trim() == "activating").then_some(()))
-    })
-    .await
 }
 
 async fn show(bed: &Bed, property: &str) -> anyhow::Result<String> {

@@ -1,8 +1,12 @@
 //! A test's turn on the one bed that all of them share.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use anyhow::bail;
+use futures::FutureExt as _;
 use tokio::time::Instant;
 use usher_testkit::bed::Bed;
 
@@ -30,6 +34,20 @@ pub(crate) fn on_the_bed(test: impl AsyncFnOnce(&Bed) -> anyhow::Result<()>) {
     });
     if let Err(error) = ended {
         panic!("{error:#}");
+    }
+}
+
+/// Takes back what a test has done to a machine, whatever comes of the test, a panic too: what [`Bed::restore`] does not know of, the tests
+/// after it would find.
+pub(crate) async fn and_then_undo(
+    test: impl Future<Output = anyhow::Result<()>>,
+    undo: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let ended = AssertUnwindSafe(test).catch_unwind().await;
+    let undone = undo.await;
+    match ended {
+        Ok(ended) => ended.and(undone),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
