@@ -199,3 +199,32 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.push(suffix);
     path.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_replacement_that_fails_says_why_leaves_the_old_content_and_nothing_half_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, taken) = (folder.path().join("epoch.json"), folder.path().join("taken"));
+        Disk::Machine.replace(&file, b"old").unwrap();
+        fs::create_dir(&taken).unwrap();
+        // The kernel's own disk without room: it takes an open, and no write.
+        symlink("/dev/full", with_suffix(&file, UNFINISHED)).unwrap();
+        let full = Disk::Machine.replace(&file, b"new").unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        // All is written, and cannot have its name.
+        let no_file = Disk::Machine.replace(&taken, b"new").unwrap_err();
+        assert_eq!(no_file.kind(), io::ErrorKind::IsADirectory);
+
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        let mut names = Disk::Machine.list(folder.path()).unwrap();
+        names.sort_unstable();
+        assert_eq!(names, ["epoch.json", "taken"]);
+        Disk::Machine.replace(&file, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+}

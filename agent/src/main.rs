@@ -17,7 +17,6 @@ use usher_agent::{
     arguments::{Arguments, Check},
     binary::Binary,
     check::{self, Account},
-    config::Config,
     door::Door,
     local, logging, notify,
     sockets::Sockets,
@@ -120,12 +119,6 @@ async fn serve(arguments: Arguments, sockets: &mut Sockets) -> anyhow::Result<Op
 
 fn check_config(arguments: &Arguments, what: Check) -> anyhow::Result<()> {
     let file = &arguments.config;
-    let config = Config::load(file)?;
-    if what == Check::Files {
-        let problems = check::files(file, &config, Account::of_agent().as_ref());
-        if !problems.is_empty() {
-            bail!("{}", problems.join("\n"));
-        }
-    }
+    check::check(file, what, Account::of_agent().as_ref())?;
     writeln!(stdout(), "{}: ok", file.display()).context("cannot write to stdout")
 }

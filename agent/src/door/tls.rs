@@ -12,6 +12,7 @@ use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime,
     pem::{self, PemObject},
 };
+use usher_common::chain;
 
 use crate::{certificate::Certificate, config::TlsFiles};
 
@@ -77,7 +78,7 @@ pub enum TlsError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// Its validity is over.
-    #[error("it expired at {0}")]
+    #[error("it expired at {0}; renew it")]
     Expired(Timestamp),
     /// Its validity has not begun.
     #[error("it is not valid before {0}; compare the clocks of this machine and of the CA")]
@@ -103,7 +104,7 @@ impl Credentials {
     /// # Errors
     ///
     /// If a file is missing or broken, or the certificate does not match the key. A certificate that callers would not accept is
-    /// no error: see [`Credentials::unfit`].
+    /// no error: see [`Unfit`].
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         Self::of(Callers::load(files)?, Own::load(files)?)
     }
@@ -119,9 +120,20 @@ impl Credentials {
         Ok(Self { server: Arc::new(server), callers, own })
     }
 
-    /// Why callers would not accept the agent's certificate at `now`, if they would not. `node` is the node's name.
-    pub fn unfit(&self, files: &TlsFiles, node: &str, now: Timestamp) -> Option<Unfit> {
-        self.own.unfit(files, node, now)
+    /// Why the agent has no certificate to show, or none that callers would accept at `now`, in a sentence. `node` is the node's
+    /// name.
+    pub(crate) fn own_problem(files: &TlsFiles, node: &str, now: Timestamp) -> Option<String> {
+        let own = match Own::load(files) {
+            Ok(own) => own,
+            Err(error) => return Some(chain(&error)),
+        };
+        let unfit = own.unfit(files, node, now)?;
+        Some(format!("callers would not accept {}: {unfit}", files.certificate.display()))
+    }
+
+    /// Why no caller can be verified, in a sentence.
+    pub(crate) fn callers_problem(files: &TlsFiles) -> Option<String> {
+        Callers::load(files).err().map(|error| chain(&error))
     }
 }
 

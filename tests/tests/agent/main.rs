@@ -5,6 +5,7 @@
 mod admission;
 mod audit;
 mod bus;
+mod check;
 mod disk;
 mod door;
 mod etcd;

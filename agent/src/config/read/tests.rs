@@ -157,6 +157,19 @@ fn metrics_are_for_loopback_alone() {
 }
 
 #[test]
+fn a_history_without_operations_or_time_is_no_history() {
+    let keep = |key: &str| read(&format!("{LEAST}[operations]\n{key}\n"), "/").map(|config| config.operations);
+    let shortest = Retention { keep: Duration::from_secs(1), keep_count: 1 };
+    assert_eq!(keep("keep = '1s'\nkeep_count = 1").unwrap(), shortest);
+    for (key, expected) in [
+        ("keep_count = 0", "6: operations.keep_count: must be at least 1"),
+        ("keep = '0s'", "6: operations.keep: a time limit must be longer than 0s"),
+    ] {
+        begin_with(&problems(&format!("{LEAST}[operations]\n{key}\n")), &[expected]);
+    }
+}
+
+#[test]
 fn a_template_is_no_unit_to_manage() {
     let error = read(&format!("{LEAST}[units.'foo@.service']\n"), "/").unwrap_err().to_string();
     assert!(error.contains("is a template; name an instance of it (example: foo@1.service)"), "{error}");
