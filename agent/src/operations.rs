@@ -182,15 +182,15 @@ impl Operations {
         self.ended(id).await?.map(|ended| watch::channel(ended).1).ok_or_else(unknown)
     }
 
-    /// The newest operations first.
-    pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
+    /// The newest operations first, and whether some within the limit are left out because those before them are large.
+    pub(crate) async fn newest(&self, limit: usize) -> (Vec<Operation>, bool) {
         let latest = self.inner.latest.borrow().as_ref().map(|latest| latest.borrow().clone());
-        let ended = self.inner.store.newest(limit).await;
+        let (ended, truncated) = self.inner.store.newest(limit).await;
         let mut newest: Vec<_> = latest.into_iter().collect();
         let first = newest.first().map(|latest| latest.id.clone());
         newest.extend(ended.into_iter().filter(|ended| Some(&ended.id) != first.as_ref()));
         newest.truncate(limit);
-        newest
+        (newest, truncated)
     }
 
     /// How many reboots of the last day the budget counts.

@@ -135,8 +135,8 @@ impl Systemd {
         }
     }
 
-    /// Enqueues a job. After an error with [`BusError::outcome_unknown`] systemd may have it anyway.
-    pub(crate) async fn start_job(&self, job_type: JobType, unit: &str) -> Result<Job, BusError> {
+    /// Enqueues a job for a unit as it was just read. After an error with [`BusError::outcome_unknown`] systemd may have it anyway.
+    pub(crate) async fn start_job(&self, job_type: JobType, unit: &Unit) -> Result<Job, BusError> {
         // Subscribe first: the job may end before the reply with its path arrives.
         let ends = self.ends_of_jobs().await?;
         let method = match job_type {
@@ -144,14 +144,16 @@ impl Systemd {
             JobType::Stop => "StopUnit",
             JobType::Start => "StartUnit",
         };
-        let path: OwnedObjectPath = self.bus.call(MANAGER, method, &(unit, REPLACE)).await?.body().deserialize()?;
-        Ok(Job::new(path.to_string(), ends))
+        let asked = (unit.name.as_str(), REPLACE);
+        let path: OwnedObjectPath = self.bus.call(MANAGER, method, &asked).await?.body().deserialize()?;
+        Ok(Job::new(path.to_string(), unit, ends))
     }
 
     /// The unit's current job, regardless of who enqueued it.
     pub(crate) async fn current_job(&self, unit: &str) -> Result<Option<Job>, BusError> {
         let ends = self.ends_of_jobs().await?;
-        Ok(self.unit(unit).await?.job.map(|path| Job::new(path, ends)))
+        let unit = self.unit(unit).await?;
+        Ok(unit.job.clone().map(|path| Job::new(path, &unit, ends)))
     }
 
     /// Follows the ends of jobs, from now on.

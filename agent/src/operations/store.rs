@@ -247,10 +247,10 @@ impl Store {
         read.map(Some)
     }
 
-    /// The newest `limit` operations that have ended, newest first, and of them no more than the first MiB. Those that cannot be
-    /// read are left out and reported.
-    pub(crate) async fn newest(&self, limit: usize) -> Vec<Operation> {
-        let (mut newest, entries) = {
+    /// The newest `limit` operations that have ended, newest first, and of them no more than the first MiB; whether that has left some
+    /// out. Those that cannot be read are left out and reported.
+    pub(crate) async fn newest(&self, limit: usize) -> (Vec<Operation>, bool) {
+        let (mut newest, entries, truncated) = {
             let memory = self.shared.memory();
             let unfiled: Vec<_> = memory.unfiled.iter().rev().cloned().collect();
             let mut bytes = 0_u64;
@@ -258,9 +258,10 @@ impl Store {
                 bytes = bytes.saturating_add(entry.bytes);
                 bytes <= LIST_LIMIT
             };
-            let entries: Vec<_> =
-                memory.history.entries().iter().rev().take(limit).take_while(within).cloned().collect();
-            (unfiled, entries)
+            let known = memory.history.entries();
+            let entries: Vec<_> = known.iter().rev().take(limit).take_while(within).cloned().collect();
+            let truncated = entries.len() < known.len().min(limit);
+            (unfiled, entries, truncated)
         };
         let read = self.read(move |shared| {
             let read = entries.iter().map(|entry| (entry.clone(), shared.read_ended(entry)));
@@ -273,7 +274,7 @@ impl Store {
             }
         }
         newest.truncate(limit);
-        newest
+        (newest, truncated)
     }
 
     /// Reads files from a thread where that may take its time. `None` if the runtime is shutting down.

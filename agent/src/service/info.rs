@@ -65,8 +65,11 @@ impl NodeInfo for Service {
     ) -> Result<Response<v1::ListOperationsResponse>, Status> {
         let permit = self.listing().await?;
         let limit = usize::try_from(request.get_ref().limit).unwrap_or(usize::MAX);
-        let newest = self.operations.newest(if limit == 0 { DEFAULT_LIMIT } else { limit.min(LONGEST_LIST) }).await;
-        Ok(kept(bounded(newest.into_iter().map(convert::operation)), permit))
+        let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(LONGEST_LIST) };
+        let (newest, truncated) = self.operations.newest(limit).await;
+        let mut list = bounded(newest.into_iter().map(convert::operation));
+        list.truncated |= truncated;
+        Ok(kept(list, permit))
     }
 
     async fn list_audit_records(

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use usher_proto::v1::{FailureKind, OperationState, WatchOperationRequest};
 use usher_testkit::{
-    rig::agent::{Rig, UNIT, order, steps, succeeded},
+    rig::agent::{OTHER, Rig, UNIT, order, steps, succeeded},
     systemd::JobOutcome,
 };
 
@@ -122,6 +122,49 @@ async fn a_restart_that_a_reboot_overtook_is_settled_by_the_new_boot() {
     let end = rig.operator().await.end_of("a").await;
     assert!(succeeded(&end), "{end:?}");
     assert!(end.steps.iter().any(|step| step.name == "resumed" && step.message.contains("rebooted")));
+}
+
+/// Starts an operation and kills the agent under it. Then the userspace begins anew under the same kernel, as in a soft reboot: every
+/// unit runs under a new InvocationID.
+async fn soft_rebooted() -> Rig {
+    let mut rig = Rig::new().await;
+    for unit in [UNIT, OTHER] {
+        rig.systemd.set_unit(unit, |unit| unit.takes = SLOW);
+    }
+    let mut alice = rig.operator().await;
+    alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
+    alice.until_step("a", "job").await;
+    rig.kill();
+    rig.systemd.boot();
+    rig
+}
+
+#[tokio::test]
+async fn another_units_job_that_a_soft_reboot_gave_the_same_number_is_not_followed() {
+    let mut rig = soft_rebooted().await;
+    rig.systemd.set_unit(OTHER, |unit| (unit.takes, unit.outcome) = (Duration::from_secs(3600), JobOutcome::Failed));
+    rig.systemd.restart_by_hand(OTHER);
+    // Numbers begin anew: the operation's job had that of the other unit's.
+    let running = rig.path().join("state/running.json");
+    let text = fs::read_to_string(&running).unwrap();
+    assert!(text.contains("/job/1\""), "{text}");
+    fs::write(&running, text.replace("/job/1\"", "/job/2\"")).unwrap();
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(end.evidence.unwrap().invocation_id_after, rig.systemd.unit(UNIT).invocation_id);
+    assert_eq!(rig.systemd.unit(OTHER).active_state, "deactivating", "the other unit's job goes on");
+}
+
+#[tokio::test]
+async fn a_unit_that_a_soft_reboot_is_still_starting_is_awaited() {
+    let mut rig = soft_rebooted().await;
+    rig.systemd.restart_by_hand(UNIT);
+    rig.start().await;
+    let end = rig.operator().await.end_of("a").await;
+    assert!(succeeded(&end), "{end:?}");
+    assert_eq!(steps(&end), ["accepted", "job", "resumed", "job", "active"]);
+    assert_eq!(end.evidence.unwrap().invocation_id_after, rig.systemd.unit(UNIT).invocation_id);
 }
 
 #[tokio::test]

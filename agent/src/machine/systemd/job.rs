@@ -5,20 +5,26 @@ use systemd_zbus::ManagerProxy;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Unit;
+
 /// A job that systemd has, with a subscription to its end.
 #[derive(Debug)]
 pub(crate) struct Job {
     path: String,
+    /// systemd's own name of it.
+    unit: String,
     ends: Ends,
 }
 
 impl Job {
     /// `ends` must have subscribed before systemd had the job.
-    pub(super) fn new(path: String, ends: Ends) -> Self {
-        Self { path, ends }
+    pub(super) fn new(path: String, unit: &Unit, ends: Ends) -> Self {
+        let unit = unit.alias_of().unwrap_or(&unit.name).to_owned();
+        Self { path, unit, ends }
     }
 
-    /// The object path, which identifies the job while it exists.
+    /// The object path, which identifies the job while it exists. A systemd that begins anew, as after a soft reboot, gives it to
+    /// another one.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -31,8 +37,8 @@ impl Job {
     /// systemd sends the result once, and not at all while it re-executes itself: a unit that has no such job any more tells the
     /// end just as well.
     pub(crate) async fn result(&mut self) -> Option<String> {
-        while let Some(End { path, result, .. }) = self.ends.received.recv().await {
-            if path == self.path {
+        while let Some(End { path, unit, result }) = self.ends.received.recv().await {
+            if path == self.path && unit == self.unit {
                 return Some(result);
             }
         }
@@ -89,5 +95,25 @@ impl Ends {
             }
         });
         Ok(Self { received, _listener: AbortOnDropHandle::new(listener) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_another_units_job_under_the_same_path_is_not_that_of_the_job() {
+        let (sender, received) = mpsc::unbounded_channel();
+        let ends = Ends { received, _listener: AbortOnDropHandle::new(tokio::spawn(async {})) };
+        let (name, id) = ("alias.service".to_owned(), "a.service".to_owned());
+        let mut job = Job::new("/job/7".to_owned(), &Unit { name, id, ..Unit::default() }, ends);
+        for (path, unit, result) in
+            [("/job/7", "b.service", "failed"), ("/job/8", "a.service", "canceled"), ("/job/7", "a.service", "done")]
+        {
+            let end = End { path: path.to_owned(), unit: unit.to_owned(), result: result.to_owned() };
+            sender.send(end).unwrap();
+        }
+        assert_eq!(job.result().await.as_deref(), Some("done"));
     }
 }

@@ -88,7 +88,7 @@ impl Work<'_> {
                 return Err(failure(FailureKind::Refused, format!("nothing was done: {refusal}")));
             }
             let asked = Instant::now();
-            match systemd.start_job(self.job_type, &self.unit).await {
+            match systemd.start_job(self.job_type, &unit).await {
                 Err(BusError::Unreachable(_)) if Instant::now() < deadline => sleep(RETRY_INTERVAL).await,
                 answer => return Ok((asked, answer, unit.needs_daemon_reload)),
             }
@@ -120,11 +120,17 @@ impl Work<'_> {
         Err(failure(kind, format!("{message}; {} is {}", self.unit, unit.state())))
     }
 
-    /// Follows a job that was started earlier, or verifies its effect if it has ended.
+    /// Follows a job that was started earlier, or verifies its effect if it has ended. A job that has come after it, as in a soft
+    /// reboot, is followed before: until it ends nobody can tell what came of the unit.
     pub(super) async fn resume_job(&self, path: &str, accepted: Option<Instant>) -> Outcome {
         match self.current_job().await? {
             Some(job) if job.path() == path => self.follow(job, accepted.unwrap_or_else(Instant::now)).await,
-            _ => self.verify(accepted, "the job ended while nobody looked").await,
+            Some(other) => {
+                self.record_job(&other, "the job ended while nobody looked, and systemd has another one for the unit")
+                    .await;
+                self.follow(other, Instant::now()).await
+            }
+            None => self.verify(accepted, "the job ended while nobody looked").await,
         }
     }
 
