@@ -2,7 +2,7 @@
 //!
 //! Callers come over the network, the node's own root over a Unix socket (`local`).
 //! A connection passes these in order: `entrance` (two pools: strangers and callers), `connection` (HTTP/2 and when it
-//! ends), `guard` (each call). [`live`] holds what is in force: certificates, CAs, and who may do what.
+//! ends), `guard` (each call, with its `question` and its `answer`). [`live`] holds what is in force: certificates, CAs, and who may do what.
 
 mod answer;
 mod connection;
@@ -17,6 +17,7 @@ mod methods;
 mod patience;
 mod peer;
 mod places;
+mod question;
 mod rights;
 mod strangers;
 mod tags;

@@ -21,7 +21,7 @@ use crate::config::Limits;
 const STREAMS: u32 = 8;
 
 /// How much of a request may wait in memory before it is read, for one call and for all calls of a connection. The largest
-/// request is 64 KiB.
+/// request is 64 KiB. With as much for the whole connection, one came to a stop after some hundred calls that were refused.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 

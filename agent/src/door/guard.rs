@@ -7,7 +7,7 @@ use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Durat
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Status, service::Routes};
 use tower::Service as _;
 use tracing::{info, warn};
@@ -18,9 +18,10 @@ use super::{
     answer::{Answer, KeptUntilTaken},
     limiter::Limiter,
     live::{Live, Standing},
-    methods::{OpenTo, known_method, open_to},
+    methods::{OpenTo, is_reflection, known_method, open_to},
     patience::Patience,
     peer::Peer,
+    question::{LARGE_ONES, Question},
     tags::Tags,
 };
 use crate::{
@@ -32,6 +33,9 @@ use crate::{
 /// How long a call may take before it is answered. Longer than the agent waits for D-Bus.
 const CALL_LIMIT: Duration = Duration::from_secs(40);
 
+/// How many calls of reflection are under way at once. What one of them tells has some 50 KiB, several times before the caller takes any.
+const REFLECTIONS: usize = 8;
+
 /// Decides on each call. Clones share the count of refusals.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
@@ -39,12 +43,16 @@ pub(crate) struct Guard {
     audit: Audit,
     counters: Arc<Counters>,
     limiter: Arc<Limiter>,
+    /// The turns of large requests.
+    large: Arc<Semaphore>,
+    reflections: Arc<Semaphore>,
 }
 
 impl Guard {
     /// Looks callers up in the lists that are in force at the time of the call.
     pub(crate) fn new(live: Arc<Live>, audit: Audit, counters: Arc<Counters>) -> Self {
-        Self { live, audit, counters, limiter: Arc::default() }
+        let (large, reflections) = (Arc::new(Semaphore::new(LARGE_ONES)), Arc::new(Semaphore::new(REFLECTIONS)));
+        Self { live, audit, counters, limiter: Arc::default(), large, reflections }
     }
 
     fn check(&self, peer: &Peer, path: &str) -> Result<(), Refusal> {
@@ -194,12 +202,22 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let limit = patience.map_or(CALL_LIMIT, |patience| patience.0.min(CALL_LIMIT));
         request.extensions_mut().insert(peer);
         patience.map(|patience| request.extensions_mut().insert(patience));
+        let request = request.map(|body| Question::new(body, Arc::clone(&self.guard.large)));
+        let reflections = is_reflection(request.uri().path()).then(|| Arc::clone(&self.guard.reflections));
         let mut routes = self.routes.clone();
         let (counters, method) = (Arc::clone(&self.guard.counters), known_method(request.uri().path()));
         Box::pin(async move {
-            let mut response = match timeout(limit, routes.call(request)).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(never)) => match never {},
+            let answer = async {
+                let turn = match reflections {
+                    Some(reflections) => reflections.acquire_owned().await.ok(),
+                    None => None,
+                };
+                let Ok(mut response) = routes.call(request).await;
+                turn.map(|turn| response.extensions_mut().insert(KeptUntilTaken::from(turn)));
+                response
+            };
+            let mut response = match timeout(limit, answer).await {
+                Ok(response) => response,
                 Err(_) => {
                     Status::deadline_exceeded(format!("the agent had no answer within {} s", limit.as_secs_f32()))
                         .into_http()

@@ -53,6 +53,11 @@ pub(super) fn known_method(path: &str) -> &'static str {
     METHODS.iter().find(|(method, _)| *method == path).map_or("unknown", |(method, _)| method)
 }
 
+/// Whether the method describes the services themselves, in answers as long as the contract.
+pub(super) fn is_reflection(path: &str) -> bool {
+    path.starts_with("/grpc.reflection.")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

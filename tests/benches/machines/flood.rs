@@ -1,20 +1,31 @@
-//! The shipped agent under a flood: an operator beside a thousand peers that say nothing. It needs no machines and no root.
+//! The shipped agent under a flood: an operator beside a thousand peers that say nothing, and then beside listed callers as well that
+//! take as much as they get. It needs no machines and no root.
 
 use std::{
+    convert::Infallible,
     fs,
     net::{IpAddr, SocketAddr},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::Context as _;
+use bytes::Bytes;
+use futures::{StreamExt as _, future::join_all, stream};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use tempfile::TempDir;
 use tokio::{
     net::{TcpSocket, TcpStream},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity};
+use tonic::{
+    body::Body,
+    transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity},
+};
+use tower::ServiceExt as _;
 use usher_proto::v1::{GetNodeRequest, node_info_client::NodeInfoClient};
 use usher_testkit::pki::{Ca, Identity, Names};
 
@@ -24,6 +35,14 @@ use super::{agent, results::Results};
 const SILENT: u8 = 100;
 const SILENT_OF_ONE_ADDRESS: usize = 10;
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Certificates of greedy callers, and the connections of each: together all places that the agent has for viewers.
+const GREEDY: u8 = 4;
+const GREEDY_CONNECTIONS: u8 = 14;
+
+/// Past operations, and the text of each in bytes: together the largest list that there is.
+const STORED: usize = 150;
+const STORED_TEXT: usize = 7000;
 
 /// Calls, each over a connection of its own: the handshake is what a flood is in the way of.
 const CALLS: usize = 300;
@@ -50,6 +69,7 @@ pub(crate) async fn measure(results: &mut Results) -> anyhow::Result<()> {
     let ca = Ca::new("flood")?;
     ca.write(&folder.path().join("ca.pem"))?;
     ca.server(&["w1"])?.write(folder.path(), "agent")?;
+    store_operations(&folder.path().join("state/operations"))?;
     let address: SocketAddr = {
         let free = std::net::TcpListener::bind("127.0.0.1:0")?;
         free.local_addr()?
@@ -57,7 +77,7 @@ pub(crate) async fn measure(results: &mut Results) -> anyhow::Result<()> {
     // No systemd answers there: what is measured is the way in, and a status is told without it.
     let config = format!(
         "listen = '{address}'\nnode = 'w1'\nstate_directory = 'state'\nbus = 'unix:path=nothing'\n[tls]\ncertificate = 'agent.pem'\n\
-         key = 'agent-key.pem'\nclient_ca = 'ca.pem'\n[allow]\noperator = ['CN=alice']\n"
+         key = 'agent-key.pem'\nclient_ca = 'ca.pem'\n[allow]\noperator = ['CN=alice']\nviewer = ['O=greedy']\n"
     );
     let file = folder.path().join("agent.toml");
     fs::write(&file, config)?;
@@ -88,11 +108,43 @@ pub(crate) async fn measure(results: &mut Results) -> anyhow::Result<()> {
     took.sort_by(f64::total_cmp);
     let p99 = took.get(took.len() * 99 / 100).copied().context("no call was made")?;
     results.record("agent_flood_get_node_p99_ms", p99, Some(1000.0));
+    results.record("agent_flood_rss_mib", peak_mib(&running)?, Some(32.0));
 
+    for number in 1..=GREEDY {
+        let common_name = &format!("greedy-{number}");
+        let names = Names { common_name, organisations: &["greedy"], ..Names::default() };
+        let endpoint = endpoint(address, ca.pem(), &ca.client(&names)?)?;
+        for connection in 1..=GREEDY_CONNECTIONS {
+            flood.spawn(be_greedy(endpoint.clone().local_address(Some([127, 0, 1 + number, connection].into()))));
+        }
+    }
+    sleep(BEFORE).await;
+    get_node(address, ca.pem(), &operator).await?;
+    results.record("agent_greedy_rss_mib", peak_mib(&running)?, Some(32.0));
+    Ok(())
+}
+
+/// The most that the agent has had in memory so far.
+fn peak_mib(running: &Running) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", running.0.id()))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
-    results.record("agent_flood_rss_mib", kib / 1024.0, Some(32.0));
+    Ok(kib / 1024.0)
+}
+
+fn store_operations(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    for number in 1..=STORED {
+        let at = "2025-10-09T00:00:00Z";
+        let record = serde_json::json!({
+            "id": format!("op{number}"), "sequence": number, "change": {"kind": "start_unit", "unit": "a.service"},
+            "order": {"epoch": 1, "reason": "r", "task_id": "", "requester": ""}, "caller": [], "boot_id": "b", "started_at": at,
+            "ended_at": at, "progress": {"phase": "accepted"}, "state": {"state": "succeeded"},
+            "steps": [{"at": at, "name": "failed", "message": "x".repeat(STORED_TEXT)}], "evidence": {"invocation_id_before": "",
+            "invocation_id_after": "", "boot_id_before": "", "boot_id_after": "", "unit_took": null},
+        });
+        fs::write(folder.join(format!("{number:010}.1760000000000.unit.op{number}.json")), record.to_string())?;
+    }
     Ok(())
 }
 
@@ -113,12 +165,60 @@ async fn connect(from: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream
     socket.connect(address).await
 }
 
+/// Takes no answers and ends no requests. Once the agent has hung up, again.
+async fn be_greedy(endpoint: Endpoint) {
+    let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
+    loop {
+        if let Ok(channel) = endpoint.connect().await {
+            // The answers stay as they are until there are all of them.
+            drop(join_all(greedy_calls().into_iter().map(|call| channel.clone().oneshot(call))).await);
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// All calls that a connection may have at a time, of those that cost most.
+fn greedy_calls() -> Vec<http::Request<Body>> {
+    let list = || {
+        let request = Bytes::from_static(b"\0\0\0\0\x03\x08\x96\x01");
+        call("usher.agent.v1.NodeInfo/ListOperations", Body::new(Full::new(request)))
+    };
+    // As large as one may be.
+    let large = || {
+        let begun = [b"\0\0\0\xff\xff".as_slice(), &[b'x'; 60_000]].concat();
+        call("usher.agent.v1.NodeInfo/GetOperation", without_end(begun))
+    };
+    let describe = || {
+        let questions = b"\0\0\0\0\x19\x22\x17usher.agent.v1.NodeInfo".repeat(4);
+        call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", without_end(questions))
+    };
+    vec![list(), list(), large(), large(), large(), describe(), describe(), describe()]
+}
+
+fn without_end(begun: Vec<u8>) -> Body {
+    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(begun)));
+    Body::new(StreamBody::new(stream::iter([frame]).chain(stream::pending())))
+}
+
+fn call(method: &str, body: Body) -> http::Request<Body> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = http::Uri::try_from(format!("https://w1/{method}")).unwrap_or_default();
+    request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    request.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
+    request
+}
+
 async fn get_node(address: SocketAddr, ca: &str, identity: &Identity) -> anyhow::Result<()> {
+    let channel = endpoint(address, ca, identity)?.connect().await?;
+    NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await?;
+    Ok(())
+}
+
+fn endpoint(address: SocketAddr, ca: &str, identity: &Identity) -> anyhow::Result<Endpoint> {
     let tls = ClientTlsConfig::new()
         .domain_name("w1")
         .ca_certificate(Certificate::from_pem(ca))
         .identity(TlsIdentity::from_pem(&identity.certificate, &identity.key));
-    let channel = Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?.connect().await?;
-    NodeInfoClient::new(channel).get_node(GetNodeRequest {}).await?;
-    Ok(())
+    Ok(Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?)
 }

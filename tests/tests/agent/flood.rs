@@ -1,12 +1,17 @@
 //! Peers that want nothing good: silent ones, ones that are not listed, ones that take no answers. Over streams in memory.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncReadExt as _, DuplexStream},
-    time::{Instant, timeout},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
@@ -18,15 +23,17 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::ServiceExt as _;
 use usher_proto::{
     reason,
-    v1::{GetNodeRequest, ListAuditRecordsRequest, WatchOperationRequest},
+    v1::{GetNodeRequest, ListAuditRecordsRequest, ListOperationsRequest, WatchOperationRequest},
 };
 use usher_testkit::{
     pki::{Identity, Names},
     rig::{
-        agent::{Caller, Rig, UNIT, order, refused},
+        agent::{Caller, Rig, UNIT, order, refused, succeeded},
         streams::StreamDoor,
     },
 };
+
+use super::store::store_operations;
 
 const BUFFER: usize = 16 * 1024;
 
@@ -41,7 +48,10 @@ struct House {
 
 impl House {
     async fn with(more: &str) -> Self {
-        let mut rig = Rig::without_agent(more);
+        Self::of(Rig::without_agent(more)).await
+    }
+
+    async fn of(mut rig: Rig) -> Self {
         let (door, of_the_agent) = StreamDoor::new(None, BUFFER);
         rig.start_with(|edges| edges.door = of_the_agent).await;
         Self { rig, door }
@@ -63,6 +73,13 @@ impl House {
         self.door.connect(endpoint, from).await
     }
 
+    /// A connection for answers that nobody takes: it has windows of a few bytes.
+    async fn connect_greedily(&self, identity: &Identity, from: SocketAddr) -> Channel {
+        let endpoint = self.rig.endpoint_to("https://node-1", identity);
+        let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
+        self.connect_by(endpoint, from).await.unwrap()
+    }
+
     /// A connection after its handshake, on which nothing has been said yet.
     async fn shake_hands(&self, identity: &Identity, from: SocketAddr) -> TlsStream<DuplexStream> {
         let mut roots = RootCertStore::empty();
@@ -80,6 +97,39 @@ impl House {
 fn from(host: u32) -> SocketAddr {
     let [_, a, b, c] = host.to_be_bytes();
     ([10, a, b, c], 40000).into()
+}
+
+/// A call whose answer nobody reads.
+fn call(method: &str, request: Body) -> http::Request<Body> {
+    http::Request::post(format!("https://node-1/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(request)
+        .unwrap()
+}
+
+fn whole(request: &'static [u8]) -> Body {
+    Body::new(Full::new(Bytes::from_static(request)))
+}
+
+fn without_end(begun: Vec<u8>) -> Body {
+    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(begun)));
+    Body::new(StreamBody::new(stream::iter([frame]).chain(stream::pending())))
+}
+
+/// All calls that a connection may have at a time, of those that cost most.
+fn greedy_calls() -> Vec<http::Request<Body>> {
+    let list = || call("usher.agent.v1.NodeInfo/ListOperations", whole(b"\0\0\0\0\x03\x08\x96\x01"));
+    // As large as one may be.
+    let large = || {
+        let begun = [b"\0\0\0\xff\xff".as_slice(), &[b'x'; 60_000]].concat();
+        call("usher.agent.v1.NodeInfo/GetOperation", without_end(begun))
+    };
+    let describe = || {
+        let questions = b"\0\0\0\0\x19\x22\x17usher.agent.v1.NodeInfo".repeat(4);
+        call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", without_end(questions))
+    };
+    vec![list(), list(), large(), large(), large(), describe(), describe(), describe()]
 }
 
 /// How long until the agent has hung up.
@@ -128,7 +178,7 @@ async fn a_stranger_with_a_name_is_recorded_beside_a_health_check_that_hangs_up_
     let house = House::with("").await;
     for _ in 0..20 {
         drop(house.dial(from(1)));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
     }
     let stranger = house.identity("stranger");
     let mut caller = Caller::over(house.connect(&stranger, from(1)).await.unwrap());
@@ -139,7 +189,7 @@ async fn a_stranger_with_a_name_is_recorded_beside_a_health_check_that_hangs_up_
         async || alice.info.list_audit_records(ListAuditRecordsRequest::default()).await.unwrap().into_inner();
     let recorded = timeout(Duration::from_secs(60), async {
         while !told().await.records.iter().any(|record| record.caller.contains(&"CN=stranger".to_owned())) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(100)).await;
         }
     });
     recorded.await.expect("the refusal must be in the trail");
@@ -180,7 +230,7 @@ async fn refused_calls_do_not_keep_a_connection() {
     for _ in 0..4 {
         let status = bob.start(order("a"), UNIT).await.unwrap_err();
         assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        sleep(Duration::from_secs(4)).await;
     }
     assert_eq!(dials.load(std::sync::atomic::Ordering::Relaxed), 2, "ten seconds are for a first call that counts");
 }
@@ -190,7 +240,7 @@ async fn a_certificate_with_too_many_connections_loses_the_one_that_was_idle_for
     let house = House::with("[limits]\nconnections_per_certificate = 2\n").await;
     let alice = house.identity("alice");
     let first = house.shake_hands(&alice, from(1)).await;
-    tokio::time::sleep(SOON).await;
+    sleep(SOON).await;
     let second = house.shake_hands(&alice, from(1)).await;
     let third = house.shake_hands(&alice, from(1)).await;
     let (first, second, third) = tokio::join!(hung_up_after(first), hung_up_after(second), hung_up_after(third));
@@ -206,7 +256,7 @@ async fn a_connection_is_renewed_at_its_age_and_a_call_in_progress_has_its_grace
     let mut alice = Caller::over(house.connect(&alice, from(1)).await.unwrap());
     for _ in 0..9 {
         alice.node().await;
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        sleep(Duration::from_secs(30)).await;
     }
     alice.restart(order("a"), UNIT, &house.rig.invocation).await.unwrap();
     let begun = Instant::now();
@@ -223,6 +273,9 @@ async fn what_is_larger_than_any_request_is_not_read_by_any_service() {
     let request = HealthCheckRequest { service: "x".repeat(100 * 1024) };
     let status = HealthClient::new(channel.clone()).check(request).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    let largest = HealthCheckRequest { service: "x".repeat(60 * 1024) };
+    let status = HealthClient::new(channel.clone()).check(largest).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "it is read: {status:?}");
     let ask = tonic_reflection::pb::v1::ServerReflectionRequest { host: "x".repeat(100 * 1024), message_request: None };
     let mut client = tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(channel);
     // tonic's reflection ends the stream of answers without a word.
@@ -274,23 +327,57 @@ async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_l
     let answer = operator.info.list_audit_records(all).await.unwrap().into_inner();
     assert_eq!(answer.records.len(), 60, "two records a call");
 
-    // Bodies that nobody reads, over windows of a few bytes.
-    let endpoint = house.rig.endpoint_to("https://node-1", &alice);
-    let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
-    let greedy = house.connect_by(endpoint, from(2)).await.unwrap();
+    let greedy = house.connect_greedily(&alice, from(2)).await;
     let mut untaken = Vec::new();
     for _ in 0..2 {
-        let request = http::Request::post("https://node-1/usher.agent.v1.NodeInfo/ListAuditRecords")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Body::new(http_body_util::Full::new(bytes::Bytes::from_static(b"\0\0\0\0\x03\x10\xe8\x07"))))
-            .unwrap();
-        untaken.push(greedy.clone().oneshot(request).await.unwrap());
+        let request = whole(b"\0\0\0\0\x03\x10\xe8\x07");
+        untaken.push(greedy.clone().oneshot(call("usher.agent.v1.NodeInfo/ListAuditRecords", request)).await.unwrap());
     }
     let status = operator.info.list_audit_records(all).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::TOO_MANY_LISTINGS);
     assert_eq!(operator.node().await.name, "node-1", "other calls are answered");
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    sleep(Duration::from_secs(30)).await;
     operator.info.list_audit_records(all).await.expect("the peer has lost its connection, and with it the answers");
     drop(untaken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_answered_within_a_second_beside_listed_callers_that_take_no_answers_and_end_no_requests() {
+    let rig = Rig::without_agent("");
+    store_operations(&rig, 150, 7000);
+    let house = House::of(rig).await;
+    // As many as there are places for all callers.
+    let mut greedy = JoinSet::new();
+    for certificate in 0..4 {
+        let name = format!("greedy-{certificate}");
+        let names = Names { common_name: &name, organisations: &["sre"], ..Names::default() };
+        let identity = house.rig.ca.client(&names).unwrap();
+        for host in 0..16 {
+            let channel = house.connect_greedily(&identity, from(certificate * 16 + host)).await;
+            for call in greedy_calls() {
+                greedy.spawn(channel.clone().oneshot(call));
+            }
+        }
+    }
+    // Time passes once nobody has anything left to do.
+    sleep(Duration::from_millis(1)).await;
+
+    let begun = Instant::now();
+    let mut alice = Caller::over(house.connect(&house.identity("alice"), from(7)).await.unwrap());
+    assert_eq!(alice.node().await.name, "node-1");
+    alice.restart(order("a"), UNIT, &house.rig.invocation).await.unwrap();
+    assert!(succeeded(&alice.end_of("a").await));
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    let status = alice.info.list_operations(ListOperationsRequest { limit: 1 }).await.unwrap_err();
+    assert_eq!(refused(&status, "").1, reason::TOO_MANY_LISTINGS, "the flood holds them");
+
+    sleep(Duration::from_secs(60)).await;
+    let bob = Names { common_name: "bob", organisations: &["sre"], ..Names::default() };
+    let bob = house.rig.ca.client(&bob).unwrap();
+    let mut bob = Caller::over(house.connect(&bob, from(9)).await.unwrap());
+    let listed = timeout(SOON, bob.info.list_operations(ListOperationsRequest { limit: 1 }))
+        .await
+        .expect("no viewer is kept out for longer than a minute");
+    assert_eq!(listed.unwrap().into_inner().operations.len(), 1);
+    drop(greedy);
 }
