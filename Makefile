@@ -4,11 +4,12 @@
 PROFILE = dev
 export USHER_PROFILE = $(PROFILE)
 WORKSPACE = --locked --profile $(PROFILE) --workspace --features usher-testkit/machines
-KIT = cargo run --locked --quiet --profile $(PROFILE) -p usher-testkit --features machines
-BED = $(KIT) --bin bed --
+# A program of the tests. Always with the features of the whole workspace: for a package alone, cargo would choose others and build nearly
+# all a second time.
+kit = cargo build --quiet $(WORKSPACE) --bin $(1) && target/$(PROFILE:dev=debug)/$(1)
 
 # The simulator's whole: sweeps that leave nothing out, and this many random histories.
-SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile quick -p usher-testkit --features machines --test sim
+SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile quick --workspace --features usher-testkit/machines --test sim
 
 .PHONY: help demo test sim soak bed bed-down bench bench-scale docs lint contract puppet prometheus page build packages machines deb deb-check release
 
@@ -19,7 +20,7 @@ build:          ## Build usher and usher-agent, as shipped
 	cargo build --locked --release -p usher-agent -p usher-coordinator
 
 demo: build     ## Run the main job and the rest of a shift on a sandbox: no root, no set-up, a minute after the build
-	$(KIT) --bin sandbox -- demo
+	$(call kit,sandbox) demo
 
 packages:       ## Install the Debian packages that the real machines need
 	./tests/machines/packages.sh
@@ -32,13 +33,13 @@ machines: packages  ## Build what the real machines and their benchmarks run, on
 	./tests/machines/helmfile.sh >/dev/null
 
 docs:           ## Write what is generated: examples, references, schemas, man pages, completions
-	$(KIT) --bin docs
+	$(call kit,docs)
 
 lint:           ## Formatting, clippy, docs, generated pages, licences, exposure of the agent's unit
 	cargo fmt --check
 	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile $(PROFILE) --workspace --no-deps --document-private-items
-	$(KIT) --bin docs -- --check
+	$(call kit,docs) --check
 	./tests/deny.sh
 	systemd-analyze security --offline=true --threshold=13 packaging/systemd/usher-agent.service >/dev/null 2>&1
 
@@ -63,7 +64,7 @@ test: packages lint contract puppet prometheus page machines  ## Every test: uni
 	cargo build $(WORKSPACE) --bins
 	cargo test $(WORKSPACE) --no-fail-fast
 	cargo test --locked --profile $(PROFILE) -p usher-coordinator --features otel --lib traces::
-	$(BED) down
+	$(call kit,bed) down
 
 sim:            ## The deterministic simulator: every point at which something can go wrong, and 1,000 random histories
 	$(call SIM,1000)
@@ -72,16 +73,16 @@ soak:           ## The same with 10,000 random histories; some ten minutes after
 	$(call SIM,10000)
 
 bed: build machines  ## Start five real machines with a real cluster, and say how to use them
-	$(BED) up
+	$(call kit,bed) up
 
 bed-down:       ## End the machines of `make bed`
-	$(BED) down
+	$(call kit,bed) down
 
 bench: build bench-scale machines  ## Measure with five thousand nodes in memory and on the real machines; writes target/bench/results.json
-	cargo bench --locked --profile quick -p usher-testkit --features machines --bench machines
+	cargo bench --locked --profile quick --workspace --features usher-testkit/machines --bench machines
 
 bench-scale: build  ## Measure with five thousand nodes in memory alone: no root, some minutes
-	cargo bench --locked --profile quick -p usher-testkit --features machines --bench scale
+	cargo bench --locked --profile quick --workspace --features usher-testkit/machines --bench scale
 
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root
