@@ -28,6 +28,8 @@ async fn every_command_prints_one_document_that_says_what_it_is() {
     // A job that runs with an image of before, and one of no cron job.
     sandbox.api().add(cron_job("shop/report").image("report:2").time_zone("Europe/Berlin"));
     sandbox.api().add(job("shop/report-1").of("report").image("report:1")).add(job("shop/import"));
+    // A job says what it waits for until its pods are ready.
+    while document(&programs, &sandbox, "jobs list -n shop", 0).await.to_string().contains("\"reason\":\"") {}
 
     let results = [
         ("status", "Status", 0),
