@@ -3,13 +3,14 @@
 # The profile of tools and tests. `make test` takes quick: it takes longer to build than dev, and leaves time for the simulator's whole.
 PROFILE = dev
 export USHER_PROFILE = $(PROFILE)
-WORKSPACE = --locked --profile $(PROFILE) --workspace --features usher-testkit/machines
+of_profile = --locked --profile $(1) --workspace --features usher-testkit/machines
+WORKSPACE = $(call of_profile,$(PROFILE))
 # A program of the tests. Always with the features of the whole workspace: for a package alone, cargo would choose others and build nearly
 # all a second time.
 kit = cargo build --quiet $(WORKSPACE) --bin $(1) && target/$(PROFILE:dev=debug)/$(1)
 
 # The simulator's whole: sweeps that leave nothing out, and this many random histories.
-SIM = USHER_SIM_HISTORIES=$(1) cargo test --locked --profile quick --workspace --features usher-testkit/machines --test sim
+SIM = USHER_SIM_HISTORIES=$(1) cargo test $(call of_profile,quick) --test sim
 
 .PHONY: help demo test sim soak bed bed-down bench bench-scale docs lint contract puppet prometheus page build packages machines deb deb-check release
 
@@ -79,10 +80,10 @@ bed-down:       ## End the machines of `make bed`
 	$(call kit,bed) down
 
 bench: build bench-scale machines  ## Measure with five thousand nodes in memory and on the real machines; writes target/bench/results.json
-	cargo bench --locked --profile quick --workspace --features usher-testkit/machines --bench machines
+	cargo bench $(call of_profile,quick) --bench machines
 
 bench-scale: build  ## Measure with five thousand nodes in memory alone: no root, some minutes
-	cargo bench --locked --profile quick --workspace --features usher-testkit/machines --bench scale
+	cargo bench $(call of_profile,quick) --bench scale
 
 # Not part of `make test`: the build alone takes as long as all tests together.
 deb:            ## Build the Debian packages in a clean Debian without network, into target/deb; as root

@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod component;
+pub mod greedy;
 pub mod site;
+pub mod stored;
 pub mod streams;
 pub mod tables;

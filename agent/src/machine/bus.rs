@@ -92,31 +92,34 @@ impl BusError {
 
 impl From<zbus::Error> for BusError {
     fn from(error: zbus::Error) -> Self {
-        let (name, message) = match &error {
-            zbus::Error::FDO(inner) => match &**inner {
-                zbus::fdo::Error::ZBus(inner) => return inner.clone().into(),
-                inner => (inner.name().to_string(), inner.description().map(str::to_owned)),
-            },
-            zbus::Error::MethodError(name, message, _) => (name.to_string(), message.clone()),
-            _ => return Self::Lost(error),
-        };
+        if let zbus::Error::FDO(inner) = &error
+            && let zbus::fdo::Error::ZBus(inner) = &**inner
+        {
+            return inner.clone().into();
+        }
+        let Some((name, message)) = answered(&error) else { return Self::Lost(error) };
         match name.strip_prefix(DAEMON) {
             Some(short) if short == FULL || ABSENT.contains(&short) || short.starts_with(NOT_STARTED) => {
                 Self::Unreachable(error)
             }
             Some(short) if LOST.contains(&short) => Self::Lost(error),
-            _ => Self::Refused { name, message: message.unwrap_or_default() },
+            _ => Self::Refused { name, message },
         }
+    }
+}
+
+/// Name and message of the error that a call was answered with, by the service or by dbus-daemon.
+fn answered(error: &zbus::Error) -> Option<(String, String)> {
+    match error {
+        zbus::Error::FDO(error) => Some((error.name().to_string(), error.description().unwrap_or_default().to_owned())),
+        zbus::Error::MethodError(name, message, _) => Some((name.to_string(), message.clone().unwrap_or_default())),
+        _ => None,
     }
 }
 
 /// Whether the bus had no room for the call.
 fn is_full(error: &zbus::Error) -> bool {
-    match error {
-        zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::LimitsExceeded(_)),
-        zbus::Error::MethodError(name, ..) => name.strip_prefix(DAEMON) == Some(FULL),
-        _ => false,
-    }
+    answered(error).is_some_and(|(name, _)| name.strip_prefix(DAEMON) == Some(FULL))
 }
 
 /// An interface of an object of a service.

@@ -2,32 +2,27 @@
 //! take as much as they get. It needs no machines and no root.
 
 use std::{
-    convert::Infallible,
     fs,
     net::{IpAddr, SocketAddr},
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use bytes::Bytes;
-use futures::{StreamExt as _, future::join_all, stream};
-use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use futures::future::join_all;
 use tempfile::TempDir;
 use tokio::{
     net::{TcpSocket, TcpStream},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tonic::{
-    body::Body,
-    transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity},
-};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity};
 use tower::ServiceExt as _;
 use usher_proto::v1::{GetNodeRequest, node_info_client::NodeInfoClient};
-use usher_testkit::pki::{Ca, Identity, Names};
+use usher_testkit::{
+    pki::{Ca, Identity, Names},
+    rig::{greedy, stored},
+};
 
 use super::{agent, results::Results};
 
@@ -69,7 +64,7 @@ pub(crate) async fn measure(results: &mut Results) -> anyhow::Result<()> {
     let ca = Ca::new("flood")?;
     ca.write(&folder.path().join("ca.pem"))?;
     ca.server(&["w1"])?.write(folder.path(), "agent")?;
-    store_operations(&folder.path().join("state/operations"))?;
+    stored::operations(&folder.path().join("state"), STORED, STORED_TEXT);
     let address: SocketAddr = {
         let free = std::net::TcpListener::bind("127.0.0.1:0")?;
         free.local_addr()?
@@ -132,22 +127,6 @@ fn peak_mib(running: &Running) -> anyhow::Result<f64> {
     Ok(kib / 1024.0)
 }
 
-fn store_operations(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    for number in 1..=STORED {
-        let at = "2025-10-09T00:00:00Z";
-        let record = serde_json::json!({
-            "id": format!("op{number}"), "sequence": number, "change": {"kind": "start_unit", "unit": "a.service"},
-            "order": {"epoch": 1, "reason": "r", "task_id": "", "requester": ""}, "caller": [], "boot_id": "b", "started_at": at,
-            "ended_at": at, "progress": {"phase": "accepted"}, "state": {"state": "succeeded"},
-            "steps": [{"at": at, "name": "failed", "message": "x".repeat(STORED_TEXT)}], "evidence": {"invocation_id_before": "",
-            "invocation_id_after": "", "boot_id_before": "", "boot_id_after": "", "unit_took": null},
-        });
-        fs::write(folder.join(format!("{number:010}.1760000000000.unit.op{number}.json")), record.to_string())?;
-    }
-    Ok(())
-}
-
 /// Connects, says nothing until the agent hangs up, and connects again.
 async fn stay_silent(from: IpAddr, address: SocketAddr) {
     loop {
@@ -167,46 +146,14 @@ async fn connect(from: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream
 
 /// Takes no answers and ends no requests. Once the agent has hung up, again.
 async fn be_greedy(endpoint: Endpoint) {
-    let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
+    let endpoint = greedy::with_small_windows(endpoint);
     loop {
         if let Ok(channel) = endpoint.connect().await {
             // The answers stay as they are until there are all of them.
-            drop(join_all(greedy_calls().into_iter().map(|call| channel.clone().oneshot(call))).await);
+            drop(join_all(greedy::calls().into_iter().map(|call| channel.clone().oneshot(call))).await);
         }
         sleep(AGAIN).await;
     }
-}
-
-/// All calls that a connection may have at a time, of those that cost most.
-fn greedy_calls() -> Vec<http::Request<Body>> {
-    let list = || {
-        let request = Bytes::from_static(b"\0\0\0\0\x03\x08\x96\x01");
-        call("usher.agent.v1.NodeInfo/ListOperations", Body::new(Full::new(request)))
-    };
-    // As large as one may be.
-    let large = || {
-        let begun = [b"\0\0\0\xff\xff".as_slice(), &[b'x'; 60_000]].concat();
-        call("usher.agent.v1.NodeInfo/GetOperation", without_end(begun))
-    };
-    let describe = || {
-        let questions = b"\0\0\0\0\x19\x22\x17usher.agent.v1.NodeInfo".repeat(4);
-        call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", without_end(questions))
-    };
-    vec![list(), list(), large(), large(), large(), describe(), describe(), describe()]
-}
-
-fn without_end(begun: Vec<u8>) -> Body {
-    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(begun)));
-    Body::new(StreamBody::new(stream::iter([frame]).chain(stream::pending())))
-}
-
-fn call(method: &str, body: Body) -> http::Request<Body> {
-    let mut request = http::Request::new(body);
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::try_from(format!("https://w1/{method}")).unwrap_or_default();
-    request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
-    request.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
-    request
 }
 
 async fn get_node(address: SocketAddr, ca: &str, identity: &Identity) -> anyhow::Result<()> {

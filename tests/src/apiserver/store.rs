@@ -66,7 +66,7 @@ pub(super) struct Event {
     pub(super) before: Option<Arc<Value>>,
 }
 
-/// The namespaces in which something may have changed; all of them if there are none.
+/// The namespaces in which something may have changed. `None` stands for all of them.
 pub(super) struct Changed(Option<BTreeSet<String>>);
 
 impl Changed {

@@ -33,7 +33,7 @@ use super::streams::start_in_memory;
 struct Hang<'a>(&'a Path);
 
 impl Hang<'_> {
-    /// Whoever writes to it goes on, at once or later, and hears that it is no file. The pipe is read for as long as the reader is kept.
+    /// A task that writes to it, now or later, goes on and hears that it is no file. The pipe is read for as long as the reader is kept.
     fn end(&self) -> nix::Result<OwnedFd> {
         let flags = nix::fcntl::OFlag::O_RDONLY | nix::fcntl::OFlag::O_NONBLOCK;
         nix::fcntl::open(self.0, flags, nix::sys::stat::Mode::empty())

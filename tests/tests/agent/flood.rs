@@ -1,11 +1,7 @@
 //! Peers that want nothing good: silent ones, ones that are not listed, ones that take no answers. Over streams in memory.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures::{StreamExt as _, stream};
-use http_body::Frame;
-use http_body_util::{Full, StreamBody};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
 use tokio::{
@@ -16,7 +12,6 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
     Code, Request,
-    body::Body,
     transport::{Channel, Endpoint, Error},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -29,11 +24,10 @@ use usher_testkit::{
     pki::{Identity, Names},
     rig::{
         agent::{Caller, Rig, UNIT, order, refused, succeeded},
+        greedy, stored,
         streams::StreamDoor,
     },
 };
-
-use super::store::store_operations;
 
 const BUFFER: usize = 16 * 1024;
 
@@ -73,11 +67,10 @@ impl House {
         self.door.connect(endpoint, from).await
     }
 
-    /// A connection for answers that nobody takes: it has windows of a few bytes.
+    /// A connection for answers that nobody takes.
     async fn connect_greedily(&self, identity: &Identity, from: SocketAddr) -> Channel {
         let endpoint = self.rig.endpoint_to("https://node-1", identity);
-        let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
-        self.connect_by(endpoint, from).await.unwrap()
+        self.connect_by(greedy::with_small_windows(endpoint), from).await.unwrap()
     }
 
     /// A connection after its handshake, on which nothing has been said yet.
@@ -97,39 +90,6 @@ impl House {
 fn from(host: u32) -> SocketAddr {
     let [_, a, b, c] = host.to_be_bytes();
     ([10, a, b, c], 40000).into()
-}
-
-/// A call whose answer nobody reads.
-fn call(method: &str, request: Body) -> http::Request<Body> {
-    http::Request::post(format!("https://node-1/{method}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(request)
-        .unwrap()
-}
-
-fn whole(request: &'static [u8]) -> Body {
-    Body::new(Full::new(Bytes::from_static(request)))
-}
-
-fn without_end(begun: Vec<u8>) -> Body {
-    let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(begun)));
-    Body::new(StreamBody::new(stream::iter([frame]).chain(stream::pending())))
-}
-
-/// All calls that a connection may have at a time, of those that cost most.
-fn greedy_calls() -> Vec<http::Request<Body>> {
-    let list = || call("usher.agent.v1.NodeInfo/ListOperations", whole(b"\0\0\0\0\x03\x08\x96\x01"));
-    // As large as one may be.
-    let large = || {
-        let begun = [b"\0\0\0\xff\xff".as_slice(), &[b'x'; 60_000]].concat();
-        call("usher.agent.v1.NodeInfo/GetOperation", without_end(begun))
-    };
-    let describe = || {
-        let questions = b"\0\0\0\0\x19\x22\x17usher.agent.v1.NodeInfo".repeat(4);
-        call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", without_end(questions))
-    };
-    vec![list(), list(), large(), large(), large(), describe(), describe(), describe()]
 }
 
 /// How long until the agent has hung up.
@@ -327,11 +287,13 @@ async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_l
     let answer = operator.info.list_audit_records(all).await.unwrap().into_inner();
     assert_eq!(answer.records.len(), 60, "two records a call");
 
-    let greedy = house.connect_greedily(&alice, from(2)).await;
+    let channel = house.connect_greedily(&alice, from(2)).await;
     let mut untaken = Vec::new();
     for _ in 0..2 {
-        let request = whole(b"\0\0\0\0\x03\x10\xe8\x07");
-        untaken.push(greedy.clone().oneshot(call("usher.agent.v1.NodeInfo/ListAuditRecords", request)).await.unwrap());
+        let request = greedy::whole(b"\0\0\0\0\x03\x10\xe8\x07");
+        untaken.push(
+            channel.clone().oneshot(greedy::call("usher.agent.v1.NodeInfo/ListAuditRecords", request)).await.unwrap(),
+        );
     }
     let status = operator.info.list_audit_records(all).await.unwrap_err();
     assert_eq!(refused(&status, "").1, reason::TOO_MANY_LISTINGS);
@@ -344,18 +306,18 @@ async fn a_peer_that_takes_no_answers_keeps_others_from_lists_for_a_moment_and_l
 #[tokio::test(start_paused = true)]
 async fn an_operator_is_answered_within_a_second_beside_listed_callers_that_take_no_answers_and_end_no_requests() {
     let rig = Rig::without_agent("");
-    store_operations(&rig, 150, 7000);
+    stored::operations(&rig.path().join("state"), 150, 7000);
     let house = House::of(rig).await;
     // As many as there are places for all callers.
-    let mut greedy = JoinSet::new();
+    let mut flood = JoinSet::new();
     for certificate in 0..4 {
         let name = format!("greedy-{certificate}");
         let names = Names { common_name: &name, organisations: &["sre"], ..Names::default() };
         let identity = house.rig.ca.client(&names).unwrap();
         for host in 0..16 {
             let channel = house.connect_greedily(&identity, from(certificate * 16 + host)).await;
-            for call in greedy_calls() {
-                greedy.spawn(channel.clone().oneshot(call));
+            for call in greedy::calls() {
+                flood.spawn(channel.clone().oneshot(call));
             }
         }
     }
@@ -379,5 +341,5 @@ async fn an_operator_is_answered_within_a_second_beside_listed_callers_that_take
         .await
         .expect("no viewer is kept out for longer than a minute");
     assert_eq!(listed.unwrap().into_inner().operations.len(), 1);
-    drop(greedy);
+    drop(flood);
 }

@@ -9,7 +9,10 @@ use jiff::SignedDuration;
 use tonic::Code;
 use usher_common::clock;
 use usher_proto::v1::ListOperationsRequest;
-use usher_testkit::rig::agent::{Caller, Rig, UNIT, order, succeeded};
+use usher_testkit::rig::{
+    agent::{Caller, Rig, UNIT, order, succeeded},
+    stored,
+};
 
 async fn restarted(rig: &Rig, id: &str) {
     let mut alice = rig.operator().await;
@@ -166,27 +169,10 @@ async fn a_clock_that_was_wrong_loses_no_operation_and_changes_no_order() {
     }
 }
 
-/// Stores operations `op1` to `opNUMBER`, each with so many bytes of text, for the next agent.
-pub(super) fn store_operations(rig: &Rig, number: usize, bytes: usize) {
-    let folder = rig.path().join("state/operations");
-    fs::create_dir_all(&folder).unwrap();
-    for number in 1..=number {
-        let step = serde_json::json!({"at": "2025-10-09T00:00:00Z", "name": "failed", "message": "x".repeat(bytes)});
-        let record = serde_json::json!({
-            "id": format!("op{number}"), "sequence": number, "change": {"kind": "start_unit", "unit": UNIT},
-            "order": {"epoch": 1, "reason": "r", "task_id": "", "requester": ""}, "caller": [], "boot_id": "b",
-            "started_at": "2025-10-09T00:00:00Z", "ended_at": "2025-10-09T00:00:01Z", "progress": {"phase": "accepted"},
-            "state": {"state": "succeeded"}, "steps": [step], "evidence": {"invocation_id_before": "",
-            "invocation_id_after": "", "boot_id_before": "", "boot_id_after": "", "unit_took": null},
-        });
-        fs::write(folder.join(format!("{number:010}.1760000000000.unit.op{number}.json")), record.to_string()).unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_list_has_the_newest_150_operations_at_most_and_50_if_nobody_says_how_many() {
     let mut rig = Rig::without_agent("");
-    store_operations(&rig, 160, 1);
+    stored::operations(&rig.path().join("state"), 160, 1);
     rig.start().await;
     let mut bob = rig.viewer().await;
     for (limit, expected) in [(0, 50), (1, 1), (150, 150), (151, 150), (u32::MAX, 150)] {
@@ -200,7 +186,7 @@ async fn a_list_has_the_newest_150_operations_at_most_and_50_if_nobody_says_how_
 #[tokio::test]
 async fn a_list_stops_before_it_is_too_long_for_its_reader_and_says_so() {
     let mut rig = Rig::without_agent("");
-    store_operations(&rig, 60, 50_000);
+    stored::operations(&rig.path().join("state"), 60, 50_000);
     rig.start().await;
     let mut bob = rig.viewer().await;
     let listed = bob.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap().into_inner();

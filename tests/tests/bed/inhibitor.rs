@@ -5,15 +5,13 @@ use anyhow::{Context, ensure};
 use usher_testkit::bed::Bed;
 
 use crate::{
-    observe::{boot_id, is_cordoned, node},
+    observe::{DEBIAN_13, LOGIN, boot_id, is_cordoned, node},
     run::Run,
     turn::{and_then_undo, on_the_bed},
 };
 
-/// The machine with Debian 13.
-const MACHINE: &str = "w2";
+const MACHINE: &str = DEBIAN_13;
 const HOLDER: &str = "bed-backup.service";
-const LOGIN: [&str; 3] = ["org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"];
 
 #[test]
 fn a_block_inhibitor_keeps_the_machine_from_being_rebooted_until_it_is_overridden_as_usher_names_it() {

@@ -24,8 +24,15 @@ use usher_testkit::bed::{Bed, CONTROL_PLANES, POLL, until};
 pub(crate) const UNITS: [&str; 3] =
     ["kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service"];
 
-/// A machine with Debian 12 and systemd 252, and the one with Debian 13 and systemd 257.
-pub(crate) const RELEASES: [&str; 2] = ["cp1", "w2"];
+/// The machine with Debian 13 and systemd 257.
+pub(crate) const DEBIAN_13: &str = "w2";
+
+/// A machine with Debian 12 and systemd 252, and that one.
+pub(crate) const RELEASES: [&str; 2] = ["cp1", DEBIAN_13];
+
+/// login1's manager, in the words of `busctl call`.
+pub(crate) const LOGIN: [&str; 3] =
+    ["org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"];
 
 /// From the order to restart a unit until systemd has begun.
 const BEGUN_WITHIN: Duration = Duration::from_secs(120);

@@ -4,14 +4,13 @@ use anyhow::ensure;
 use usher_testkit::bed::{Bed, Output};
 
 use crate::{
-    observe::{boot_id, invocation},
+    observe::{LOGIN, boot_id, invocation},
     stand_in,
     turn::on_the_bed,
 };
 
 const SYSTEMD: [&str; 3] =
     ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"];
-const LOGIN: [&str; 3] = ["org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"];
 
 /// Its own unit, which it may restart, stop and start, and nothing else.
 const OWN: &str = stand_in::UNIT;

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use usher_testkit::bed::{Bed, machine, until};
 
-use crate::turn::and_then_undo;
+use crate::{observe::DEBIAN_13, turn::and_then_undo};
 
-/// The machine with Debian 13.
-pub(crate) const MACHINE: &str = "w2";
+pub(crate) const MACHINE: &str = DEBIAN_13;
 /// One of polkit's rule. Nothing else of this name is on that machine.
 pub(crate) const UNIT: &str = "kube-scheduler.service";
 

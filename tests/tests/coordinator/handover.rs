@@ -100,7 +100,7 @@ async fn a_unit_that_usher_has_stopped_is_started_again_by_its_agent_if_usher_ne
         assert!(site.units_down().is_empty(), "{change:?}");
         let jobs = ["stop", "start"].map(|job| format!("cp3: {job} {KUBE_CONTROLLER_MANAGER}"));
         assert_eq!(site.journal.only(&["cp3: st"]), jobs);
-        // Whoever asks what happened finds it in the agent's history.
+        // The agent's history tells what happened.
         let world = site.world().await;
         let [last] = &world.agents.agent("cp3").unwrap().operations(1).await.unwrap()[..] else { panic!() };
         assert_eq!(last.caller, ["usher-agent"]);

@@ -34,7 +34,7 @@ pub(super) const PROBE: &str =
 #[derive(Clone)]
 pub struct Ports {
     hosts: Arc<Mutex<BTreeMap<String, TlsAcceptor>>>,
-    /// What whoever asks for the health is answered.
+    /// The answer to a question for the health.
     status: Arc<AtomicU16>,
 }
 
@@ -50,7 +50,7 @@ impl Ports {
         Self { hosts, status: Arc::new(AtomicU16::new(200)) }
     }
 
-    /// Whoever asks for the health of an apiserver is answered with this status from now on.
+    /// From now on the apiservers answer a question for their health with this status.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }
