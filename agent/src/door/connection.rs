@@ -20,10 +20,9 @@ use crate::config::Limits;
 /// Concurrent calls on one connection. A coordinator has a watch and a question or two.
 const STREAMS: u32 = 8;
 
-/// How much of a request may wait in memory before it is read, for one call and for all calls of a connection. The largest
-/// request is 64 KiB. With as much for the whole connection, one came to a stop after some hundred calls that were refused.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// How much of a request may wait in memory before it is read, for one call and for all calls of a connection: the size of the largest
+/// request.
+const WINDOW: u32 = 64 * 1024;
 
 /// How much of one answer may wait in memory for the peer to take it.
 const SEND_BUFFER: usize = 32 * 1024;
@@ -80,8 +79,8 @@ pub(super) async fn serve(
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(HEADERS)
         .keep_alive_interval(PING_EVERY)

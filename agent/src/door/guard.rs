@@ -21,7 +21,7 @@ use super::{
     methods::{OpenTo, is_reflection, known_method, open_to},
     patience::Patience,
     peer::Peer,
-    question::{LARGE_ONES, Question},
+    question::{LARGE_ONES, Question, discard},
     tags::Tags,
 };
 use crate::{
@@ -189,13 +189,19 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         peer.tags.clone_from(&tags);
         if let Err(refusal) = self.guard.check(&peer, request.uri().path()) {
             self.guard.record_refusal(&peer, request.uri().path(), &refusal);
-            if !is_of_a_listed_caller(&refusal) {
+            let stays = is_of_a_listed_caller(&refusal);
+            if !stays {
                 // Nothing that it may ask will get another answer. The connection ends once this one has been sent.
                 peer.dismiss();
             }
             let mut response = Status::from(refusal).into_http().map(Answer::refusal);
             tags.answer(response.headers_mut());
-            return Box::pin(async move { Ok(response) });
+            return Box::pin(async move {
+                if stays {
+                    discard(request.into_body()).await;
+                }
+                Ok(response)
+            });
         }
         let in_use = peer.begin_call();
         let patience = Patience::read(request.headers());

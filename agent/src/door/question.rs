@@ -4,12 +4,17 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::sync::PollSemaphore;
 
 /// Larger requests are large ones, in bytes. Nearly all that are meant have a few hundred.
@@ -17,6 +22,25 @@ const SMALL: usize = 4 * 1024;
 
 /// How many requests are read beyond that at a time. Each of them may take 64 KiB of memory until its end has come, or does not come.
 pub(super) const LARGE_ONES: usize = 16;
+
+/// How much of a refused call's request is read, in bytes, and for how long. No request that is meant is larger.
+const DISCARDED: usize = 64 * 1024;
+const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads the request of a call that is refused. h2 counts small frames against the connection until they are read, also those of a request
+/// that nobody will read (0.4.20, `record_data_frame`): after some hundred refusals it would end the connection with ENHANCE_YOUR_CALM.
+pub(super) async fn discard(mut body: Incoming) {
+    let read_all = async {
+        let mut read = 0;
+        while read < DISCARDED
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // A caller that does not send the rest gets its refusal all the same.
+    let _ = timeout(DISCARDED_WITHIN, read_all).await;
+}
 
 /// The body of a request. A large one waits for its turn with the others, and keeps nobody else waiting.
 pub(super) struct Question {

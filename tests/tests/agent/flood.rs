@@ -1,6 +1,13 @@
 //! Peers that want nothing good: silent ones, ones that are not listed, ones that take no answers. Over streams in memory.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
@@ -174,25 +181,43 @@ async fn certificates_that_are_not_listed_get_their_refusal_and_keep_no_place() 
     assert_eq!(hung_up_after(house.shake_hands(&kubelet, from(9)).await).await.as_secs(), 5);
 }
 
-#[tokio::test(start_paused = true)]
-async fn refused_calls_do_not_keep_a_connection() {
-    let house = House::with("").await;
+/// A viewer, and how many connections its calls have taken so far.
+async fn viewer(house: &House) -> (Caller, Arc<AtomicU32>) {
     let bob = Names { common_name: "bob", organisations: &["sre"], ..Names::default() };
     let bob = house.rig.ca.client(&bob).unwrap();
-    let dials = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let dials = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&dials);
     let count = move |stream| {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        counted.fetch_add(1, Ordering::Relaxed);
         stream
     };
     let endpoint = house.rig.endpoint_to("https://node-1", &bob);
-    let mut bob = Caller::over(house.door.connect_through(endpoint, from(1), count).await.unwrap());
+    (Caller::over(house.door.connect_through(endpoint, from(1), count).await.unwrap()), dials)
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_calls_do_not_keep_a_connection() {
+    let house = House::with("").await;
+    let (mut bob, dials) = viewer(&house).await;
     for _ in 0..4 {
         let status = bob.start(order("a"), UNIT).await.unwrap_err();
         assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);
         sleep(Duration::from_secs(4)).await;
     }
-    assert_eq!(dials.load(std::sync::atomic::Ordering::Relaxed), 2, "ten seconds are for a first call that counts");
+    assert_eq!(dials.load(Ordering::Relaxed), 2, "ten seconds are for a first call that counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_outlives_any_number_of_refused_calls() {
+    let house = House::with("").await;
+    let (mut bob, dials) = viewer(&house).await;
+    bob.node().await;
+    for _ in 0..2000 {
+        let status = bob.start(order("a"), UNIT).await.unwrap_err();
+        assert_eq!(refused(&status, "").1, reason::ROLE_TOO_LOW);
+    }
+    bob.node().await;
+    assert_eq!(dials.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
