@@ -7,3 +7,4 @@ pub mod site;
 pub mod stored;
 pub mod streams;
 pub mod tables;
+pub mod until;

@@ -88,6 +88,8 @@ impl StubAgents {
         loop {
             // An accept that fails concerns one client, who will come again.
             let Ok((stream, _)) = listener.accept().await else { continue };
+            // As agents do.
+            let Ok(()) = stream.set_nodelay(true) else { continue };
             let (agents, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move { agents.greet(stream, tls).await });
         }

@@ -8,7 +8,7 @@ mod exec_plugin;
 mod issued;
 mod kept;
 mod renewal;
-mod socks;
+mod wire;
 
 use std::{
     fmt,

@@ -116,7 +116,10 @@ impl ApiServer {
                     _ = stopped.changed() => return,
                 };
                 // An accept that fails concerns one client, who will come again.
-                if let Ok((stream, _)) = accepted {
+                if let Ok((stream, _)) = accepted
+                    // As Go's net package does for every server.
+                    && stream.set_nodelay(true).is_ok()
+                {
                     tokio::spawn(connection.clone().run(stream));
                 }
             }

@@ -24,6 +24,7 @@ use usher_testkit::{
     rig::{
         agent::{Caller, OTHER, Rig, UNIT, order, refused, succeeded},
         component::Component,
+        until::until,
     },
 };
 
@@ -82,9 +83,7 @@ async fn a_disk_that_hangs_holds_up_changes_and_nothing_else() {
     let invocation = rig.invocation.clone();
     let change = tokio::spawn(async move { other.restart(order("a"), UNIT, &invocation).await });
     // Its epoch is stored right before it hangs.
-    while alice.node().await.highest_epoch == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the epoch is stored", async || alice.node().await.highest_epoch != 0).await;
     let mut health = HealthClient::new(alice.channel.clone());
     for _ in 0..3 {
         let within = Duration::from_secs(1);

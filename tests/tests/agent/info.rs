@@ -19,7 +19,10 @@ use usher_proto::{
 
 use usher_testkit::{
     pki::Names,
-    rig::agent::{MISSING, Rig, UNIT, order, refused, succeeded},
+    rig::{
+        agent::{MISSING, Rig, UNIT, order, refused, succeeded},
+        until::until,
+    },
 };
 
 use super::streams::start_in_memory;
@@ -251,11 +254,9 @@ async fn metrics_are_served_on_loopback_where_the_configuration_says_so() {
     fs::write(rig.path().join("reboot-required"), "").unwrap();
     let mut alice = rig.operator().await;
     let seen = rig.path().join("state/seen.json");
-    while !fs::read_to_string(&seen).unwrap_or_default().contains(UNIT) {
-        tokio::task::yield_now().await;
-    }
+    until("the unit is on disk", async || fs::read_to_string(&seen).unwrap_or_default().contains(UNIT)).await;
     rig.systemd.restart_by_hand(UNIT);
-    while alice.node().await.unannounced.is_empty() {}
+    until("the restart is noticed", async || !alice.node().await.unannounced.is_empty()).await;
     alice.restart(order("a"), UNIT, &rig.systemd.unit(UNIT).invocation_id).await.unwrap();
     alice.end_of("a").await;
     alice.operation("nonsense").await.unwrap_err();

@@ -12,7 +12,10 @@ use usher_proto::{
     v1::{FailureKind, OperationKind, OperationState, Order},
 };
 use usher_testkit::{
-    rig::agent::{Rig, order, refused, steps, succeeded},
+    rig::{
+        agent::{Rig, order, refused, steps, succeeded},
+        until::until,
+    },
     systemd::Reboot,
 };
 
@@ -33,9 +36,7 @@ async fn the_answer_comes_first_and_the_operation_ends_after_the_boot() {
     let running = alice.node().await.current_operation.unwrap();
     assert_eq!(running.id, "r");
 
-    while recorded.lock().unwrap().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("login1 is asked", async || !recorded.lock().unwrap().is_empty()).await;
     assert!(recorded.lock().unwrap().contains("reboot_asked"), "the intent must be on disk before login1 is asked");
     rig.stop().await;
     rig.boot("boot-2");
@@ -65,9 +66,7 @@ async fn a_user_who_is_overridden_is_told_who_reboots_the_machine_and_why_and_no
         }
         let mut alice = rig.operator().await;
         alice.reboot(order("r"), "boot-1", overrides).await.unwrap();
-        while rig.systemd.reboots() == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("login1 is asked", async || rig.systemd.reboots() > 0).await;
         let told = user
             .then(|| "usher reboots this machine now: new CA (by alice@cumin1001 (CN=alice), operation r)".to_owned());
         assert_eq!(rig.systemd.wall(), told);
@@ -165,9 +164,7 @@ async fn the_budget_is_a_brake_on_loops() {
         let id = format!("r{boot}");
         alice.reboot(order(&id), &format!("boot-{boot}"), &[]).await.unwrap();
         alice.until_step(&id, "reboot").await;
-        while rig.systemd.reboots() < boot {
-            tokio::task::yield_now().await;
-        }
+        until("login1 is asked", async || rig.systemd.reboots() >= boot).await;
         rig.kill();
         rig.boot(&format!("boot-{}", boot + 1));
         rig.start().await;
@@ -188,9 +185,7 @@ async fn rebooted(rig: &mut Rig, id: &str, from: &str, to: &str) {
     let mut alice = rig.operator().await;
     let before = rig.systemd.reboots();
     alice.reboot(order(id), from, &[]).await.unwrap();
-    while rig.systemd.reboots() == before {
-        tokio::task::yield_now().await;
-    }
+    until("login1 is asked", async || rig.systemd.reboots() > before).await;
     rig.kill();
     rig.boot(to);
     rig.start().await;

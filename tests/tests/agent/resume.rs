@@ -4,7 +4,10 @@ use std::{fs, time::Duration};
 
 use usher_proto::v1::{FailureKind, OperationState, WatchOperationRequest};
 use usher_testkit::{
-    rig::agent::{OTHER, Rig, UNIT, order, steps, succeeded},
+    rig::{
+        agent::{OTHER, Rig, UNIT, order, steps, succeeded},
+        until::until,
+    },
     systemd::JobOutcome,
 };
 
@@ -36,9 +39,7 @@ async fn a_job_that_ended_while_nobody_looked_is_settled_by_the_evidence() {
         alice.restart(order("a"), UNIT, &rig.invocation).await.unwrap();
         alice.until_step("a", "job").await;
         rig.kill();
-        while rig.systemd.unit(UNIT).invocation_id == rig.invocation {
-            tokio::task::yield_now().await;
-        }
+        until("the job ends", async || rig.systemd.unit(UNIT).invocation_id != rig.invocation).await;
         rig.start().await;
         let end = rig.operator().await.end_of("a").await;
         assert_eq!(succeeded(&end), good, "{end:?}");

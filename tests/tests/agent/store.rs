@@ -12,6 +12,7 @@ use usher_proto::v1::ListOperationsRequest;
 use usher_testkit::rig::{
     agent::{Caller, Rig, UNIT, order, succeeded},
     stored,
+    until::until,
 };
 
 async fn restarted(rig: &Rig, id: &str) {
@@ -77,9 +78,7 @@ async fn operations_beyond_the_number_kept_are_forgotten_after_a_week() {
     assert_eq!(count(), 4, "none of them is a week old");
     make_older(&folder);
     rig.start().await;
-    while count() > 2 {
-        tokio::task::yield_now().await;
-    }
+    until("the oldest are forgotten", async || count() <= 2).await;
     let mut bob = rig.viewer().await;
     assert!(bob.operation("c").await.is_ok() && bob.operation("d").await.is_ok());
     assert_eq!(bob.operation("a").await.unwrap_err().code(), Code::NotFound);
@@ -140,9 +139,7 @@ async fn how_many_operations_are_kept_follows_the_file_without_a_restart() {
     assert!(!warnings.iter().any(|warning| warning.contains("restart the agent")), "{warnings:?}");
     // Each operation that ends is a look at what may be forgotten.
     restarted(&rig, "e").await;
-    while fs::read_dir(&folder).unwrap().count() > 2 {
-        tokio::task::yield_now().await;
-    }
+    until("the oldest are forgotten", async || fs::read_dir(&folder).unwrap().count() <= 2).await;
     let mut bob = rig.viewer().await;
     assert!(bob.operation("d").await.is_ok() && bob.operation("e").await.is_ok());
     assert_eq!(bob.operation("a").await.unwrap_err().code(), Code::NotFound);
@@ -217,9 +214,7 @@ async fn operations_beyond_their_age_are_forgotten_at_the_next_start() {
     let mut rig = Rig::with("[operations]\nkeep = '1h'\n").await;
     let old = an_old_operation(&mut rig).await;
     rig.start().await;
-    while old.exists() {
-        tokio::task::yield_now().await;
-    }
+    until("it is forgotten", async || !old.exists()).await;
     assert!(rig.viewer().await.operation("new").await.is_ok());
 }
 

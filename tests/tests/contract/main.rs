@@ -11,7 +11,10 @@ use usher_coordinator::{
 use usher_proto::reason;
 use usher_testkit::{
     pki::{Ca, Names},
-    rig::agent::{Rig, UNIT},
+    rig::{
+        agent::{Rig, UNIT},
+        until::until,
+    },
     systemd::Reboot,
 };
 
@@ -137,9 +140,7 @@ async fn a_reboot_is_followed_into_the_next_boot() {
         let agent = agent.clone();
         async move { (agent.await_boot("boot-1", LONG).await, agent.follow("r", LONG, |_| {}).await) }
     });
-    while rig.systemd.reboots() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("login1 is asked", async || rig.systemd.reboots() > 0).await;
     rig.stop().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     rig.boot("boot-2");

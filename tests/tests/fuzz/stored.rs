@@ -10,7 +10,10 @@ use std::{
 
 use usher_agent::local::Exit;
 use usher_proto::v1::ListOperationsRequest;
-use usher_testkit::rig::agent::{Caller, Rig, UNIT, order};
+use usher_testkit::rig::{
+    agent::{Caller, Rig, UNIT, order},
+    until::until,
+};
 
 use super::{PANICS, assert_no_panic, count_panics, mutate, plain};
 
@@ -30,9 +33,7 @@ async fn an_agent_starts_and_answers_whatever_is_in_its_files() {
         for input in mutate::inputs(samples, COUNT) {
             let before = PANICS.load(Ordering::Relaxed);
             // A thread of the agent before may still be writing.
-            while fs::remove_dir_all(&state).is_err() {
-                tokio::task::yield_now().await;
-            }
+            until("the folder is gone", async || fs::remove_dir_all(&state).is_ok()).await;
             for (file, content) in &files {
                 write(file, if file == changed { &input } else { content });
             }

@@ -13,7 +13,7 @@ use rustls::AlertDescription;
 use secrecy::SecretString;
 use tower::BoxError;
 
-use super::{Credentials, CredentialsError, Issued, issued::Pair, socks::Login};
+use super::{Credentials, CredentialsError, Issued, issued::Pair, wire};
 use crate::cluster::{apiservers::ApiServerAt, proxy::Proxies};
 
 /// Why there is no client.
@@ -152,10 +152,7 @@ impl Way {
             config.auth_info.client_certificate_data = Some(STANDARD.encode(pair.certificate()));
             config.auth_info.client_key_data = Some(SecretString::from(STANDARD.encode(pair.key())));
         }
-        match config.proxy_url.as_ref().and_then(Login::of) {
-            Some(login) => login.client(&config),
-            None => Client::try_from(config),
-        }
+        wire::client(config)
     }
 }
 
