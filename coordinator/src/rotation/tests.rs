@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods)] // real sockets, as a balancer has
 
-use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering};
+use std::sync::Mutex;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
@@ -15,6 +15,9 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
+
+/// Less than any pause between rounds, and more than between the connections of one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(40);
 
 fn certificate() -> TlsAcceptor {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".into()]).unwrap();
@@ -43,14 +46,21 @@ async fn machine(acceptor: TlsAcceptor) -> String {
 
 /// Sends connections to each machine of the pool in turn, TLS passing through.
 async fn balancer(pool: Arc<Mutex<Vec<String>>>) -> String {
+    shared_balancer(pool, 0, 0).await
+}
+
+/// The same beside other clients, who make so many connections whenever ours pauses. `turn` is whose turn it is at first.
+async fn shared_balancer(pool: Arc<Mutex<Vec<String>>>, turn: usize, by_others: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    let turn = Arc::new(AtomicUsize::new(0));
     tokio::spawn(async move {
+        let (mut turn, mut last) = (turn, Instant::now());
         while let Ok((mut near, _)) = listener.accept().await {
+            turn += if last.elapsed() > SHORTEST_PAUSE { by_others + 1 } else { 1 };
+            last = Instant::now();
             let chosen = {
                 let pool = pool.lock().unwrap();
-                pool.get(turn.fetch_add(1, Ordering::Relaxed) % pool.len().max(1)).cloned()
+                pool.get(turn % pool.len().max(1)).cloned()
             };
             let Some(url) = chosen else { continue };
             tokio::spawn(async move {
@@ -78,6 +88,17 @@ async fn a_machine_in_the_pool_is_met_and_one_out_of_it_is_not() {
     pool.lock().unwrap().push(cp1.clone());
     let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, &others, LONG).await.unwrap();
     let Rotation::Seen { connections: 1..=2, .. } = found else { panic!("{found:?}") };
+}
+
+#[tokio::test]
+async fn a_client_that_connects_in_step_with_the_pauses_hides_no_machine() {
+    let (cp1, cp2, cp3) = (machine(certificate()).await, machine(certificate()).await, machine(certificate()).await);
+    for turn in 0..3 {
+        let balancer = shared_balancer(pool(&[&cp1, &cp2, &cp3]), turn, 2).await;
+        let others = [cp2.clone(), cp3.clone()];
+        let found = await_in_rotation(&Dial::tcp(), &balancer, &cp1, &others, LONG).await.unwrap();
+        let Rotation::Seen { .. } = found else { panic!("{turn}: {found:?}") };
+    }
 }
 
 #[tokio::test]

@@ -73,6 +73,17 @@ impl Changed {
     pub(super) fn has(&self, namespace: &str) -> bool {
         self.0.as_ref().is_none_or(|namespaces| namespaces.contains(namespace))
     }
+
+    /// The objects of a kind in them, in the order of their keys.
+    pub(super) fn list<'a>(
+        &'a self,
+        store: &'a Store,
+        resource: &'static Resource,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let all = self.0.is_none().then(|| store.list(resource, None));
+        let some = self.0.iter().flatten().flat_map(move |namespace| store.list(resource, Some(namespace)));
+        all.into_iter().flatten().chain(some)
+    }
 }
 
 /// More history than any test needs, so that only [`Store::compact`] forgets.
@@ -250,6 +261,11 @@ impl Store {
         }
         self.history.push_back(event);
     }
+}
+
+/// Found objects and their keys, so that the store may be changed.
+pub(super) fn copied<'a>(found: impl Iterator<Item = (&'a Key, &'a Arc<Value>)>) -> Vec<(Key, Arc<Value>)> {
+    found.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
 }
 
 /// A field of the metadata as a string, empty if it is not there.

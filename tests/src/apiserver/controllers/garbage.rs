@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::apiserver::{
     resource::{CRON_JOBS, JOBS, PODS, Resource},
-    store::{Key, Store, controller, is_terminating, meta},
+    store::{Key, Store, controller, copied, is_terminating},
     verbs::{self, DeleteOptions, FOREGROUND, ORPHAN},
 };
 
@@ -31,17 +31,15 @@ pub(super) fn pass(store: &mut Store, since: Option<u64>) {
                 delete_all(store, dependents);
             }
         }
-        let left = those(store, dependents, |object| {
-            changed.has(meta(object, "namespace")) && is_left_behind(store, owners, object)
-        });
+        let left = changed.list(store, dependents).filter(|(_, object)| is_left_behind(store, owners, object));
+        let left = copied(left);
         delete_all(store, left);
     }
 }
 
 /// The objects of a kind of which something is true.
 fn those(store: &Store, resource: &'static Resource, is_one: impl Fn(&Value) -> bool) -> Vec<(Key, Arc<Value>)> {
-    let found = store.list(resource, None).filter(|(_, object)| is_one(object));
-    found.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
+    copied(store.list(resource, None).filter(|(_, object)| is_one(object)))
 }
 
 fn owned_by(store: &Store, resource: &'static Resource, owner: &Value) -> Vec<(Key, Arc<Value>)> {

@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 use crate::apiserver::{
     managed::Writer,
     resource::{PODS, REPLICA_SETS, Resource},
-    store::{Key, Store, is_ready, is_terminating, meta, owner_reference},
+    store::{Key, Store, copied, is_ready, is_terminating, meta, owner_reference},
     verbs,
 };
 
 /// Looks at the namespaces in which something has changed since a version.
 pub(super) fn pass(store: &mut Store, since: Option<u64>) {
     let changed = store.changed_since(since, &[PODS, REPLICA_SETS]);
-    let mut sets = all(store, REPLICA_SETS);
-    sets.retain(|(key, _)| changed.has(&key.namespace));
+    let sets = copied(changed.list(store, REPLICA_SETS).filter(|(_, set)| !is_terminating(set)));
     for (key, set) in sets {
         replicate(store, &key, &set);
     }
@@ -27,11 +26,7 @@ pub(super) fn pass(store: &mut Store, since: Option<u64>) {
 
 /// All objects of a kind that are not on their way out.
 pub(super) fn all(store: &Store, resource: &'static Resource) -> Vec<(Key, Arc<Value>)> {
-    store
-        .list(resource, None)
-        .filter(|(_, object)| !is_terminating(object))
-        .map(|(key, object)| (key.clone(), Arc::clone(object)))
-        .collect()
+    copied(store.list(resource, None).filter(|(_, object)| !is_terminating(object)))
 }
 
 pub(super) fn replicas(object: &Value) -> usize {
