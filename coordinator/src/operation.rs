@@ -37,6 +37,9 @@ use crate::{
     world::World,
 };
 
+/// Facts older than this are read again before the first turn: an agent that had to be waited for has something to say by now.
+const FACTS_LAST: Duration = Duration::from_secs(1);
+
 /// How long an interrupt waits for a write that may be taking the lock.
 const TAKEN_MEANWHILE: Duration = Duration::from_secs(2);
 
@@ -188,10 +191,12 @@ async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
     let Run { world, request, mandate, lock, events, .. } = *running;
     let facts = world.facts(&scope(world, request)).await?;
     let plan = plan::make(request, &facts, &world.site)?;
+    let read = Instant::now();
     if let Some(lock) = lock {
         let machines = fence::machines(world, request, &plan);
         fence(world, machines, (lock, &mandate.requester), |warning| events.warn(warning)).await?;
     }
+    let is_planned = read.elapsed() < FACTS_LAST;
     let begun = Instant::now();
     events.send(Kind::Began {
         operation: mandate.operation.clone(),
@@ -201,7 +206,7 @@ async fn run(running: &Run<'_>, planned: &Planned) -> Result<Ended, Problem> {
         requester: mandate.requester.clone(),
         task_id: request.task_id.clone(),
     });
-    let outcome = running.to_end(plan, facts).await;
+    let outcome = running.to_end(plan, facts, is_planned).await;
     let took = begun.elapsed();
     let leaders = match (&request.kind, outcome.exit) {
         (request::Kind::Restart(_), Exit::Done) => leaders_now(world, request, &planned.facts).await,

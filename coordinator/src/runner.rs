@@ -86,15 +86,15 @@ impl Item {
 }
 
 impl Run<'_> {
-    /// Runs the operation to its end. `plan` was made from `facts` just now.
-    pub async fn to_end(&self, plan: Plan, mut facts: Inventory) -> Outcome {
+    /// Runs the operation to its end. `plan` was made from `facts`: just now if `is_planned`, else it is made again before the first turn.
+    pub async fn to_end(&self, plan: Plan, mut facts: Inventory, is_planned: bool) -> Outcome {
         let pace = plan.pace;
         let mut account = Account::default();
         let mut items: Vec<_> = plan.turns.into_iter().map(Item::waiting).collect();
         // Set at a turn's failure, before it is taken back: no further turn begins meanwhile.
         let failing = AtomicBool::new(false);
         let mut running = FuturesUnordered::new();
-        let (mut begun, mut is_planned) = (self.turns_before, true);
+        let (mut begun, mut is_planned) = (self.turns_before, is_planned || !self.request.is_planned_again());
         let mut told = None;
         loop {
             if !is_planned && account.may_go_on() {

@@ -256,6 +256,12 @@ impl FakeSystemd {
         }
     }
 
+    /// Lets go of its connections, whose objects hold it in turn.
+    pub(crate) fn end(&self) {
+        let connections = std::mem::take(&mut self.state().connections);
+        drop(connections);
+    }
+
     /// A connection to it within this process, for code that takes one ready-made.
     ///
     /// # Errors

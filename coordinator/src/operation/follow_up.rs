@@ -52,5 +52,5 @@ async fn run(first: &Run<'_>, request: &Request, turns_before: usize) -> Result<
     let plan = plan::make(&request, &facts, &world.site)?;
     let drain = &request.drain_options(&world.site).unwrap_or_default();
     let run = Run { request: &request, drain, turns_before, ..*first };
-    Ok(Some(run.to_end(plan, facts).await))
+    Ok(Some(run.to_end(plan, facts, true).await))
 }

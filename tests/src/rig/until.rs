@@ -1,11 +1,13 @@
 //! Waiting for what no event tells.
 
+#![expect(clippy::disallowed_types, reason = "by the host's clock: tokio's may stand still")]
+
 use std::time::{Duration, Instant};
 
 /// Longer than any of it takes on a busy host.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Lets other tasks run until this holds, by the host's clock: tokio's may stand still.
+/// Lets other tasks run until this holds.
 ///
 /// # Panics
 ///

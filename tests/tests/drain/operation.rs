@@ -67,7 +67,7 @@ async fn drain(
         std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
-        outcome = run.to_end(plan, facts) => outcome,
+        outcome = run.to_end(plan, facts, true) => outcome,
         () = press => unreachable!(),
     };
     drop(events);

@@ -79,7 +79,8 @@ fn turn(machine: &Machine, etcd_to: Option<String>, request: &Reboot, facts: &In
     }
 }
 
-fn hands_over(request: &Reboot, site: &Site) -> bool {
+/// Whether leadership that would stay with a lease is handed over before the machine goes.
+pub(super) fn hands_over(request: &Reboot, site: &Site) -> bool {
     request.handover.unwrap_or(site.defaults.handover)
 }
 

@@ -89,6 +89,12 @@ pub struct Machine {
     _tasks: JoinSet<()>,
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.systemd.end();
+    }
+}
+
 /// Handles to the parts of a machine. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Hands {

@@ -1,7 +1,14 @@
 //! Who leads.
 
 use super::Subject;
-use crate::{facts::leader::Leadership, plan::step::Step, problem::Problem, request::Kind, site::Role, text};
+use crate::{
+    facts::leader::Leadership,
+    plan::{reboot::hands_over, restart::can_hand_over, step::Step},
+    problem::Problem,
+    request::Kind,
+    site::Role,
+    text,
+};
 
 /// Each elected component has a living leader on a machine that is known, or the operator has decided.
 pub(super) fn are_known(subject: &Subject<'_>) -> Result<(), Problem> {
@@ -59,7 +66,8 @@ fn in_the_cluster_file(component: &str, leadership: &Leadership) -> Option<Strin
     }
 }
 
-/// Leadership that has moved to the machine since the turn was planned would end with it, without a hand-over.
+/// Leadership would end with the machine, without a hand-over: it has moved there since the turn was planned, or nobody was active then
+/// who could take it.
 pub(super) fn were_handed_over(subject: &Subject<'_>) -> Result<(), Problem> {
     if !subject.turn.control_plane || !subject.step.is_some_and(|step| matches!(step, Step::Reboot { .. })) {
         return Ok(());
@@ -74,6 +82,20 @@ pub(super) fn were_handed_over(subject: &Subject<'_>) -> Result<(), Problem> {
                 component.name
             ))
             .hint("begin again: the order follows the leaders"));
+        }
+        let is_handed =
+            |step: &Step| matches!(step, Step::HandOver { component: handed, .. } if *handed == component.name);
+        let wanted = matches!(&subject.request.kind, Kind::Reboot(reboot) if hands_over(reboot, subject.site));
+        if keeps
+            && wanted
+            && !subject.turn.steps.iter().any(is_handed)
+            && can_hand_over(machine, component, subject.facts)
+        {
+            return Err(Problem::refused(format!(
+                "{machine} leads {}, and another instance can take it now, which none could when this turn was planned",
+                component.name
+            ))
+            .hint("begin again: it is handed over first"));
         }
     }
     Ok(())

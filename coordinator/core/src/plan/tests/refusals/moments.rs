@@ -57,3 +57,26 @@ fn what_happened_during_the_drain_closes_the_gate_before_the_reboot() {
         assert!(message.contains(expected) && message.is_empty() == expected.is_empty(), "{what}: {message:?}");
     }
 }
+
+#[test]
+fn a_leader_whose_peers_answer_again_is_not_rebooted_without_the_hand_over_that_they_make_possible() {
+    let set = |facts: &mut Inventory, peer: &str, state: &str| {
+        let units = facts.agent_mut(peer).units.iter_mut();
+        units
+            .filter(|unit| unit.name == "kube-controller-manager.service")
+            .for_each(|unit| unit.active_state = state.into());
+    };
+    let mut facts = facts("cp2", "cp1");
+    set(&mut facts, "cp2", "inactive");
+    set(&mut facts, "cp3", "inactive");
+    let reboot = request(Kind::Reboot(reboot(&["cp1"])));
+    let plan = make(&reboot, &facts, &site()).unwrap();
+    let turn = &plan.turns[0];
+    assert!(!turn.steps.iter().any(|step| matches!(step, Step::HandOver { .. })), "nobody can take it");
+    let step = turn.steps.iter().find(|step| step.is_irreversible()).unwrap();
+    gates::before_irreversible(step, &reboot, turn, &facts, &site()).unwrap();
+
+    set(&mut facts, "cp2", "active");
+    let closed = gates::before_irreversible(step, &reboot, turn, &facts, &site()).unwrap_err();
+    assert!(closed.message.starts_with("cp1 leads kube-controller-manager, and another instance"), "{closed:?}");
+}
