@@ -70,7 +70,7 @@ test: packages lint contract puppet prometheus page machines  ## Every test: uni
 sim:            ## The deterministic simulator: every point at which something can go wrong, and 1,000 random histories
 	$(call SIM,1000)
 
-soak:           ## The same with 10,000 random histories; some ten minutes after the build
+soak:           ## The same with 10,000 random histories; half an hour on two processors after the build
 	$(call SIM,10000)
 
 bed: build machines  ## Start five real machines with a real cluster, and say how to use them

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
 use usher_coordinator::{
     drain::Confirm,
     event::Events,
@@ -42,6 +43,22 @@ async fn an_agent_that_is_silent_is_named_and_the_operation_goes_on() {
     assert_eq!(ended.exit, Exit::Done, "{ended:#?}");
     let warned = ended.only(&["not told of this operation's lock"]);
     assert!(warned.len() == 1 && warned[0].contains("the agents on cp3"), "{warned:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_while_a_silent_agent_is_waited_for_is_known_before_the_first_turn() {
+    let site = TestSite::start().await;
+    site.machine("cp3").loses_its_agent();
+    let hold = async {
+        while site.lock_is_free() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(Duration::from_secs(2)).await;
+        site.machine("w1").hold("a disk is being replaced");
+    };
+    let (ended, ()) = tokio::join!(site.run(reboot(&["w1"])), hold);
+    assert_eq!(ended.exit, Exit::Refused, "{ended:#?}");
+    assert!(site.journal.only(&["w1: cordoned"]).is_empty(), "{:?}", site.journal.lines());
 }
 
 #[tokio::test(start_paused = true)]
