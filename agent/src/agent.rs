@@ -29,7 +29,7 @@ use crate::{
     config::{Config, InForce},
     counters::Counters,
     disk::Disk,
-    door::{Door, Entrance, Guard, Listener, LocalDoor, live::Live},
+    door::{Door, Entrance, Guard, Listener, LocalDoor, REQUEST_LIMIT, live::Live},
     machine::{Machine, Places, bus::Address},
     metrics::{self, Metrics},
     notify,
@@ -37,9 +37,6 @@ use crate::{
     reexec,
     service::Service,
 };
-
-/// The largest request that the agent decodes. One that makes sense has a few hundred bytes.
-const REQUEST_LIMIT: usize = 64 * 1024;
 
 /// How long calls in progress may take to end when the agent stops. Watches end at once, the rest takes milliseconds.
 const STOP_WITHIN: Duration = Duration::from_secs(3);

@@ -38,6 +38,7 @@ pub(crate) use listener::Listener;
 pub use local::{LocalDoor, LocalWay};
 pub(crate) use patience::Patience;
 pub(crate) use peer::Peer;
+pub(crate) use question::REQUEST_LIMIT;
 pub(crate) use tags::Tags;
 
 use crate::caller::Caller;

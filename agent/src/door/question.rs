@@ -17,14 +17,16 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
+/// The largest request that the agent decodes, in bytes. One that makes sense has a few hundred bytes.
+pub(crate) const REQUEST_LIMIT: usize = 64 * 1024;
+
 /// Larger requests are large ones, in bytes. Nearly all that are meant have a few hundred.
 const SMALL: usize = 4 * 1024;
 
 /// How many requests are read beyond that at a time. Each of them may take 64 KiB of memory until its end has come, or does not come.
 pub(super) const LARGE_ONES: usize = 16;
 
-/// How much of a refused call's request is read, in bytes, and for how long. No request that is meant is larger.
-const DISCARDED: usize = 64 * 1024;
+/// How long a refused call's request is read.
 const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Reads the request of a call that is refused. h2 counts small frames against the connection until they are read, also those of a request
@@ -32,7 +34,7 @@ const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
 pub(super) async fn discard(mut body: Incoming) {
     let read_all = async {
         let mut read = 0;
-        while read < DISCARDED
+        while read < REQUEST_LIMIT
             && let Some(Ok(frame)) = body.frame().await
         {
             read += frame.data_ref().map_or(0, Bytes::len);

@@ -1,7 +1,5 @@
 //! The eviction subresource, in the order in which kube-apiserver evaluates it.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
     clock::seconds,
     resource::{BUDGETS, PODS},
     selector::label_selector_matches,
-    store::{Key, Store, is_ready, is_terminating, meta},
+    store::{Key, Store, copied, is_ready, is_terminating, meta},
     verbs::{self, DeleteOptions},
 };
 
@@ -55,11 +53,10 @@ fn goes_without_budget(pod: &Value) -> bool {
 
 fn pass_budget(store: &mut Store, key: &Key, pod: &Value, dry_run: bool) -> Result<(), Failure> {
     let labels = &pod["metadata"]["labels"];
-    let budgets: Vec<(Key, Arc<Value>)> = store
+    let budgets = store
         .list(BUDGETS, Some(&key.namespace))
-        .filter(|(_, budget)| label_selector_matches(&budget["spec"]["selector"], labels))
-        .map(|(key, budget)| (key.clone(), Arc::clone(budget)))
-        .collect();
+        .filter(|(_, budget)| label_selector_matches(&budget["spec"]["selector"], labels));
+    let budgets = copied(budgets);
     let (budget_key, budget) = match budgets.as_slice() {
         [] => return Ok(()),
         [one] => one,

@@ -31,10 +31,10 @@ const NAMESPACE: &str = "fleet";
 const PREFIX: &str = "fleet-";
 /// Fifty pods a second were bound and made Ready on two cores; the rest is for slower hosts.
 const PER_POD: Duration = Duration::from_millis(200);
-/// For whatever does not grow with the pods.
+/// For each fake node until it is Ready.
+const PER_NODE: Duration = Duration::from_millis(300);
+/// For whatever grows with neither.
 const LIMIT: Duration = Duration::from_secs(60);
-/// On top of it for each fake node, of which there may be a thousand, until it is Ready.
-const A_NODE: Duration = Duration::from_millis(300);
 /// Looked at less often than elsewhere on the bed: a list of a fleet is work for the server that is measured.
 const LOOK: Duration = Duration::from_millis(500);
 /// Writes under way at once while a fleet is set up or taken down.
@@ -115,7 +115,7 @@ impl Fleet {
             })
             .await?;
         let selector = format!("{}={}", objects::POOL, pool.0);
-        let limit = LIMIT + A_NODE * u32::try_from(names.len())?;
+        let limit = LIMIT + PER_NODE * u32::try_from(names.len())?;
         until("Ready fake nodes", limit, async || {
             let listed = nodes.list(&ListParams::default().labels(&selector)).await?;
             let ready = listed.iter().filter(|node| objects::is_open(node)).map(ResourceExt::name_any);

@@ -79,12 +79,12 @@ fn turn(machine: &Machine, etcd_to: Option<String>, request: &Reboot, facts: &In
     }
 }
 
-/// Whether leadership that would stay with a lease is handed over before the machine goes.
-pub(super) fn hands_over(request: &Reboot, site: &Site) -> bool {
+fn hands_over(request: &Reboot, site: &Site) -> bool {
     request.handover.unwrap_or(site.defaults.handover)
 }
 
-fn hand_overs(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Vec<Step> {
+/// The leadership that would end with a machine although another instance can take it.
+pub(super) fn hand_overs(machine: &Machine, request: &Reboot, facts: &Inventory, site: &Site) -> Vec<Step> {
     if !machine.control_plane || !hands_over(request, site) {
         return Vec::new();
     }

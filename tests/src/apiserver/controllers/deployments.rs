@@ -13,7 +13,7 @@ use crate::apiserver::{
     clock::seconds,
     managed::Writer,
     resource::{DEPLOYMENTS, REPLICA_SETS},
-    store::{Key, Store, controller, owner_reference},
+    store::{Key, Store, controller, copied, owner_reference},
     verbs,
 };
 
@@ -91,7 +91,7 @@ fn earlier_sets(store: &Store, key: &Key, deployment: &Value, current: &Key) -> 
     let sets = store.list(REPLICA_SETS, Some(&key.namespace));
     let owned =
         sets.filter(|(_, set)| controller(set).is_some_and(|owner| owner["uid"] == deployment["metadata"]["uid"]));
-    owned.filter(|(key, _)| *key != current).map(|(key, set)| (key.clone(), Arc::clone(set))).collect()
+    copied(owned.filter(|(key, _)| *key != current))
 }
 
 /// Counts the pods of all sets, and tells whether there is progress.

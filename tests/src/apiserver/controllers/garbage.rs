@@ -32,8 +32,7 @@ pub(super) fn pass(store: &mut Store, since: Option<u64>) {
             }
         }
         let left = changed.list(store, dependents).filter(|(_, object)| is_left_behind(store, owners, object));
-        let left = copied(left);
-        delete_all(store, left);
+        delete_all(store, copied(left));
     }
 }
 

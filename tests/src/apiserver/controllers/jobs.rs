@@ -10,17 +10,12 @@ use crate::apiserver::{
     clock::seconds,
     managed::Writer,
     resource::{JOBS, PODS},
-    store::{Key, Store, is_ready, is_terminating, meta, owner_reference},
+    store::{Key, Store, copied, is_ready, is_terminating, meta, owner_reference},
     verbs,
 };
 
 pub(super) fn pass(store: &mut Store, now: Timestamp) {
-    let jobs: Vec<(Key, Arc<Value>)> = store
-        .list(JOBS, None)
-        .filter(|(_, job)| !is_over(job))
-        .map(|(key, job)| (key.clone(), Arc::clone(job)))
-        .collect();
-    for (key, job) in jobs {
+    for (key, job) in copied(store.list(JOBS, None).filter(|(_, job)| !is_over(job))) {
         work_off(store, &key, &job, now);
     }
 }

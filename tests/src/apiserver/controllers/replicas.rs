@@ -35,11 +35,8 @@ pub(super) fn replicas(object: &Value) -> usize {
 
 /// The pods of a set that are not over yet.
 pub(super) fn pods_of(store: &Store, namespace: &str, set: &Value) -> Vec<(Key, Arc<Value>)> {
-    store
-        .pods_owned_by(namespace, meta(set, "uid"))
-        .filter(|(_, pod)| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")))
-        .map(|(key, pod)| (key.clone(), Arc::clone(pod)))
-        .collect()
+    let is_over = |pod: &Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    copied(store.pods_owned_by(namespace, meta(set, "uid")).filter(|(_, pod)| !is_over(pod)))
 }
 
 /// How many of the pods serve.

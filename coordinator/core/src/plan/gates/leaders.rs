@@ -3,7 +3,7 @@
 use super::Subject;
 use crate::{
     facts::leader::Leadership,
-    plan::{reboot::hands_over, restart::can_hand_over, step::Step},
+    plan::{reboot::hand_overs, step::Step},
     problem::Problem,
     request::Kind,
     site::Role,
@@ -83,17 +83,14 @@ pub(super) fn were_handed_over(subject: &Subject<'_>) -> Result<(), Problem> {
             ))
             .hint("begin again: the order follows the leaders"));
         }
-        let is_handed =
-            |step: &Step| matches!(step, Step::HandOver { component: handed, .. } if *handed == component.name);
-        let wanted = matches!(&subject.request.kind, Kind::Reboot(reboot) if hands_over(reboot, subject.site));
-        if keeps
-            && wanted
-            && !subject.turn.steps.iter().any(is_handed)
-            && can_hand_over(machine, component, subject.facts)
+    }
+    let Kind::Reboot(reboot) = &subject.request.kind else { return Ok(()) };
+    for step in hand_overs(subject.machine, reboot, subject.facts, subject.site) {
+        if let Step::HandOver { component, .. } = &step
+            && !subject.turn.steps.contains(&step)
         {
             return Err(Problem::refused(format!(
-                "{machine} leads {}, and another instance can take it now, which none could when this turn was planned",
-                component.name
+                "{machine} leads {component}, and another instance can take it now, which none could when this turn was planned"
             ))
             .hint("begin again: it is handed over first"));
         }
