@@ -14,6 +14,7 @@ use super::{
     live::Live,
     peer::{Peer, Use},
     places::Places,
+    question::REQUEST_LIMIT,
 };
 use crate::config::Limits;
 
@@ -22,7 +23,7 @@ const STREAMS: u32 = 8;
 
 /// How much of a request may wait in memory before it is read, for one call and for all calls of a connection: the size of the largest
 /// request.
-const WINDOW: u32 = 64 * 1024;
+const WINDOW: u32 = REQUEST_LIMIT as u32;
 
 /// How much of one answer may wait in memory for the peer to take it.
 const SEND_BUFFER: usize = 32 * 1024;
