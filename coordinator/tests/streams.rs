@@ -94,7 +94,10 @@ fn an_api_that_does_not_answer_is_told_in_ushers_words_alone_unless_each_request
     assert!(quiet.starts_with("error: cannot list the nodes: no answer from http://127.0.0.1:1"), "{quiet}");
     assert_eq!(said(&["-v"]), quiet);
     let verbose = said(&["-vv"]);
-    assert!(verbose.contains("method=GET uri=http://127.0.0.1:1/api/v1/nodes") && verbose.ends_with(&quiet), "{verbose}");
+    assert!(
+        verbose.contains("method=GET uri=http://127.0.0.1:1/api/v1/nodes") && verbose.ends_with(&quiet),
+        "{verbose}"
+    );
 }
 
 #[test]

@@ -93,8 +93,24 @@ impl Proxy {
     }
 }
 
-/// `CONNECT HOST:PORT HTTP/1.1`, headers, an empty line.
 fn connect(client: &mut TcpStream) -> io::Result<String> {
+    let head = connect_head(client)?;
+    Ok(head.split(' ').take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// The same with the login of the request, which is told before the place.
+fn connect_with_login(client: &mut TcpStream) -> io::Result<String> {
+    let head = connect_head(client)?;
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("proxy-authorization").then(|| value.to_owned())
+    };
+    let login = head.lines().find_map(header).unwrap_or_else(|| "nobody".to_owned());
+    Ok(format!("{login} {}", head.split(' ').nth(1).unwrap_or_default()))
+}
+
+/// `CONNECT HOST:PORT HTTP/1.1`, headers, an empty line.
+fn connect_head(client: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -102,8 +118,7 @@ fn connect(client: &mut TcpStream) -> io::Result<String> {
         head.push(byte[0]);
     }
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&head).into_owned();
-    Ok(head.split(' ').take(2).collect::<Vec<_>>().join(" "))
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// SOCKS5 without authentication (RFC 1928), to a name.
@@ -192,6 +207,13 @@ async fn the_way_to_the_api_leads_through_the_proxy_that_kubectl_would_take() {
     let (done, said) = nodes(&kubeconfig, &[("HTTPS_PROXY", &url)]);
     assert!(done && said.contains("w1"), "{said}");
     assert_eq!(login.asked(), [format!("ann@example s:cret {NAME}:6443")]);
+
+    let login = Proxy::start(balancer, connect_with_login);
+    let (done, said) =
+        nodes(&kubeconfig, &[("HTTPS_PROXY", &format!("http://ann%40example:s%3Acret@{}", login.address))]);
+    assert!(done && said.contains("w1"), "{said}");
+    // ann@example:s:cret
+    assert_eq!(login.asked(), [format!("Basic YW5uQGV4YW1wbGU6czpjcmV0 {NAME}:6443")]);
 
     // By its address, with a proxy that is dead.
     let kubeconfig = api.kubeconfig(|text| text);
