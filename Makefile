@@ -17,8 +17,10 @@ SIM = USHER_SIM_HISTORIES=$(1) cargo test $(call of_profile,quick) --test sim
 help:           ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
+# The agent is on every machine, day and night: built for size alone, it keeps half a MiB less in memory.
 build:          ## Build usher and usher-agent, as shipped
-	cargo build --locked --release -p usher-agent -p usher-coordinator
+	cargo build --locked --release -p usher-coordinator
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=$(or $(CARGO_PROFILE_RELEASE_OPT_LEVEL),z) cargo build --locked --release -p usher-agent
 
 demo: build     ## Run the main job and the rest of a shift on a sandbox: no root, no set-up, a minute after the build
 	$(call kit,sandbox) demo
