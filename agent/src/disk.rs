@@ -22,6 +22,10 @@ pub use memory::{DiskWitness, MemoryDisk};
 /// The suffix of a file that [`Disk::replace`] has not renamed yet.
 const UNFINISHED: &str = ".unfinished";
 
+/// The highest number that what is stored can have been counted to, one by one. A higher one is damage, and would leave no room for
+/// the next.
+pub(crate) const HIGHEST_NUMBER: u64 = u64::MAX / 2;
+
 /// A file system.
 #[derive(Debug, Clone, Default)]
 pub enum Disk {

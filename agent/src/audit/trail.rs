@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Record;
-use crate::disk::Disk;
+use crate::disk::{Disk, HIGHEST_NUMBER};
 
 /// The size at which a file is full. Two of them hold some ten thousand records.
 const FULL: usize = 2 * 1024 * 1024;
@@ -104,10 +104,11 @@ impl Trail {
     }
 }
 
-/// The records in a file with their sizes, without lines that the agent did not finish.
+/// The records in a file with their sizes, without lines that the agent did not finish or that are damaged.
 fn newest_first(text: &[u8]) -> impl Iterator<Item = (Record, usize)> {
     let lines = text.rsplit(|byte| *byte == b'\n');
-    lines.filter_map(|line| Some((serde_json::from_slice(line).ok()?, line.len())))
+    let records = lines.filter_map(|line| Some((serde_json::from_slice::<Record>(line).ok()?, line.len())));
+    records.filter(|(record, _)| record.seq <= HIGHEST_NUMBER)
 }
 
 /// Cuts what a caller has sent to a length that leaves room for other records.
@@ -164,6 +165,18 @@ mod tests {
         let mut trail = open(&disk);
         trail.append(vec![record("three")], true).unwrap();
         assert_eq!(reasons(&trail.newest_before(0, 10, PAGE).unwrap()), [(3, "three"), (2, "two"), (1, "one")]);
+    }
+
+    #[test]
+    fn a_damaged_line_with_a_number_that_nobody_counts_to_neither_ends_the_trail_nor_takes_its_order_away() {
+        let disk = MemoryDisk::default();
+        open(&disk).append(vec![record("one")], true).unwrap();
+        let path = Path::new("/state/audit.jsonl");
+        let damaged =
+            String::from_utf8(disk.read(path).unwrap()).unwrap().replace("\"seq\":1", "\"seq\":18446744073709551615");
+        disk.write(path, [disk.read(path).unwrap(), damaged.into_bytes()].concat()).unwrap();
+        open(&disk).append(vec![record("two")], true).unwrap();
+        assert_eq!(reasons(&open(&disk).newest_before(0, 10, PAGE).unwrap()), [(2, "two"), (1, "one")]);
     }
 
     const PAGE: usize = 1 << 20;

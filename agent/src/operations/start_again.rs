@@ -78,8 +78,9 @@ impl Operations {
             }
         }
         let reason = format!("operation {} stopped it for a while that is over now", stopped.operation);
+        let attempt = stopped.attempts.saturating_add(1);
         let request = Request {
-            id: format!("start-again.{}.{}", stopped.sequence, stopped.attempts + 1),
+            id: format!("start-again.{}.{attempt}", stopped.sequence),
             change: Change::StartUnit { unit: unit.clone() },
             order: Order { epoch: self.epoch(), reason, requester: AGENT.to_owned(), ..Order::default() },
             caller: Caller::named([AGENT]),
@@ -88,7 +89,7 @@ impl Operations {
         match self.submit(request).await {
             Ok(operation) => {
                 warn!(unit, operation = operation.id, "nobody has started {unit} again, so the agent does");
-                let next = (stopped.attempts + 1 < ATTEMPTS).then_some(AGAIN_AFTER);
+                let next = (attempt < ATTEMPTS).then_some(AGAIN_AFTER);
                 let stored = self.inner.store.attempted(unit, &Moment::now(&self.inner.machine), next).await;
                 stored.map_err(|error| {
                     warn!(unit, "the attempt could not be stored: {}", chain(&error));

@@ -12,7 +12,7 @@ use usher_testkit::rig::agent::{Caller, Rig, UNIT, order};
 use super::{PANICS, assert_no_panic, count_panics, mutate, plain};
 
 /// Each takes about a millisecond.
-const COUNT: usize = 500;
+const COUNT: usize = 1000;
 
 /// Longer than the agent bears a connection that says nothing sensible.
 const ENDS_WITHIN: Duration = Duration::from_secs(1200);
@@ -23,8 +23,11 @@ async fn a_connection_of_broken_frames_ends_and_other_callers_are_answered() {
     let mut rig = Rig::new().await;
     rig.kill();
     let door = plain::start(&mut rig).await;
-    let samples = [sample(&door, 0).await, sample(&door, 1).await, sample(&door, 2).await];
-    for (number, input) in mutate::inputs(samples.into(), COUNT).enumerate() {
+    let mut samples = mutate::corpus("frames");
+    for call in 0..3 {
+        samples.push(sample(&door, call).await);
+    }
+    for (number, input) in mutate::inputs(samples, COUNT).enumerate() {
         let before = PANICS.load(Ordering::Relaxed);
         let mut stream = door.open();
         // The agent may have hung up.

@@ -2,7 +2,8 @@
 //! configuration files, each changed at random a bounded number of times.
 //!
 //! A run always makes the same inputs. `USHER_FUZZ_SEED` chooses others, and `USHER_FUZZ_RUNS` multiplies their number. An input
-//! that fails is printed; once mended, it belongs into `corpus/`, where each file is tried as it is and is changed further.
+//! that fails is printed; once mended, it belongs into `corpus/`, where each file is tried as it is and is changed further. There are
+//! also the attacks on HTTP/2 that have become known, requests at the edge of the contract, and files as a disk or a hand leaves them.
 
 mod configuration;
 mod frames;

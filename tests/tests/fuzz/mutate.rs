@@ -3,7 +3,12 @@
 //! A fuzzer that watches coverage would need a nightly compiler. This one needs none, and finds what hides behind a few changes of
 //! a sample: lengths that lie, text that is cut, numbers at their limits.
 
-use std::{env, fmt::Write as _, fs, path::Path};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Numbers at which code goes wrong.
 const NUMBERS: [&str; 10] = [
@@ -22,12 +27,23 @@ const NUMBERS: [&str; 10] = [
 /// Changes of one input, at most.
 const CHANGES: usize = 6;
 
-/// The files of a folder of the corpus, in the order of their names.
+/// The files of a folder of the corpus, in the order of their names. Those that end in `.hex` are in hexadecimal, with comments
+/// after `#`.
 pub(super) fn corpus(folder: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(folder);
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    files.iter().map(|file| fs::read(file).unwrap()).collect()
+    let content = |file: &PathBuf| match file.extension() {
+        Some(extension) if extension == "hex" => bytes(&fs::read_to_string(file).unwrap()),
+        _ => fs::read(file).unwrap(),
+    };
+    files.iter().map(content).collect()
+}
+
+fn bytes(hexadecimal: &str) -> Vec<u8> {
+    let lines = hexadecimal.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let digits: Vec<_> = lines.flat_map(str::chars).filter(|letter| !letter.is_whitespace()).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
 }
 
 /// Each sample as it is, and then `count` changed ones.

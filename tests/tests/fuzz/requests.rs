@@ -102,7 +102,7 @@ async fn every_request_is_answered_and_refusals_say_why() {
     rig.kill();
     let door = plain::start(&mut rig).await;
     let (channel, _) = door.connect().await;
-    let samples = samples(&rig.invocation);
+    let samples = [samples(&rig.invocation), mutate::corpus("requests")].concat();
     for method in methods() {
         for input in mutate::inputs(samples.clone(), COUNT) {
             let before = PANICS.load(Ordering::Relaxed);

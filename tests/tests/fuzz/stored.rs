@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::sleep;
+use tonic_types::StatusExt as _;
 use usher_agent::local::Exit;
 use usher_proto::v1::ListOperationsRequest;
 use usher_testkit::rig::{
@@ -27,9 +29,9 @@ async fn an_agent_starts_and_answers_whatever_is_in_its_files() {
     rig.kill();
     let state = rig.path().join("state");
     let files = history(&mut rig).await;
-    assert!(files.len() >= 6, "{:?}", files.keys());
+    let corpus = mutate::corpus("stored");
     for (changed, content) in &files {
-        let samples = vec![content.clone(), b"{}".to_vec(), Vec::new()];
+        let samples = [vec![content.clone(), b"{}".to_vec(), Vec::new()], corpus.clone()].concat();
         for input in mutate::inputs(samples, COUNT) {
             let before = PANICS.load(Ordering::Relaxed);
             // A thread of the agent before may still be writing.
@@ -41,6 +43,12 @@ async fn an_agent_starts_and_answers_whatever_is_in_its_files() {
             let mut caller = Caller::over(door.connect().await.0);
             assert_eq!(caller.node().await.name, "node-1");
             caller.info.list_operations(ListOperationsRequest { limit: 0 }).await.unwrap();
+            if let Err(status) = caller.start(order("next"), UNIT).await {
+                assert!(status.get_details_error_info().is_some(), "{status:?} after {}", mutate::shown(&input));
+            }
+            // What the files have left to do begins.
+            sleep(Duration::from_secs(30)).await;
+            assert_eq!(caller.node().await.name, "node-1");
             rig.kill();
             assert_no_panic(before, &input);
         }
@@ -63,8 +71,11 @@ async fn history(rig: &mut Rig) -> BTreeMap<PathBuf, Vec<u8>> {
         assert_eq!(told.exit, Exit::Done, "{told:?}");
     }
     rig.kill();
-    let mut files = BTreeMap::new();
-    collect(&rig.path().join("state"), &mut files);
+    let state = rig.path().join("state");
+    // Nothing was stopped or rebooted.
+    let mut files = BTreeMap::from(["stopped.json", "reboots.json"].map(|file| (state.join(file), b"{}".to_vec())));
+    collect(&state, &mut files);
+    assert!(files.len() >= 9, "{:?}", files.keys());
     files
 }
 

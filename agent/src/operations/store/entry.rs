@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::record::{Change, Operation};
-use crate::config::Retention;
+use crate::{config::Retention, disk::HIGHEST_NUMBER};
 
 /// Operations that started within this time are not forgotten because there are too many of them: a flood of trivial calls must
 /// not wipe out what led to it.
@@ -83,6 +83,9 @@ impl Entry {
         }
         let (kind, id) = id.split_once('.')?;
         let (sequence, started_ms) = (first.parse().ok()?, second.parse().ok()?);
+        if sequence > HIGHEST_NUMBER {
+            return None;
+        }
         Some(Self { sequence, started_ms, kind: Kind::parse(kind)?, id: id.to_owned(), bytes })
     }
 
@@ -189,14 +192,22 @@ mod tests {
     #[test]
     fn a_file_name_says_the_same_there_and_back_also_that_of_an_older_agent() {
         for kind in [Kind::Unit, Kind::Reboot, Kind::Nothing] {
-            for sequence in [0, 1, u64::MAX] {
+            for sequence in [0, 1, HIGHEST_NUMBER] {
                 let entry = Entry { id: "a.unit.b.1".to_owned(), ..entry(sequence, 3, kind) };
                 assert_eq!(Entry::parse(&entry.file_name(), 1000), Some(entry));
             }
         }
         let old = Entry::parse("1700000000000.reboot.4f7k2.1.2.json", 5).unwrap();
         assert_eq!((old.sequence, old.kind, old.id.as_str()), (0, Kind::Reboot, "4f7k2.1.2"));
-        for name in ["x", "1.json", "1.unit.json", "1.2.3.4.json", "a.unit.b.json", "1.unit.b"] {
+        for name in [
+            "x",
+            "1.json",
+            "1.unit.json",
+            "1.2.3.4.json",
+            "a.unit.b.json",
+            "1.unit.b",
+            "18446744073709551615.2.unit.b.json",
+        ] {
             assert_eq!(Entry::parse(name, 0), None, "{name}");
         }
     }

@@ -15,7 +15,7 @@ use super::{
     reboots::Reboots,
 };
 use crate::{
-    disk::Disk,
+    disk::{Disk, HIGHEST_NUMBER},
     operations::{
         moment::Moment,
         record::{Change, Operation},
@@ -44,10 +44,13 @@ pub(super) fn load(disk: &Disk, folder: &Path) -> (Memory, Option<Operation>) {
     let wanted = loading.or_warn(WANTED, "which restarts were asked for on this node is unknown");
     let seen = loading.or_warn(SEEN, "which restarts went past usher is unknown");
     let holds = loading.holds().map_err(|error| chain(&error));
-    let mut next_sequence = history.last_sequence().max(running.as_ref().map_or(0, |running| running.sequence)) + 1;
-    if let Some(running) = running.as_mut().filter(|running| running.sequence == 0) {
-        running.sequence = next_sequence;
-        next_sequence += 1;
+    let mut next_sequence = history.last_sequence() + 1;
+    if let Some(running) = &mut running {
+        // It is the newest one. It has no number if it is of an older agent, and a damaged one is none.
+        if !(1..=HIGHEST_NUMBER).contains(&running.sequence) {
+            running.sequence = next_sequence;
+        }
+        next_sequence = next_sequence.max(running.sequence + 1);
     }
     let memory = Memory {
         history,

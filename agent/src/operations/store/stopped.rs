@@ -75,7 +75,7 @@ impl StoppedUnits {
     /// An attempt to start the unit again has begun. `next` is how long after it the next one comes, should it fail.
     pub(super) fn attempted(&mut self, unit: &str, now: &Moment, next: Option<SignedDuration>) -> bool {
         let Some(stopped) = self.units.get_mut(unit) else { return false };
-        stopped.attempts += 1;
+        stopped.attempts = stopped.attempts.saturating_add(1);
         stopped.since = now.clone();
         stopped.start_again_after = next;
         true
@@ -116,6 +116,15 @@ mod tests {
         let start_again_after = seconds.map(SignedDuration::from_secs);
         let expected_invocation_id = String::new();
         operation(sequence, Change::StopUnit { unit: UNIT.into(), expected_invocation_id, start_again_after })
+    }
+
+    #[test]
+    fn a_number_of_attempts_that_is_damaged_stays_the_highest() {
+        let mut units = StoppedUnits::default();
+        units.update(&stop(1, Some(60)), &at(0));
+        units.units.get_mut(UNIT).unwrap().attempts = u32::MAX;
+        assert!(units.attempted(UNIT, &at(60), None));
+        assert_eq!(units.units[UNIT].attempts, u32::MAX);
     }
 
     #[test]
