@@ -93,12 +93,13 @@ impl Proxy {
     }
 }
 
+/// An HTTP proxy, which tells `CONNECT HOST:PORT`.
 fn connect(client: &mut TcpStream) -> io::Result<String> {
     let head = connect_head(client)?;
     Ok(head.split(' ').take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// The same with the login of the request, which is told before the place.
+/// One that tells the login and the place.
 fn connect_with_login(client: &mut TcpStream) -> io::Result<String> {
     let head = connect_head(client)?;
     let header = |line: &str| {
