@@ -42,9 +42,7 @@ impl Bed {
     /// # Errors
     /// If the agent does not come up.
     pub async fn undo_puppet(&self, name: &str) -> anyhow::Result<()> {
-        let script =
-            format!("rm -rf {MODULES} {MANIFEST} /etc/polkit-1/rules.d/50-usher-agent.rules /etc/usher/callers-ca.pem");
-        self.shell(name, &script).await?;
-        self.reset_agent(machine(name)?).await
+        self.shell(name, &format!("rm -rf {MODULES} {MANIFEST} /etc/usher/callers-ca.pem")).await?;
+        self.install_agent(machine(name)?).await
     }
 }
