@@ -4,6 +4,7 @@ pub mod apiserver;
 pub mod bed;
 pub mod docs;
 pub mod etcd;
+pub mod hexadecimal;
 pub mod pki;
 pub mod rig;
 pub mod sandbox;

@@ -12,6 +12,8 @@ use rcgen::{
     SerialNumber, date_time_ymd,
 };
 
+use crate::hexadecimal;
+
 /// A certificate with its key, both as PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -147,10 +149,8 @@ impl Ca {
     pub fn revoke(&self, serials: &[&str]) -> anyhow::Result<String> {
         let mut revoked_certs = Vec::new();
         for serial in serials {
-            let bytes: Result<Vec<u8>, _> =
-                (0..serial.len()).step_by(2).map(|place| u8::from_str_radix(&serial[place..place + 2], 16)).collect();
             revoked_certs.push(RevokedCertParams {
-                serial_number: SerialNumber::from_slice(&bytes?),
+                serial_number: SerialNumber::from_slice(&hexadecimal::bytes(serial)?),
                 revocation_time: date_time_ymd(2025, 1, 1),
                 reason_code: None,
                 invalidity_date: None,

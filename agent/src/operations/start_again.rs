@@ -78,7 +78,7 @@ impl Operations {
             }
         }
         let reason = format!("operation {} stopped it for a while that is over now", stopped.operation);
-        let attempt = stopped.attempts.saturating_add(1);
+        let attempt = stopped.next_attempt();
         let request = Request {
             id: format!("start-again.{}.{attempt}", stopped.sequence),
             change: Change::StartUnit { unit: unit.clone() },

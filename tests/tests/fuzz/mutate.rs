@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use usher_testkit::hexadecimal;
+
 /// Numbers at which code goes wrong.
 const NUMBERS: [&str; 10] = [
     "0",
@@ -40,10 +42,10 @@ pub(super) fn corpus(folder: &str) -> Vec<Vec<u8>> {
     files.iter().map(content).collect()
 }
 
-fn bytes(hexadecimal: &str) -> Vec<u8> {
-    let lines = hexadecimal.lines().map(|line| line.split('#').next().unwrap_or_default());
-    let digits: Vec<_> = lines.flat_map(str::chars).filter(|letter| !letter.is_whitespace()).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+fn bytes(commented: &str) -> Vec<u8> {
+    let lines = commented.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let digits: String = lines.flat_map(str::chars).filter(|letter| !letter.is_whitespace()).collect();
+    hexadecimal::bytes(&digits).unwrap()
 }
 
 /// Each sample as it is, and then `count` changed ones.

@@ -82,6 +82,7 @@ const HOUSES: &[House] = &[
     House {
         folder: "tests/src",
         rooms: &[
+            &["hexadecimal"],
             &["apiserver", "bin", "docs", "pki", "systemd"],
             &["etcd"],
             &["bed", "rig", "sandbox", "stub_agents"],

@@ -27,7 +27,14 @@ pub(crate) struct Stopped {
     start_again_after: Option<SignedDuration>,
     /// How often it has tried to.
     #[serde(default)]
-    pub(crate) attempts: u32,
+    attempts: u32,
+}
+
+impl Stopped {
+    /// The number of the next try to start the unit again, from 1. One that is damaged stays the highest.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
 }
 
 /// A unit that the agent is to start again.
@@ -75,7 +82,7 @@ impl StoppedUnits {
     /// An attempt to start the unit again has begun. `next` is how long after it the next one comes, should it fail.
     pub(super) fn attempted(&mut self, unit: &str, now: &Moment, next: Option<SignedDuration>) -> bool {
         let Some(stopped) = self.units.get_mut(unit) else { return false };
-        stopped.attempts = stopped.attempts.saturating_add(1);
+        stopped.attempts = stopped.next_attempt();
         stopped.since = now.clone();
         stopped.start_again_after = next;
         true
